@@ -1,0 +1,35 @@
+# Thin on purpose: every real command is `segue ...`; these only set up and call.
+PYTHON ?= python3.11
+VENV := .venv
+SEGUE := $(VENV)/bin/segue
+STAMP := $(VENV)/.installed
+
+.PHONY: help install demo test lint format clean
+
+help:  ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
+
+install: $(STAMP)  ## Create .venv with the `segue` command in it
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+demo: install  ## Run plays through broker, worker and model, and watch the lists come out
+	$(SEGUE) demo
+
+lint: install  ## Style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test: lint  ## Lint, types and tests: what people and CI run
+	$(VENV)/bin/python -m pytest
+
+format: install  ## Rewrite the code in the project's format
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean:  ## Remove what was installed and made here
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache segue-data segue-demo

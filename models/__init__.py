@@ -1,0 +1,1 @@
+"""The models: arrays and torch only. No Kafka, no LMDB, no environment, no clock."""

@@ -1,0 +1,1 @@
+"""Everything run by hand: the command line, readers of play logs, training and evaluation."""

@@ -1,0 +1,60 @@
+"""`segue`: the command line. Commands are imported when they are asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from models.errors import SegueError
+
+COMMANDS = {
+    "demo": "Run the whole system on this machine and watch it recommend.",
+    "worker": "Consume plays, publish recommendations.",
+    "broker": "Run the embedded broker in the foreground.",
+    "topics": "Create the topics, or check the ones there are.",
+    "produce": "Send a play log to the plays topic.",
+    "consume": "Read recommendations.",
+    "train": "Train a model from a play log into a bundle.",
+    "playlist": "Continue a playlist song by song.",
+    "bench": "Measure the hot path.",
+    "settings": "Show every setting, its value and its origin.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in `offline.commands.<name>` under their own names.
+
+    `segue --help` must not wait for torch, so nothing is imported before it is needed.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the commands in the order a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the one command that was asked for."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"offline.commands.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from their one-line summaries, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Turn a user's mistake into one line; leave our own slips their traceback."""
+        try:
+            return super().invoke(ctx)
+        except SegueError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="segue")
+def main() -> None:
+    """Segue says which songs should come next, while the listener is still listening."""

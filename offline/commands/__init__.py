@@ -1,0 +1,1 @@
+"""One module a command of `segue`; `offline.cli` finds them by name."""

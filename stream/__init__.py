@@ -1,0 +1,1 @@
+"""The live system: settings, events, histories, the pipeline and its Faust wiring."""
