@@ -1,0 +1,291 @@
+"""Every setting of Segue: its meaning, its bounds and where its value came from.
+
+The only module that reads the environment. A value is looked for in `SEGUE_<NAME>`, then in
+the TOML file (`segue.toml`, or the path in SEGUE_CONFIG), then the default below holds.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    FilePath,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from models.errors import SegueError
+from stream.contradictions import contradictions
+
+PREFIX = "SEGUE_"
+CONFIG_VARIABLE = "SEGUE_CONFIG"
+TEST_PREFIX = "SEGUE_TEST_"  # belongs to the tests: no setting, and no slip of the pen either
+CONFIG_FILE = Path("segue.toml")
+
+UpperCase = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
+Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+# host:port, host:port, ...; an IPv6 address stands in brackets.
+Bootstrap = Annotated[
+    str, Field(pattern=r"^(\[[^\]\s]+\]|[^\s:,/]+):\d+(,([^\s:,/]+|\[[^\]\s]+\]):\d+)*$")
+]
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+
+class SettingsError(SegueError):
+    """A setting that cannot be used: names the setting, its value and the remedy."""
+
+
+def about(default: Any, description: str, **bounds: Any) -> Any:
+    """Give a field its default, its one-line description and its bounds."""
+    return Field(default=default, description=description, **bounds)
+
+
+class Settings(BaseSettings):
+    """All settings, checked and unchangeable. Made by `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,  # compose files hand on what is not set as an empty string
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,  # an input may be a secret
+        protected_namespaces=(),
+    )
+
+    kafka_bootstrap: Bootstrap = about(
+        "127.0.0.1:9092", "Kafka brokers to begin with: host:port, separated by commas"
+    )
+    kafka_security_protocol: Annotated[Protocol, UpperCase] = about(
+        "PLAINTEXT", "how brokers are spoken to: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+    )
+    kafka_sasl_mechanism: Annotated[Mechanism, UpperCase] = about(
+        "SCRAM-SHA-512", "SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    )
+    kafka_sasl_username: str | None = about(None, "SASL user name", min_length=1)
+    kafka_sasl_password: SecretStr | None = about(None, "SASL password", min_length=1)
+    kafka_ssl_ca_file: FilePath | None = about(
+        None, "PEM file of the authorities to trust; none: those of the operating system"
+    )
+    kafka_ssl_cert_file: FilePath | None = about(None, "PEM file of our own certificate")
+    kafka_ssl_key_file: FilePath | None = about(None, "PEM file of our own certificate's key")
+    kafka_ssl_key_password: SecretStr | None = about(None, "password of that key")
+    kafka_ssl_check_hostname: bool = about(
+        True, "refuse a broker whose certificate names another host"
+    )
+
+    topic_plays: TopicName = about("plays", "topic the plays are read from")
+    topic_recommendations: TopicName = about(
+        "recommendations", "topic the recommendation lists are published to"
+    )
+    topic_rejected: TopicName = about(
+        "plays.rejected", "topic that keeps the plays that could not be read, with the reason"
+    )
+    topic_songs: TopicName = about("songs", "compacted topic of the catalogue")
+    topic_models: TopicName = about("models", "compacted topic that announces model bundles")
+    topic_partitions: int = about(
+        4, "partitions of plays, recommendations and rejected plays", ge=1, le=10_000
+    )
+    topic_replication: int = about(1, "replicas of each partition, in brokers", ge=1, le=100)
+    topic_retention_days: float = about(
+        30, "days that plays are kept; histories are rebuilt from them", gt=0, le=36_500
+    )
+    topic_recommendations_retention_days: float = about(
+        7, "days that recommendation lists are kept", gt=0, le=36_500
+    )
+    topic_rejected_retention_days: float = about(
+        30, "days that rejected plays are kept", gt=0, le=36_500
+    )
+    group_id: str = about("segue", "consumer group of the workers", pattern=r"^[A-Za-z0-9._-]+$")
+
+    data_dir: Path = about(Path("segue-data"), "directory of the histories and other state")
+    bundle: Path | None = about(
+        None, "directory of the model bundle to begin with; none: popularity alone"
+    )
+    history_max_songs: int = about(200, "plays kept of each listener", ge=1, le=100_000)
+    history_max_days: float = about(90, "days after which a play is forgotten", gt=0, le=36_500)
+    session_gap_s: float = about(
+        1800, "seconds without a play that end a session", gt=0, le=86_400 * 365
+    )
+    session_max_songs: int = about(
+        50, "last plays of a session that the model sees", ge=1, le=1_000
+    )
+    store_size_mb: int = about(
+        256, "MiB of address space the history store begins with", ge=1, le=2**24
+    )
+    store_max_size_mb: int = about(65_536, "MiB the history store may grow to", ge=1, le=2**24)
+
+    list_length: int = about(20, "songs in a recommendation list", ge=1, le=1_000)
+    no_repeat_songs: int = about(
+        5, "last plays of the session whose songs are not recommended", ge=0, le=1_000
+    )
+    candidates: int = about(200, "songs retrieved to be ranked", ge=1, le=100_000)
+    popularity_half_life_days: float = about(
+        7, "days after which a play counts half for popularity", gt=0, le=36_500
+    )
+    popularity_max_songs: int = about(
+        20_000, "songs whose popularity is counted", ge=1, le=10_000_000
+    )
+
+    batch_max: int = about(256, "plays handled together at most", ge=1, le=100_000)
+    batch_wait_ms: float = about(5, "milliseconds to wait for a batch to fill", ge=0, le=60_000)
+    play_max_bytes: int = about(65_536, "bytes of the largest play that is read", ge=128, le=2**30)
+    future_tolerance_s: float = about(
+        86_400, "seconds a play's time may lie after its record's timestamp", ge=0, le=86_400 * 365
+    )
+    stall_timeout_s: float = about(
+        60, "seconds without progress on waiting plays after which a worker stops", gt=0, le=86_400
+    )
+    metrics_host: str = about("127.0.0.1", "address the metrics are served on", min_length=1)
+    metrics_port: int = about(9464, "port the metrics are served on; 0: off", ge=0, le=65_535)
+    worker_threads: int = about(1, "threads torch computes with", ge=1, le=1_024)
+    log_level: Annotated[Level, UpperCase] = about(
+        "INFO", "least level logged: DEBUG, INFO, WARNING or ERROR"
+    )
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, file."""
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _file_values())
+
+    @property
+    def uses_ssl(self) -> bool:
+        """Whether the connection to the brokers is encrypted."""
+        return self.kafka_security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether we name ourselves to the brokers."""
+        return self.kafka_security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The names of the five topics."""
+        return (
+            self.topic_plays,
+            self.topic_recommendations,
+            self.topic_rejected,
+            self.topic_songs,
+            self.topic_models,
+        )
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        """Refuse settings that contradict each other."""
+        found = list(contradictions(self))
+        if found:
+            raise ValueError("; ".join(found))
+        return self
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Gather the settings: `overrides` before the environment before the file.
+
+    Raises SettingsError where a name is unknown or a value cannot be used.
+    """
+    environment, file = _environment_names(), _file_values()
+    _refuse_unknown(environment, "environment")
+    _refuse_unknown(file, "file")
+    _refuse_unknown(overrides, "argument")
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    origins |= dict.fromkeys(file, "file") | dict.fromkeys(environment, "environment")
+    origins |= dict.fromkeys(overrides, "argument")
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False)
+        # `from None`: the cause would carry the inputs, and an input may be a secret.
+        raise SettingsError("; ".join(_describe(one, origins) for one in details)) from None
+    settings._origins.update(origins)
+    return settings
+
+
+def origins(settings: Settings) -> dict[str, str]:
+    """Say for each setting where it came from: environment, file, argument or default."""
+    return {name: settings._origins.get(name, "argument") for name in Settings.model_fields}
+
+
+def config_file() -> Path | None:
+    """Give the settings file in force, or None; one that SEGUE_CONFIG names must exist."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named and not Path(named).is_file():
+        raise SettingsError(
+            f"{CONFIG_VARIABLE} = {named!r} is not a file: name a TOML file or unset it"
+        )
+    if named:
+        return Path(named)
+    return CONFIG_FILE if CONFIG_FILE.is_file() else None
+
+
+def _file_values() -> dict[str, Any]:
+    path = config_file()
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read as TOML: {error}") from error
+
+
+def _environment_names() -> list[str]:
+    return [
+        name.upper().removeprefix(PREFIX).lower()
+        for name, value in os.environ.items()
+        if name.upper().startswith(PREFIX) and not name.upper().startswith(TEST_PREFIX)
+        if value and name.upper() != CONFIG_VARIABLE
+    ]
+
+
+def _refuse_unknown(names: Iterable[str], origin: str) -> None:
+    for name in names:
+        if name in Settings.model_fields:
+            continue
+        near = get_close_matches(name, Settings.model_fields, n=1)
+        remedy = f"did you mean {_shown(near[0], origin)}?" if near else "see `segue settings`"
+        raise SettingsError(f"there is no setting {_shown(name, origin)} ({origin}): {remedy}")
+
+
+def _shown(name: str, origin: str) -> str:
+    """Write a setting's name the way its origin spells it."""
+    return PREFIX + name.upper() if origin == "environment" else name
+
+
+def _describe(error: ErrorDetails, origins: dict[str, str]) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    if error["type"] == "string_pattern_mismatch":
+        message = "is not of that form"
+    name = str(error["loc"][0])
+    known = Settings.model_fields[name]
+    value = "(secret)" if "SecretStr" in str(known.annotation) else repr(error["input"])
+    shown = f"{_shown(name, origins[name])} = {value} ({origins[name]})"
+    default = "none" if known.default is None else known.default
+    remedy = f"give {known.description} (default {default})"
+    return f"{shown}: {message[0].lower()}{message[1:]}; {remedy}"
