@@ -1,0 +1,301 @@
+"""The state of the live system: histories, play counts and how far in the log they are true."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lmdb
+
+from models.errors import SegueError
+from models.popularity import PopularSong, RecentPopularity
+from stream.events import Play
+from stream.history import History, HistoryConfig, decode_history, encode_history
+
+FORMAT = b"1"
+_PARTITION = struct.Struct(">I")
+_LEDGER = struct.Struct(">QQ")  # next offset, newest played_at_ms
+_WEIGHT = struct.Struct(">d")
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    """Where bounds lie. Sizes in bytes."""
+
+    history: HistoryConfig = field(default_factory=HistoryConfig)
+    popularity_half_life_ms: int = 7 * 86_400_000
+    popularity_max_songs: int = 20_000
+    popular_list_length: int = 50
+    map_size: int = 256 << 20
+    max_map_size: int = 64 << 30
+
+
+class StoreError(SegueError):
+    """The store cannot be opened or cannot grow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What the store knows at one play, whatever batch it came in.
+
+    session: the songs of the current session, this play's the last.
+    popular, popular_before: the partition's most played songs with this play, and without.
+    is_new: False where the log delivered the play again; then nothing was counted twice.
+    """
+
+    play: Play
+    session: list[str]
+    popular: tuple[PopularSong, ...]
+    popular_before: tuple[PopularSong, ...]
+    is_new: bool
+
+
+class HistoryStore:
+    """Histories in LMDB, each partition's together with the offset up to which they are true.
+
+    Everything here is a function of one partition's log: the same plays give the same state in
+    whatever batches, processes or repetitions they arrive. Losing the store loses nothing, as
+    it can be rebuilt from the log.
+    """
+
+    def __init__(self, path: Path, config: StoreConfig | None = None) -> None:
+        self.path = path
+        self.config = config or StoreConfig()
+        self._popularity: dict[int, tuple[int, RecentPopularity]] = {}
+        self._sweep_from = b""
+        self._open()
+
+    def append(
+        self, plays: Sequence[Play], next_offsets: Mapping[int, int] | None = None
+    ) -> list[Appended]:
+        """Count new plays, in order, and tell of every play what was known at it.
+
+        One transaction holds the plays and, for each partition, the offset after its last
+        record: `next_offsets` where the batch had records that were no plays. Plays below the
+        stored offset were counted before; they are looked up and change nothing. Raises
+        LogReplaced, or StoreError where the disk or the allowed size is full; then nothing of
+        the batch is kept.
+        """
+        ends = dict(next_offsets or {})
+        for play in plays:
+            ends[play.partition] = max(ends.get(play.partition, 0), play.offset + 1)
+        while True:
+            try:
+                with self._transaction() as txn:
+                    return _Batch(self, txn, ends).append(plays)
+            except lmdb.MapFullError:
+                self._grow()
+            except lmdb.MapResizedError:  # another process of this machine grew it
+                self._env.set_mapsize(0)
+
+    def position(self, partition: int) -> int | None:
+        """Give the offset up to which the partition's plays are counted; None for no state."""
+        with self._env.begin() as txn:
+            stored = txn.get(_PARTITION.pack(partition), db=self._ledger)
+        return None if stored is None else int(_LEDGER.unpack(stored)[0])
+
+    def history(self, partition: int, user_id: str) -> History:
+        """Give one listener's history; empty where there is none."""
+        with self._env.begin() as txn:
+            stored = txn.get(_key(partition, user_id), db=self._histories)
+        return History() if stored is None else decode_history(bytes(stored))
+
+    def users(self) -> Iterator[tuple[int, str, History]]:
+        """Walk over every history as (partition, user id, history)."""
+        with self._env.begin() as txn:
+            for stored_key, stored in txn.cursor(db=self._histories):
+                key = bytes(stored_key)
+                yield _PARTITION.unpack(key[:4])[0], key[4:].decode(), decode_history(bytes(stored))
+
+    def sweep(self, limit: int = 1000) -> int:
+        """Look at the next `limit` histories and forget those gone stale; count them.
+
+        Stale is a listener whose newest play lies further back from the partition's newest
+        than histories reach. Any play of theirs would drop the rest, so no list changes.
+        """
+        with self._transaction() as txn:
+            cursor = txn.cursor(db=self._histories)
+            stale: list[bytes] = []
+            found = cursor.set_range(self._sweep_from)
+            for _ in range(limit):
+                if not found:
+                    break
+                if self._is_stale(txn, bytes(cursor.key()), bytes(cursor.value())):
+                    stale.append(bytes(cursor.key()))
+                found = cursor.next()
+            self._sweep_from = bytes(cursor.key()) if found else b""
+            for key in stale:
+                txn.delete(key, db=self._histories)
+        return len(stale)
+
+    def count_users(self) -> int:
+        """Count histories."""
+        with self._env.begin() as txn:
+            return int(txn.stat(self._histories)["entries"])
+
+    def used_bytes(self) -> int:
+        """Give the bytes in use, without those reserved for growth."""
+        return int(self._env.info()["last_pgno"] + 1) * int(self._env.stat()["psize"])
+
+    def size_bytes(self) -> int:
+        """Give the bytes reserved at present."""
+        return int(self._env.info()["map_size"])
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._env.close()
+
+    def _open(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            # Without metasync a power cut may undo the last transaction, whole; the log brings
+            # it back. Half the disk waits for the same integrity.
+            self._env = lmdb.open(
+                str(self.path), map_size=self.config.map_size, max_dbs=4, metasync=False
+            )
+            self._histories = self._env.open_db(b"histories")
+            self._ledger = self._env.open_db(b"ledger")
+            self._counts = self._env.open_db(b"popularity")
+            with self._env.begin(write=True) as txn:
+                txn.put(b"format", FORMAT, overwrite=False)
+                found = txn.get(b"format")
+        except lmdb.Error as error:
+            raise StoreError(
+                f"cannot open the histories in {self.path}: {error}. Move the directory away; "
+                "they are built anew from the plays topic"
+            ) from error
+        if found != FORMAT:
+            raise StoreError(
+                f"the histories in {self.path} have format {found!r}, this version reads "
+                f"{FORMAT!r}. Move the directory away; they are built anew from the plays topic"
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[lmdb.Transaction]:
+        try:
+            with self._env.begin(write=True) as txn:
+                yield txn
+        except BaseException:
+            self._popularity.clear()  # counts in memory ran ahead of what was kept
+            raise
+
+    def _grow(self) -> None:
+        size = self.size_bytes()
+        if size >= self.config.max_map_size:
+            raise StoreError(
+                f"the histories in {self.path} fill their {size >> 20} MiB. Raise "
+                "SEGUE_STORE_MAX_SIZE_MB, or lower SEGUE_HISTORY_MAX_SONGS or "
+                "SEGUE_HISTORY_MAX_DAYS. Nothing of the batch was kept, nothing is lost"
+            )
+        self._env.set_mapsize(min(2 * size, self.config.max_map_size))
+
+    def _is_stale(self, txn: lmdb.Transaction, key: bytes, stored: bytes) -> bool:
+        ledger = txn.get(key[:4], db=self._ledger)
+        assert ledger is not None, "a history without its partition's ledger"
+        newest_ms: int = _LEDGER.unpack(ledger)[1]
+        times = decode_history(stored).played_at_ms
+        return max(times) < newest_ms - self.config.history.max_age_ms
+
+
+class _Batch:
+    """One write transaction's work: every listener and count read once, written once."""
+
+    def __init__(self, store: HistoryStore, txn: lmdb.Transaction, ends: dict[int, int]) -> None:
+        self.store = store
+        self.txn = txn
+        self.ends = ends
+        self.histories: dict[bytes, History] = {}
+        self.changed: set[bytes] = set()
+        self.counted: set[tuple[int, str]] = set()
+        ledgers = {partition: self._read_ledger(partition) for partition in ends}
+        self.positions = {partition: ledger[0] for partition, ledger in ledgers.items()}
+        self.newest_ms = {partition: ledger[1] for partition, ledger in ledgers.items()}
+        self.popularity = {partition: self._read_popularity(partition) for partition in ends}
+
+    def append(self, plays: Sequence[Play]) -> list[Appended]:
+        appended = [self._append_one(play) for play in plays]
+        self._write()
+        return appended
+
+    def _append_one(self, play: Play) -> Appended:
+        key = _key(play.partition, play.user_id)
+        history = self._read_history(key)
+        counts = self.popularity[play.partition]
+        popular_before = counts.top
+        is_new = play.offset >= self.positions[play.partition]
+        if is_new:
+            history.add(play, self.store.config.history)
+            self._count(play, counts)
+            self.changed.add(key)
+        else:
+            history.check_holds(play)
+        # A play that has left the history is, by itself, all that is known of its session.
+        session = history.session(play.offset, self.store.config.history) or [play.song_id]
+        return Appended(play, session, counts.top, popular_before, is_new)
+
+    def _count(self, play: Play, counts: RecentPopularity) -> None:
+        self.positions[play.partition] = play.offset + 1
+        self.newest_ms[play.partition] = max(self.newest_ms[play.partition], play.played_at_ms)
+        counts.add(play.song_id, play.played_at_ms)
+        self.counted.add((play.partition, play.song_id))
+        self.counted.update((play.partition, gone) for gone in counts.shrink())
+
+    def _read_history(self, key: bytes) -> History:
+        history = self.histories.get(key)
+        if history is None:
+            stored = self.txn.get(key, db=self.store._histories)
+            history = History() if stored is None else decode_history(bytes(stored))
+            self.histories[key] = history
+        return history
+
+    def _read_ledger(self, partition: int) -> tuple[int, int]:
+        stored = self.txn.get(_PARTITION.pack(partition), db=self.store._ledger)
+        if stored is None:
+            return 0, 0
+        position, newest_ms = _LEDGER.unpack(stored)
+        return position, newest_ms
+
+    def _read_popularity(self, partition: int) -> RecentPopularity:
+        position, counts = self.store._popularity.get(partition, (-1, None))
+        if counts is None or position != self.positions[partition]:
+            config = self.store.config
+            counts = RecentPopularity(
+                config.popularity_half_life_ms,
+                config.popularity_max_songs,
+                config.popular_list_length,
+                dict(self._stored_counts(partition)),
+            )
+        return counts
+
+    def _stored_counts(self, partition: int) -> Iterator[tuple[str, float]]:
+        prefix = _PARTITION.pack(partition)
+        cursor = self.txn.cursor(db=self.store._counts)
+        if not cursor.set_range(prefix):
+            return
+        for stored, weight in cursor:
+            key = bytes(stored)
+            if not key.startswith(prefix):
+                return
+            yield key[4:].decode(), _WEIGHT.unpack(weight)[0]
+
+    def _write(self) -> None:
+        for key in self.changed:
+            self.txn.put(key, encode_history(self.histories[key]), db=self.store._histories)
+        for partition, song_id in self.counted:
+            weight = self.popularity[partition].weights.get(song_id)
+            if weight is None:
+                self.txn.delete(_key(partition, song_id), db=self.store._counts)
+            else:
+                self.txn.put(_key(partition, song_id), _WEIGHT.pack(weight), db=self.store._counts)
+        for partition, end in self.ends.items():
+            position = max(self.positions[partition], end)
+            ledger = _LEDGER.pack(position, self.newest_ms[partition])
+            self.txn.put(_PARTITION.pack(partition), ledger, db=self.store._ledger)
+            self.store._popularity[partition] = (position, self.popularity[partition])
+
+
+def _key(partition: int, name: str) -> bytes:
+    return _PARTITION.pack(partition) + name.encode()
