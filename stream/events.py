@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from models.lists import RecommendedSong
+
 MAX_ID_BYTES = 256
 """User and song ids become LMDB keys, which end at 511 bytes."""
 
@@ -47,22 +49,6 @@ class Play(msgspec.Struct, frozen=True, gc=False):
     offset: int
     ms_played: int | None = None
     skipped: bool | None = None
-
-
-class Because(msgspec.Struct, frozen=True, gc=False):
-    """A song of the session that carried a recommendation, and its share of it in [0, 1]."""
-
-    song_id: str
-    weight: float
-
-
-class RecommendedSong(msgspec.Struct, frozen=True, gc=False):
-    """One entry of a list. Scores compare within one list only."""
-
-    song_id: str
-    score: float
-    sources: Sequence[str]
-    because: Sequence[Because]
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):

@@ -1,0 +1,110 @@
+"""What makes lists: its requests, its configuration, and the maker that needs no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from models.lists import RecommendedSong
+from models.popularity import PopularSong
+from models.vocabulary import Vocabulary
+
+Stage = Callable[[str], AbstractContextManager[object]]
+"""Called with a stage's name around its work, so that the caller may time it."""
+
+
+def untimed(_: str) -> AbstractContextManager[object]:
+    """Time nothing."""
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class RecommenderConfig:
+    """The shape of a list and the rule of what may stand in it."""
+
+    list_length: int = 20
+    no_repeat_songs: int = 5  # the songs of the session's last so many plays are left out
+    candidates: int = 100
+    reasons: int = 2  # songs named in `because`
+    reason_songs: int = 10  # of the last so many different songs
+
+    def __post_init__(self) -> None:
+        if self.list_length < 1:
+            raise ValueError(f"list_length must be >= 1, got {self.list_length!r}")
+        if self.candidates < self.list_length + self.no_repeat_songs:
+            least = self.list_length + self.no_repeat_songs
+            raise ValueError(f"candidates must be >= {least}, got {self.candidates!r}")
+
+    def barred(self, session: Sequence[str]) -> set[str]:
+        """Name the songs that the rule keeps out of the next list."""
+        return set(session[-self.no_repeat_songs :] if self.no_repeat_songs else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is known of one listener. session: song ids, oldest first; popular: heaviest first."""
+
+    session: Sequence[str]
+    popular: Sequence[PopularSong]
+
+
+class Recommender(Protocol):
+    """Makes lists. One depends on its own request alone, not on the batch it came in."""
+
+    version: str
+    config: RecommenderConfig
+
+    def recommend(
+        self, requests: Sequence[Request], stage: Stage = untimed
+    ) -> list[list[RecommendedSong]]:
+        """Give each request its list: at most `list_length` songs, best first."""
+        ...
+
+
+class PopularityRecommender:
+    """What is popular now, then what was in training, without the songs just heard."""
+
+    version = "popularity"
+
+    def __init__(
+        self, config: RecommenderConfig | None = None, trained: Sequence[str] = ()
+    ) -> None:
+        """Take the most played songs of training, for when too little was played live."""
+        self.config = config or RecommenderConfig()
+        self.trained = trained
+
+    def recommend(
+        self, requests: Sequence[Request], stage: Stage = untimed
+    ) -> list[list[RecommendedSong]]:
+        """Give each request its list: at most `list_length` songs, best first."""
+        with stage("score"):
+            return [self.list_for(request) for request in requests]
+
+    def list_for(self, request: Request) -> list[RecommendedSong]:
+        """Give one list. The score is 1 / rank."""
+        ranked = enumerate(self.songs_for(request), 1)
+        return [
+            RecommendedSong(song_id, round(1 / rank, 4), ("popularity",), ())
+            for rank, song_id in ranked
+        ]
+
+    def songs_for(self, request: Request) -> list[str]:
+        """Give one list's song ids."""
+        heard = self.config.barred(request.session)
+        popular = (song_id for _, song_id in request.popular)
+        songs = dict.fromkeys(song for song in (*popular, *self.trained) if song not in heard)
+        return list(songs)[: self.config.list_length]
+
+
+def most_played(vocabulary: Vocabulary, popularity: Tensor, config: RecommenderConfig) -> list[str]:
+    """Name the songs most played in training, enough to fill a list after its rule.
+
+    popularity: float32 [V + 1], play counts by item number.
+    """
+    wanted = min(config.list_length + config.no_repeat_songs, len(vocabulary))
+    order = (-popularity[1:]).argsort(stable=True)[:wanted] + 1
+    return vocabulary.songs(order.tolist())

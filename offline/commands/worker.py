@@ -1,0 +1,33 @@
+"""`segue worker`: consume plays, publish recommendations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--bundle", type=click.Path(path_type=Path), help="Model bundle to serve.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where histories are kept.")
+@click.option("--metrics-port", type=int, help="Port of the Prometheus metrics; 0 for none.")
+def worker(**overrides: Any) -> None:
+    """Consume plays, publish recommendations, until stopped.
+
+    Start as many as the topic has partitions; each takes its share, and when one goes the
+    others take over with histories rebuilt from the log. What is not given here comes from
+    the environment or segue.toml: see `segue settings`. Exit status 70: the watchdog ended
+    a worker that hung.
+
+    \b
+    Examples:
+      segue worker --bundle bundles/gru
+      SEGUE_KAFKA_BOOTSTRAP=kafka:9092 segue worker --bundle bundles/gru --metrics-port 9465
+    """
+    from stream.settings import load_settings
+    from stream.worker import run_worker
+
+    run_worker(
+        load_settings(**{name: value for name, value in overrides.items() if value is not None})
+    )

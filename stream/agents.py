@@ -1,0 +1,95 @@
+"""Faust: the app, its one agent and its timers. Only wiring; `Processor` does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import faust
+from mode.supervisors import CrashingSupervisor
+
+from stream.batch import Record
+from stream.clients import faust_broker_config
+from stream.processor import Processor
+from stream.settings import Settings
+from stream.watchdog import Watchdog
+
+PROBE_S = 2.0
+SWEEP_S = 5.0
+
+
+def make_app(settings: Settings, partitions: int, processor: Processor, watchdog: Watchdog) -> Any:
+    """Wire a Faust app. partitions: those of the plays topic, which Faust must be told."""
+    app = faust.App(
+        settings.group_id,
+        **faust_broker_config(settings),
+        topic_partitions=partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        # What a kill leaves unacknowledged is delivered again: at most so many seconds' worth.
+        broker_commit_interval=1.0,
+        broker_session_timeout=6.0,
+        broker_heartbeat_interval=2.0,
+        broker_rebalance_timeout=6.0,
+        web_enabled=False,
+    )
+    plays = app.topic(
+        settings.topic_plays,
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+    )
+
+    async def recommend(stream: Any) -> None:
+        async with processor:
+            # Not `take`: it acknowledges a batch even where its handler raised.
+            async for events in stream.noack_take(
+                settings.batch_max, within=settings.batch_wait_ms / 1000
+            ):
+                await processor.process(list(from_faust(events)))
+                watchdog.beat(PLAYS)
+                for event in events:
+                    await stream.ack(event)
+
+    async def probe() -> None:
+        """Ask the broker how far the log reaches: nothing waiting is a sign of life too."""
+        watchdog.beat(EVENT_LOOP)
+        assigned = [place.partition for place in app.consumer.assignment()]
+        ends = await processor.reader.ends(assigned)
+        watchdog.beat(BROKER)
+        waiting = 0
+        for partition, end in ends.items():
+            # The consumer's own high water is fresher than the probe, and sometimes truer.
+            highwater = app.consumer.highwater(faust.types.TP(settings.topic_plays, partition))
+            lag = max(0, max(end, highwater or 0) - (processor.store.position(partition) or 0))
+            processor.metrics.lag.labels(partition).set(lag)
+            waiting += lag
+        if not waiting:
+            watchdog.beat(PLAYS)
+
+    # A batch that fails ends the worker: Faust would go on and commit past it.
+    app.agent(plays, name="recommend", supervisor_strategy=CrashingSupervisor)(recommend)
+    app.timer(PROBE_S)(probe)
+    app.timer(SWEEP_S)(processor.sweep)
+    return app
+
+
+EVENT_LOOP = "the event loop"
+BROKER = "the broker"
+PLAYS = "plays that wait"
+
+
+def from_faust(events: Iterable[Any]) -> Iterable[Record]:
+    """Take Faust's events."""
+    for event in events:
+        message = event.message
+        yield Record(
+            message.topic,
+            message.partition,
+            message.offset,
+            int(message.timestamp * 1000) if message.timestamp else 0,
+            message.key,
+            message.value,
+        )

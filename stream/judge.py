@@ -1,0 +1,66 @@
+"""What the listener did next: each play judged by the list made before it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from models.recommender import PopularityRecommender, Request
+from stream.events import RecommendationList
+from stream.store import Appended
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Where a play stood, from 1, in the last list for its listener; None where it did not.
+
+    popularity_rank: where it would have stood in a list of popular songs at that moment.
+    """
+
+    rank: int | None
+    popularity_rank: int | None
+
+
+class Judge:
+    """Remembers the last list of each listener, of at most `max_users` of them.
+
+    Predict, score, then learn: a play is compared with the list that the play before it
+    caused, and with the popular songs as they stood without it.
+    """
+
+    def __init__(self, popularity: PopularityRecommender, max_users: int = 200_000) -> None:
+        self.popularity = popularity
+        self.max_users = max_users
+        self._last: OrderedDict[tuple[int, str], tuple[tuple[str, ...], list[str]]] = OrderedDict()
+
+    def observe(
+        self, appended: Iterable[Appended], lists: Iterable[RecommendationList]
+    ) -> list[Judgement]:
+        """Judge the new plays of a batch and remember its lists. Repeats are not judged."""
+        judgements = []
+        for one, made in zip(appended, lists, strict=True):
+            if not one.is_new:
+                continue
+            key = (one.play.partition, one.play.user_id)
+            last = self._last.get(key)
+            if last is not None:
+                judgements.append(self._judge(one, *last))
+            self._last[key] = tuple(item.song_id for item in made.items), one.session
+            self._last.move_to_end(key)
+            if len(self._last) > self.max_users:
+                self._last.popitem(last=False)
+        return judgements
+
+    def _judge(self, one: Appended, songs: Sequence[str], session: list[str]) -> Judgement:
+        popular = self.popularity.songs_for(Request(session, one.popular_before))
+        return Judgement(rank(one.play.song_id, songs), rank(one.play.song_id, popular))
+
+
+def rank(song_id: str, songs: Sequence[str]) -> int | None:
+    """Give the place of a song in a list, from 1, or None.
+
+    >>> rank("b", ["a", "b"]), rank("c", ["a", "b"])
+    (2, None)
+    """
+    return songs.index(song_id) + 1 if song_id in songs else None

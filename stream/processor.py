@@ -1,0 +1,153 @@
+"""What a worker does with the records of one batch, from bytes to delivered lists."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import faiss
+import torch
+
+from models.recommender import Recommender
+from stream.batch import Batch, Record, read_batch
+from stream.events import RecommendationList
+from stream.judge import Judge
+from stream.log import PlayLogReader
+from stream.metrics import Metrics
+from stream.pipeline import handle_plays
+from stream.publisher import Publisher
+from stream.settings import Settings
+from stream.store import Appended, HistoryStore
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Processor:
+    """Decode, fill what the store lacks, handle, publish, and only then return.
+
+    Whoever calls `process` may acknowledge the records once it has returned: their lists are
+    delivered and their plays are in the store. Any exception means that the batch must come
+    again.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: HistoryStore,
+        recommender: Recommender,
+        judge: Judge,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.recommender = recommender
+        self.judge = judge
+        self.metrics = metrics
+        self._clock = clock
+        # One thread, so that batches keep their order, beside the event loop, so that Faust
+        # fetches while LMDB waits for the disk and torch computes.
+        self._thread = ThreadPoolExecutor(1, "pipeline", self._limit_threads)
+        metrics.model.info({"version": recommender.version})
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """Take one batch all the way."""
+        with self.metrics.stage("decode"):
+            batch = read_batch(records, self.settings)
+        await self._fill_gaps(batch)
+        appended, lists = await self._run(self._handle, batch)
+        with self.metrics.stage("publish"):
+            await self.publisher.publish(lists, batch.rejected)
+        self._observe(batch, appended, lists)
+
+    async def sweep(self) -> None:
+        """Forget some of the listeners who have gone, and measure the store."""
+        await self._run(self.store.sweep)
+        self.metrics.users.set(self.store.count_users())
+        self.metrics.store_used.set(self.store.used_bytes())
+        self.metrics.store_size.set(self.store.size_bytes())
+
+    async def _fill_gaps(self, batch: Batch) -> None:
+        for partition, first_offset in batch.first_offsets.items():
+            position = self.store.position(partition) or 0
+            if position < first_offset:
+                await self._rebuild(partition, position, first_offset)
+
+    async def _rebuild(self, partition: int, start: int, end: int) -> None:
+        """Bring a partition's state up to `end` from the log, publishing nothing."""
+        logger.info("Rebuilding partition %d from offset %d to %d", partition, start, end)
+        async for records in self.reader.read(partition, start, end):
+            batch = read_batch(from_client(records), self.settings)
+            await self._run(self.store.append, batch.plays, batch.next_offsets)
+            self.metrics.rebuilt.inc(len(batch.plays))
+
+    def _handle(self, batch: Batch) -> tuple[list[Appended], list[RecommendationList]]:
+        return handle_plays(
+            batch.plays,
+            batch.next_offsets,
+            self.store,
+            self.recommender,
+            now_ms=int(self._clock() * 1000),
+            stage=self.metrics.stage,
+        )
+
+    def _observe(
+        self, batch: Batch, appended: list[Appended], lists: list[RecommendationList]
+    ) -> None:
+        metrics, now = self.metrics, self._clock()
+        metrics.batch_plays.observe(len(batch.plays) + len(batch.rejected))
+        metrics.plays.inc(len(batch.plays))
+        metrics.repeated.inc(sum(not one.is_new for one in appended))
+        for record in batch.rejected:
+            metrics.rejected.labels(record.error.reason).inc()
+        for made in lists:
+            metrics.recommendations.labels(made.items[0].sources[0] if made.items else "none").inc()
+        for timestamp_ms in batch.timestamps_ms:
+            metrics.latency_seconds.observe(max(0.0, now - timestamp_ms / 1000))
+        metrics.judge(self.judge.observe(appended, lists))
+
+    async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    def _limit_threads(self) -> None:
+        # Both keep their count by thread.
+        torch.set_num_threads(self.settings.worker_threads)
+        faiss.omp_set_num_threads(self.settings.worker_threads)
+
+    async def __aenter__(self) -> Self:
+        self.publisher = Publisher(self.settings)
+        self.reader = PlayLogReader(self.settings)
+        await self.publisher.__aenter__()
+        await self.reader.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # A cancelled batch may still be at work in the thread: let it end before its store does.
+        self._thread.shutdown(wait=True)
+        self.store.close()
+        await self.reader.stop()
+        await self.publisher.__aexit__(kind, error, trace)
+
+
+def from_client(records: Iterable[Any]) -> Iterable[Record]:
+    """Take aiokafka's records."""
+    for record in records:
+        yield Record(
+            record.topic,
+            record.partition,
+            record.offset,
+            record.timestamp,
+            record.key,
+            record.value,
+        )

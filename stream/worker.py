@@ -1,0 +1,122 @@
+"""One worker process: its parts put together, started, and ended with the right status."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import faust
+from prometheus_client import CollectorRegistry, start_http_server
+
+from models.errors import SegueError
+from models.recommender import PopularityRecommender, Recommender, RecommenderConfig
+from stream.agents import make_app
+from stream.history import HistoryConfig
+from stream.judge import Judge
+from stream.metrics import Metrics
+from stream.processor import Processor
+from stream.settings import Settings
+from stream.store import HistoryStore, StoreConfig
+from stream.topics import ensure_topics
+from stream.watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
+DAY_MS = 86_400_000
+
+
+class WorkerError(SegueError):
+    """A worker cannot begin its work."""
+
+
+def run_worker(settings: Settings) -> None:
+    """Consume plays until stopped by SIGINT or SIGTERM.
+
+    Raises SegueError where something is missing, and whatever made a batch fail; a worker that
+    hangs is ended by its watchdog with status 70.
+    """
+    partitions = _partitions(settings)
+    metrics = Metrics()
+    processor = make_processor(settings, metrics)
+    watchdog = Watchdog(settings.stall_timeout_s)
+    app = make_app(settings, partitions, processor, watchdog)
+    serve_metrics(settings, metrics.registry)
+    worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
+    watchdog.start()
+    try:
+        worker.execute_from_commandline()
+    finally:
+        watchdog.stop()
+
+
+def make_processor(settings: Settings, metrics: Metrics) -> Processor:
+    """Open the store, load the model and put them together."""
+    recommender = load_recommender(settings)
+    judge = Judge(PopularityRecommender(recommender.config))
+    store = HistoryStore(settings.data_dir / "histories", store_config(settings))
+    return Processor(settings, store, recommender, judge, metrics)
+
+
+def load_recommender(settings: Settings) -> Recommender:
+    """Load the bundle of the settings; without one, lists come from popularity alone."""
+    config = RecommenderConfig(settings.list_length, settings.no_repeat_songs, settings.candidates)
+    if settings.bundle is None:
+        return PopularityRecommender(config)
+    from models.bundle import read_bundle
+    from models.gru import gru_from_bundle
+    from models.gru_recommender import GRURecommender
+
+    bundle = read_bundle(settings.bundle)
+    return GRURecommender(
+        gru_from_bundle(bundle),
+        bundle.vocabulary,
+        bundle.weights["popularity"],
+        bundle.manifest.version,
+        config,
+    )
+
+
+def store_config(settings: Settings) -> StoreConfig:
+    """Give the store its bounds."""
+    return StoreConfig(
+        HistoryConfig(
+            settings.history_max_songs,
+            int(settings.history_max_days * DAY_MS),
+            int(settings.session_gap_s * 1000),
+            settings.session_max_songs,
+        ),
+        popularity_half_life_ms=int(settings.popularity_half_life_days * DAY_MS),
+        popularity_max_songs=settings.popularity_max_songs,
+        popular_list_length=settings.list_length + settings.no_repeat_songs,
+        map_size=settings.store_size_mb << 20,
+        max_map_size=settings.store_max_size_mb << 20,
+    )
+
+
+def serve_metrics(settings: Settings, registry: CollectorRegistry) -> None:
+    """Serve the metrics over HTTP, unless the port is 0."""
+    if settings.metrics_port == 0:
+        return
+    try:
+        start_http_server(settings.metrics_port, settings.metrics_host, registry)
+    except OSError as error:
+        raise WorkerError(
+            f"cannot serve metrics on {settings.metrics_host}:{settings.metrics_port}: "
+            f"{error.strerror}. Give another SEGUE_METRICS_PORT; 0 turns them off"
+        ) from error
+
+
+def _partitions(settings: Settings) -> int:
+    """Count the partitions of the plays topic; every topic must be as it is planned."""
+    reports: dict[str, Any] = {
+        report.name: report for report in ensure_topics(settings, create=False)
+    }
+    for name in (settings.topic_plays, settings.topic_recommendations, settings.topic_rejected):
+        if reports[name].state == "missing":
+            raise WorkerError(f"topic {name!r} is missing: run `segue topics`")
+    plays, lists = reports[settings.topic_plays], reports[settings.topic_recommendations]
+    if plays.partitions != lists.partitions:
+        raise WorkerError(
+            f"{plays.name!r} has {plays.partitions} partitions and {lists.name!r} has "
+            f"{lists.partitions}, but a list goes to its play's partition: recreate one of them"
+        )
+    return int(plays.partitions)
