@@ -121,11 +121,12 @@ def reaching(settings: Settings) -> Iterator[None]:
 
     Raises KafkaUnavailable.
     """
+    from aiokafka.errors import KafkaError as AioKafkaError
     from kafka.errors import KafkaError
 
     try:
         yield
-    except KafkaError as error:
+    except (KafkaError, AioKafkaError) as error:
         raise KafkaUnavailable(
             f"Kafka at {settings.kafka_bootstrap} ({settings.kafka_security_protocol}): "
             f"{_reason(error)}; is it running? see SEGUE_KAFKA_BOOTSTRAP and `segue broker`"

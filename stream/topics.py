@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from models.errors import SegueError
 from stream.clients import KafkaUnavailable, kafka_python_config, reaching
 from stream.settings import Settings
 
 DAY_MS = 86_400_000
 UNKNOWN = "unknown"
 TOPIC_ALREADY_EXISTS = 36  # Kafka protocol's error code: another process was faster
+
+
+class TopicsError(SegueError):
+    """Topics that are missing or do not fit the settings."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,14 @@ def ensure_topics(settings: Settings, create: bool = True) -> list[TopicReport]:
         _report(plan, found.get(plan.name), configs.get(plan.name, {}), plan.name in created)
         for plan in plans
     ]
+
+
+def require_topics(settings: Settings) -> None:
+    """Raise TopicsError where a topic is missing or does not fit the settings."""
+    reports = ensure_topics(settings, create=False)
+    problems = [f"topic {report.name} {report.problem}" for report in reports if report.problem]
+    if problems:
+        raise TopicsError("; ".join(problems))
 
 
 def _found(admin: Any, plans: list[TopicPlan]) -> dict[str, tuple[int, int]]:
