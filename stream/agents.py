@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
 from mode.supervisors import CrashingSupervisor
 
 from stream.batch import Record
@@ -14,8 +16,16 @@ from stream.processor import Processor
 from stream.settings import Settings
 from stream.watchdog import Watchdog
 
+logger = logging.getLogger(__name__)
+TICK_S = 1.0
 PROBE_S = 2.0
 SWEEP_S = 5.0
+
+# Signs of life, as the watchdog names them.
+EVENT_LOOP = "the event loop"
+BROKER = "the broker"
+PLAYS = "plays that wait"
+SIGNS = (EVENT_LOOP, BROKER, PLAYS)
 
 
 def make_app(settings: Settings, partitions: int, processor: Processor, watchdog: Watchdog) -> Any:
@@ -55,9 +65,12 @@ def make_app(settings: Settings, partitions: int, processor: Processor, watchdog
 
     async def probe() -> None:
         """Ask the broker how far the log reaches: nothing waiting is a sign of life too."""
-        watchdog.beat(EVENT_LOOP)
         assigned = [place.partition for place in app.consumer.assignment()]
-        ends = await processor.reader.ends(assigned)
+        try:
+            ends = await processor.reader.ends(assigned)
+        except KafkaError as error:
+            logger.warning("The broker does not answer: %r", error)
+            return
         watchdog.beat(BROKER)
         waiting = 0
         for partition, end in ends.items():
@@ -69,16 +82,21 @@ def make_app(settings: Settings, partitions: int, processor: Processor, watchdog
         if not waiting:
             watchdog.beat(PLAYS)
 
+    async def tick() -> None:
+        watchdog.beat(EVENT_LOOP)
+
+    async def assigned(_: Any, assigned: Iterable[Any], **__: Any) -> None:
+        partitions = sorted(place.partition for place in assigned)
+        logger.info("Assigned partitions %s of %s", partitions, settings.topic_plays)
+        processor.metrics.lag.clear()  # of partitions that are others' now
+
     # A batch that fails ends the worker: Faust would go on and commit past it.
     app.agent(plays, name="recommend", supervisor_strategy=CrashingSupervisor)(recommend)
+    app.on_partitions_assigned.connect(assigned)
+    app.timer(TICK_S)(tick)
     app.timer(PROBE_S)(probe)
     app.timer(SWEEP_S)(processor.sweep)
     return app
-
-
-EVENT_LOOP = "the event loop"
-BROKER = "the broker"
-PLAYS = "plays that wait"
 
 
 def from_faust(events: Iterable[Any]) -> Iterable[Record]:

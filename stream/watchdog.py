@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def end_process(what: str) -> None:
 
 
 class Watchdog:
-    """Calls `on_stall` where one of its signs of life stays away for `timeout_s` seconds.
+    """Calls `on_stall` where one of `signs` of life stays away for `timeout_s` seconds.
 
     A thread of its own, as the event loop may be what hangs.
     """
@@ -29,26 +29,31 @@ class Watchdog:
     def __init__(
         self,
         timeout_s: float,
+        signs: Iterable[str],
         on_stall: Callable[[str], None] = end_process,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.timeout_s = timeout_s
         self._on_stall = on_stall
         self._clock = clock
-        self._beats: dict[str, float] = {}
+        self._beats = dict.fromkeys(signs, clock())
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def beat(self, sign: str) -> None:
         """Take note that `sign`, such as "the event loop", is alive."""
+        assert sign in self._beats, f"{sign!r} is not watched"
         self._beats[sign] = self._clock()
 
     def check(self) -> None:
-        """Call `on_stall` for a sign of life that is overdue."""
+        """Call `on_stall` with the signs of life that are overdue, if there are any."""
         now = self._clock()
-        for sign, last in list(self._beats.items()):
-            if now - last > self.timeout_s:
-                self._on_stall(f"No sign of life from {sign} for {now - last:.0f} s")
+        silent_s = {sign: now - last for sign, last in list(self._beats.items())}
+        longest_s = max(silent_s.values(), default=0.0)
+        if longest_s > self.timeout_s:
+            # What fell silent a little later is named too: it may well be the cause.
+            suspects = sorted(sign for sign, age in silent_s.items() if age > self.timeout_s / 2)
+            self._on_stall(f"No sign of life from {' and '.join(suspects)} for {longest_s:.0f} s")
 
     def start(self) -> None:
         """Begin to watch."""

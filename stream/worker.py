@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from models.errors import SegueError
 from models.recommender import PopularityRecommender, Recommender, RecommenderConfig
-from stream.agents import make_app
+from stream.agents import SIGNS, make_app
 from stream.history import HistoryConfig
 from stream.judge import Judge
 from stream.metrics import Metrics
@@ -37,7 +37,7 @@ def run_worker(settings: Settings) -> None:
     partitions = _partitions(settings)
     metrics = Metrics()
     processor = make_processor(settings, metrics)
-    watchdog = Watchdog(settings.stall_timeout_s)
+    watchdog = Watchdog(settings.stall_timeout_s, SIGNS)
     app = make_app(settings, partitions, processor, watchdog)
     serve_metrics(settings, metrics.registry)
     worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
