@@ -1,0 +1,162 @@
+"""The recurrent playlist model: a session in, the direction of its next song out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import torch
+import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from models.bundle import WEIGHTS, Bundle, BundleError
+from models.negatives import Negatives
+from models.vocabulary import PADDING
+
+# Matrix products of one to three rows round differently from larger ones, so that the rows of
+# a batch are always run by eights: then none depends on how many others came with it.
+ROW_BLOCK = 8
+
+
+@dataclass(frozen=True)
+class GRUConfig:
+    """The network's shape and how it is trained; bad values raise ValueError.
+
+    dim: numbers in a song's vector. hidden: numbers in the recurrent state.
+    max_length: plays of a session that count, the last ones.
+    dropout: share of the input vectors' numbers zeroed in training.
+    min_count: songs with fewer plays in the training data are left out.
+    batch_plays: plays to learn from at one step.
+    """
+
+    dim: int = 128
+    hidden: int = 128
+    # Cosines lie in [-1, 1]; a softmax over 10^5 of them is flat unless they are stretched.
+    scale: float = 14.0
+    negatives: int = 2048
+    # Between drawing by play count (1), which rarely shows a rare song, and evenly (0).
+    sampling_power: float = 0.75
+    # Up to here the whole softmax costs no more than drawing from it.
+    full_softmax_songs: int = 8192
+    dropout: float = 0.25
+    max_length: int = 50
+    min_count: int = 1
+    batch_plays: int = 2048
+    learning_rate: float = 2e-3
+    # Adagrad's, whose steps shrink with every play of a song: hence fifty times the other.
+    song_learning_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        whole = ("dim", "hidden", "negatives", "max_length", "min_count", "batch_plays")
+        for name in (*whole, "scale", "learning_rate", "song_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+        for name in ("full_softmax_songs", "sampling_power"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)!r}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be >= 0 and < 1, got {self.dropout!r}")
+
+
+class GRU(nn.Module):
+    """A gated recurrent network over a session (Cho et al., 2014; Hidasi et al., 2016).
+
+    The playlist RNN's h_t = F(W x_t + U h_{t-1}), with a GRU cell for F and W, U; its
+    p(o_ti | h_t) = exp(v_i h) / sum_j exp(v_j h), where the same table W = V holds the songs'
+    vectors going in and coming out, and v_i h is the cosine between the song and the
+    (projected) state, times `config.scale`.
+    """
+
+    def __init__(self, config: GRUConfig, songs: int) -> None:
+        """Make room for `songs` songs; to be filled by `initialise` or `load_state_dict`."""
+        super().__init__()
+        self.config = config
+        with torch.device("meta"):  # or else their makers would draw from the global generator
+            self.songs = nn.Embedding(songs + 1, config.dim, padding_idx=PADDING, sparse=True)
+            self.recurrence = nn.GRU(config.dim, config.hidden, batch_first=True)
+            self.projection = (
+                nn.Identity()
+                if config.hidden == config.dim
+                else nn.Linear(config.hidden, config.dim)
+            )
+        self.to_empty(device="cpu")
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw every weight anew."""
+        bound = 1 / math.sqrt(self.config.hidden)
+        for parameter in self.parameters():
+            parameter.uniform_(-bound, bound, generator=generator)
+        self.songs.weight.normal_(0.0, 0.1, generator=generator)
+        self.songs.weight[PADDING] = 0.0
+
+    @torch.inference_mode()
+    def encode(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """Give each session the query whose inner products with `item_vectors` are its scores.
+
+        items: int64 [B, T], right-padded with 0; lengths: int64 [B], >= 1. Returns float32
+        [B, dim]. A row depends neither on the other rows nor on the padding.
+        """
+        count = len(items)
+        items = F.pad(items, (0, 0, 0, -count % ROW_BLOCK), value=PADDING)
+        lengths = F.pad(lengths, (0, len(items) - count), value=1)
+        # Longest first, so that each step runs the sessions that last so long, and few others.
+        lengths, order = lengths.sort(descending=True, stable=True)
+        steps, ranks = torch.arange(int(lengths[0])), torch.arange(len(items))
+        running = (lengths > steps.unsqueeze(1)).sum(1)  # [T]
+        running = (running + ROW_BLOCK - 1) // ROW_BLOCK * ROW_BLOCK
+        tokens = items[order, : len(steps)].T[ranks < running.unsqueeze(1)]
+        states = self.recurrence(PackedSequence(self.songs(tokens), running))[0].data
+        first_of_step = running.cumsum(0) - running
+        queries = self._queries(states[first_of_step[lengths - 1] + ranks])
+        return queries[order.argsort()[:count]]
+
+    @torch.no_grad()
+    def item_vectors(self) -> Tensor:
+        """Give every song's vector of length 1, float32 [V + 1, dim]; row 0 is zeros."""
+        return F.normalize(self.songs.weight, dim=-1)
+
+    def loss(self, items: Tensor, negatives: Negatives, generator: torch.Generator) -> Tensor:
+        """Give the mean cross-entropy of every next song of every session.
+
+        items: int64 [B, T], right-padded with 0, T >= 2. The softmax's sum over all songs is
+        the answer's own term plus the drawn songs', each weighted by how many it stands for
+        (Bengio and Senecal, 2008): right on average whatever the songs were drawn by.
+        """
+        targets = items[:, 1:]
+        real = targets != PADDING
+        states, _ = self.recurrence(self._dropped(self.songs(items[:, :-1]), generator))
+        queries, answers = self._queries(states[real]), targets[real]  # [P, dim], [P]
+        answer_logits = (queries * F.normalize(self.songs(answers), dim=-1)).sum(-1)
+        vectors = F.normalize(self.songs(negatives.items), dim=-1)  # [K, dim]
+        logits = F.linear(queries, vectors, negatives.log_weights)  # [P, K]
+        rows, columns = negatives.find(answers)
+        logits[rows, columns] = torch.finfo(logits.dtype).min  # the answer has its own term
+        return (torch.logaddexp(answer_logits, logits.logsumexp(1)) - answer_logits).mean()
+
+    def _queries(self, states: Tensor) -> Tensor:
+        return self.config.scale * F.normalize(self.projection(states), dim=-1)
+
+    def _dropped(self, vectors: Tensor, generator: torch.Generator) -> Tensor:
+        # Not nn.Dropout, which draws from the one global generator.
+        kept = 1 - self.config.dropout
+        return vectors * torch.empty_like(vectors).bernoulli_(kept, generator=generator) / kept
+
+
+def gru_from_bundle(bundle: Bundle) -> GRU:
+    """Build the network of a bundle, ready to serve; BundleError where its parts do not fit."""
+    try:
+        config = msgspec.convert(bundle.manifest.config, GRUConfig)
+        model = GRU(config, len(bundle.vocabulary))
+        model.load_state_dict(_network(bundle.weights))
+    except (msgspec.ValidationError, RuntimeError) as error:
+        msg = f"{WEIGHTS} of {bundle.manifest.version} does not fit its config: {error}"
+        raise BundleError(f"{msg}: train the bundle again") from error
+    return model.eval()
+
+
+def _network(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in weights.items() if name != "popularity"}

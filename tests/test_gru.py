@@ -1,0 +1,203 @@
+"""The GRU: padding and company do not matter, and what it learns is right."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.bundle import read_bundle
+from models.gru import GRU, GRUConfig, gru_from_bundle
+from models.negatives import Negatives, NegativeSampler
+from models.sessions import pad_sessions
+from tests.toy import write_toy_bundle
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def make_gru(songs: int = 30, seed: int = 0, **config: Any) -> GRU:
+    model = GRU(GRUConfig(**{"dim": 16, "hidden": 16, "dropout": 0.0, **config}), songs)
+    model.initialise(seeded(seed))
+    return model.eval()
+
+
+@pytest.fixture
+def one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def random_sessions(count: int, songs: int, longest: int) -> list[list[int]]:
+    generator = seeded(1)
+    lengths = torch.randint(1, longest + 1, (count,), generator=generator).tolist()
+    return [torch.randint(1, songs + 1, (n,), generator=generator).tolist() for n in lengths]
+
+
+def encode(model: GRU, sessions: list[list[int]], max_length: int = 50) -> Tensor:
+    batch = pad_sessions(sessions, max_length)
+    return model.encode(batch.items, batch.lengths)
+
+
+@pytest.mark.parametrize(("dim", "hidden"), [(16, 16), (16, 24), (128, 128)])
+def test_shapes_are_as_promised(dim: int, hidden: int) -> None:
+    model = make_gru(dim=dim, hidden=hidden)
+    queries, vectors = encode(model, [[1, 2], [3]]), model.item_vectors()
+    assert (queries.shape, queries.dtype) == ((2, dim), torch.float32)
+    assert (vectors.shape, vectors.dtype) == ((31, dim), torch.float32)
+    assert vectors[0].count_nonzero() == 0
+
+
+def test_scores_are_cosines_times_the_scale() -> None:
+    model = make_gru(scale=14.0)
+    torch.testing.assert_close(encode(model, [[1, 2, 3]]).norm(dim=1), torch.tensor([14.0]))
+    torch.testing.assert_close(model.item_vectors()[1:].norm(dim=1), torch.ones(30))
+
+
+def test_the_recurrence_is_the_published_one() -> None:
+    model = make_gru()
+    reset_w, update_w, new_w = model.recurrence.weight_ih_l0.chunk(3)
+    reset_u, update_u, new_u = model.recurrence.weight_hh_l0.chunk(3)
+    reset_b, update_b, new_b = model.recurrence.bias_ih_l0.chunk(3)
+    reset_c, update_c, new_c = model.recurrence.bias_hh_l0.chunk(3)
+    state = torch.zeros(16)
+    for item in (4, 9):
+        x = model.songs.weight[item]
+        reset = torch.sigmoid(reset_w @ x + reset_b + reset_u @ state + reset_c)
+        update = torch.sigmoid(update_w @ x + update_b + update_u @ state + update_c)
+        new = torch.tanh(new_w @ x + new_b + reset * (new_u @ state + new_c))
+        state = (1 - update) * new + update * state
+    expected = 14.0 * state / state.norm()
+    torch.testing.assert_close(encode(model, [[4, 9]])[0], expected)
+
+
+def test_padding_changes_nothing() -> None:
+    model = make_gru()
+    items, lengths = torch.tensor([[5, 6, 7]]), torch.tensor([3])
+    padded = torch.tensor([[5, 6, 7, 0, 0, 0, 0]])
+    assert torch.equal(model.encode(items, lengths), model.encode(padded, lengths))
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("dim", [16, 100, 128])
+def test_a_row_is_the_same_bits_in_every_company(dim: int) -> None:
+    model = make_gru(songs=500, dim=dim, hidden=dim)
+    sessions = random_sessions(256, 500, longest=50)
+    alone = torch.cat([encode(model, [session]) for session in sessions])
+    for count in (2, 3, 7, 64, 256):
+        assert torch.equal(encode(model, sessions[:count]), alone[:count]), count
+    backwards = encode(model, sessions[::-1])
+    assert torch.equal(backwards, alone.flip(0))
+
+
+def test_only_the_last_songs_count() -> None:
+    model = make_gru()
+    assert torch.equal(encode(model, [[9, 9, 1, 2, 3]], max_length=3), encode(model, [[1, 2, 3]]))
+
+
+def test_dropout_is_for_training_alone() -> None:
+    model = make_gru(dropout=0.9).train()
+    assert torch.equal(encode(model, [[1, 2]]), encode(model, [[1, 2]]))
+
+
+def test_it_comes_back_from_a_bundle(tmp_path: Path) -> None:
+    write_toy_bundle(tmp_path / "bundle", seed=7)
+    again = gru_from_bundle(read_bundle(tmp_path / "bundle"))
+    model = GRU(again.config, 6)
+    model.initialise(seeded(7))
+    assert torch.equal(encode(again, [[1, 2], [3]]), encode(model, [[1, 2], [3]]))
+    assert not again.training
+
+
+def test_the_global_generator_is_left_alone() -> None:
+    before = torch.random.get_rng_state()
+    model = make_gru(dropout=0.5)
+    sampler = NegativeSampler(torch.ones(31), 5, 0.75, full_softmax_songs=0)
+    model.loss(torch.tensor([[1, 2]]), sampler.draw(seeded()), seeded()).backward()
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("dim", 0),
+        ("hidden", -1),
+        ("scale", 0.0),
+        ("scale", math.nan),
+        ("negatives", 0),
+        ("sampling_power", -0.5),
+        ("full_softmax_songs", -1),
+        ("dropout", 1.0),
+        ("max_length", 0),
+        ("min_count", 0),
+        ("batch_plays", 0),
+        ("learning_rate", 0.0),
+        ("song_learning_rate", -0.1),
+    ],
+)
+def test_a_bad_config_is_refused_by_name(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{field} must be .*, got {value}"):
+        GRUConfig(**{field: value})
+
+
+def full_cross_entropy(model: GRU, session: list[int]) -> Tensor:
+    """The document's softmax over all songs, spelled out for every prefix."""
+    losses = []
+    for end in range(1, len(session)):
+        scores = encode(model, [session[:end]])[0] @ model.item_vectors()[1:].T
+        losses.append(-scores.log_softmax(0)[session[end] - 1])
+    return torch.stack(losses).mean()
+
+
+def test_the_loss_over_all_songs_is_the_cross_entropy_of_every_prefix() -> None:
+    model = make_gru()
+    everything = NegativeSampler(torch.ones(31), 5, 0.75, full_softmax_songs=30).draw(seeded())
+    session = [3, 8, 8, 1, 30]
+    loss = model.loss(torch.tensor([[*session, 0, 0]]), everything, seeded())
+    torch.testing.assert_close(loss, full_cross_entropy(model, session))
+
+
+def test_the_drawn_softmax_estimates_the_full_one_whatever_it_draws_by() -> None:
+    model = make_gru(scale=3.0)
+    popularity = torch.arange(31, dtype=torch.float32)
+    sampler = NegativeSampler(popularity, 400, 1.0, full_softmax_songs=0)
+    items, generator = torch.tensor([[3, 8, 1, 30]]), seeded()
+    with torch.no_grad():
+        drawn = [model.loss(items, sampler.draw(generator), generator) for _ in range(200)]
+    full = full_cross_entropy(model, items[0].tolist())
+    assert torch.stack(drawn).mean().item() == pytest.approx(full.item(), abs=0.01)
+
+
+def test_an_answer_that_was_drawn_counts_once() -> None:
+    model = make_gru()
+    items = torch.tensor([[1, 2]])
+    drawn = Negatives(torch.tensor([2, 5]), torch.tensor([3.0, 0.0]))
+    query = encode(model, [[1]])[0]
+    right, other = (model.item_vectors()[[2, 5]] @ query).tolist()
+    expected = math.log(math.exp(right) + math.exp(other)) - right
+    assert model.loss(items, drawn, seeded()).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_padding_is_never_drawn_and_weights_are_inverse_chances() -> None:
+    # Chances 1/4 and 3/4: a song drawn k times of 8 stands for k / (8 p) songs.
+    sampler = NegativeSampler(torch.tensor([9.0, 1.0, 3.0]), 8, 1.0, full_softmax_songs=0)
+    drawn = sampler.draw(seeded())
+    counts = drawn.log_weights.exp() * 8 * torch.tensor([0.25, 0.75])[drawn.items - 1]
+    assert set(drawn.items.tolist()) <= {1, 2}
+    assert counts.sum().item() == pytest.approx(8)
+
+
+def test_every_weight_learns_and_padding_does_not() -> None:
+    model = make_gru(hidden=24)
+    everything = NegativeSampler(torch.ones(31), 5, 0.75, full_softmax_songs=30).draw(seeded())
+    model.loss(torch.tensor([[1, 2, 3], [4, 5, 0]]), everything, seeded()).backward()
+    gradients = {name: p.grad.to_dense() for name, p in model.named_parameters()}
+    assert all(gradient.count_nonzero() > 0 for gradient in gradients.values())
+    assert gradients["songs.weight"][0].count_nonzero() == 0

@@ -1,0 +1,55 @@
+"""Small worlds whose right answer is known: song 2i is always followed by song 2i + 1."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from models.bundle import Manifest, write_bundle
+from models.gru import GRU, GRUConfig
+from models.vocabulary import Vocabulary
+
+
+def song(number: int) -> str:
+    """Name a song of the toy world."""
+    return f"song-{number}"
+
+
+def partner(song_id: str) -> str:
+    """Name the song that always follows an even one."""
+    return song(int(song_id.removeprefix("song-")) + 1)
+
+
+def paired_sessions(pairs: int, sessions: int, seed: int, pairs_each: int = 3) -> list[list[str]]:
+    """Make sessions of `pairs_each` pairs (2i, 2i + 1) in an order nobody can foretell."""
+    rng = random.Random(seed)
+    drawn = [rng.choices(range(pairs), k=pairs_each) for _ in range(sessions)]
+    return [[song(2 * pair + side) for pair in each for side in (0, 1)] for each in drawn]
+
+
+def write_toy_bundle(
+    directory: Path,
+    songs: int = 6,
+    titles: dict[str, tuple[str, str]] | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Manifest:
+    """Write the bundle of an untrained network over `songs` toy songs."""
+    config = GRUConfig(dim=8, hidden=8)
+    model = GRU(config, songs)
+    model.initialise(torch.Generator().manual_seed(seed))
+    popularity = torch.arange(songs + 1, dtype=torch.float32)
+    return write_bundle(
+        directory,
+        kind="gru",
+        config=asdict(config),
+        weights={**model.state_dict(), "popularity": popularity},
+        vocabulary=Vocabulary(song(number) for number in range(songs)),
+        titles=titles or {},
+        training={"plays": 21},
+        metrics={"mrr_at_20": 0.5},
+        overwrite=overwrite,
+    )
