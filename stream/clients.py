@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ BOOTSTRAP_TIMEOUT_MS = 10_000
 # kafka-python's own default makes a group wait half a minute for a member that is gone.
 GROUP_SESSION_MS = 6_000
 GROUP_HEARTBEAT_MS = 2_000
+# At DEBUG these write out every request, and the SASL password with it.
+LOGGERS_OF_REQUESTS = ("kafka.protocol.parser", "kafka.net.connection", "aiokafka.conn")
 
 
 class KafkaUnavailable(SegueError):
@@ -127,9 +130,13 @@ def reaching(settings: Settings) -> Iterator[None]:
     try:
         yield
     except (KafkaError, AioKafkaError) as error:
+        # The clients name no cause when a certificate or a password was refused.
+        secured = settings.uses_ssl or settings.uses_sasl
+        terms = ", and does it take this protocol, certificate and password" if secured else ""
         raise KafkaUnavailable(
             f"Kafka at {settings.kafka_bootstrap} ({settings.kafka_security_protocol}): "
-            f"{_reason(error)}; is it running? see SEGUE_KAFKA_BOOTSTRAP and `segue broker`"
+            f"{_reason(error)}; does it run there{terms}? "
+            "see SEGUE_KAFKA_BOOTSTRAP and `segue broker`"
         ) from error
 
 
@@ -160,4 +167,6 @@ def _reason(error: Exception) -> str:
 
 
 def _revealed(secret: SecretStr | None) -> Password | None:
+    for name in LOGGERS_OF_REQUESTS:
+        logging.getLogger(name).setLevel(logging.INFO)
     return None if secret is None else Password(secret.get_secret_value())
