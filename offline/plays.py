@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
+
+from models.errors import SegueError
 
 PLAYS_SCHEMA = pl.Schema(
     {
@@ -21,16 +23,23 @@ SONGS_SCHEMA = pl.Schema(
 )
 
 
+class PlayLogError(SegueError):
+    """A play log that cannot be read, or that cannot answer what is asked of it."""
+
+
 @dataclass(frozen=True)
 class PlayLog:
     """Plays in the order they happened, and what is known of their songs.
 
-    plays: PLAYS_SCHEMA, sorted by `played_at_ms` (ties keep the order of the source).
+    plays: PLAYS_SCHEMA, sorted by `played_at_ms` (ties keep the order of the source, read
+        backwards where it stands newest first). Where `ordered` is False a last column
+        "count" (Int64) says how often the song was played.
     songs: SONGS_SCHEMA, one row a song; only songs of which something is known.
     format: the reader's name, e.g. "30music".
     timed: False where the source has an order but no clock, so that the times are made up.
     ordered: False where the source has counts only: no session can be told from it.
-    skipped_rows: rows left out; problems: the first of them, "file:line: field: reason".
+    skipped_rows: rows left out as bad; problems: the first of them, "file:line: field: reason".
+    notes: what the reader decided for itself or left out on purpose, for people to read.
     """
 
     plays: pl.DataFrame
@@ -40,15 +49,18 @@ class PlayLog:
     ordered: bool = True
     skipped_rows: int = 0
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def split_by_time(self, fraction: float) -> tuple[PlayLog, PlayLog]:
         """Cut into the first `fraction` of the plays and the rest, by time.
 
         Plays of one millisecond are never parted, so nothing of the second part happened
-        before, or together with, the end of the first.
+        before, or together with, the end of the first. A log without an order is refused
+        with PlayLogError.
         """
         if not 0 < fraction < 1:
             raise ValueError(f"fraction must lie between 0 and 1, got {fraction!r}")
+        self._require_order("split by time")
         if self.plays.is_empty():
             return self, self
         cut = self.plays["played_at_ms"][int(self.plays.height * fraction)]
@@ -59,20 +71,24 @@ class PlayLog:
     def sessions(self, gap_s: float) -> list[list[str]]:
         """Give each session's song ids in order: the source's sessions, else cut at gaps.
 
-        Within one user a new session starts where `session_id` changes, or, where it is null,
-        where more than `gap_s` seconds lie between two plays. Sessions come in the order of
-        their first play.
+        The plays of one user under one `session_id` are one session, even where two of them
+        run side by side. Where it is null, a new session starts after more than `gap_s`
+        seconds between two plays. Sessions come in the order of their first play. A log
+        without an order is refused with PlayLogError.
         """
-        by_user = self.plays.sort("user_id", "played_at_ms", maintain_order=True)
-        same_user = pl.col("user_id") == pl.col("user_id").shift(1)
-        gap = pl.col("played_at_ms").diff() > gap_s * 1000
-        changed = pl.col("session_id").ne_missing(pl.col("session_id").shift(1))
-        starts = ~same_user.fill_null(False) | pl.when(
-            pl.col("session_id").is_null() & pl.col("session_id").shift(1).is_null()
-        ).then(gap).otherwise(changed)
-        numbered = by_user.with_columns(starts.fill_null(True).cum_sum().alias("session"))
+        if not gap_s > 0:
+            raise ValueError(f"gap_s must be > 0, got {gap_s!r}")
+        self._require_order("cut into sessions")
+        together = self.plays.sort("user_id", "session_id", "played_at_ms", maintain_order=True)
+        owner, session = pl.col("user_id"), pl.col("session_id")
+        starts = (
+            owner.ne_missing(owner.shift())
+            | session.ne_missing(session.shift())
+            | (session.is_null() & (pl.col("played_at_ms").diff() > gap_s * 1000))
+        )
         grouped = (
-            numbered.group_by("session", maintain_order=True)
+            together.with_columns(starts.fill_null(False).cum_sum().alias("session"))
+            .group_by("session", maintain_order=True)
             .agg("song_id", pl.col("played_at_ms").first().alias("began"))
             .sort("began", maintain_order=True)
         )
@@ -80,4 +96,11 @@ class PlayLog:
         return lists
 
     def _with(self, plays: pl.DataFrame) -> PlayLog:
-        return PlayLog(plays, self.songs, self.format, self.timed, self.ordered)
+        return replace(self, plays=plays, skipped_rows=0, problems=())
+
+    def _require_order(self, purpose: str) -> None:
+        if not self.ordered:
+            raise PlayLogError(
+                f"a {self.format} log holds play counts without an order, so it cannot be "
+                f"{purpose}: use a log whose plays have times or an order"
+            )

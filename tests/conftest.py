@@ -1,0 +1,18 @@
+"""Fixtures of more than one test file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Give the directory of the public data sets; tests that need it skip where it is absent."""
+    beside = Path(__file__).parents[1].parent / "shared" / "data"
+    directory = Path(os.environ.get("SEGUE_TEST_DATA") or beside)
+    if not directory.is_dir():
+        pytest.skip(f"no public data sets at {directory}; set SEGUE_TEST_DATA to where they lie")
+    return directory
