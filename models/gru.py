@@ -14,11 +14,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from models.bundle import WEIGHTS, Bundle, BundleError
 from models.negatives import Negatives
+from models.sessions import ROW_BLOCK
 from models.vocabulary import PADDING
-
-# Matrix products of one to three rows round differently from larger ones, so that the rows of
-# a batch are always run by eights: then none depends on how many others came with it.
-ROW_BLOCK = 8
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +22,8 @@ from models.recommender import (
 )
 from models.sessions import pad_sessions
 from models.vocabulary import PADDING, Vocabulary
+
+SOURCES = ("gru",)
 
 
 class GRURecommender:
@@ -77,56 +81,67 @@ class GRURecommender:
         with stage("retrieve"):
             batch = pad_sessions(sessions, self.model.config.max_length)
             queries = self.model.encode(batch.items, batch.lengths)  # [B, D]
-            candidates = self.index.search(queries, self.config.candidates)  # [B, C]
+            scores, candidates = self.index.search(queries, self.config.candidates)  # [B, C]
         with stage("score"):
-            scores = torch.einsum("bd,bcd->bc", queries, self.vectors[candidates])
             barred = (candidates.unsqueeze(2) == pad_barred(heard).unsqueeze(1)).any(2)
-            scores.masked_fill_(barred | (candidates == PADDING), -torch.inf)
+            scores.masked_fill_(barred, -torch.inf)
             n = min(self.config.list_length, candidates.shape[1])
             best, places = scores.topk(n, dim=1)
             items = candidates.gather(1, places)  # [B, n]
             return self._write(items, best, *self._reasons(items, sessions))
 
-    def _reasons(self, items: Tensor, sessions: list[list[int]]) -> tuple[Tensor, Tensor]:
+    def _reasons(
+        self, items: Tensor, sessions: list[list[int]]
+    ) -> tuple[Tensor, Tensor, list[int]]:
         """Share each item out among the session's last songs by their vectors' likeness.
 
-        Returns song numbers and weights [B, n, reasons]: a softmax over the item's inner
-        products with the last `reason_songs` different songs, its largest entries.
+        Returns item numbers and weights [B, n, R], a softmax over the item's inner products
+        with the last `reason_songs` different songs, its largest entries, and how many of the
+        R are songs, as a session may have fewer.
         """
-        distinct = [list(dict.fromkeys(reversed(session))) for session in sessions]
         width = self.config.reason_songs
-        recent = pad_sessions([songs[:width] for songs in distinct], width).items  # [B, R]
-        likeness = torch.einsum("bnd,brd->bnr", self.vectors[items], self.vectors[recent])
+        distinct = [list(dict.fromkeys(reversed(session)))[:width] for session in sessions]
+        recent = pad_sessions(distinct, width).items  # [B, S]
+        likeness = torch.einsum("bnd,bsd->bns", self.vectors[items], self.vectors[recent])
         likeness = (likeness * self.model.config.scale).masked_fill_(
             (recent == PADDING).unsqueeze(1), -torch.inf
         )
         count = min(self.config.reasons, recent.shape[1])
         weights, places = likeness.softmax(2).topk(count, dim=2)
         songs = recent.unsqueeze(1).expand(-1, items.shape[1], -1).gather(2, places)
-        return songs, weights
+        return songs, weights, [min(count, len(songs)) for songs in distinct]
 
     def _write(
-        self, items: Tensor, scores: Tensor, reasons: Tensor, weights: Tensor
+        self,
+        items: Tensor,
+        scores: Tensor,
+        reasons: Tensor,
+        weights: Tensor,
+        counts: list[int],
     ) -> list[list[RecommendedSong]]:
         song = self.vocabulary.song
-        columns = (items.tolist(), scores.tolist(), reasons.tolist(), weights.tolist())
+        filled = (scores > -torch.inf).sum(1).tolist()
+        columns = (plain(items), plain(scores, 4), plain(reasons), plain(weights, 3))
         return [
             [
                 RecommendedSong(
                     song(number),
-                    round(score, 4),
-                    ("gru",),
-                    [
-                        Because(song(why), round(share, 3))
-                        for why, share in zip(whys, shares, strict=True)
-                        if share > 0
-                    ],
+                    score,
+                    SOURCES,
+                    [Because(song(why), share) for why, share in zip(whys, shares, strict=True)]
+                    if count == len(whys)
+                    else [Because(song(whys[0]), shares[0])],
                 )
                 for number, score, whys, shares in zip(*row, strict=True)
-                if score > -torch.inf
-            ]
-            for row in zip(*columns, strict=True)
+            ][:end]
+            for row, end, count in zip(zip(*columns, strict=True), filled, counts, strict=True)
         ]
+
+
+def plain(values: Tensor, decimals: int | None = None) -> Any:
+    """Give a tensor as nested lists; by way of numpy, which is many times as fast."""
+    array = values.numpy()
+    return (array if decimals is None else array.astype(np.float64).round(decimals)).tolist()
 
 
 def pad_barred(rows: Sequence[Sequence[int]]) -> Tensor:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.sessions import ROW_BLOCK
 from models.vocabulary import PADDING
 
 # faiss compares few queries by loops and many by BLAS, which round differently. One path for
@@ -44,16 +46,21 @@ class ItemIndex:
         else:
             self._inverted = self._build(np.ascontiguousarray(vectors[1:].numpy()))
 
-    def search(self, queries: Tensor, k: int) -> Tensor:
-        """Give item numbers int64 [B, k] for queries float32 [B, D], best first.
+    def search(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Give the best items of each query float32 [B, D], best first.
 
-        Where fewer than k items are found the rest is padding.
+        Returns their inner products, float32 [B, k], and item numbers, int64 [B, k]. The
+        products are exact either way. Where fewer than k are found, the rest is -inf and 0.
         """
         k = min(k, self.songs)
         if self._transposed is not None:
-            return (queries @ self._transposed).topk(k, dim=1).indices + 1
-        _, found = self._inverted.search(queries.numpy(), k)
-        return torch.from_numpy(found + 1)  # faiss marks what it lacks with -1
+            count = len(queries)
+            padded = F.pad(queries, (0, 0, 0, -count % ROW_BLOCK))
+            scores, found = (padded @ self._transposed).topk(k, dim=1)
+            return scores[:count], found[:count] + 1
+        products, numbers = self._inverted.search(queries.numpy(), k)
+        scores, items = torch.from_numpy(products), torch.from_numpy(numbers + 1)
+        return scores.masked_fill_(items == PADDING, -torch.inf), items
 
     def _build(self, vectors: NDArray[np.float32]) -> faiss.IndexIVFFlat:
         dim = vectors.shape[1]
@@ -65,6 +72,3 @@ class ItemIndex:
         index.add(vectors)
         index.nprobe = min(self.config.probes, lists)
         return index
-
-
-assert PADDING == 0, "a row of the index is its item number less one"

@@ -11,6 +11,10 @@ from torch import Tensor
 
 from models.vocabulary import PADDING
 
+# Matrix products of one to three rows round differently from larger ones, so that the rows of
+# a batch are always run by eights: then none depends on how many others came with it.
+ROW_BLOCK = 8
+
 
 @dataclass(frozen=True)
 class SessionBatch:
