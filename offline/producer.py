@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CHUNK_PLAYS = 10_000  # confirmed together: what a crash may send twice
 TICK_S = 0.02  # plays due within one tick travel together
 MAX_BATCH_BYTES = 512 * 1024  # a broker takes 1 MiB at once unless it was told otherwise
+DELIVERY_TIMEOUT_MS = 30_000
 MAX_NAME = 64
 KNOWN_USERS = 100_000
 
@@ -149,6 +150,7 @@ def _make_producer(settings: Settings, idempotent: bool) -> AIOKafkaProducer:
         acks="all",
         enable_idempotence=idempotent,
         max_batch_size=MAX_BATCH_BYTES,
+        request_timeout_ms=DELIVERY_TIMEOUT_MS,
     )
 
 
