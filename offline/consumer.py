@@ -110,32 +110,27 @@ def recommendations_view(record: Record, titles: Titles) -> RenderableType:
     Raises ConsumeError where the record is no recommendation list.
     """
     from msgspec import DecodeError
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     try:
         made = decode_recommendations(record.value or b"")
     except (DecodeError, UnicodeError) as error:
         where = f"{record.topic}, partition {record.partition}, offset {record.offset}"
         raise ConsumeError(f"{where}: no recommendation list ({error}): try jsonl") from error
-    table = Table(
-        "song",
-        "score",
-        "from",
-        "because of",
-        title=f"{_plain(made.user_id)} after {_plain(made.cause.event_id)}",
-        caption=f"{made.generated_at} by {_plain(made.model)}, "
-        f"for partition {made.cause.partition} offset {made.cause.offset}",
-        title_justify="left",
-        caption_justify="left",
-        box=None,
-    )
+    table = Table("song", "score", "from", "because of", box=None)
     for song in made.items:
         because = ", ".join(
             f"{_song(reason.song_id, titles)} ({reason.weight:.0%})" for reason in song.because
         )
-        sources = _plain(", ".join(song.sources))
-        table.add_row(_song(song.song_id, titles), f"{song.score:.4f}", sources, because)
-    return table
+        sources = ", ".join(song.sources)
+        row = (_song(song.song_id, titles), f"{song.score:.4f}", sources, because)
+        table.add_row(*map(Text, row))
+    title = Text(f"{made.user_id} after {made.cause.event_id}", style="bold")
+    place = f"for partition {made.cause.partition} offset {made.cause.offset}"
+    told = Text(f" {made.generated_at} by {made.model}, {place}\n", style="dim")
+    return Group(title, table, told)
 
 
 def rejected_view(record: Record) -> RenderableType:
@@ -145,11 +140,23 @@ def rejected_view(record: Record) -> RenderableType:
     headers = _headers(record)
     where = f"{headers.get('topic')} {headers.get('partition')}:{headers.get('offset')}"
     value = (record.value or b"")[:200].decode("utf-8", "backslashreplace")
-    return Text.assemble((headers.get("reason", "no reason"), "bold"), f"  {where}  {value}")
+    reason = _visible(headers.get("reason", "no reason"))
+    return Text.assemble((reason, "bold"), _visible(f"  {where}  {value}"))
 
 
 def _headers(record: Record) -> dict[str, str]:
     return {name: value.decode("utf-8", "backslashreplace") for name, value in record.headers}
+
+
+def _visible(text: str) -> str:
+    """Write out what is not printable: a stranger's bytes must not steer the terminal.
+
+    >>> _visible("red: \\x1b[31m")
+    'red: \\\\x1b[31m'
+    """
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
 
 
 def _song(song_id: str, titles: Titles) -> str:
@@ -159,11 +166,4 @@ def _song(song_id: str, titles: Titles) -> str:
     ('Blue in Green - Miles Davis', 's2')
     """
     known = [part for part in titles.get(song_id, ()) if part]
-    return _plain(" - ".join(known) or song_id)
-
-
-def _plain(text: str) -> str:
-    """Keep rich from reading somebody's `[bold]` as markup."""
-    from rich.markup import escape
-
-    return escape(text)
+    return " - ".join(known) or song_id

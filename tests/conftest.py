@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.brokers import broker, broker_settings
+
+__all__ = ["broker", "broker_settings", "data_dir"]
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
