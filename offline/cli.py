@@ -58,3 +58,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="segue")
 def main() -> None:
     """Segue says which songs should come next, while the listener is still listening."""
+
+
+if __name__ == "__main__":
+    main(prog_name="segue")

@@ -88,6 +88,7 @@ def make_app(settings: Settings, partitions: int, processor: Processor, watchdog
     async def assigned(_: Any, assigned: Iterable[Any], **__: Any) -> None:
         partitions = sorted(place.partition for place in assigned)
         logger.info("Assigned partitions %s of %s", partitions, settings.topic_plays)
+        processor.metrics.partitions.set(len(partitions))
         processor.metrics.lag.clear()  # of partitions that are others' now
 
     # A batch that fails ends the worker: Faust would go on and commit past it.

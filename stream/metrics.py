@@ -58,6 +58,9 @@ class Metrics:
             ["partition"],
             registry=r,
         )
+        self.partitions = Gauge(
+            "segue_partitions_assigned", "Partitions of plays that this worker has", registry=r
+        )
         self.rebuilt = Counter(
             "segue_plays_rebuilt", "Plays read back from the log into histories", registry=r
         )

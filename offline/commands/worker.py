@@ -9,6 +9,7 @@ import click
 
 
 @click.command()
+@click.option("--bootstrap", "kafka_bootstrap", help="Kafka brokers: host:port, comma-separated.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="Model bundle to serve.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where histories are kept.")
 @click.option("--metrics-port", type=int, help="Port of the Prometheus metrics; 0 for none.")
