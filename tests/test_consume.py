@@ -25,7 +25,7 @@ from stream.events import Cause, DecodeError, RecommendationList, encode
 from tests.brokers import own_settings
 
 ROOT = Path(__file__).parent.parent
-WAIT_S = "0.6"
+WAIT_S = "1"
 
 pytestmark = pytest.mark.broker
 
@@ -63,14 +63,16 @@ def surroundings(broker_settings, monkeypatch):
     return broker_settings
 
 
-def consume(*arguments: str):
-    result = CliRunner().invoke(main, ["consume", "--wait", WAIT_S, *arguments])
+def consume(*arguments: str, count: int | None = None) -> str:
+    """Run the command until `count` came, or until nothing comes any more."""
+    end = ["--wait", WAIT_S] if count is None else ["--wait", "20", "--limit", str(count)]
+    result = CliRunner().invoke(main, ["consume", *end, *arguments])
     assert result.exit_code == 0, result.output
     return result.stdout
 
 
-def lines(*arguments: str) -> list[dict]:
-    said = consume("--from-beginning", "--format", "jsonl", *arguments)
+def lines(*arguments: str, count: int | None = None) -> list[dict]:
+    said = consume("--from-beginning", "--format", "jsonl", *arguments, count=count)
     return [json.loads(line) for line in said.splitlines()]
 
 
@@ -93,13 +95,13 @@ def test_only_one_listener_may_be_asked_for(surroundings):
 
 def test_the_limit_counts_what_is_shown(surroundings):
     publish(surroundings, *((0, f"user-{n}", encode(a_list(f"user-{n}", n))) for n in range(5)))
-    assert [made["user_id"] for made in lines("--limit", "2")] == ["user-0", "user-1"]
-    assert [made["user_id"] for made in lines("--limit", "1", "--user", "user-3")] == ["user-3"]
+    assert [made["user_id"] for made in lines(count=2)] == ["user-0", "user-1"]
+    assert [made["user_id"] for made in lines("--user", "user-3", count=1)] == ["user-3"]
 
 
 def test_reading_moves_nobodys_offsets(surroundings):
     publish(surroundings, (0, "anna", encode(a_list("anna", 1))))
-    assert len(lines()) == len(lines()) == 1
+    assert lines(count=1) == lines(count=1)
     admin = KafkaAdminClient(**kafka_python_config(surroundings))
     try:
         groups = [group["group_id"] for group in admin.list_groups()]
@@ -126,7 +128,7 @@ def test_without_from_beginning_only_what_comes_is_shown(surroundings):
 
 def test_lists_are_drawn_with_their_reasons(surroundings):
     publish(surroundings, (0, "anna", encode(a_list("anna", 7))))
-    said = consume("--from-beginning").splitlines()
+    said = consume("--from-beginning", count=1).splitlines()
     assert said[0].strip() == "anna after event-7"
     assert [line.split() for line in said[2:4]] == [
         ["song-0", "0.5000", "gru", "song-1", "(75%)"],
@@ -148,7 +150,7 @@ def test_songs_are_called_by_their_titles_where_a_bundle_knows_them(surroundings
         metrics={},
     )
     publish(surroundings, (0, "anna", encode(a_list("anna", 7))))
-    said = consume("--from-beginning", "--bundle", str(tmp_path / "bundle")).splitlines()
+    said = consume("--from-beginning", "--bundle", str(tmp_path / "bundle"), count=1).splitlines()
     assert said[2].startswith(" song-0")
     assert said[3].startswith(" Blue in Green - Miles Davis")
     assert said[3].count("Blue in Green - Miles Davis") == 2
@@ -157,12 +159,12 @@ def test_songs_are_called_by_their_titles_where_a_bundle_knows_them(surroundings
 def test_ids_are_shown_as_they_are(surroundings):
     odd = a_list("[red]anna[/red]", 1)
     publish(surroundings, (0, odd.user_id, encode(odd)))
-    assert "[red]anna[/red] after event-1" in consume("--from-beginning")
+    assert "[red]anna[/red] after event-1" in consume("--from-beginning", count=1)
 
 
 def test_a_record_that_is_no_list_is_named_by_its_place(surroundings):
     publish(surroundings, (3, "anna", b"{}"))
-    result = CliRunner().invoke(main, ["consume", "--from-beginning", "--wait", WAIT_S])
+    result = CliRunner().invoke(main, ["consume", "--from-beginning", "--limit", "1"])
     assert result.exit_code == 1
     place = f"{surroundings.topic_recommendations}, partition 3, offset 0"
     assert f"Error: {place}: no recommendation list (" in result.output
@@ -177,7 +179,7 @@ def test_rejected_plays_come_with_their_reason(surroundings):
         topic=surroundings.topic_rejected,
         headers=record.headers(),
     )
-    assert lines("--rejected") == [
+    assert lines("--rejected", count=1) == [
         {
             "reason": "not_json: unexpected end",
             "topic": surroundings.topic_plays,
@@ -186,14 +188,14 @@ def test_rejected_plays_come_with_their_reason(surroundings):
             "value": '{"half\\xff',
         }
     ]
-    said = consume("--rejected", "--from-beginning")
+    said = consume("--rejected", "--from-beginning", count=1)
     assert said.startswith("not_json: unexpected end")
     assert f"{surroundings.topic_plays} 2:41" in said
 
 
 def test_a_rejected_play_cannot_steer_the_terminal(surroundings):
     publish(surroundings, (0, "anna", b"\x1b[31mred"), topic=surroundings.topic_rejected)
-    said = consume("--rejected", "--from-beginning")
+    said = consume("--rejected", "--from-beginning", count=1)
     assert "\x1b" not in said
     assert r"\x1b[31mred" in said
 
