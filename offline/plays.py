@@ -51,6 +51,14 @@ class PlayLog:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def titles(self) -> dict[str, tuple[str, str]]:
+        """Give (title, artist) of every song whose title is known; the artist may be empty."""
+        named = self.songs.drop_nulls("title").fill_null("")
+        return {
+            song_id: (title, artist)
+            for song_id, title, artist in named.select("song_id", "title", "artist").iter_rows()
+        }
+
     def split_by_time(self, fraction: float) -> tuple[PlayLog, PlayLog]:
         """Cut into the first `fraction` of the plays and the rest, by time.
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import re
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,19 +16,19 @@ import polars as pl
 
 from models.errors import SegueError
 from offline.plays import PlayLog
-from stream.clients import aiokafka_config, reaching
+from stream.clients import kafka_python_config, reaching
 from stream.events import PlayEvent, encode
 from stream.settings import Settings
 
 if TYPE_CHECKING:
-    from aiokafka import AIOKafkaProducer
+    from kafka import KafkaProducer
 
 CHUNK_PLAYS = 10_000  # confirmed together: what a crash may send twice
 TICK_S = 0.02  # plays due within one tick travel together
-MAX_BATCH_BYTES = 512 * 1024  # a broker takes 1 MiB at once unless it was told otherwise
+BATCH_BYTES = 256 * 1024  # a broker takes 1 MiB at once unless it was told otherwise
 DELIVERY_TIMEOUT_MS = 30_000
+CLOSE_TIMEOUT_S = 5.0
 MAX_NAME = 64
-KNOWN_USERS = 100_000
 
 Delivered = Callable[[int], None]
 
@@ -89,96 +87,9 @@ def send_plays(
     rate: float | None = None,
     speed: float | None = None,
     start: int = 0,
-    on_delivered: Delivered | None = None,
-    signals: tuple[int, ...] = (),
-) -> int:
-    """Run `produce_plays` with a producer of its own until done; give the row it got to.
-
-    signals: those that end it early, after the plays under way are confirmed.
-    Raises KafkaUnavailable where a play could not be delivered.
-    """
-
-    async def run() -> int:
-        stop = asyncio.Event()
-        for number in signals:
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with open_producer(settings) as producer:
-            return await produce_plays(
-                producer,
-                settings.topic_plays,
-                plays,
-                log_name,
-                rate=rate,
-                speed=speed,
-                start=start,
-                on_delivered=on_delivered,
-                stop=stop,
-            )
-
-    with reaching(settings):
-        return asyncio.run(run())
-
-
-@asynccontextmanager
-async def open_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
-    """Open the producer that `produce_plays` needs, and close it at the end.
-
-    It is idempotent, so that a batch sent again after a lost answer is not stored twice, unless
-    the broker cannot number producers: the embedded one fails at the request aiokafka makes.
-    """
-    from aiokafka.errors import UnknownError
-
-    producer = _make_producer(settings, idempotent=True)
-    try:
-        try:
-            with _without_log("aiokafka.producer.sender"):
-                await producer.start()
-        except UnknownError:
-            await producer.stop()
-            producer = _make_producer(settings, idempotent=False)
-            await producer.start()
-        yield producer
-    finally:
-        await producer.stop()
-
-
-def _make_producer(settings: Settings, idempotent: bool) -> AIOKafkaProducer:
-    from aiokafka import AIOKafkaProducer
-
-    return AIOKafkaProducer(
-        **aiokafka_config(settings),
-        acks="all",
-        enable_idempotence=idempotent,
-        max_batch_size=MAX_BATCH_BYTES,
-        request_timeout_ms=DELIVERY_TIMEOUT_MS,
-    )
-
-
-@contextmanager
-def _without_log(name: str) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    logger.addFilter(_refuse)
-    try:
-        yield
-    finally:
-        logger.removeFilter(_refuse)
-
-
-def _refuse(record: logging.LogRecord) -> bool:
-    return False
-
-
-async def produce_plays(
-    producer: AIOKafkaProducer,
-    topic: str,
-    plays: pl.DataFrame,
-    log_name: str,
-    *,
-    rate: float | None = None,
-    speed: float | None = None,
-    start: int = 0,
-    on_delivered: Delivered | None = None,
-    stop: asyncio.Event | None = None,
+    on_delivered: Delivered = lambda rows: None,
+    stop: threading.Event | None = None,
+    due_ms: npt.NDArray[np.int64] | None = None,
 ) -> int:
     """Send rows `start` and on as play events; give the row it got to.
 
@@ -186,33 +97,48 @@ async def produce_plays(
     rate: plays a second; speed: times the recorded speed; neither: as fast as it goes.
     on_delivered: told the number of rows delivered, whenever it grows.
     stop: set to end early, after the plays under way are confirmed.
-    Raises aiokafka's KafkaError where a play could not be delivered.
+    due_ms: int64 [plays], filled with the Unix time at which each row was to be sent, so that a
+    latency counts what waiting for a late sender cost.
+    Raises KafkaUnavailable where a play could not be delivered.
     """
-    stop = stop or asyncio.Event()
+    stop = stop or threading.Event()
     due_s = due_times(plays["played_at_ms"].to_numpy()[start:], rate, speed)
-    partition_of = _partitioner(sorted(await producer.partitions_for(topic)))
-    clock = asyncio.get_running_loop().time
-    began, position = clock(), start
-    while position < plays.height and not stop.is_set():
-        elapsed = clock() - began
-        ready = start + int(np.searchsorted(due_s, elapsed, side="right"))
-        end = min(ready, position + CHUNK_PLAYS)
-        if end <= position:
-            await _pause(stop, max(TICK_S, due_s[position - start] - elapsed))
-            continue
-        events = _events(plays.slice(position, end - position), log_name, position)
-        await _deliver(producer, topic, events, partition_of)
-        position = end
-        if on_delivered is not None:
+    with reaching(settings), _producer(settings) as producer:
+        producer.partitions_for(settings.topic_plays)  # connects, before the clock runs
+        began, position = time.monotonic(), start
+        if due_ms is not None:
+            due_ms[start:] = (time.time() + due_s) * 1000
+        while position < plays.height and not stop.is_set():
+            elapsed = time.monotonic() - began
+            ready = start + int(np.searchsorted(due_s, elapsed, side="right"))
+            end = min(ready, position + CHUNK_PLAYS)
+            if end <= position:
+                stop.wait(max(TICK_S, due_s[position - start] - elapsed))
+                continue
+            events = _events(plays.slice(position, end - position), log_name, position)
+            _deliver(producer, settings.topic_plays, events)
+            position = end
             on_delivered(position)
     return position
 
 
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
+@contextmanager
+def _producer(settings: Settings) -> Iterator[KafkaProducer]:
+    from kafka import KafkaProducer
+
+    # kafka-python's producer is idempotent: a batch sent again after a lost answer is not
+    # stored twice, and a listener's plays keep their order.
+    producer = KafkaProducer(
+        **kafka_python_config(settings),
+        acks="all",
+        batch_size=BATCH_BYTES,
+        request_timeout_ms=min(DELIVERY_TIMEOUT_MS, 30_000),
+        delivery_timeout_ms=DELIVERY_TIMEOUT_MS,
+    )
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
+        yield producer
+    finally:
+        producer.close(timeout=CLOSE_TIMEOUT_S)
 
 
 def _events(plays: pl.DataFrame, log_name: str, first_row: int) -> Iterator[tuple[bytes, bytes]]:
@@ -222,40 +148,9 @@ def _events(plays: pl.DataFrame, log_name: str, first_row: int) -> Iterator[tupl
         yield user_id.encode(), encode(PlayEvent(f"{log_name}-{row}", user_id, song_id, *rest))
 
 
-async def _deliver(
-    producer: AIOKafkaProducer,
-    topic: str,
-    events: Iterator[tuple[bytes, bytes]],
-    partition_of: Callable[[bytes], int],
-) -> None:
-    """Send the events in batches, one open a partition, and wait until all are confirmed."""
-    # Whole batches, for a future a play costs 15 times what all the rest does.
-    now_ms = time.time_ns() // 1_000_000
-    batches: dict[int, Any] = {}
-    delivered = []
-    for key, value in events:
-        partition = partition_of(key)
-        batch = batches.get(partition)
-        if batch is None or batch.append(timestamp=now_ms, key=key, value=value) is None:
-            if batch is not None:
-                delivered.append(await producer.send_batch(batch, topic, partition=partition))
-            batch = batches[partition] = producer.create_batch()
-            appended = batch.append(timestamp=now_ms, key=key, value=value)
-            assert appended is not None, f"a play of {len(value)} bytes fits no batch"
-    for partition, batch in batches.items():
-        delivered.append(await producer.send_batch(batch, topic, partition=partition))
-    await asyncio.gather(*delivered)
-
-
-def _partitioner(partitions: list[int]) -> Callable[[bytes], int]:
-    """Give Kafka's own partitioner: a listener's plays share one partition whoever sends them."""
-    from aiokafka.partitioner import DefaultPartitioner
-
-    partitioner = DefaultPartitioner()
-
-    @lru_cache(KNOWN_USERS)
-    def partition_of(key: bytes) -> int:
-        partition: int = partitioner(key, partitions, partitions)
-        return partition
-
-    return partition_of
+def _deliver(producer: KafkaProducer, topic: str, events: Iterator[tuple[bytes, bytes]]) -> None:
+    """Send events and wait until every one is confirmed; a failed one raises its KafkaError."""
+    sent = [producer.send(topic, value=value, key=key) for key, value in events]
+    producer.flush()
+    for future in sent:
+        future.get(timeout=DELIVERY_TIMEOUT_MS / 1000)

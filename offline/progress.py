@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from offline.train import Progress
 
 
 @contextmanager
@@ -34,3 +38,42 @@ def plays_progress(what: str, total: int, done: int = 0) -> Iterator[Callable[[i
                 progress.update(task, speed=f"{shown.speed:,.0f}")
 
         yield advance
+
+
+@contextmanager
+def training_progress() -> Iterator[Callable[[Progress], None]]:
+    """Show a bar an epoch, and every epoch's figures, where somebody watches."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("Epoch {task.fields[epoch]}"),
+        BarColumn(),
+        TextColumn("{task.fields[speed]:,.0f} plays/s  loss {task.fields[loss]:.3f}"),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
+        task = bars.add_task("", epoch=1, speed=0.0, loss=0.0, figures="")
+
+        def show(progress: Progress) -> None:
+            bars.update(
+                task,
+                total=progress.total,
+                completed=progress.done,
+                epoch=progress.epoch,
+                speed=progress.plays_per_s,
+                loss=progress.loss,
+                figures=_last_figures(progress),
+            )
+
+        yield show
+
+
+def _last_figures(progress: Progress) -> str:
+    if not progress.history or progress.history[-1].mrr_at_20 is None:
+        return ""
+    last = progress.history[-1]
+    return f"HR@20 {last.hit_rate_at_20:.2%}  MRR@20 {last.mrr_at_20:.2%}"

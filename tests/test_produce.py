@@ -1,6 +1,5 @@
 """Sending a play log: what is on the wire, at what pace, and where it goes on."""
 
-import asyncio
 import json
 import os
 import signal
@@ -25,8 +24,6 @@ from offline.producer import (
     check_sendable,
     due_times,
     log_name,
-    open_producer,
-    produce_plays,
     send_plays,
 )
 from stream.broker import EmbeddedBroker
@@ -155,7 +152,7 @@ def test_listeners_go_where_other_producers_send_them(broker_settings):
 
 
 def test_many_batches_arrive_whole(broker_settings, monkeypatch):
-    monkeypatch.setattr(producer_module, "MAX_BATCH_BYTES", 2_000)
+    monkeypatch.setattr(producer_module, "BATCH_BYTES", 2_000)
     monkeypatch.setattr(producer_module, "CHUNK_PLAYS", 300)
     delivered: list[int] = []
     send_plays(broker_settings, plays_of(1000), "log", on_delivered=delivered.append)
@@ -167,6 +164,14 @@ def test_many_batches_arrive_whole(broker_settings, monkeypatch):
 def test_sending_goes_on_at_the_row_it_is_told(broker_settings):
     send_plays(broker_settings, plays_of(5), "log", start=3)
     assert event_ids(sent_to(broker_settings, 2)) == ["log-3", "log-4"]
+
+
+def test_each_row_is_told_when_it_was_due(broker_settings):
+    due_ms = np.zeros(3, dtype=np.int64)
+    before_ms = time.time() * 1000
+    send_plays(broker_settings, plays_of(3), "log", rate=10, due_ms=due_ms)
+    assert before_ms - 1 <= due_ms[0] <= time.time() * 1000
+    assert np.diff(due_ms).tolist() == pytest.approx([100, 100], abs=1)
 
 
 def test_nothing_is_sent_of_an_empty_log(broker_settings):
@@ -190,15 +195,16 @@ def test_the_pace_is_kept(broker_settings, pace):
 
 
 def test_stopping_leaves_whole_confirmed_plays(broker_settings):
-    async def run() -> int:
-        stop = asyncio.Event()
-        asyncio.get_running_loop().call_later(0.3, stop.set)
-        async with open_producer(broker_settings) as producer:
-            topic = broker_settings.topic_plays
-            return await produce_plays(producer, topic, plays_of(1000), "log", rate=50, stop=stop)
+    stop = threading.Event()
 
-    position = asyncio.run(run())
-    assert 5 <= position <= 20
+    def delivered(rows: int) -> None:
+        if rows >= 10:
+            stop.set()
+
+    position = send_plays(
+        broker_settings, plays_of(1000), "log", rate=50, on_delivered=delivered, stop=stop
+    )
+    assert 10 <= position <= 30
     assert event_ids(sent_to(broker_settings, position)) == [f"log-{n}" for n in range(position)]
 
 

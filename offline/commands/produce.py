@@ -97,6 +97,7 @@ def _send(
     speed: float | None,
 ) -> None:
     import signal
+    import threading
 
     import polars as pl
 
@@ -104,6 +105,9 @@ def _send(
     from offline.progress import plays_progress
     from stream.clients import KafkaUnavailable
 
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     shifted = plays.with_columns(pl.col("played_at_ms") + position.shift_ms)
     with plays_progress("Sending", plays.height, position.delivered) as advance:
 
@@ -121,7 +125,7 @@ def _send(
                 speed=speed,
                 start=position.delivered,
                 on_delivered=delivered,
-                signals=(signal.SIGINT, signal.SIGTERM),
+                stop=stop,
             )
         except KafkaUnavailable as error:
             raise ProduceError(f"{error}. {_remedy(position)}") from error

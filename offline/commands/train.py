@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from offline.plays import PlayLog
-    from offline.train import Progress, TrainedGRU
+    from offline.train import TrainedGRU
 
 
 @click.group()
@@ -37,7 +33,7 @@ def train() -> None:
 @click.option(
     "--patience",
     type=click.IntRange(min=1),
-    default=2,
+    default=3,
     show_default=True,
     help="End after this many epochs without a better MRR@20.",
 )
@@ -107,136 +103,29 @@ def gru(
       segue train gru --plays sessions.txt.gz --format sessions --out bundles/gru --epochs 5
       segue train gru --plays plays.csv --out bundles/gru --overwrite --json figures.json
     """
-    from models.bundle import check_writable, write_bundle
     from models.gru import GRUConfig
     from offline.formats import read_plays
+    from offline.gru_bundle import train_gru_bundle
+    from offline.progress import training_progress
     from offline.report import write_json
-    from offline.train import train_gru
 
-    check_writable(out, overwrite=overwrite)
     log = read_plays(plays_file, format_name)
-    learned, held_back = log, None
-    if validation_fraction:
-        learned, held_back = log.split_by_time(1 - validation_fraction)
-    sessions = learned.sessions(session_gap_s)
-    with _progress() as show:
-        trained = train_gru(
-            sessions,
-            held_back.sessions(session_gap_s) if held_back else [],
+    with training_progress() as show:
+        made = train_gru_bundle(
+            log,
+            out,
             GRUConfig(dim=dim, hidden=dim, min_count=min_count),
+            session_gap_s=session_gap_s,
+            validation_fraction=validation_fraction,
             seed=seed,
             epochs=epochs,
             patience=patience,
             time_budget_s=time_budget_s,
+            overwrite=overwrite,
             on_progress=show,
         )
-    metrics = _metrics(trained)
-    manifest = write_bundle(
-        out,
-        kind="gru",
-        config=asdict(trained.model.config),
-        weights={**trained.model.state_dict(), "popularity": trained.popularity},
-        vocabulary=trained.vocabulary,
-        titles=_titles(log),
-        training=_training(learned, len(sessions), trained, seed),
-        metrics=metrics,
-        overwrite=overwrite,
-    )
-    figures = {
-        "plays": learned.plays.height,
-        "sessions": len(sessions),
-        "songs": len(trained.vocabulary),
-        "epochs": len(trained.history),
-        "train_plays_per_s": round(_speed(trained)),
-        **metrics,
-        "bundle": str(out),
-    }
-    write_json(json_file, figures)
-    _summarise(trained, figures, manifest.version)
-
-
-def _metrics(trained: TrainedGRU) -> dict[str, float | None]:
-    """Give the figures of the model and of popularity on the very same predictions."""
-    from offline.ranking import hit_rate, mrr
-    from offline.validation import popularity_ranks
-
-    popular_hits = popular_mrr = None
-    if len(trained.predictions):
-        ranks = popularity_ranks(trained.popularity, trained.predictions)
-        popular_hits, popular_mrr = hit_rate(ranks, 20), mrr(ranks, 20)
-    return {
-        "hit_rate_at_20": trained.best.hit_rate_at_20,
-        "mrr_at_20": trained.best.mrr_at_20,
-        "popularity_hit_rate_at_20": popular_hits,
-        "popularity_mrr_at_20": popular_mrr,
-    }
-
-
-def _titles(log: PlayLog) -> dict[str, tuple[str, str]]:
-    named = log.songs.drop_nulls("title").fill_null("")
-    return {
-        song_id: (title, artist)
-        for song_id, title, artist in named.select("song_id", "title", "artist").iter_rows()
-    }
-
-
-def _training(log: PlayLog, sessions: int, trained: TrainedGRU, seed: int) -> dict[str, Any]:
-    times = log.plays["played_at_ms"]
-    return {
-        "plays": log.plays.height,
-        "sessions": sessions,
-        "songs": len(trained.vocabulary),
-        "from_ms": times.min(),
-        "to_ms": times.max(),
-        "format": log.format,
-        "timed": log.timed,
-        "seed": seed,
-        "epoch": trained.best.number,
-    }
-
-
-def _speed(trained: TrainedGRU) -> float:
-    """Give the plays learned from in a second, all epochs taken together."""
-    return len(trained.history) / sum(1 / epoch.plays_per_s for epoch in trained.history)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[Progress], None]]:
-    """Show a bar an epoch, and every epoch's figures, where somebody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("Epoch {task.fields[epoch]}"),
-        BarColumn(),
-        TextColumn("{task.fields[speed]:,.0f} plays/s  loss {task.fields[loss]:.3f}"),
-        TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(),
-    )
-    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
-        task = bars.add_task("", epoch=1, speed=0.0, loss=0.0, figures="")
-
-        def show(progress: Progress) -> None:
-            bars.update(
-                task,
-                total=progress.total,
-                completed=progress.done,
-                epoch=progress.epoch,
-                speed=progress.plays_per_s,
-                loss=progress.loss,
-                figures=_last_figures(progress),
-            )
-
-        yield show
-
-
-def _last_figures(progress: Progress) -> str:
-    if not progress.history or progress.history[-1].mrr_at_20 is None:
-        return ""
-    last = progress.history[-1]
-    return f"HR@20 {last.hit_rate_at_20:.2%}  MRR@20 {last.mrr_at_20:.2%}"
+    write_json(json_file, made.figures)
+    _summarise(made.trained, made.figures, made.manifest.version)
 
 
 def _summarise(trained: TrainedGRU, figures: dict[str, Any], version: str) -> None:

@@ -1,0 +1,180 @@
+"""Broker, topics and one worker process on this machine, for as long as a `with` block."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import polars as pl
+from prometheus_client.parser import text_string_to_metric_families
+
+from models.errors import SegueError
+from offline.consumer import read_records
+from offline.producer import send_plays
+from stream.broker import EmbeddedBroker
+from stream.guard import guard
+from stream.settings import Settings, load_settings
+from stream.topics import ensure_topics
+
+READY_TIMEOUT_S = 90.0
+STOP_GRACE_S = 15.0
+LOG_TAIL_LINES = 15
+
+
+class LiveRunError(SegueError):
+    """A part of the system ended, or never came to be."""
+
+
+class LiveRun:
+    """The live system in `directory`: its histories, `worker.log` and `broker.log`.
+
+    Whatever was started is stopped at the end of the block, or when this process dies.
+    """
+
+    def __init__(self, directory: Path, bundle: Path) -> None:
+        self.directory = directory
+        self.bundle = bundle
+        self.worker_log = directory / "worker.log"
+        self.metrics_port = _free_port()
+        self._stack = ExitStack()
+        self._sender: threading.Thread | None = None
+        self._failure: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        with self._stack:
+            broker = EmbeddedBroker(log_file=self.directory / "broker.log")
+            self._stack.enter_context(broker)
+            self.settings: Settings = load_settings(
+                kafka_bootstrap=broker.bootstrap,
+                kafka_security_protocol="PLAINTEXT",
+                data_dir=self.directory / "data",
+                bundle=self.bundle,
+                metrics_port=self.metrics_port,
+            )
+            ensure_topics(self.settings)
+            self._start_worker()
+            self._wait_until_ready()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def send(self, plays: pl.DataFrame, log_name: str, rate: float, due_ms: Any) -> None:
+        """Begin to produce `plays` at `rate` a second, beside whatever else is done.
+
+        due_ms: int64 [plays], filled with the Unix time at which each is due to be sent.
+        """
+
+        def work() -> None:
+            try:
+                send_plays(self.settings, plays, log_name, rate=rate, due_ms=due_ms)
+            except SegueError as error:
+                self._failure = error
+
+        self._sender = threading.Thread(target=work, name="sender", daemon=True)
+        self._sender.start()
+
+    def lists(self, wait_s: float) -> Iterator[Any]:
+        """Give the records of the recommendations topic as they come.
+
+        Raises LiveRunError where the worker has ended, or where none comes for `wait_s`.
+        """
+        topic = self.settings.topic_recommendations
+        while True:
+            yield from read_records(self.settings, topic, from_beginning=True, wait_s=wait_s)
+            self.check()
+            raise LiveRunError(f"no list came for {wait_s:.0f} s; see {self.worker_log}")
+
+    def check(self) -> None:
+        """Raise where a part has failed."""
+        if self._failure is not None:
+            raise self._failure
+        status = self._worker.poll()
+        if status is not None:
+            said = self.worker_log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+            raise LiveRunError(f"the worker ended with status {status}:\n" + "\n".join(said))
+
+    def metric(self, sample: str) -> float:
+        """Give the sum of a metric's samples, all labels together, as the worker tells it."""
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            text = answer.read().decode()
+        return sum(
+            found.value
+            for family in text_string_to_metric_families(text)
+            for found in family.samples
+            if found.name == sample
+        )
+
+    def _start_worker(self) -> None:
+        options = {
+            "--bootstrap": self.settings.kafka_bootstrap,
+            "--bundle": self.bundle,
+            "--data-dir": self.settings.data_dir,
+            "--metrics-port": self.metrics_port,
+        }
+        arguments = [str(part) for option in options.items() for part in option]
+        with self.worker_log.open("wb") as log:
+            self._worker = subprocess.Popen(
+                [sys.executable, "-m", "offline.cli", "worker", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us: we stop it before its broker
+            )
+        guardian = guard(self._worker.pid)
+        self._stack.callback(_end, guardian)
+        self._stack.callback(self._stop_worker)
+
+    def _stop_worker(self) -> None:
+        self._worker.terminate()
+        try:
+            self._worker.wait(STOP_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._worker.kill()
+            self._worker.wait()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not self._is_ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise LiveRunError(
+                    f"the worker has no partitions after {READY_TIMEOUT_S:.0f} s; "
+                    f"see {self.worker_log}"
+                )
+            time.sleep(0.2)
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.metric("segue_partitions_assigned") >= self.settings.topic_partitions
+        except OSError:
+            return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
