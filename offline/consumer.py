@@ -51,7 +51,11 @@ def read_records(
 
     key = None if user_id is None else user_id.encode()
     with reaching(settings):
-        consumer = KafkaConsumer(**kafka_python_config(settings), enable_auto_commit=False)
+        consumer = KafkaConsumer(
+            **kafka_python_config(settings),
+            enable_auto_commit=False,
+            fetch_max_wait_ms=settings.fetch_wait_ms,
+        )
         try:
             numbers = consumer.partitions_for_topic(topic)
             if not numbers:

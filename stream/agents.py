@@ -14,6 +14,7 @@ from stream.batch import Record
 from stream.clients import faust_broker_config
 from stream.processor import Processor
 from stream.settings import Settings
+from stream.transport import prompt_transport
 from stream.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def make_app(settings: Settings, partitions: int, processor: Processor, watchdog
         broker_rebalance_timeout=6.0,
         web_enabled=False,
     )
+    app.transport = prompt_transport(app, settings.fetch_wait_ms)
     plays = app.topic(
         settings.topic_plays,
         key_type=bytes,

@@ -27,6 +27,7 @@ class PlayLogReader:
             **aiokafka_config(settings),
             group_id=None,
             enable_auto_commit=False,
+            fetch_max_wait_ms=settings.fetch_wait_ms,
             auto_offset_reset="earliest",  # what retention has deleted is passed over
         )
 

@@ -146,6 +146,9 @@ class Settings(BaseSettings):
 
     batch_max: int = about(256, "plays handled together at most", ge=1, le=100_000)
     batch_wait_ms: float = about(5, "milliseconds to wait for a batch to fill", ge=0, le=60_000)
+    fetch_wait_ms: int = about(
+        10, "milliseconds a broker may hold a fetch that finds nothing", ge=1, le=60_000
+    )
     play_max_bytes: int = about(65_536, "bytes of the largest play that is read", ge=128, le=2**30)
     future_tolerance_s: float = about(
         86_400, "seconds a play's time may lie after its record's timestamp", ge=0, le=86_400 * 365

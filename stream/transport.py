@@ -1,0 +1,38 @@
+"""Faust's consumer, told how long a broker may hold a fetch that finds nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+
+
+class PromptThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Makes the client as Faust does, but for the fixed 1.5 s it lets a fetch wait.
+
+    Kafka answers a waiting fetch as soon as a record comes, whatever the limit. Simpler brokers
+    look only now and then, the more rarely the longer the limit: with 1.5 s the embedded one
+    takes 0.4 s to deliver a play, with 10 ms about 4 ms.
+    """
+
+    fetch_wait_ms = 1500
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        client = super()._create_worker_consumer(transport)
+        client._fetch_max_wait_ms = self.fetch_wait_ms
+        return client
+
+
+def prompt_transport(app: Any, fetch_wait_ms: int) -> Any:
+    """Make the transport for `app.transport`."""
+    thread_class = type("Thread", (PromptThread,), {"fetch_wait_ms": fetch_wait_ms})
+
+    class PromptConsumer(Consumer):  # type: ignore[misc]
+        def _new_consumer_thread(self) -> Any:
+            return thread_class(self, loop=self.loop, beacon=self.beacon)
+
+    class PromptTransport(Transport):  # type: ignore[misc]
+        pass
+
+    PromptTransport.Consumer = PromptConsumer
+    return PromptTransport(app.conf.broker_consumer, app)
