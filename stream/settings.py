@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     )
     topic_replication: int = about(1, "replicas of each partition, in brokers", ge=1, le=100)
     topic_retention_days: float = about(
-        30, "days that plays are kept; histories are rebuilt from them", gt=0, le=36_500
+        90, "days that plays are kept; histories are rebuilt from them", gt=0, le=36_500
     )
     topic_recommendations_retention_days: float = about(
         7, "days that recommendation lists are kept", gt=0, le=36_500
@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     no_repeat_songs: int = about(
         5, "last plays of the session whose songs are not recommended", ge=0, le=1_000
     )
-    candidates: int = about(200, "songs retrieved to be ranked", ge=1, le=100_000)
+    candidates: int = about(100, "songs retrieved to be ranked", ge=1, le=100_000)
     popularity_half_life_days: float = about(
         7, "days after which a play counts half for popularity", gt=0, le=36_500
     )

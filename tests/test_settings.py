@@ -51,7 +51,7 @@ def test_environment_goes_before_file_goes_before_default(monkeypatch):
     write("list_length = 30\nbatch_max = 7\n")
     monkeypatch.setenv("SEGUE_LIST_LENGTH", "40")
     settings = load_settings(worker_threads=2)
-    assert (settings.list_length, settings.batch_max, settings.candidates) == (40, 7, 200)
+    assert (settings.list_length, settings.batch_max, settings.candidates) == (40, 7, 100)
     came_from = origins(settings)
     assert came_from["list_length"] == "environment"
     assert came_from["batch_max"] == "file"
