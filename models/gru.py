@@ -34,8 +34,9 @@ class GRUConfig:
     # Cosines lie in [-1, 1]; a softmax over 10^5 of them is flat unless they are stretched.
     scale: float = 14.0
     negatives: int = 2048
-    # Between drawing by play count (1), which rarely shows a rare song, and evenly (0).
-    sampling_power: float = 0.75
+    # By play count (1) rather than evenly (0): of 0.5, 0.75 and 1 the best MRR@20 on
+    # #nowplaying.
+    sampling_power: float = 1.0
     # Up to here the whole softmax costs no more than drawing from it.
     full_softmax_songs: int = 8192
     dropout: float = 0.25
@@ -43,8 +44,8 @@ class GRUConfig:
     min_count: int = 1
     batch_plays: int = 2048
     learning_rate: float = 2e-3
-    # Adagrad's, whose steps shrink with every play of a song: hence fifty times the other.
-    song_learning_rate: float = 0.1
+    # Adagrad's, whose steps shrink with every play of a song: hence a hundred times the other.
+    song_learning_rate: float = 0.2
 
     def __post_init__(self) -> None:
         whole = ("dim", "hidden", "negatives", "max_length", "min_count", "batch_plays")

@@ -88,7 +88,7 @@ def train_gru(
     *,
     seed: int = 0,
     epochs: int = 10,
-    patience: int = 2,
+    patience: int = 3,
     time_budget_s: float = math.inf,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     clock: Callable[[], float] = time.monotonic,
