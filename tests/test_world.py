@@ -8,11 +8,11 @@ import pytest
 
 from offline.plays import PLAYS_SCHEMA, SONGS_SCHEMA
 from offline.world import World, WorldConfig, generate_world
-from offline.world_catalogue import Catalogue
-from offline.world_charts import Charts
-from offline.world_listeners import Listeners, Sessions
-from offline.world_names import FIRST, SECOND, unlike_names
-from offline.world_sessions import HABITS, LINK_CHANCE, OPENING, listen
+from offline.world.catalogue import Catalogue
+from offline.world.charts import Charts
+from offline.world.listeners import Listeners, Sessions
+from offline.world.names import FIRST, SECOND, unlike_names
+from offline.world.sessions import HABITS, LINK_CHANCE, OPENING, listen
 
 SMALL = WorldConfig(songs=600, genres=6, listeners=60, days=14)
 HOUR_MS = 3_600_000

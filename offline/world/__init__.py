@@ -6,7 +6,7 @@ rate of the best list there is: a score of 0.30 can be read against a ceiling of
 
 The world has what makes listening predictable, and what makes it change: popularity after Zipf,
 albums, artists, genres, favourites that come back, tastes and favourites that drift, releases
-nobody has heard before. See `world_sessions` for the distribution.
+nobody has heard before. See `sessions` for the distribution.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from offline.plays import PLAYS_SCHEMA, PlayLog
-from offline.world_catalogue import Catalogue, Ints
-from offline.world_charts import Charts
-from offline.world_config import WorldConfig
-from offline.world_listeners import Listeners, Sessions
-from offline.world_sessions import BEST, listen
+from offline.world.catalogue import Catalogue, Ints
+from offline.world.charts import Charts
+from offline.world.config import WorldConfig
+from offline.world.listeners import Listeners, Sessions
+from offline.world.sessions import BEST, listen
 
 __all__ = ["World", "WorldConfig", "generate_world"]
 

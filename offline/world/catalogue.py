@@ -9,8 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from offline.plays import SONGS_SCHEMA
-from offline.world_config import DAY_MS, GENRES, WorldConfig
-from offline.world_names import song_names, unlike_names
+from offline.world.config import DAY_MS, GENRES, WorldConfig
+from offline.world.names import song_names, unlike_names
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offline.world_catalogue import Catalogue, Floats, Ints
+from offline.world.catalogue import Catalogue, Floats, Ints
 
 RELEASE_BOOST = 10.0  # a song on its day of release draws 1 + 10 times what it will in the end
 RELEASE_DECAY_DAYS = 7.0

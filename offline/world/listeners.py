@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offline.world_catalogue import Floats, Ints
-from offline.world_charts import Charts
-from offline.world_config import DAY_MS, WorldConfig
+from offline.world.catalogue import Floats, Ints
+from offline.world.charts import Charts
+from offline.world.config import DAY_MS, WorldConfig
 
 TASTE_SPREAD = 1.5  # of the log of a taste: a listener has two or three genres
-HABITS_SHARES = (0.3, 0.4, 0.3)  # of the sessions: see `world_sessions.HABITS`
+HABITS_SHARES = (0.3, 0.4, 0.3)  # of the sessions: see `sessions.HABITS`
 HABITS_LIKENESS = 4.0  # the larger, the more alike the listeners
 MOOD = 0.6  # the part of a session's jumps that goes to the genre of its mood
 ACTIVITY_SPREAD = 0.6  # of the log of sessions per week

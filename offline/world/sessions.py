@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offline.world_catalogue import LINKS, Floats, Ints
-from offline.world_charts import Charts
-from offline.world_listeners import Listeners, Sessions
+from offline.world.catalogue import LINKS, Floats, Ints
+from offline.world.charts import Charts
+from offline.world.listeners import Listeners, Sessions
 
 BEST = 20  # songs in the best possible list
 AT_ONCE = 2048  # sessions side by side; bounds the memory
