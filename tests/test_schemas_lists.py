@@ -144,6 +144,8 @@ def test_other_headers_are_invalid(changes):
         {"song_id": "s", "genres": ["jazz", "jazz"]},
         {"song_id": "s", "genres": [""]},
         {"song_id": "s", "released_at": "August 1959"},
+        {"song_id": "s", "released_at": -62_135_596_800_001},
+        {"song_id": "s", "released_at": 253_402_300_800_000},
         {"song_id": "s", "released_at": "1959-08-17T12:00:00"},
     ],
 )
