@@ -104,7 +104,10 @@ def show(titles: Titles, song_id: str) -> str:
 
 
 def _listed(titles: Titles, song_ids: Sequence[str]) -> str:
-    listed = [f"{song_id} ({show(titles, song_id)})" for song_id in song_ids[:NEAR_MATCHES]]
+    listed = [
+        f"{song_id} ({show(titles, song_id)})" if song_id in titles else song_id
+        for song_id in song_ids[:NEAR_MATCHES]
+    ]
     more = len(song_ids) - len(listed)
     return ", ".join(listed) + (f" and {more} more" if more > 0 else "")
 
