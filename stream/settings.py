@@ -144,8 +144,8 @@ class Settings(BaseSettings):
         20_000, "songs whose popularity is counted", ge=1, le=10_000_000
     )
 
-    batch_max: int = about(256, "plays handled together at most", ge=1, le=100_000)
-    batch_wait_ms: float = about(5, "milliseconds to wait for a batch to fill", ge=0, le=60_000)
+    batch_max: int = about(512, "plays handled together at most", ge=1, le=100_000)
+    batch_wait_ms: float = about(10, "milliseconds to wait for a batch to fill", ge=0, le=60_000)
     fetch_wait_ms: int = about(
         10, "milliseconds a broker may hold a fetch that finds nothing", ge=1, le=60_000
     )

@@ -253,9 +253,7 @@ class _Batch:
 
     def _read_ledger(self, partition: int) -> tuple[int, int]:
         stored = self.txn.get(_PARTITION.pack(partition), db=self.store._ledger)
-        if stored is None:
-            return 0, 0
-        position, newest_ms = _LEDGER.unpack(stored)
+        position, newest_ms = (0, 0) if stored is None else _LEDGER.unpack(stored)
         return position, newest_ms
 
     def _read_popularity(self, partition: int) -> RecentPopularity:

@@ -65,7 +65,7 @@ def test_another_play_at_a_known_place_is_a_log_made_anew():
     history = history_of([play(i, f"s{i}") for i in range(4)], config)
     history.check_holds(play(3, "s3"))
     history.check_holds(play(0, "s0"))  # over the bounds: nothing can be said
-    with pytest.raises(LogReplaced, match="offset 3.*SEGUE_DATA_DIR"):
+    with pytest.raises(LogReplaced, match=r"offset 3.*SEGUE_DATA_DIR"):
         history.check_holds(play(3, "another"))
 
 

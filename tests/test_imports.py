@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = ["models", "stream", "offline"]  # each may import itself and those before it
 FAUST = {
     *("stream/agents.py", "stream/transport.py", "stream/worker.py", "stream/clients.py"),
-    "offline/bench_worker.py",
+    "offline/bench/worker.py",
 }
 ENVIRONMENT = {"stream/settings.py"}
 NOT_IN_MODELS = {

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def train() -> None:
-    """Train a model from a play log into a bundle: a directory to serve from."""
+    """Train a model from a play log into a bundle: a directory to serve from.
+
+    \b
+    Examples:
+      segue train gru --plays plays.csv --out bundles/gru
+      segue train gru --help
+    """
 
 
 @train.command()

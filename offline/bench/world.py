@@ -1,0 +1,85 @@
+"""What a benchmark runs on: a generated world's plays and a GRU bundle that learned from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from models.gru import GRUConfig
+from offline.gru_bundle import train_gru_bundle
+from offline.plays import PLAYS_SCHEMA, PlayLog
+from offline.world import WorldConfig, generate_world
+from offline.world.config import GENRES, SONGS_PER_GENRE
+
+SESSION_GAP_S = 1800
+HELD_BACK = 0.25  # of the plays, the last ones: sent and never learned from
+PLAYS_PER_LISTENER = 140  # in the world's days, a little under the mean
+TRAINING_S = 30.0
+
+
+@dataclass(frozen=True)
+class BenchWorld:
+    """plays: PLAYS_SCHEMA, in order; bundle: a GRU's directory with every song of the world."""
+
+    plays: pl.DataFrame
+    bundle: Path
+
+
+def bench_world(
+    directory: Path, songs: int, plays: int, seed: int, say: Callable[[str], None]
+) -> BenchWorld:
+    """Give the world of that many songs, with `plays` plays to send.
+
+    It is made once and kept in `directory`: the same arguments find it there again.
+    """
+    kept = directory / f"songs-{songs}-plays-{plays}-seed-{seed}"
+    plays_file, bundle = kept / "plays.parquet", kept / "bundle"
+    if not plays_file.exists():
+        say(f"Generating a world of {songs:,} songs")
+        log = generate_world(_world_config(songs, plays), seed).log
+        learned, sent = log.split_by_time(1 - HELD_BACK)
+        say(f"Training a GRU on {learned.plays.height:,} of its plays")
+        train_gru_bundle(
+            _with_every_song(learned),
+            bundle,
+            GRUConfig(),
+            session_gap_s=SESSION_GAP_S,
+            validation_fraction=0,
+            seed=seed,
+            epochs=1,
+            time_budget_s=TRAINING_S,
+            overwrite=True,
+        )
+        _write_plays(plays_file, sent.plays.head(plays))
+    return BenchWorld(pl.read_parquet(plays_file), bundle)
+
+
+def _world_config(songs: int, plays: int) -> WorldConfig:
+    return WorldConfig(
+        songs=songs,
+        genres=min(len(GENRES), songs // SONGS_PER_GENRE),
+        listeners=int(plays / HELD_BACK / PLAYS_PER_LISTENER) + 20,
+    )
+
+
+def _with_every_song(log: PlayLog) -> PlayLog:
+    """Let each song that nobody heard be heard once: it costs as much to search as any other."""
+    unheard = log.songs.join(log.plays, on="song_id", how="anti").select(
+        user_id=pl.lit("nobody"),
+        session_id="song_id",
+        song_id="song_id",
+        played_at_ms=pl.lit(log.plays["played_at_ms"][0]),
+        ms_played=pl.lit(None),
+        skipped=pl.lit(None),
+    )
+    return replace(log, plays=pl.concat([unheard.match_to_schema(PLAYS_SCHEMA), log.plays]))
+
+
+def _write_plays(file: Path, plays: pl.DataFrame) -> None:
+    fresh = file.with_suffix(".new")
+    plays.write_parquet(fresh)
+    os.replace(fresh, file)  # its name says that the world is complete

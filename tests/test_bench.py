@@ -1,0 +1,75 @@
+"""The benchmark, small: its parts fit, and its figures agree with each other."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from offline.bench.latency import random_due_times
+from offline.bench.throughput import peak_figures
+from tests.live import environment
+
+KEYS = {
+    "songs",
+    "worker_plays_per_s",
+    "ceiling_plays_per_s",
+    "ratio",
+    "latency_p50_ms",
+    "latency_p99_ms",
+}
+
+
+@pytest.mark.broker
+@pytest.mark.timeout(240)
+def test_throughput_is_measured_beside_its_ceiling(broker_settings, tmp_path):
+    figures_file = tmp_path / "figures.json"
+    options = ["--songs", "600", "--plays", "6000", "--rounds", "1", "--seconds", "1"]
+    options += ["--latency-seconds", "2", "--json", str(figures_file)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "offline.cli", "bench", "throughput", *options],
+        env=environment(broker_settings),
+        capture_output=True,
+        text=True,
+        timeout=220,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    figures = json.loads(figures_file.read_text())
+    assert figures.keys() >= KEYS
+    assert figures["songs"] == 600
+    worker, ceiling = figures["worker_plays_per_s"], figures["ceiling_plays_per_s"]
+    assert figures["ratio"] == pytest.approx(worker / ceiling)
+    assert 0 < worker < ceiling
+    assert 0 < figures["latency_p50_ms"] <= figures["latency_p99_ms"]
+    assert figures["load_plays_per_s"] == pytest.approx(worker / 2)
+
+
+def test_open_loop_plays_come_at_random_at_the_rate():
+    due_s = random_due_times(rate=500, seconds=20, seed=1)
+    assert len(due_s) == pytest.approx(10_000, rel=0.05)
+    gaps = np.diff(due_s)
+    assert (gaps >= 0).all()
+    assert gaps.std() == pytest.approx(gaps.mean(), rel=0.05)  # as of a Poisson process
+
+
+def test_the_ratio_is_the_median_of_the_rounds_ratios():
+    from offline.bench.peak import STAGES, Peak
+
+    def peak(plays_per_s):
+        made = Peak.__new__(Peak)
+        for name, value in {
+            "plays_per_s": plays_per_s,
+            "plays": 100,
+            "batches": 10,
+            "stage_s": dict.fromkeys(STAGES, 0.01),
+        }.items():
+            object.__setattr__(made, name, value)
+        return made
+
+    rounds = [(peak(100.0), peak(400.0)), (peak(90.0), peak(100.0)), (peak(80.0), peak(160.0))]
+    figures = peak_figures(rounds)
+    assert figures["ratio"] == 0.5  # of 0.25, 0.9 and 0.5
+    assert figures["worker_plays_per_s"] == 90.0
+    assert figures["plays_per_batch"] == 10
+    assert figures["stage_seconds_per_play"][STAGES[0]] == pytest.approx(1e-4)
