@@ -17,13 +17,9 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from offline import producer as producer_module
 from offline.cli import main
-from offline.plays import PLAYS_SCHEMA, PlayLog
+from offline.plays import PLAYS_SCHEMA
 from offline.position import Position
 from offline.producer import (
-    ProduceError,
-    check_sendable,
-    due_times,
-    log_name,
     send_plays,
 )
 from stream.broker import EmbeddedBroker
@@ -180,13 +176,6 @@ def test_nothing_is_sent_of_an_empty_log(broker_settings):
     sent_to(broker_settings, 0)
 
 
-def test_due_times_follow_the_rate_or_the_recorded_times():
-    at = np.array([5000, 5000, 9000], dtype=np.int64)
-    assert due_times(at, rate=4, speed=None).tolist() == [0.0, 0.25, 0.5]
-    assert due_times(at, rate=None, speed=8).tolist() == [0.0, 0.0, 0.5]
-    assert due_times(at, rate=None, speed=None).tolist() == [0.0, 0.0, 0.0]
-
-
 @pytest.mark.parametrize("pace", [{"rate": 200.0}, {"speed": 200.0}])
 def test_the_pace_is_kept(broker_settings, pace):
     began = time.monotonic()
@@ -232,24 +221,6 @@ def test_no_broker_is_an_error():
     settings = load_settings(kafka_bootstrap="127.0.0.1:1")
     with pytest.raises(KafkaUnavailable, match=r"^Kafka at 127\.0\.0\.1:1 "):
         send_plays(settings, plays_of(1), "log")
-
-
-def test_a_log_without_order_is_refused():
-    log = PlayLog(plays_of(1), format="counts", timed=False, ordered=False)
-    with pytest.raises(ProduceError, match="'counts' says how often songs were played, not when"):
-        check_sendable(log, None)
-
-
-def test_a_log_without_times_has_no_recorded_speed():
-    log = PlayLog(plays_of(1), format="sessions", timed=False)
-    check_sendable(log, None)
-    with pytest.raises(ProduceError, match="use --rate instead of --speed"):
-        check_sendable(log, 2.0)
-
-
-def test_a_log_is_named_after_its_file():
-    assert log_name(Path("/logs/Plays of 2024.csv")) == "Plays_of_2024"
-    assert len(log_name(Path("x" * 200))) == 64
 
 
 def test_the_command_sends_and_remembers(surroundings, tmp_path):
