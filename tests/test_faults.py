@@ -92,15 +92,16 @@ def test_the_other_worker_takes_over_with_rebuilt_histories(live_settings, tmp_p
     early_places = produce_events(live_settings, early)
     reader = Reader(live_settings, live_settings.topic_recommendations)
     killed = Worker(first, tmp_path / "killed.log")
-    survivor = Worker(second, tmp_path / "survivor.log")
-    with killed.running(), survivor.running():
+    with killed.running():
         reader.read_until(answered(early_places))
-        # Both must own partitions, or a kill takes nothing away.
-        wait_until(lambda: shares(killed) and shares(survivor))
-        killed.kill()
-        late_places = produce_events(live_settings, late)
-        reader.read_until(answered(late_places))
-        assert survivor.stop() == 0
+        survivor = Worker(second, tmp_path / "survivor.log")  # it has seen no play so far
+        with survivor.running():
+            # Both must own partitions, or a kill takes nothing away.
+            wait_until(lambda: shares(killed) and shares(survivor))
+            killed.kill()
+            late_places = produce_events(live_settings, late)
+            reader.read_until(answered(late_places))
+            assert survivor.stop() == 0
     reader.close()
     whole = expected_histories(early + late, early_places + late_places)
     assert histories(second) == whole

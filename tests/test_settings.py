@@ -62,7 +62,7 @@ def test_environment_goes_before_file_goes_before_default(monkeypatch):
 def test_an_empty_variable_is_not_set(monkeypatch):
     monkeypatch.setenv("SEGUE_BATCH_MAX", "")
     settings = load_settings()
-    assert settings.batch_max == 256
+    assert settings.batch_max == 512
     assert origins(settings)["batch_max"] == "default"
 
 
@@ -109,7 +109,7 @@ def test_a_wrong_value_names_setting_value_origin_and_remedy(monkeypatch):
     monkeypatch.setenv("SEGUE_BATCH_MAX", "many")
     assert refusal() == (
         "SEGUE_BATCH_MAX = 'many' (environment): input should be a valid integer, unable to parse "
-        "string as an integer; give plays handled together at most (default 256)"
+        "string as an integer; give plays handled together at most (default 512)"
     )
 
 
