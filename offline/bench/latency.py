@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 30.0  # for the lists still missing after the last play
 POLL_MS = 100
-LINGER_MS = 2  # a play a batch would have the broker keep, and look through, as many batches
 
 Event = tuple[bytes, bytes]
 """Key and value of one play."""
@@ -156,7 +155,7 @@ async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
 async def _producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
     from aiokafka import AIOKafkaProducer
 
-    producer = AIOKafkaProducer(**aiokafka_config(settings), acks="all", linger_ms=LINGER_MS)
+    producer = AIOKafkaProducer(**aiokafka_config(settings), acks="all")
     await producer.start()
     try:
         yield producer
