@@ -129,10 +129,13 @@ def check_writable(directory: Path, *, overwrite: bool) -> None:
         raise BundleError(msg)
 
 
-def read_bundle(directory: Path, kind: str = "gru") -> Bundle:
-    """Read a bundle of one kind and verify all of it; BundleError names what is wrong."""
+def read_bundle(directory: Path, kind: str | None = "gru") -> Bundle:
+    """Read a bundle and verify all of it; BundleError names what is wrong.
+
+    kind: the only one that will do; None takes any.
+    """
     manifest = _read_manifest(directory)
-    if manifest.kind != kind:
+    if kind is not None and manifest.kind != kind:
         msg = f"{directory / MANIFEST}: the bundle holds a {manifest.kind!r} model, not {kind!r}"
         raise BundleError(f"{msg}: name a bundle made by `segue train {kind}`")
     contents = {

@@ -56,6 +56,15 @@ class Vocabulary:
         """Give the song ids behind item numbers."""
         return [self.song(int(number)) for number in numbers]
 
+    def translation(self, other: Vocabulary) -> NDArray[np.int64]:
+        """Give, by item number here, the item number in `other`, int64 [V + 1]; 0 if unknown.
+
+        >>> Vocabulary(["a", "b"]).translation(Vocabulary(["b"])).tolist()
+        [0, 0, 1]
+        """
+        there = (other.number(song_id) or PADDING for song_id in self._songs)
+        return np.fromiter((PADDING, *there), dtype=np.int64, count=len(self) + 1)
+
     @property
     def song_ids(self) -> Sequence[str]:
         """Every song id, in the order of its item number."""

@@ -84,6 +84,11 @@ class PlayLog:
         seconds between two plays. Sessions come in the order of their first play. A log
         without an order is refused with PlayLogError.
         """
+        lists: list[list[str]] = self.session_table(gap_s)["song_id"].to_list()
+        return lists
+
+    def session_table(self, gap_s: float) -> pl.DataFrame:
+        """Give the same sessions, one a row: user_id, began_ms and song_id, a list."""
         if not gap_s > 0:
             raise ValueError(f"gap_s must be > 0, got {gap_s!r}")
         self._require_order("cut into sessions")
@@ -94,14 +99,17 @@ class PlayLog:
             | session.ne_missing(session.shift())
             | (session.is_null() & (pl.col("played_at_ms").diff() > gap_s * 1000))
         )
-        grouped = (
+        return (
             together.with_columns(starts.fill_null(False).cum_sum().alias("session"))
             .group_by("session", maintain_order=True)
-            .agg("song_id", pl.col("played_at_ms").first().alias("began"))
-            .sort("began", maintain_order=True)
+            .agg(
+                pl.col("user_id").first(),
+                pl.col("played_at_ms").first().alias("began_ms"),
+                "song_id",
+            )
+            .sort("began_ms", maintain_order=True)
+            .drop("session")
         )
-        lists: list[list[str]] = grouped["song_id"].to_list()
-        return lists
 
     def _with(self, plays: pl.DataFrame) -> PlayLog:
         return replace(self, plays=plays, skipped_rows=0, problems=())

@@ -1,0 +1,87 @@
+"""What a next-song model is, whatever is inside: a context in, a score for every song out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.ragged import Ragged
+from models.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """What is known of listeners at the moments whose next songs are asked for, side by side.
+
+    sessions: the running session of each, item numbers, oldest first; empty where no song of
+    it is known. histories: of the same listeners, the plays of earlier sessions, oldest first;
+    empty where there are none, or where nobody says who listens.
+    """
+
+    sessions: Ragged
+    histories: Ragged
+
+    @classmethod
+    def of(cls, sessions: Ragged, histories: Ragged | None = None) -> Contexts:
+        """Take sessions, and of listeners nothing else where `histories` is left out."""
+        nothing = Ragged(np.zeros(0, np.int64), np.zeros(len(sessions) + 1, np.int64))
+        return cls(sessions, nothing if histories is None else histories)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self.sessions)
+
+    def slice(self, start: int, stop: int) -> Contexts:
+        """Give the contexts from `start` up to `stop`."""
+        return Contexts(self.sessions.slice(start, stop), self.histories.slice(start, stop))
+
+    def translate(self, numbers: NDArray[np.int64]) -> Contexts:
+        """Give them in another vocabulary's item numbers; songs it does not know are left out."""
+        return Contexts(self.sessions.translate(numbers), self.histories.translate(numbers))
+
+
+@dataclass(frozen=True)
+class SessionLog:
+    """Sessions of the past to learn from, in the order of their first plays.
+
+    sessions: item numbers >= 1. listeners: int64 [S], a number for each session's listener.
+    began_ms: int64 [S], when each began, ascending; made up where the source has no clock,
+    but in its order.
+    """
+
+    sessions: Ragged
+    listeners: NDArray[np.int64]
+    began_ms: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Count the sessions."""
+        return len(self.sessions)
+
+    def slice(self, start: int, stop: int) -> SessionLog:
+        """Give the sessions from `start` up to `stop`."""
+        return SessionLog(
+            self.sessions.slice(start, stop), self.listeners[start:stop], self.began_ms[start:stop]
+        )
+
+    def play_counts(self, vocabulary: Vocabulary) -> NDArray[np.float32]:
+        """Count each song's plays, float32 [V + 1]."""
+        return np.bincount(self.sessions.values, minlength=len(vocabulary) + 1).astype(np.float32)
+
+
+class NextSongModel(Protocol):
+    """Scores every song of its vocabulary as the next one. Deterministic; rows do not mix."""
+
+    vocabulary: Vocabulary
+
+    def scores(self, contexts: Contexts) -> Tensor:
+        """Score every song for each context, float32 [B, V + 1]; higher is better.
+
+        contexts: in the item numbers of `vocabulary`. Column 0 (padding) means nothing. -inf
+        says that the model would not recommend the song at all. A model that can say nothing
+        of a context, as its session is empty, gives the whole row -inf, or what is popular.
+        """
+        ...

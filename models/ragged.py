@@ -1,0 +1,99 @@
+"""Rows of unequal length, end to end: how sessions travel between the models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.vocabulary import PADDING
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Rows of item numbers, each of its own length, which may be 0.
+
+    values: int64 [N], all rows end to end. offsets: int64 [B + 1], where each begins; the last
+    is N.
+
+    >>> rows = Ragged.of([[3, 1], [], [2]])
+    >>> rows.offsets.tolist(), rows[0].tolist(), rows.lengths.tolist()
+    ([0, 2, 2, 3], [3, 1], [2, 0, 1])
+    """
+
+    values: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]]) -> Self:
+        """Put rows end to end."""
+        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        flat = (item for row in rows for item in row)
+        return cls.from_lengths(np.fromiter(flat, np.int64, count=int(lengths.sum())), lengths)
+
+    @classmethod
+    def from_lengths(cls, values: NDArray[np.int64], lengths: NDArray[np.int64]) -> Self:
+        """Cut `values` int64 [N] into rows of `lengths` int64 [B], which sum to N."""
+        offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        assert offsets[-1] == len(values), f"{offsets[-1]} values in rows, {len(values)} given"
+        return cls(values, offsets)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """How many values each row has, int64 [B]."""
+        return np.diff(self.offsets)
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> NDArray[np.int64]:
+        """Give one row, int64, without copying it."""
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        """Give the rows in order, without copying them."""
+        return (self[row] for row in range(len(self)))
+
+    def slice(self, start: int, stop: int) -> Ragged:
+        """Give the rows from `start` up to `stop`."""
+        offsets = self.offsets[start : min(stop, len(self)) + 1]
+        return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+    def take(self, rows: Iterable[int] | NDArray[np.int64]) -> Ragged:
+        """Give these rows, in this order."""
+        chosen = np.fromiter(rows, dtype=np.int64)
+        lengths = self.lengths[chosen]
+        ends = lengths.cumsum()
+        within = np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
+        return Ragged.from_lengths(
+            self.values[np.repeat(self.offsets[:-1][chosen], lengths) + within], lengths
+        )
+
+    def last(self, count: int) -> Ragged:
+        """Keep at most the last `count` values of each row."""
+        kept = np.minimum(self.lengths, count)
+        place = np.arange(len(self.values))
+        row_end = np.repeat(self.offsets[1:], self.lengths)
+        return Ragged.from_lengths(self.values[place >= row_end - count], kept)
+
+    def translate(self, numbers: NDArray[np.int64]) -> Ragged:
+        """Put `numbers[value]` in the place of each value; those that become 0 are left out.
+
+        numbers: int64 [V + 1], as `Vocabulary.translation` gives it.
+
+        >>> [row.tolist() for row in Ragged.of([[1, 2], [2]]).translate(np.array([0, 7, 0]))]
+        [[7], []]
+        """
+        values = numbers[self.values]
+        kept = values != PADDING
+        before = np.concatenate([[0], kept.cumsum()])
+        return Ragged(values[kept], before[self.offsets])
+
+    def row_numbers(self) -> NDArray[np.int64]:
+        """Give the row of every value, int64 [N]."""
+        return np.repeat(np.arange(len(self)), self.lengths)

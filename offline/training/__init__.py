@@ -1,0 +1,1 @@
+"""The commands below `segue train`, one module for each kind of model."""
