@@ -54,7 +54,7 @@ class Predictions:
     contexts: in the catalogue's item numbers, unknown songs left out. answers: int64 [P], item
     numbers, 0 where the song is not in the catalogue: that can only be missed. sessions,
     listeners: int64 [P], which of them each belongs to. positions: int64 [P], how many plays of
-    the session stood before it, >= 1, unknown songs included.
+    the session stood before it, unknown songs included; 0 only from `last_of`.
     """
 
     contexts: Contexts
@@ -84,8 +84,7 @@ class Predictions:
         positions = np.arange(len(rows)) - begins[rows] + 1
         answers = sessions.values[sessions.offsets[rows] + positions]
         heard = _beginnings(sessions, rows, positions)
-        known = np.arange(max(int(sessions.values.max(initial=0)), catalogue) + 1)
-        known[catalogue + 1 :] = PADDING
+        known = _known(judged, catalogue, past)
         histories = None
         if past is not None:
             histories = _histories(past, judged, known, max_history).take(rows)
@@ -94,6 +93,30 @@ class Predictions:
             known[answers],
             rows,
             judged.listeners[rows],
+            positions,
+        )
+
+    @classmethod
+    def last_of(
+        cls,
+        judged: SessionLog,
+        catalogue: int,
+        *,
+        past: SessionLog | None = None,
+        max_history: int = 200,
+    ) -> Self:
+        """Predict the last play of each session, of which the history may be all that is known.
+
+        catalogue, past, max_history: as for `of`.
+        """
+        positions = judged.sessions.lengths - 1
+        known, rows = _known(judged, catalogue, past), np.arange(len(judged))
+        histories = None if past is None else _histories(past, judged, known, max_history)
+        return cls(
+            Contexts.of(_beginnings(judged.sessions, rows, positions).translate(known), histories),
+            known[judged.sessions.values[judged.sessions.offsets[1:] - 1]],
+            rows,
+            judged.listeners,
             positions,
         )
 
@@ -118,6 +141,15 @@ class Predictions:
             return self
         drawn = np.random.default_rng(seed).choice(len(self), limit, replace=False)
         return self.take(np.sort(drawn))
+
+
+def _known(judged: SessionLog, catalogue: int, past: SessionLog | None) -> NDArray[np.int64]:
+    """Give each item number its number in the catalogue: the same, or 0 where it is above."""
+    logs = [judged] if past is None else [judged, past]
+    highest = max(int(log.sessions.values.max(initial=0)) for log in logs)
+    known = np.arange(max(highest, catalogue) + 1)
+    known[catalogue + 1 :] = PADDING
+    return known
 
 
 def _beginnings(sessions: Ragged, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> Ragged:
