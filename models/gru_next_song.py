@@ -35,3 +35,7 @@ class GRUNextSong:
             batch = pad_sessions(sessions, self.model.config.max_length)
             scores[rows] = self.model.encode(batch.items, batch.lengths) @ self._vectors
         return scores
+
+    def song_vectors(self) -> Tensor:
+        """Give each song's vector, float32 [V + 1, D]."""
+        return self._vectors.T

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,4 +84,15 @@ class NextSongModel(Protocol):
         says that the model would not recommend the song at all. A model that can say nothing
         of a context, as its session is empty, gives the whole row -inf, or what is popular.
         """
+        ...
+
+
+@runtime_checkable
+class HasSongVectors(Protocol):
+    """A model in which songs are near to each other or far."""
+
+    vocabulary: Vocabulary
+
+    def song_vectors(self) -> Tensor:
+        """Give each song's vector, float32 [V + 1, D]; their cosine says how alike songs are."""
         ...

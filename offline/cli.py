@@ -18,6 +18,7 @@ COMMANDS = {
     "produce": "Send a play log to the plays topic.",
     "consume": "Read recommendations.",
     "train": "Train a model from a play log into a bundle.",
+    "evaluate": "Judge models on sessions that they have not seen.",
     "playlist": "Continue a playlist song by song.",
     "bench": "Measure the hot path.",
     "settings": "Show every setting, its value and its origin.",

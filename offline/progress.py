@@ -11,10 +11,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def plays_progress(what: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
+def plays_progress(
+    what: str, total: int, done: int = 0, unit: str = "plays"
+) -> Iterator[Callable[[int], None]]:
     """Show `what`, plays done of `total`, plays a second and the time left.
 
     Gives a function to be told how many plays are done. `done`: those done in an earlier run.
+    `unit`: what is counted, where it is not plays.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -25,7 +28,7 @@ def plays_progress(what: str, total: int, done: int = 0) -> Iterator[Callable[[i
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]} plays/s"),
+        TextColumn("{task.fields[speed]} " + unit + "/s"),
         TimeLeft(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

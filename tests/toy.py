@@ -35,6 +35,7 @@ def write_toy_bundle(
     songs: int = 6,
     titles: dict[str, tuple[str, str]] | None = None,
     seed: int = 0,
+    plays: int = 21,
     overwrite: bool = False,
 ) -> Manifest:
     """Write the bundle of an untrained network over `songs` toy songs."""
@@ -49,7 +50,7 @@ def write_toy_bundle(
         weights={**model.state_dict(), "popularity": popularity},
         vocabulary=Vocabulary(song(number) for number in range(songs)),
         titles=titles or {},
-        training={"plays": 21},
+        training={"plays": plays},
         metrics={"mrr_at_20": 0.5},
         overwrite=overwrite,
     )

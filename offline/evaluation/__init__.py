@@ -1,0 +1,1 @@
+"""Judging next-song models: the whole catalogue ranked, chance accounted for."""

@@ -1,0 +1,100 @@
+"""How far figures may be chance: the bootstrap, and paired tests, by listener or session.
+
+Predictions of one session resemble each other, so what is drawn anew is never the single
+prediction but its whole cluster: everything of one listener, or of one session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+AT_ONCE = 1 << 24
+"""Numbers drawn together, at most: memory."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Which predictions belong together.
+
+    of: int64 [P], a number from 0 for the cluster of each. sizes: float64 [C].
+    """
+
+    of: NDArray[np.int64]
+    sizes: Floats
+
+    @classmethod
+    def by(cls, owners: NDArray[np.int64]) -> Clusters:
+        """Put predictions of one owner together; owners: int64 [P], any numbers."""
+        _, numbers = np.unique(owners, return_inverse=True)
+        return cls(numbers.astype(np.int64), np.bincount(numbers).astype(np.float64))
+
+    def __len__(self) -> int:
+        """Count the clusters."""
+        return len(self.sizes)
+
+    def sums(self, values: Floats) -> Floats:
+        """Add up the columns of `values` [P, M] by cluster, [C, M]."""
+        columns = [np.bincount(self.of, column, minlength=len(self)) for column in values.T]
+        return np.stack(columns, axis=1)
+
+
+def bootstrap(clusters: Clusters, values: Floats, replicates: int, seed: int) -> Floats:
+    """Give the means of `values` [P, M] over clusters drawn with replacement, [replicates, M].
+
+    Equal seeds draw equal clusters: then two calls on the same clusters are paired.
+    """
+    rng = np.random.default_rng(seed)
+    sums, count = clusters.sums(values), len(clusters)
+    means = np.empty((replicates, values.shape[1]))
+    step = max(1, AT_ONCE // count)
+    for start in range(0, replicates, step):
+        rows = range(start, min(start + step, replicates))
+        drawn = [np.bincount(rng.integers(0, count, count), minlength=count) for _ in rows]
+        times = np.stack(drawn).astype(np.float64)
+        means[rows.start : rows.stop] = (times @ sums) / (times @ clusters.sizes)[:, None]
+    return means
+
+
+def intervals(means: Floats, level: float = 0.95) -> Floats:
+    """Give the percentile interval of each column of bootstrapped means, [M, 2]."""
+    tail = (1 - level) / 2
+    return np.quantile(means, [tail, 1 - tail], axis=0).T
+
+
+def sign_flip_p(clusters: Clusters, differences: Floats, flips: int, seed: int) -> Floats:
+    """Give the two-sided p of each column of `differences` [P, M] having mean 0, [M].
+
+    A paired permutation test: were two models alike, each cluster's difference could as well
+    have had the other sign. p = (1 + as extreme flips) / (1 + flips), never 0 (Phipson and
+    Smyth, 2010).
+    """
+    rng = np.random.default_rng(seed)
+    sums = clusters.sums(differences)
+    seen = np.abs(sums.sum(0)) * (1 - 1e-9)  # equal sums may differ in their last bits
+    extreme = np.zeros(sums.shape[1])
+    step = max(1, AT_ONCE // len(clusters))
+    for start in range(0, flips, step):
+        shape = min(step, flips - start), len(clusters)
+        signs = rng.integers(0, 2, shape, dtype=np.int8).astype(np.float64) * 2 - 1
+        extreme += (np.abs(signs @ sums) >= seen).sum(0)
+    return (1 + extreme) / (1 + flips)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjust p-values for their number (Holm, 1979), in their order.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p)), key=lambda which: p[which])
+    adjusted, highest = [0.0] * len(p), 0.0
+    for rank, which in enumerate(order):
+        highest = max(highest, min(1.0, (len(p) - rank) * p[which]))
+        adjusted[which] = highest
+    return adjusted
