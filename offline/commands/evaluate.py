@@ -74,6 +74,11 @@ SPLITS = ("time", "windows", "leave-last-out", "kfold")
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here."
 )
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write a report here: report.md, report.html and pictures.",
+)
 def evaluate(
     bundles: tuple[Path, ...],
     baselines: str,
@@ -90,6 +95,7 @@ def evaluate(
     limit: int | None,
     seed: int,
     json_file: Path | None,
+    out: Path | None,
 ) -> None:
     """Judge models on the next songs of sessions that they have not seen.
 
@@ -130,16 +136,19 @@ def evaluate(
       segue evaluate --baselines popularity --plays window0.tsv --test window1.tsv
       segue evaluate --baselines popularity --plays yes_small/train.txt --windows 5
       segue evaluate --baselines popularity --plays yes_small/train.txt --split kfold --folds 5
-      segue evaluate --baselines popularity --plays plays.csv --sampled-negatives 99
+      segue evaluate --baselines popularity --plays plays.csv --sampled-negatives 99 --out report
     """
     from offline.evaluation.contenders import contenders
     from offline.evaluation.protocol import EvaluationConfig
     from offline.evaluation.protocol import evaluate as evaluate_all
+    from offline.evaluation.report import check_drawable, write_report
     from offline.evaluation.sources import SplitChoice, open_splits
     from offline.evaluation.table import show
     from offline.progress import plays_progress
     from offline.report import write_json
 
+    if out is not None:
+        check_drawable()
     names = [name.strip() for name in baselines.split(",") if name.strip()]
     judged = contenders(bundles, names, seed)
     choice = SplitChoice(
@@ -172,4 +181,6 @@ def evaluate(
     )
     figures["_data"] |= source.facts
     write_json(json_file, figures)
+    if out is not None:
+        write_report(out, figures)
     show(figures)

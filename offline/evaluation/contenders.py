@@ -97,6 +97,11 @@ def leaks(directory: Path, manifest: Manifest, split: Split) -> Iterator[str]:
         yield f"{directory} was trained on plays later than the first test play"
     elif split.one_log and split.from_ms is None:
         yield f"nothing proves that {directory} was trained without the plays to be predicted"
+    elif split.one_log and manifest.metrics.get("mrr_at_20") is not None:
+        yield (
+            f"{directory} kept its best epoch by plays after those it learned from, perhaps by "
+            "the ones to be predicted, which flatters it"
+        )
 
 
 def _baseline(baseline: Baseline, seed: int) -> Fit:

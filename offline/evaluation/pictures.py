@@ -1,0 +1,136 @@
+"""Pictures of the figures: by cut-off, position, popularity, and coverage against accuracy."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from offline.evaluation.document import Picture
+from offline.evaluation.table import models_of
+
+Figures = dict[str, Any]
+
+# Okabe and Ito (2008): told apart by the colour-blind as well; markers tell them apart in print.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A7A00")
+MARKERS = "osD^vPX*"
+STYLE = {
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e5e5e5",
+    "axes.axisbelow": True,
+}
+
+
+def pictures(figures: Figures) -> list[Picture]:
+    """Draw every picture of an evaluation."""
+    with mpl.rc_context(STYLE):
+        return [
+            _picture("cutoff.png", _cutoff(figures), "Hit rate and MRR by length of the list"),
+            _picture(
+                "position.png",
+                _by_slice(figures, "position", "Plays of the session before the prediction"),
+                "Hit rate and MRR at 20 by position in the session",
+            ),
+            _picture(
+                "popularity.png",
+                _by_slice(figures, "training_plays", "Plays of the answer in training"),
+                "Hit rate and MRR at 20 by the answer's plays in training",
+            ),
+            _picture("coverage.png", _trade_off(figures), "Coverage of the catalogue and MRR"),
+        ]
+
+
+def _picture(file_name: str, figure: Figure, told: str) -> Picture:
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=120, bbox_inches="tight")
+    return Picture(file_name, target.getvalue(), told)
+
+
+def _look(number: int) -> dict[str, Any]:
+    """Give the looks of a model's line: the same in every picture."""
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": ("-", "--", ":")[number // len(COLOURS) % 3],
+        "markersize": 5,
+        "linewidth": 1.6,
+    }
+
+
+def _panels(wide: float = 5.2) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(2 * wide, 4.0), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for each, title in zip(axes, ("Hit rate", "MRR"), strict=True):
+        each.set_title(title, loc="left")
+        each.yaxis.set_major_formatter(PercentFormatter(1.0))
+    return figure, axes
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Put the names below the panels, where they hide nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(len(labels), 6), frameon=False
+    )
+
+
+def _cutoff(figures: Figures) -> Figure:
+    figure, axes = _panels()
+    for each, metric in zip(axes, ("hit_rate", "mrr"), strict=True):
+        for number, name in enumerate(models_of(figures)):
+            curve = figures[name]["curve"][metric]
+            look = {**_look(number), "markevery": [0, 4, 9, 19]}
+            each.plot(range(1, len(curve) + 1), curve, label=name, **look)
+        each.set_xlabel("Songs in the list")
+        each.set_xticks([1, 5, 10, 20])
+        each.set_ylim(bottom=0)
+    _legend(figure, axes[0])
+    return figure
+
+
+def _by_slice(figures: Figures, way: str, told: str) -> Figure:
+    """Draw the metrics over the parts of one slicing; under each, its share of predictions."""
+    figure, axes = _panels()
+    names = models_of(figures)
+    counts = {part: each["predictions"] for part, each in figures[names[0]]["slices"][way].items()}
+    total = sum(counts.values())
+    ticks = [f"{part}\n{count / total:.0%}" for part, count in counts.items()]
+    for each, metric in zip(axes, ("hit_rate_at_20", "mrr_at_20"), strict=True):
+        for number, name in enumerate(names):
+            parts = figures[name]["slices"][way]
+            values = [parts[part][metric] for part in counts]
+            each.plot(range(len(counts)), values, label=name, **_look(number))
+        crowded = len(counts) > 7
+        each.set_xticks(range(len(counts)), ticks, fontsize=7.5 if crowded else 10)
+        each.tick_params(axis="x", rotation=45 if crowded else 0)
+        each.set_title(f"{each.get_title('left')} @20", loc="left")
+        each.set_ylim(bottom=0)
+    figure.supxlabel(f"{told}; below, share of the predictions", fontsize="medium")
+    _legend(figure, axes[0])
+    return figure
+
+
+def _trade_off(figures: Figures) -> Figure:
+    figure = Figure(figsize=(6.5, 4.4), layout="constrained")
+    axes = figure.subplots()
+    for number, name in enumerate(models_of(figures)):
+        model = figures[name]
+        look = {**_look(number), "markersize": 9, "linestyle": "none", "clip_on": False}
+        axes.plot(model["coverage_at_20"], model["mrr_at_20"], label=name, **look)
+    axes.set_xlabel("Coverage @20: share of the catalogue in anybody's list")
+    axes.set_ylabel("MRR @20")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0))
+    axes.margins(0.12)
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    figure.legend(loc="outside right center", frameon=False, markerscale=0.8)
+    return figure
