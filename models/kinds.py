@@ -8,9 +8,11 @@ from pathlib import Path
 from models.bundle import Bundle, BundleError, read_bundle
 from models.gru_next_song import GRUNextSong
 from models.next_song import NextSongModel
+from models.skipgram_next_song import SkipGramNextSong
 
 KINDS: Mapping[str, Callable[[Bundle], NextSongModel]] = {
     "gru": GRUNextSong.from_bundle,
+    "skipgram": SkipGramNextSong.from_bundle,
 }
 
 

@@ -15,7 +15,8 @@ from models.bundle import Bundle, read_bundle
 from models.gru import GRU, GRUConfig, gru_from_bundle
 from models.sessions import pad_sessions
 from offline.cli import main
-from offline.playlist import UnknownSong, continue_playlist, find_song
+from offline.playlist import continue_playlist
+from offline.song_names import UnknownSong, find_song
 from offline.train import train_gru
 from tests.toy import paired_sessions, partner, song, write_toy_bundle
 

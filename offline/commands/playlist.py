@@ -64,7 +64,8 @@ def playlist(
 
     from models.bundle import read_bundle
     from models.gru import gru_from_bundle
-    from offline.playlist import continue_playlist, find_song
+    from offline.playlist import continue_playlist
+    from offline.song_names import find_song
 
     if greedy and temperature is not None:
         raise click.UsageError("--greedy and --temperature exclude each other: give one")
@@ -107,7 +108,7 @@ def _print(bundle: Bundle, start: Sequence[int], songs: Sequence[PlaylistSong]) 
     from rich.table import Table
     from rich.text import Text
 
-    from offline.playlist import show
+    from offline.song_names import show
 
     table = Table(title=f"Playlist by {bundle.manifest.version}")
     table.add_column("", justify="right")

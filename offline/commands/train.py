@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from offline.training.gru import gru
+from offline.training.skipgram import skipgram
 
 
 @click.group()
@@ -14,8 +15,10 @@ def train() -> None:
     \b
     Examples:
       segue train gru --plays plays.csv --out bundles/gru
+      segue train skipgram --plays plays.csv --out bundles/songs
       segue train gru --help
     """
 
 
 train.add_command(gru)
+train.add_command(skipgram)

@@ -1,0 +1,64 @@
+"""Songs as points: which lie near which, and where a listener stands among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
+from torch import Tensor
+
+from models.bundle import Bundle, BundleError
+from models.gru import gru_from_bundle
+from models.vocabulary import PADDING
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Scale vectors float32 [..., D] to length 1; those of zeros stay so."""
+    return F.normalize(vectors, dim=-1)
+
+
+def user_vector(vectors: Tensor, songs: Sequence[int]) -> Tensor:
+    """Give the mean of the songs' vectors, float32 [D]: where their listener stands.
+
+    vectors: float32 [V + 1, D]. songs: item numbers, at least one; a song heard twice counts
+    twice.
+
+    >>> user_vector(torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), [1, 1, 2, 2]).tolist()
+    [0.5, 0.5]
+    """
+    assert songs, "a listener without songs stands nowhere"
+    return vectors[list(songs)].mean(0)
+
+
+def nearest_songs(
+    vectors: Tensor, query: Tensor, n: int, barred: Sequence[int] = ()
+) -> list[tuple[int, float]]:
+    """Give the `n` songs of the largest cosine with `query` float32 [D], as (number, cosine).
+
+    vectors: float32 [V + 1, D]. barred: item numbers to leave out. Fewer where no more are left;
+    the lower number first at a tie.
+    """
+    cosines = unit(vectors) @ unit(query)
+    cosines[[PADDING, *barred]] = -torch.inf
+    values, items = cosines.sort(descending=True, stable=True)
+    found = int((values[:n] > -torch.inf).sum())
+    return list(zip(items[:found].tolist(), values[:found].tolist(), strict=True))
+
+
+def song_vectors(bundle: Bundle) -> Tensor:
+    """Take the vectors of a bundle's songs out of it, float32 [V + 1, D].
+
+    Of a skip-gram those of the songs as heard; of a GRU those it gives its songs. BundleError
+    where its kind has none.
+    """
+    kind = bundle.manifest.kind
+    if kind == "gru":
+        with torch.inference_mode():
+            return gru_from_bundle(bundle).item_vectors()
+    if kind == "skipgram" and "inputs" in bundle.weights:
+        return bundle.weights["inputs"]
+    raise BundleError(
+        f"{bundle.manifest.version}: a {kind!r} model keeps no song vectors: name a bundle made "
+        "by `segue train skipgram` or `segue train gru`"
+    )
