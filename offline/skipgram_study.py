@@ -26,6 +26,13 @@ LIST_LENGTH = 20
 ROWS = 256  # of scores over the whole catalogue that are in memory together
 DECAYS = (0.0, 0.3, 0.5, 0.7, 0.9)
 
+# What is searched: from the least to the largest.
+WINDOWS = (1, 10)
+EPOCHS = (10, 80)
+EXPONENTS = (-1.0, 1.0)
+SAMPLES = (1e-5, 0.1)
+DIMS = (64, 128)
+
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a bar for something of so many plays; gives what is to be told how many are done."""
 
@@ -137,16 +144,15 @@ def search_settings(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, multivariate=False)
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(10, 1 + trials // 3)),
     )
-    study.enqueue_trial(
-        {name: getattr(base, name) for name in ("dim", "window", "ns_exponent", "epochs")}
-        | {"sample": max(base.sample, LEAST_SAMPLE)}
-    )
+    study.enqueue_trial(_within_ranges(base))
     tried: list[Trial] = []
 
     def objective(trial: optuna.Trial) -> float:
-        config = replace(base, **_suggest(trial, base))
+        suggested = _suggest(trial)  # asked for in the first trial too, which the search knows
+        config = replace(base, **suggested) if tried else base
         what = f"Trial {len(tried) + 1} of {trials}"
         vectors = learned.fit(config, seed, what=what, progress=progress)
         tried.append(max(_readings(vectors, learned, predictions, config), key=_merit))
@@ -161,20 +167,33 @@ def best_of(trials: Sequence[Trial]) -> Trial:
     return max(trials, key=_merit)
 
 
-LEAST_SAMPLE = 1e-5
-
-
 def _merit(trial: Trial) -> float:
     return trial.mrr_at_20
 
 
-def _suggest(trial: optuna.Trial, base: SkipGramConfig) -> dict[str, Any]:
+def _suggest(trial: optuna.Trial) -> dict[str, Any]:
     return {
-        "dim": trial.suggest_categorical("dim", sorted({64, 128, base.dim})),
-        "window": trial.suggest_int("window", 1, 10, log=True),
-        "ns_exponent": trial.suggest_float("ns_exponent", -1.0, 1.0),
-        "epochs": trial.suggest_int("epochs", 5, 100, log=True),
-        "sample": trial.suggest_float("sample", LEAST_SAMPLE, 0.1, log=True),
+        "window": trial.suggest_int("window", *WINDOWS, log=True),
+        "epochs": trial.suggest_int("epochs", *EPOCHS, log=True),
+        "ns_exponent": trial.suggest_float("ns_exponent", *EXPONENTS),
+        "sample": trial.suggest_float("sample", *SAMPLES, log=True),
+        "dim": trial.suggest_categorical("dim", DIMS),
+    }
+
+
+def _within_ranges(config: SkipGramConfig) -> dict[str, Any]:
+    """Give the settings of the search that are nearest to `config`."""
+
+    def clip(value: float, limits: tuple[float, float]) -> float:
+        return min(max(value, limits[0]), limits[1])
+
+    return {
+        "window": clip(config.window, WINDOWS),
+        "epochs": clip(config.epochs, EPOCHS),
+        "ns_exponent": clip(config.ns_exponent, EXPONENTS),
+        # 0 passes over nothing, and so does a share that no song has.
+        "sample": clip(config.sample or SAMPLES[1], SAMPLES),
+        "dim": min(DIMS, key=lambda dim: abs(dim - config.dim)),
     }
 
 
