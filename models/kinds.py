@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from torch import Tensor
+
 from models.bundle import Bundle, BundleError, read_bundle
 from models.gru_next_song import GRUNextSong
-from models.next_song import NextSongModel
+from models.next_song import HasSongVectors, NextSongModel
 from models.skipgram_next_song import SkipGramNextSong
 
 KINDS: Mapping[str, Callable[[Bundle], NextSongModel]] = {
@@ -25,3 +27,17 @@ def open_model(directory: Path) -> tuple[Bundle, NextSongModel]:
             f"{directory}: holds a {kind!r} model; next songs come from {', '.join(KINDS)}"
         )
     return bundle, KINDS[kind](bundle)
+
+
+def open_song_vectors(directory: Path) -> tuple[Bundle, Tensor]:
+    """Read a bundle of any kind that has song vectors, and those, float32 [V + 1, D].
+
+    BundleError where it cannot be trusted, or has none.
+    """
+    bundle, model = open_model(directory)
+    if not isinstance(model, HasSongVectors):
+        raise BundleError(
+            f"{directory}: a {bundle.manifest.kind!r} model has no song vectors: name a bundle "
+            "made by `segue train skipgram` or `segue train gru`"
+        )
+    return bundle, model.song_vectors()

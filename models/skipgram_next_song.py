@@ -29,6 +29,7 @@ class SkipGramNextSong:
         self.vocabulary = vocabulary
         self.config = config
         inputs, outputs = torch.from_numpy(vectors.inputs), torch.from_numpy(vectors.outputs)
+        self._inputs = inputs
         cosine = config.readout == "cosine"
         self._heard = unit(inputs) if cosine else inputs
         self._next = (self._heard if cosine else outputs).T  # [D, V + 1]
@@ -37,6 +38,10 @@ class SkipGramNextSong:
     def from_bundle(cls, bundle: Bundle) -> SkipGramNextSong:
         """Build it from a verified bundle of kind "skipgram"."""
         return cls(skipgram_from_bundle(bundle), bundle.vocabulary, config_of(bundle))
+
+    def song_vectors(self) -> Tensor:
+        """Give the vectors of songs as they are heard, float32 [V + 1, D], of any length."""
+        return self._inputs
 
     @torch.inference_mode()
     def scores(self, contexts: Contexts) -> Tensor:

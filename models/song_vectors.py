@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from torch import Tensor
 
-from models.bundle import Bundle, BundleError
-from models.gru import gru_from_bundle
 from models.vocabulary import PADDING
 
 
@@ -44,21 +42,3 @@ def nearest_songs(
     values, items = cosines.sort(descending=True, stable=True)
     found = int((values[:n] > -torch.inf).sum())
     return list(zip(items[:found].tolist(), values[:found].tolist(), strict=True))
-
-
-def song_vectors(bundle: Bundle) -> Tensor:
-    """Take the vectors of a bundle's songs out of it, float32 [V + 1, D].
-
-    Of a skip-gram those of the songs as heard; of a GRU those it gives its songs. BundleError
-    where its kind has none.
-    """
-    kind = bundle.manifest.kind
-    if kind == "gru":
-        with torch.inference_mode():
-            return gru_from_bundle(bundle).item_vectors()
-    if kind == "skipgram" and "inputs" in bundle.weights:
-        return bundle.weights["inputs"]
-    raise BundleError(
-        f"{bundle.manifest.version}: a {kind!r} model keeps no song vectors: name a bundle made "
-        "by `segue train skipgram` or `segue train gru`"
-    )

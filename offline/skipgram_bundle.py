@@ -95,12 +95,12 @@ def train_skipgram_bundle(
         if plan.trials:
             trials = _search(held, config, plan, seed, progress)
             config = best_of(trials).config
-        fitted = learner.fit(held.past, held.songs, config, "Judging")
+        fitted = learner.fit(held.log, held.past, held.songs, config, "Judging")
         metrics = _metrics(fitted, config, held, seed)
     if fitted is None or plan.refit:
         numbering = Numbering()
         sessions = numbering.number(log, session_gap_s)
-        fitted = learner.fit(sessions, numbering.songs, config, "Learning")
+        fitted = learner.fit(log, sessions, numbering.songs, config, "Learning")
     manifest = write_bundle(
         out,
         kind="skipgram",
@@ -108,7 +108,7 @@ def train_skipgram_bundle(
         weights=bundle_weights(fitted.vectors),
         vocabulary=fitted.learned.vocabulary,
         titles=log.titles(),
-        training=_training(log, fitted, plan, seed, workers),
+        training=_training(fitted, plan, seed, workers),
         metrics=metrics,
         overwrite=overwrite,
     )
@@ -130,6 +130,7 @@ def train_skipgram_bundle(
 class _Fitted:
     """Vectors, what they were learned from, and plays a second, each epoch's counted."""
 
+    log: PlayLog
     vectors: SkipGram
     learned: LearnedSessions
     plays_per_s: float
@@ -145,7 +146,12 @@ class _Learner:
     clock: Callable[[], float]
 
     def fit(
-        self, sessions: SessionLog, songs: Vocabulary, config: SkipGramConfig, what: str
+        self,
+        log: PlayLog,
+        sessions: SessionLog,
+        songs: Vocabulary,
+        config: SkipGramConfig,
+        what: str,
     ) -> _Fitted:
         learned = LearnedSessions.of(sessions, songs, config.min_count)
         began = self.clock()
@@ -153,16 +159,16 @@ class _Learner:
             config, self.seed, workers=self.workers, what=what, progress=self.progress
         )
         seconds = max(self.clock() - began, 1e-9)
-        return _Fitted(vectors, learned, learned.plays * config.epochs / seconds)
+        return _Fitted(log, vectors, learned, learned.plays * config.epochs / seconds)
 
 
 class _HeldBack:
     """A log in two: the past, whose songs alone are known, and the plays held back."""
 
     def __init__(self, log: PlayLog, fraction: float, session_gap_s: float) -> None:
-        past, rest = log.split_by_time(1 - fraction)
+        self.log, rest = log.split_by_time(1 - fraction)
         numbering = Numbering()
-        self.past = numbering.number(past, session_gap_s)
+        self.past = numbering.number(self.log, session_gap_s)
         self.known = len(numbering.songs)
         self._rest = numbering.number(rest, session_gap_s)
         self.songs = numbering.songs
@@ -223,16 +229,16 @@ class _Popularity:
         return self._counts.expand(len(contexts), -1)
 
 
-def _training(log: PlayLog, fitted: _Fitted, plan: Plan, seed: int, workers: int) -> dict[str, Any]:
-    times = log.plays["played_at_ms"]
+def _training(fitted: _Fitted, plan: Plan, seed: int, workers: int) -> dict[str, Any]:
+    times = fitted.log.plays["played_at_ms"]
     return {
         "plays": fitted.learned.plays,
         "sessions": len(fitted.learned.sessions),
         "songs": len(fitted.learned.vocabulary),
         "from_ms": times.min(),
         "to_ms": times.max(),
-        "format": log.format,
-        "timed": log.timed,
+        "format": fitted.log.format,
+        "timed": fitted.log.timed,
         "seed": seed,
         "workers": workers,
         "validation_fraction": plan.validation_fraction,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
 from models.bundle import read_bundle, write_bundle
 from models.gru import gru_from_bundle
+from models.skipgram import SkipGram, SkipGramConfig
+from models.skipgram_next_song import SkipGramNextSong, bundle_weights
 from models.vocabulary import Vocabulary
 from offline.cli import main
 from tests.toy import song, write_toy_bundle
@@ -25,12 +29,13 @@ def segue(*arguments: object) -> Any:
 
 @pytest.fixture
 def skipgram(tmp_path: Path) -> Path:
-    vectors = torch.tensor([[0.0, 0.0], [1.0, 0.0], [4.0, 3.0], [0.0, 2.0], [-1.0, 0.0]])
+    inputs = np.array([[0, 0], [1, 0], [4, 3], [0, 2], [-1, 0]], np.float32)
+    vectors = SkipGram(inputs, inputs.copy(), np.arange(5), epochs=1, learning_rate=1e-4)
     write_bundle(
         tmp_path / "songs",
         kind="skipgram",
-        config={},
-        weights={"inputs": vectors, "popularity": torch.arange(5.0)},
+        config=asdict(SkipGramConfig(dim=2)),
+        weights=bundle_weights(vectors),
         vocabulary=Vocabulary(map(song, range(4))),
         titles=TITLES,
         training={},
@@ -92,17 +97,10 @@ def test_what_it_cannot_do_is_refused(skipgram: Path, arguments: list[str], mess
     assert "Traceback" not in run.output
 
 
-def test_a_model_without_song_vectors_is_refused(tmp_path: Path) -> None:
-    write_bundle(
-        tmp_path / "rules",
-        kind="rules",
-        config={},
-        weights={"popularity": torch.ones(2)},
-        vocabulary=Vocabulary(["a"]),
-        titles={},
-        training={},
-        metrics={},
-    )
-    run = segue("a", "--bundle", tmp_path / "rules")
+def test_a_model_without_song_vectors_is_refused(
+    skipgram: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(SkipGramNextSong, "song_vectors")
+    run = segue("vitamin", "--bundle", skipgram)
     assert run.exit_code == 1
-    assert "'rules' model keeps no song vectors" in run.output
+    assert "'skipgram' model has no song vectors" in run.output

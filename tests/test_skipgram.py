@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models.bundle import BundleError, Manifest, read_bundle, write_bundle
-from models.kinds import open_model
+from models.kinds import open_model, open_song_vectors
 from models.next_song import Contexts
 from models.ragged import Ragged
 from models.skipgram import (
@@ -21,7 +21,7 @@ from models.skipgram import (
     train_skipgram,
 )
 from models.skipgram_next_song import SkipGramNextSong, bundle_weights, skipgram_from_bundle
-from models.song_vectors import nearest_songs, song_vectors, unit, user_vector
+from models.song_vectors import nearest_songs, unit, user_vector
 from models.vocabulary import Vocabulary
 from tests.toy import song
 
@@ -259,7 +259,8 @@ def test_a_bundle_gives_back_the_vectors_bit_by_bit(trained: SkipGram, tmp_path:
     assert torch.equal(
         model.scores(contexts), SkipGramNextSong(trained, vocabulary, CONFIG).scores(contexts)
     )
-    assert torch.equal(song_vectors(bundle), torch.from_numpy(trained.inputs))
+    _, vectors = open_song_vectors(tmp_path / "bundle")
+    assert torch.equal(vectors, torch.from_numpy(trained.inputs))
     more = group_sessions(GROUPS, 20, seed=7)
     assert (
         continue_training(back, more, SONGS, CONFIG).inputs.tobytes()

@@ -58,6 +58,7 @@ def test_the_vectors_kept_are_learned_from_all_plays_unless_told_otherwise(tmp_p
     # A song that came out last stands in the plays held back alone.
     sessions = [*paired_sessions(8, 95, seed=1), *[["song-0", "late", "song-1"]] * 5]
     plays = write_sessions(tmp_path / "sessions.txt", sessions)
+    until = {}
     for name, flag, known in (("all", "--refit", True), ("past", "--no-refit", False)):
         assert segue(plays, tmp_path / name, flag, *QUICK).exit_code == 0
         bundle = read_bundle(tmp_path / name, "skipgram")
@@ -65,6 +66,8 @@ def test_the_vectors_kept_are_learned_from_all_plays_unless_told_otherwise(tmp_p
         counted = int(skipgram_from_bundle(bundle).counts.sum())
         assert counted == bundle.manifest.training["plays"]
         assert (counted == sum(map(len, sessions))) == known
+        until[name] = bundle.manifest.training["to_ms"]
+    assert until["past"] < until["all"]
 
 
 def test_a_search_repeats_and_is_never_worse_than_where_it_began(

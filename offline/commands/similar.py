@@ -47,15 +47,14 @@ def similar(
       segue similar s17 --bundle bundles/songs -n 20 --json similar.json
       segue similar --user-songs s17,s4,'Vitamin C' --bundle bundles/songs
     """
-    from models.bundle import read_bundle
-    from models.song_vectors import nearest_songs, song_vectors, user_vector
+    from models.kinds import open_song_vectors
+    from models.song_vectors import nearest_songs, user_vector
     from offline.song_names import find_song
 
     if (name is None) == (heard is None):
         raise click.UsageError("give either SONG or --user-songs")
     names = [name] if name is not None else _split(heard or "")
-    bundle = read_bundle(directory, kind=None)
-    vectors = song_vectors(bundle)
+    bundle, vectors = open_song_vectors(directory)
     songs = [find_song(bundle, each) for each in names]
     query = user_vector(vectors, songs)
     found = nearest_songs(vectors, query, count, barred=songs)
