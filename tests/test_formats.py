@@ -35,6 +35,7 @@ SAMPLES = {
     "rj.csv": ("lastfm-csv", "Can,Ege Bamyasi,Spoon,31 Jan 2020 23:59\n"),
     "headed.csv": ("lastfm-csv", '"uts","utc_time","artist","album","track"\n1,x,Can,,Spoon\n'),
     "triplets.txt": ("msd-triplets", "u\tSOAKIMP12A8C130995\t3\n"),
+    "user_artists.dat": ("hetrec2011", "userID\tartistID\tweight\n2\t51\t13883\n"),
     "train_sessions.txt": ("sessions", "1 2\n3 4 5\n"),
     "ours.csv": ("csv", "user_id;song_id;played_at\nu;s;1600000000\n"),
 }
@@ -56,7 +57,7 @@ def test_every_text_format_is_told_from_its_content_and_keeps_its_promises(name,
     path = tmp_path / (name + ".gz" * packed)
     path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
     log = read_plays(path)
-    extra = ["count"] if expected == "msd-triplets" else []
+    extra = [] if FORMATS[expected].ordered else ["count"]
     assert log.format == expected
     assert log.plays.columns == [*PLAYS_SCHEMA, *extra]
     assert dict(log.plays.select(PLAYS_SCHEMA.names()).schema) == dict(PLAYS_SCHEMA)
@@ -71,7 +72,7 @@ def test_every_format_is_described_with_an_example():
     described = describe_formats()
     assert set(FORMATS) == {
         *("lastfm-1k", "30music", "listenbrainz", "spotify", "lastfm-csv"),
-        *("msd-triplets", "sessions", "yes", "csv", "parquet"),
+        *("msd-triplets", "hetrec2011", "lastfm-seq", "sessions", "yes", "csv", "parquet"),
     }
     for form in FORMATS.values():
         assert f"{form.name} " in described

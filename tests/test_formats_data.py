@@ -46,7 +46,20 @@ def test_taste_profile(data_dir: Path):
     assert log.plays["song_id"].n_unique() == 6_842
 
 
-@pytest.mark.parametrize("name", ["lastfm_seq/LastFM.txt", "hetrec2011/user_artists.dat"])
-def test_what_is_no_play_log_is_not_taken_for_one(name, data_dir: Path):
+def test_hetrec2011(data_dir: Path):
+    log = read_plays(data_dir / "hetrec2011" / "user_artists.dat")
+    assert (log.format, log.plays.height, log.skipped_rows) == ("hetrec2011", 92_834, 0)
+    assert log.plays["user_id"].n_unique() == 1_892
+    assert log.plays["song_id"].n_unique() == len(log.titles()) == 17_632
+
+
+def test_lastfm_seq(data_dir: Path):
+    log = read_plays(data_dir / "lastfm_seq" / "LastFM.txt", "lastfm-seq")
+    assert (log.plays.height, log.skipped_rows) == (52_551, 0)
+    assert log.plays["user_id"].n_unique() == len(log.sessions(gap_s=1)) == 1_090
+    assert log.plays["song_id"].n_unique() == 3_646
+
+
+def test_what_names_no_format_is_not_taken_for_one(data_dir: Path):
     with pytest.raises(PlayLogError, match="cannot tell the format"):
-        read_plays(data_dir / name)
+        read_plays(data_dir / "lastfm_seq" / "LastFM.txt")

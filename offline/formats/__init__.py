@@ -10,10 +10,11 @@ from pathlib import Path
 import polars as pl
 
 from offline.formats.draft import plays_of, songs_of
+from offline.formats.hetrec import read_hetrec2011
 from offline.formats.last_fm import read_lastfm_1k, read_lastfm_csv
 from offline.formats.listenbrainz import read_listenbrainz
 from offline.formats.named_columns import read_csv, read_parquet
-from offline.formats.playlists import read_sessions, read_yes
+from offline.formats.playlists import read_lastfm_seq, read_sessions, read_yes
 from offline.formats.recognition import guess
 from offline.formats.session_rec import read_30music
 from offline.formats.sieve import Sieve
@@ -85,6 +86,21 @@ FORMATS: Mapping[str, Format] = {
             read_msd_triplets,
             timed=False,
             ordered=False,
+        ),
+        Format(
+            "hetrec2011",
+            "user_artists.dat of HetRec 2011, names in artists.dat beside it: counts, no order",
+            "userID\tartistID\tweight",
+            read_hetrec2011,
+            timed=False,
+            ordered=False,
+        ),
+        Format(
+            "lastfm-seq",
+            "one listener a line: user id, then all items in order; the times are made up",
+            "1 58991 42356 33620 33619",
+            read_lastfm_seq,
+            timed=False,
         ),
         Format(
             "sessions",

@@ -3,7 +3,7 @@
 The clock is made up: the first song of a file begins at MADE_UP_START_MS and the next one
 SONG_MS later, without a pause between two lines. So sessions never overlap, their times rise
 with their lines, and a split by time parts earlier lines from later ones. Each line is a
-listener and a session of its own, named after the line's number: "s7".
+listener and a session of its own, named after the line's number, "s7", unless it names them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,30 @@ def read_sessions(path: Path, sieve: Sieve) -> pl.DataFrame:
     return _one_after_another(sieve.sift(path, lines, checks))
 
 
+def read_lastfm_seq(path: Path, sieve: Sieve) -> pl.DataFrame:
+    """Read one listener a line (Zhou et al., CIKM 2020): the user's id, then all items in order.
+
+    A listener's whole history is one session. So lines are not in the order of time, and a
+    split by time parts early listeners from later ones.
+    """
+    words = _words("text")
+    lines = read_lines(path).with_columns(
+        name=words.list.first(), songs=words.list.slice(1), named=words.list.len()
+    )
+    longest = words.list.eval(pl.element().str.len_bytes()).list.max()
+    checks = [
+        demand(
+            "line",
+            ~pl.col("text").str.contains(CONTROL_CHARACTERS),
+            "holds a control character, where ids stand between spaces",
+            "text",
+        ),
+        demand("line", pl.col("named") > 1, "must be a user and at least one item", "text"),
+        demand("line", longest <= MAX_ID_BYTES, f"an id over {MAX_ID_BYTES} bytes", "text"),
+    ]
+    return _one_after_another(sieve.sift(path, lines, checks))
+
+
 def read_yes(path: Path, sieve: Sieve) -> pl.DataFrame:
     """Read radio playlists of yes.com (S. Chen et al., KDD 2012).
 
@@ -72,8 +96,11 @@ def _words(column: str) -> pl.Expr:
 
 
 def _one_after_another(lines: pl.DataFrame) -> pl.DataFrame:
-    """Put the made-up clock to lines; "#line", "songs" (a list) -> drafted rows, one a play."""
-    name = "s" + pl.col("#line").cast(pl.String)
+    """Put the made-up clock to lines; "#line", "songs" (a list) -> drafted rows, one a play.
+
+    A column "name" names a line's listener and session.
+    """
+    name = pl.col("name") if "name" in lines.columns else "s" + pl.col("#line").cast(pl.String)
     rows = lines.select("#line", pl.col("songs").cast(pl.List(pl.String)), name=name)
     rows = rows.explode("songs")
     return draft(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from offline.formats.hetrec import COLUMNS as HETREC
 from offline.formats.last_fm import HEADED_EXPORT, PLAIN_EXPORT
 from offline.formats.lines import read_bytes, read_head, split_row
 from offline.formats.listenbrainz import listen_files
@@ -82,6 +83,10 @@ def _is_msd_triplets(head: Head) -> bool:
     return len(fields) == 3 and fields[2].isdecimal()
 
 
+def _is_hetrec2011(head: Head) -> bool:
+    return tuple(head.fields("\t")) == HETREC
+
+
 def _is_sessions(head: Head) -> bool:
     # Lines of ids may also be a user's whole history behind the user's id: the name decides.
     plain = not any(sign in line for line in head.lines for sign in "\t,;{[")
@@ -97,6 +102,7 @@ SIGNS: Mapping[str, Callable[[Head], bool]] = {
     "csv": _is_csv,
     "yes": _is_yes,
     "msd-triplets": _is_msd_triplets,
+    "hetrec2011": _is_hetrec2011,
     "sessions": _is_sessions,
 }
 
@@ -118,7 +124,7 @@ def guess(path: Path, *, renamed: bool = False) -> str:
             return name
     raise PlayLogError(
         f"cannot tell the format of {path}: {_evidence(head)}; name the format, one of "
-        f"{', '.join([*SIGNS, 'parquet'])}"
+        f"{', '.join([*SIGNS, 'lastfm-seq', 'parquet'])}"
     )
 
 
