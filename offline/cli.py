@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "Train a model from a play log into a bundle.",
     "evaluate": "Judge models on sessions that they have not seen.",
     "similar": "Show the songs nearest to one, or to a listener.",
+    "experiment": "Run a paper's experiment anew.",
     "playlist": "Continue a playlist song by song.",
     "bench": "Measure the hot path.",
     "settings": "Show every setting, its value and its origin.",

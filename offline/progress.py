@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from offline.experiments.trials import Progress as FitsDone
     from offline.train import Progress
 
 
@@ -80,3 +81,32 @@ def _last_figures(progress: Progress) -> str:
         return ""
     last = progress.history[-1]
     return f"HR@20 {last.hit_rate_at_20:.2%}  MRR@20 {last.mrr_at_20:.2%}"
+
+
+@contextmanager
+def fits_progress() -> Iterator[Callable[[FitsDone], None]]:
+    """Show what is fitted, how many fits of an experiment are done, and the time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeLeft(),
+    )
+    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
+        # Fits take minutes: the time left must not forget the one before the last.
+        bars.speed_estimate_period = 3600.0
+        task = bars.add_task("", total=None)
+
+        def show(progress: FitsDone) -> None:
+            bars.update(
+                task, description=progress.doing, completed=progress.done, total=progress.total
+            )
+
+        yield show

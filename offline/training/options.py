@@ -17,7 +17,7 @@ OUTPUT = (
     ),
     click.option("--overwrite", is_flag=True, help="Replace the bundle that is there."),
 )
-INPUT = (
+PLAYS = (
     click.option(
         "--plays",
         "plays_file",
@@ -28,6 +28,9 @@ INPUT = (
     click.option(
         "--format", "format_name", help="The log's format; told from the file if left out."
     ),
+)
+INPUT = (
+    *PLAYS,
     click.option(
         "--session-gap-s",
         type=click.FloatRange(min=0, min_open=True),

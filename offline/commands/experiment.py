@@ -1,0 +1,21 @@
+"""`segue experiment`: run a paper's experiment anew."""
+
+from __future__ import annotations
+
+import click
+
+from offline.experiments.amnn import amnn
+
+
+@click.group()
+def experiment() -> None:
+    """Run a paper's experiment anew: its protocol, its rivals, its table and its figures.
+
+    \b
+    Examples:
+      segue experiment amnn --plays kaggle_visible_evaluation_triplets.txt --out runs/amnn
+      segue experiment amnn --help
+    """
+
+
+experiment.add_command(amnn)

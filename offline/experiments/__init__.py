@@ -1,0 +1,1 @@
+"""The experiments below `segue experiment`, and what they are made of."""
