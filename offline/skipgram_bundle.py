@@ -33,6 +33,7 @@ from offline.skipgram_study import (
 )
 
 VALIDATION_PREDICTIONS = 5_000
+TRIAL_PREDICTIONS = 2_500  # of those: a trial ranks them once for each way to read vectors
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def _search(
     held: _HeldBack, config: SkipGramConfig, plan: Plan, seed: int, progress: Progress
 ) -> list[Trial]:
     recent = LearnedSessions.of(held.last(plan.trial_plays), held.songs, config.min_count)
-    predictions = held.predictions(recent.vocabulary, seed)
+    predictions = held.predictions(recent.vocabulary, seed).sample(TRIAL_PREDICTIONS, seed)
     return search_settings(recent, predictions, config, plan.trials, seed=seed, progress=progress)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LIST_LENGTH = 20
 ROWS = 256  # of scores over the whole catalogue that are in memory together
-DECAYS = (0.0, 0.3, 0.5, 0.7, 0.9)
+DECAYS = (0.0, 0.4, 0.8)
 
 # What is searched: from the least to the largest.
 WINDOWS = (1, 10)

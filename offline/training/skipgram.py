@@ -189,3 +189,4 @@ def _summarise(made: SkipGramBundle) -> None:
     song_id = made.vocabulary.song(int(made.vectors.counts.argmax()))
     click.echo("Next:")
     click.echo(f"  segue similar '{song_id}' --bundle {figures['bundle']}")
+    click.echo(f"  segue map --bundle {figures['bundle']} --out map")

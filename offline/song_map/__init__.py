@@ -1,0 +1,1 @@
+"""A map of songs: those heard together lie together."""
