@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from models.bundle import WEIGHTS, Bundle, BundleError
+from models.heard import NEVER, Heard, HeardHead
 from models.negatives import Negatives
 from models.sessions import ROW_BLOCK
 from models.vocabulary import PADDING
@@ -24,7 +25,9 @@ class GRUConfig:
 
     dim: numbers in a song's vector. hidden: numbers in the recurrent state.
     max_length: plays of a session that count, the last ones.
-    dropout: share of the input vectors' numbers zeroed in training.
+    max_history: plays of the listener's earlier sessions that count, the last ones.
+    dropout: share of the input vectors' numbers zeroed in training. heard_dropout: of the
+    state's, where it tells whether the next song was heard before.
     min_count: songs with fewer plays in the training data are left out.
     batch_plays: plays to learn from at one step.
     """
@@ -40,7 +43,10 @@ class GRUConfig:
     # Up to here the whole softmax costs no more than drawing from it.
     full_softmax_songs: int = 8192
     dropout: float = 0.25
+    # The state knows every session by heart long before it knows who repeats.
+    heard_dropout: float = 0.5
     max_length: int = 50
+    max_history: int = 100
     min_count: int = 1
     batch_plays: int = 2048
     learning_rate: float = 2e-3
@@ -52,11 +58,12 @@ class GRUConfig:
         for name in (*whole, "scale", "learning_rate", "song_learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
-        for name in ("full_softmax_songs", "sampling_power"):
+        for name in ("full_softmax_songs", "sampling_power", "max_history"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)!r}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be >= 0 and < 1, got {self.dropout!r}")
+        for name in ("dropout", "heard_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 0 and < 1, got {getattr(self, name)!r}")
 
 
 class GRU(nn.Module):
@@ -65,7 +72,8 @@ class GRU(nn.Module):
     The playlist RNN's h_t = F(W x_t + U h_{t-1}), with a GRU cell for F and W, U; its
     p(o_ti | h_t) = exp(v_i h) / sum_j exp(v_j h), where the same table W = V holds the songs'
     vectors going in and coming out, and v_i h is the cosine between the song and the
-    (projected) state, times `config.scale`.
+    (projected) state, times `config.scale`. It sums over the songs that are new to the session
+    and its listener; those heard before are the business of `heard` (models/heard.py).
     """
 
     def __init__(self, config: GRUConfig, songs: int) -> None:
@@ -80,6 +88,7 @@ class GRU(nn.Module):
                 if config.hidden == config.dim
                 else nn.Linear(config.hidden, config.dim)
             )
+            self.heard = HeardHead(config.dim, config.hidden)
         self.to_empty(device="cpu")
 
     @torch.no_grad()
@@ -99,49 +108,100 @@ class GRU(nn.Module):
         [B, dim]. A row depends neither on the other rows nor on the padding.
         """
         count = len(items)
-        items = F.pad(items, (0, 0, 0, -count % ROW_BLOCK), value=PADDING)
-        lengths = F.pad(lengths, (0, len(items) - count), value=1)
+        states = self.states(*_in_blocks(items, lengths))
+        return self.queries(states)[:count]
+
+    @torch.inference_mode()
+    def states(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """Give the state after each session's last play, float32 [B, hidden].
+
+        items: int64 [B, T], right-padded with 0; lengths: int64 [B], >= 1. B is a multiple of
+        ROW_BLOCK, so that a row depends neither on the other rows nor on the padding.
+        """
+        assert len(items) % ROW_BLOCK == 0, f"{len(items)} rows are not whole blocks"
         # Longest first, so that each step runs the sessions that last so long, and few others.
         lengths, order = lengths.sort(descending=True, stable=True)
         steps, ranks = torch.arange(int(lengths[0])), torch.arange(len(items))
         running = (lengths > steps.unsqueeze(1)).sum(1)  # [T]
         running = (running + ROW_BLOCK - 1) // ROW_BLOCK * ROW_BLOCK
         tokens = items[order, : len(steps)].T[ranks < running.unsqueeze(1)]
-        states = self.recurrence(PackedSequence(self.songs(tokens), running))[0].data
+        states: Tensor = self.recurrence(PackedSequence(self.songs(tokens), running))[0].data
         first_of_step = running.cumsum(0) - running
-        queries = self._queries(states[first_of_step[lengths - 1] + ranks])
-        return queries[order.argsort()[:count]]
+        return states[first_of_step[lengths - 1] + ranks][order.argsort()]
 
     @torch.no_grad()
     def item_vectors(self) -> Tensor:
         """Give every song's vector of length 1, float32 [V + 1, dim]; row 0 is zeros."""
         return F.normalize(self.songs.weight, dim=-1)
 
-    def loss(self, items: Tensor, negatives: Negatives, generator: torch.Generator) -> Tensor:
+    def loss(
+        self, items: Tensor, histories: Tensor, negatives: Negatives, generator: torch.Generator
+    ) -> Tensor:
         """Give the mean cross-entropy of every next song of every session.
 
-        items: int64 [B, T], right-padded with 0, T >= 2. The softmax's sum over all songs is
-        the answer's own term plus the drawn songs', each weighted by how many it stands for
-        (Bengio and Senecal, 2008): right on average whatever the songs were drawn by.
+        items: int64 [B, T], right-padded with 0, T >= 2. histories: int64 [B, H], what the
+        listeners heard before, left-padded with 0. The softmax's sum over all new songs is the
+        answer's own term plus the drawn songs', each weighted by how many it stands for (Bengio
+        and Senecal, 2008): right on average whatever the songs were drawn by.
         """
-        targets = items[:, 1:]
-        real = targets != PADDING
-        states, _ = self.recurrence(self._dropped(self.songs(items[:, :-1]), generator))
-        queries, answers = self._queries(states[real]), targets[real]  # [P, dim], [P]
-        answer_logits = (queries * F.normalize(self.songs(answers), dim=-1)).sum(-1)
+        session, answers = items[:, :-1].contiguous(), items[:, 1:]
+        ends = torch.arange(session.shape[1], device=items.device).expand_as(session)
+        heard = Heard(torch.cat([histories, session], 1), histories.shape[1], ends)
+        states, _ = self.recurrence(self._dropped(self.songs(session), generator))
+        # The head learns from the states and vectors, not they from it: repeats are few and
+        # would bend them. So dropout of its own stands between.
+        seen = _dropped(states.detach(), self.config.heard_dropout, generator)
+        sources = self.songs(heard.sources).detach()
+        total, new = self.heard.loss(seen, sources, heard, answers)
+        total = total + self._new_song_loss(states, answers, new, heard, negatives)
+        return total / (answers != PADDING).sum()
+
+    def _new_song_loss(
+        self, states: Tensor, answers: Tensor, new: Tensor, heard: Heard, negatives: Negatives
+    ) -> Tensor:
+        """Give the cross-entropy of the answers that are `new`, bool [B, T], among new songs."""
+        queries, wanted = self.queries(states[new]), answers[new]  # [P, dim], [P]
+        answer_logits = (queries * F.normalize(self.songs(wanted), dim=-1)).sum(-1)
         vectors = F.normalize(self.songs(negatives.items), dim=-1)  # [K, dim]
         logits = F.linear(queries, vectors, negatives.log_weights)  # [P, K]
-        rows, columns = negatives.find(answers)
-        logits[rows, columns] = torch.finfo(logits.dtype).min  # the answer has its own term
-        return (torch.logaddexp(answer_logits, logits.logsumexp(1)) - answer_logits).mean()
+        # The answer has its own term, and songs that were heard are not in the running.
+        logits[negatives.find(wanted)] = NEVER
+        logits[_find_heard(heard, new, negatives)] = NEVER
+        return (torch.logaddexp(answer_logits, logits.logsumexp(1)) - answer_logits).sum()
 
-    def _queries(self, states: Tensor) -> Tensor:
+    def queries(self, states: Tensor) -> Tensor:
+        """Turn states float32 [..., hidden] into what new songs' vectors are multiplied with."""
         return self.config.scale * F.normalize(self.projection(states), dim=-1)
 
     def _dropped(self, vectors: Tensor, generator: torch.Generator) -> Tensor:
-        # Not nn.Dropout, which draws from the one global generator.
-        kept = 1 - self.config.dropout
-        return vectors * torch.empty_like(vectors).bernoulli_(kept, generator=generator) / kept
+        return _dropped(vectors, self.config.dropout, generator)
+
+
+def _dropped(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    # Not nn.Dropout, which draws from the one global generator.
+    if share == 0:
+        return values
+    return (
+        values * torch.empty_like(values).bernoulli_(1 - share, generator=generator) / (1 - share)
+    )
+
+
+def _in_blocks(items: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Fill up to whole blocks of rows with sessions of nothing."""
+    missing = -len(items) % ROW_BLOCK
+    return F.pad(items, (0, 0, 0, missing), value=PADDING), F.pad(lengths, (0, missing), value=1)
+
+
+def _find_heard(heard: Heard, new: Tensor, negatives: Negatives) -> tuple[Tensor, Tensor]:
+    """Give where a prediction's negative was heard before: (rows of `new`, columns)."""
+    columns = negatives.columns(heard.sources)  # [B, S]
+    session, source = (columns >= 0).nonzero(as_tuple=True)
+    numbers = torch.full(new.shape, -1, device=new.device)
+    numbers[new] = torch.arange(int(new.sum()), device=new.device)
+    rows = numbers[session]  # [hits, T]
+    reached = heard.ends[session] + heard.history >= source.unsqueeze(1)
+    hit, moment = ((rows >= 0) & reached).nonzero(as_tuple=True)
+    return rows[hit, moment], columns[session, source][hit]
 
 
 def gru_from_bundle(bundle: Bundle) -> GRU:

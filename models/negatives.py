@@ -21,11 +21,20 @@ class Negatives:
     items: Tensor
     log_weights: Tensor
 
+    def columns(self, songs: Tensor) -> Tensor:
+        """Give the column of each song in `items`, -1 where it was not drawn; shape as `songs`."""
+        columns = torch.searchsorted(self.items, songs).clamp_(max=len(self.items) - 1)
+        return columns.masked_fill_(self.items[columns] != songs, -1)
+
     def find(self, answers: Tensor) -> tuple[Tensor, Tensor]:
         """Give the places (rows of `answers`, columns of `items`) where an answer was drawn."""
-        columns = torch.searchsorted(self.items, answers).clamp_(max=len(self.items) - 1)
-        rows = (self.items[columns] == answers).nonzero().squeeze(1)
+        columns = self.columns(answers)
+        rows = (columns >= 0).nonzero().squeeze(1)
         return rows, columns[rows]
+
+    def to(self, device: torch.device) -> Negatives:
+        """Give the same on another device."""
+        return Negatives(self.items.to(device), self.log_weights.to(device))
 
 
 class NegativeSampler:

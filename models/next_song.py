@@ -67,6 +67,10 @@ class SessionLog:
             self.sessions.slice(start, stop), self.listeners[start:stop], self.began_ms[start:stop]
         )
 
+    def translate(self, numbers: NDArray[np.int64]) -> SessionLog:
+        """Give it in another vocabulary's item numbers; songs it does not know are left out."""
+        return SessionLog(self.sessions.translate(numbers), self.listeners, self.began_ms)
+
     def play_counts(self, vocabulary: Vocabulary) -> NDArray[np.float32]:
         """Count each song's plays, float32 [V + 1]."""
         return np.bincount(self.sessions.values, minlength=len(vocabulary) + 1).astype(np.float32)

@@ -81,6 +81,23 @@ class Ragged:
         row_end = np.repeat(self.offsets[1:], self.lengths)
         return Ragged.from_lengths(self.values[place >= row_end - count], kept)
 
+    def joined(self, after: Ragged) -> Ragged:
+        """Put each row of `after`, of which there are as many, behind the row here.
+
+        >>> [row.tolist() for row in Ragged.of([[1], []]).joined(Ragged.of([[2, 3], [4]]))]
+        [[1, 2, 3], [4]]
+        """
+        assert len(self) == len(after), f"{len(self)} rows and {len(after)}"
+        offsets = self.offsets + after.offsets
+        values = np.empty(int(offsets[-1]), dtype=np.int64)
+        values[np.arange(len(self.values)) + np.repeat(after.offsets[:-1], self.lengths)] = (
+            self.values
+        )
+        values[np.arange(len(after.values)) + np.repeat(self.offsets[1:], after.lengths)] = (
+            after.values
+        )
+        return Ragged(values, offsets)
+
     def translate(self, numbers: NDArray[np.int64]) -> Ragged:
         """Put `numbers[value]` in the place of each value; those that become 0 are left out.
 

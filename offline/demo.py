@@ -90,7 +90,7 @@ def run_demo(config: DemoConfig, console: Console) -> dict[str, Any]:
         )
     trained = made.figures
     console.print(
-        f"      {len(made.trained.history)} epochs; on its last tenth, held back, hit rate @20 is "
+        f"      {len(made.judged.history)} epochs; on its last tenth, held back, hit rate @20 is "
         f"{trained['hit_rate_at_20']:.1%}, popularity's {trained['popularity_hit_rate_at_20']:.1%}"
     )
     board = make_board(plays, settings)

@@ -1,4 +1,4 @@
-"""From a play log to a GRU bundle: train, judge beside popularity, write."""
+"""From a play log to a GRU bundle: train, judge beside popularity, train on all, write."""
 
 from __future__ import annotations
 
@@ -10,19 +10,57 @@ from typing import Any
 
 from models.bundle import Manifest, check_writable, write_bundle
 from models.gru import GRUConfig
+from models.next_song import SessionLog
+from models.vocabulary import Vocabulary
+from offline.baselines import BASELINES
+from offline.evaluation.judging import judge
 from offline.plays import PlayLog
 from offline.ranking import hit_rate, mrr
+from offline.session_log import Numbering, Predictions
 from offline.train import Progress, TrainedGRU, train_gru
-from offline.validation import popularity_ranks
+
+VALIDATION_PREDICTIONS = 5_000
 
 
 @dataclass(frozen=True)
 class GRUBundle:
-    """What was written, and how it came about. figures: those for people and machines."""
+    """What was written, and how it came about.
+
+    judged: the training that was judged on what it held back; written: the one in the bundle,
+    which is the same unless it was trained anew on everything. predictions: how many were
+    judged. figures: those for people and machines.
+    """
 
     manifest: Manifest
-    trained: TrainedGRU
+    judged: TrainedGRU
+    written: TrainedGRU
+    predictions: int
     figures: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """A log cut in two by time: sessions to learn from, and what to predict, if anything.
+
+    songs: those of `learned` alone.
+    """
+
+    learned: SessionLog
+    songs: Vocabulary
+    validation: Predictions | None
+
+    @classmethod
+    def of(cls, log: PlayLog, fraction: float, session_gap_s: float, seed: int) -> HeldBack:
+        """Hold back the last `fraction` of the plays, from which some predictions are drawn."""
+        numbering = Numbering()
+        if not fraction:
+            return cls(numbering.number(log, session_gap_s), numbering.songs, None)
+        earlier, later = log.split_by_time(1 - fraction)
+        learned = numbering.number(earlier, session_gap_s)
+        songs = Vocabulary(numbering.songs.song_ids)
+        judged = numbering.number(later, session_gap_s)
+        validation = Predictions.of(judged, len(songs), past=learned)
+        return cls(learned, songs, validation.sample(VALIDATION_PREDICTIONS, seed))
 
 
 def train_gru_bundle(
@@ -32,6 +70,7 @@ def train_gru_bundle(
     *,
     session_gap_s: float,
     validation_fraction: float = 0.1,
+    refit: bool = False,
     seed: int = 0,
     epochs: int = 10,
     patience: int = 2,
@@ -41,53 +80,64 @@ def train_gru_bundle(
 ) -> GRUBundle:
     """Train on all but the last `validation_fraction` of the plays, by time, and write a bundle.
 
-    Raises BundleError, before anything is trained, where `out` must not be written, and
-    TrainingError where nothing can be learned.
+    refit: then train once more on all plays, for as many epochs as were best, and write that:
+    the newest plays are worth most, and what was held back is the newest. Each of the two takes
+    at most half of the time budget then. Raises BundleError, before anything is trained, where
+    `out` must not be written, and TrainingError where nothing can be learned.
     """
     check_writable(out, overwrite=overwrite)
-    learned, held_back = log, None
-    if validation_fraction:
-        learned, held_back = log.split_by_time(1 - validation_fraction)
-    sessions = learned.sessions(session_gap_s)
-    trained = train_gru(
-        sessions,
-        held_back.sessions(session_gap_s) if held_back else [],
+    parts = HeldBack.of(log, validation_fraction, session_gap_s, seed)
+    refit = refit and parts.validation is not None
+    options: dict[str, Any] = {
+        "seed": seed,
+        "time_budget_s": time_budget_s / (2 if refit else 1),
+        "on_progress": on_progress,
+    }
+    judged = written = train_gru(
+        parts.learned,
+        parts.songs,
         config,
-        seed=seed,
+        validation=parts.validation,
         epochs=epochs,
         patience=patience,
-        time_budget_s=time_budget_s,
-        on_progress=on_progress,
+        **options,
     )
-    metrics = _metrics(trained)
+    metrics = _metrics(judged, parts)
+    learned = parts.learned
+    if refit:
+        everything = HeldBack.of(log, 0, session_gap_s, seed)
+        learned = everything.learned
+        written = train_gru(learned, everything.songs, config, epochs=judged.best.number, **options)
+    training = _training(log, learned, written, seed)
     manifest = write_bundle(
         out,
         kind="gru",
-        config=asdict(trained.model.config),
-        weights={**trained.model.state_dict(), "popularity": trained.popularity},
-        vocabulary=trained.vocabulary,
+        config=asdict(written.model.config),
+        weights={**written.model.state_dict(), "popularity": written.popularity},
+        vocabulary=written.vocabulary,
         titles=log.titles(),
-        training=_training(learned, len(sessions), trained, seed),
+        training=training,
         metrics=metrics,
         overwrite=overwrite,
     )
     figures = {
-        "plays": learned.plays.height,
-        "sessions": len(sessions),
-        "songs": len(trained.vocabulary),
-        "epochs": len(trained.history),
-        "train_plays_per_s": round(_speed(trained)),
+        **{name: training[name] for name in ("plays", "sessions", "songs")},
+        "epochs": len(judged.history),
+        "train_plays_per_s": training["train_plays_per_s"],
         **metrics,
         "bundle": str(out),
     }
-    return GRUBundle(manifest, trained, figures)
+    predictions = 0 if parts.validation is None else len(parts.validation)
+    return GRUBundle(manifest, judged, written, predictions, figures)
 
 
-def _metrics(trained: TrainedGRU) -> dict[str, float | None]:
+def _metrics(trained: TrainedGRU, parts: HeldBack) -> dict[str, float | None]:
     """Give the figures of the model and of popularity on the very same predictions."""
     popular_hits = popular_mrr = None
-    if len(trained.predictions):
-        ranks = popularity_ranks(trained.popularity, trained.predictions)
+    if parts.validation is not None and len(parts.validation):
+        popularity = BASELINES["popularity"]
+        counted = popularity.fit(parts.learned, parts.songs, popularity.configs[0])
+        ranks = judge(counted, parts.validation, parts.songs).ranks
         popular_hits, popular_mrr = hit_rate(ranks, 20), mrr(ranks, 20)
     return {
         "hit_rate_at_20": trained.best.hit_rate_at_20,
@@ -97,11 +147,13 @@ def _metrics(trained: TrainedGRU) -> dict[str, float | None]:
     }
 
 
-def _training(log: PlayLog, sessions: int, trained: TrainedGRU, seed: int) -> dict[str, Any]:
-    times = log.plays["played_at_ms"]
+def _training(log: PlayLog, learned: SessionLog, trained: TrainedGRU, seed: int) -> dict[str, Any]:
+    """Say what the network in the bundle has learned from: the first so many plays of the log."""
+    plays = len(learned.sessions.values)
+    times = log.plays["played_at_ms"][:plays]
     return {
-        "plays": log.plays.height,
-        "sessions": sessions,
+        "plays": plays,
+        "sessions": len(learned),
         "songs": len(trained.vocabulary),
         "from_ms": times.min(),
         "to_ms": times.max(),
@@ -109,9 +161,6 @@ def _training(log: PlayLog, sessions: int, trained: TrainedGRU, seed: int) -> di
         "timed": log.timed,
         "seed": seed,
         "epoch": trained.best.number,
+        "train_plays_per_s": round(trained.plays_per_s),
+        "train_seconds": round(trained.seconds, 1),
     }
-
-
-def _speed(trained: TrainedGRU) -> float:
-    """Give the plays learned from in a second, all epochs taken together."""
-    return len(trained.history) / sum(1 / epoch.plays_per_s for epoch in trained.history)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from models.gru import GRU
-from models.sessions import pad_sessions
+from models.next_song import Contexts, NextSongModel
+from models.ragged import Ragged
 from models.vocabulary import PADDING
 
 
@@ -22,7 +22,7 @@ class PlaylistSong:
 
 @torch.inference_mode()
 def continue_playlist(
-    model: GRU,
+    model: NextSongModel,
     start: Sequence[int],
     length: int,
     *,
@@ -32,23 +32,21 @@ def continue_playlist(
 ) -> list[PlaylistSong]:
     """Append up to `length` songs, each fed back to the model before the next one.
 
-    start: item numbers, at least one. The probability of song i at step t is the playlist
-    RNN's p(o_ti | h_t) = exp(v_i h_t) / sum_j exp(v_j h_t), over all songs. Without a
+    model: one whose scores are log-probabilities. start: item numbers, at least one. The
+    probability of song i at step t is the playlist RNN's p(o_ti | h_t), over all songs, those
+    heard before among them. Without a
     `generator` the most probable song is taken, the lower item number at a tie; with one, a
     song is drawn by p^(1 / temperature). Unless `repeat`, no song comes twice, those of
     `start` included; the playlist ends early where no song is left.
     """
-    vectors = model.item_vectors().T  # [dim, V + 1]
     heard, songs = list(start), list[PlaylistSong]()
-    barred = torch.zeros(vectors.shape[1], dtype=torch.bool)
+    barred = torch.zeros(len(model.vocabulary) + 1, dtype=torch.bool)
     barred[PADDING] = True
     if not repeat:
         barred[heard] = True
     while len(songs) < length and not barred.all():
-        batch = pad_sessions([heard], model.config.max_length)
-        scores = (model.encode(batch.items, batch.lengths) @ vectors)[0]
-        scores[PADDING] = -torch.inf
-        chances = scores.softmax(0)
+        scores = model.scores(Contexts.of(Ragged.of([heard])))[0]
+        chances = scores.exp()
         left = scores.masked_fill(barred, -torch.inf)
         if generator is None:
             item = int(left.argmax())

@@ -5,23 +5,25 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from models.errors import SegueError
 from models.gru import GRU, GRUConfig
+from models.gru_next_song import GRUNextSong
 from models.negatives import NegativeSampler
+from models.next_song import SessionLog
 from models.vocabulary import Vocabulary
 from offline.batches import TrainingSessions
+from offline.evaluation.judging import judge
 from offline.ranking import hit_rate, mrr
-from offline.validation import Predictions, gru_ranks, sample_predictions
+from offline.session_log import Predictions
 
 LIST_LENGTH = 20
-VALIDATION_PREDICTIONS = 5_000
 
 
 class TrainingError(SegueError):
@@ -58,34 +60,47 @@ class Progress:
 class TrainedGRU:
     """The network as it was after its best epoch.
 
-    popularity: play counts in the training sessions, float32 [V + 1]. predictions: those of the
-    validation part that were judged. ended: why training ended, for people to read.
+    popularity: play counts in the training sessions, float32 [V + 1]. ended: why training
+    ended, for people to read. seconds: how long its epochs took, validation not counted.
     """
 
     model: GRU
     vocabulary: Vocabulary
     popularity: Tensor
-    predictions: Predictions
     history: list[Epoch]
     best: Epoch
     ended: str
+    seconds: float
+
+    @property
+    def plays_per_s(self) -> float:
+        """Next songs learned from in a second, all epochs taken together."""
+        return len(self.history) / sum(1 / epoch.plays_per_s for epoch in self.history)
+
+    def next_song(self) -> GRUNextSong:
+        """Give it as what scores next songs."""
+        return GRUNextSong(self.model, self.vocabulary, self.popularity)
 
 
-def count_songs(sessions: Sequence[Sequence[str]], min_count: int) -> tuple[Vocabulary, Tensor]:
-    """Number the songs played at least `min_count` times, in order of their first play.
+def keep_songs(
+    log: SessionLog, songs: Vocabulary, min_count: int
+) -> tuple[SessionLog, Vocabulary, Tensor]:
+    """Leave out songs with fewer than `min_count` plays, and number the others anew.
 
-    Returns their vocabulary and play counts, float32 [V + 1].
+    Returns their plays, their vocabulary and play counts, float32 [V + 1].
     """
-    counts = Counter(song_id for session in sessions for song_id in session)
-    kept = {song_id: count for song_id, count in counts.items() if count >= min_count}
-    return Vocabulary(kept), torch.tensor([0, *kept.values()], dtype=torch.float32)
+    counts = log.play_counts(songs)
+    kept = Vocabulary(songs.songs(np.flatnonzero(counts >= min_count)))
+    numbered = log.translate(songs.translation(kept))
+    return numbered, kept, torch.from_numpy(numbered.play_counts(kept))
 
 
 def train_gru(
-    sessions: Sequence[Sequence[str]],
-    validation: Sequence[Sequence[str]],
+    log: SessionLog,
+    songs: Vocabulary,
     config: GRUConfig,
     *,
+    validation: Predictions | None = None,
     seed: int = 0,
     epochs: int = 10,
     patience: int = 3,
@@ -93,33 +108,35 @@ def train_gru(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainedGRU:
-    """Train on `sessions` until MRR@20 on `validation` is no better for `patience` epochs.
+    """Train on `log` until MRR@20 on `validation` is no better for `patience` epochs.
 
-    Sessions are song ids, oldest first; those of `validation` must be later, and nothing is
-    ever learned from them. Without any, all epochs run and the last is kept. The same input,
-    seed and number of threads give the same weights. Ctrl-C, or the end of the time budget,
-    ends training early; the best epoch so far is kept. TrainingError where there is none.
+    log, validation: in the item numbers of `songs`; the predictions must be of later plays,
+    and nothing is ever learned from them. Without any, all epochs run and the last is kept. The
+    same input, seed and number of threads give the same weights. Ctrl-C, or the end of the time
+    budget, ends training early; the best epoch so far is kept. TrainingError where there is
+    none. Trains on a GPU where there is one.
     """
-    vocabulary, popularity = count_songs(sessions, config.min_count)
-    training = TrainingSessions([vocabulary.numbers(each) for each in sessions], config.max_length)
+    plays, vocabulary, popularity = keep_songs(log, songs, config.min_count)
+    training = TrainingSessions(plays, config.max_length, config.max_history)
     if not training.predictions:
         msg = "no session has two known songs, so that no next song can be learned"
         raise TrainingError(f"{msg}: give a longer play log, or a lower min_count")
-    generator = torch.Generator().manual_seed(seed)
-    predictions = sample_predictions(
-        validation, vocabulary, config.max_length, VALIDATION_PREDICTIONS, generator
-    )
     model = GRU(config, len(vocabulary))
-    model.initialise(generator)
-    learner = _Learner(model, popularity, training, generator, clock, clock() + time_budget_s)
+    model.initialise(torch.Generator().manual_seed(seed))
+    learner = _Learner(model, popularity, training, seed, clock, clock() + time_budget_s)
     history: list[Epoch] = []
     best, ended = None, "all epochs are done"
     try:
         for number in range(1, epochs + 1):
-            epoch = _judged(learner.run_epoch(number, history, on_progress), model, predictions)
+            epoch = learner.run_epoch(number, history, on_progress)
+            if validation is not None and len(validation):
+                judged = GRUNextSong(learner.served(), vocabulary, popularity)
+                ranks = judge(judged, validation, songs).ranks
+                found = hit_rate(ranks, LIST_LENGTH), mrr(ranks, LIST_LENGTH)
+                epoch = replace(epoch, hit_rate_at_20=found[0], mrr_at_20=found[1])
             history.append(epoch)
             if best is None or _better(epoch, best):
-                best, weights = epoch, copy.deepcopy(model.state_dict())
+                best, weights = epoch, learner.served().state_dict()
             elif number - best.number >= patience:
                 ended = f"no better for {patience} epochs"
                 break
@@ -131,16 +148,9 @@ def train_gru(
             raise
         ended = "interrupted"
     assert best is not None, "epochs >= 1"
-    model.load_state_dict(weights)
-    return TrainedGRU(model.eval(), vocabulary, popularity, predictions, history, best, ended)
-
-
-def _judged(epoch: Epoch, model: GRU, predictions: Predictions) -> Epoch:
-    if not len(predictions):
-        return epoch
-    ranks = gru_ranks(model, predictions)
-    found = hit_rate(ranks, LIST_LENGTH), mrr(ranks, LIST_LENGTH)
-    return Epoch(epoch.number, epoch.loss, epoch.plays_per_s, *found)
+    served = GRU(config, len(vocabulary))
+    served.load_state_dict(weights)
+    return TrainedGRU(served.eval(), vocabulary, popularity, history, best, ended, learner.seconds)
 
 
 def _better(epoch: Epoch, best: Epoch) -> bool:
@@ -157,25 +167,33 @@ class _Learner:
         model: GRU,
         popularity: Tensor,
         training: TrainingSessions,
-        generator: torch.Generator,
+        seed: int,
         clock: Callable[[], float],
         deadline: float,
     ) -> None:
         config = model.config
-        self.model = model
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = model.to(self.device)
         self.training = training
-        self.generator = generator
+        # Batches and negatives are drawn on the CPU whatever the device, dropout where it is.
+        self.generator = torch.Generator().manual_seed(seed)
+        self.dropout = torch.Generator(self.device).manual_seed(seed)
         self.clock = clock
         self.deadline = deadline
+        self.seconds = 0.0
         self.sampler = NegativeSampler(
             popularity, config.negatives, config.sampling_power, config.full_softmax_songs
         )
-        table = model.songs.weight
+        table = self.model.songs.weight
         # Adagrad leaves the rows alone that a batch does not touch, so that a step costs the
         # same whatever the catalogue; and rare songs, whose squares grow slowly, learn fast.
         self.songs = torch.optim.Adagrad([table], lr=config.song_learning_rate)
-        others = [parameter for parameter in model.parameters() if parameter is not table]
+        others = [parameter for parameter in self.model.parameters() if parameter is not table]
         self.network = torch.optim.Adam(others, lr=config.learning_rate)
+
+    def served(self) -> GRU:
+        """Give a copy of the network as it is now, on the CPU."""
+        return copy.deepcopy(self.model).cpu().eval()
 
     def out_of_time(self) -> bool:
         return self.clock() >= self.deadline
@@ -185,20 +203,25 @@ class _Learner:
     ) -> Epoch:
         self.model.train()
         began, done, total_loss = self.clock(), 0, 0.0
-        for items in self.training.batches(self.model.config.batch_plays, self.generator):
+        batch_plays = self.model.config.batch_plays
+        for items, histories in self.training.batches(batch_plays, self.generator):
             plays = int((items[:, 1:] > 0).sum())
-            total_loss += self.step(items) * plays
+            total_loss += self.step(items, histories) * plays
             done += plays
             loss, speed = total_loss / done, done / max(self.clock() - began, 1e-9)
             on_progress(Progress(number, done, self.training.predictions, loss, speed, history))
             if self.out_of_time():
                 break
+        self.seconds += self.clock() - began
         return Epoch(number, loss, speed)
 
-    def step(self, items: Tensor) -> float:
+    def step(self, items: Tensor, histories: Tensor) -> float:
         self.network.zero_grad()
         self.songs.zero_grad()
-        loss = self.model.loss(items, self.sampler.draw(self.generator), self.generator)
+        negatives = self.sampler.draw(self.generator).to(self.device)
+        loss = self.model.loss(
+            items.to(self.device), histories.to(self.device), negatives, self.dropout
+        )
         value = loss.item()
         if not math.isfinite(value):
             msg = f"the loss became {value}: lower the learning rates, or the scale"

@@ -12,9 +12,18 @@ from torch import Tensor
 
 from models.bundle import read_bundle
 from models.gru import GRU, GRUConfig, gru_from_bundle
+from models.gru_next_song import GRUNextSong
+from models.heard import Heard
 from models.negatives import Negatives, NegativeSampler
-from models.sessions import pad_sessions
+from models.next_song import Contexts
+from models.ragged import Ragged
+from models.sessions import ROW_BLOCK, pad_sessions
+from models.vocabulary import Vocabulary
 from tests.toy import write_toy_bundle
+
+
+NOTHING = torch.zeros(1, 0, dtype=torch.int64)
+EVENLY = torch.tensor([0.0] + [1.0] * 30)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -22,7 +31,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def make_gru(songs: int = 30, seed: int = 0, **config: Any) -> GRU:
-    model = GRU(GRUConfig(**{"dim": 16, "hidden": 16, "dropout": 0.0, **config}), songs)
+    model = GRU(GRUConfig(**{"dim": 16, "hidden": 16, "dropout": 0.0, "heard_dropout": 0.0, **config}), songs)
     model.initialise(seeded(seed))
     return model.eval()
 
@@ -44,6 +53,11 @@ def random_sessions(count: int, songs: int, longest: int) -> list[list[int]]:
 def encode(model: GRU, sessions: list[list[int]], max_length: int = 50) -> Tensor:
     batch = pad_sessions(sessions, max_length)
     return model.encode(batch.items, batch.lengths)
+
+
+def blocks(sessions: list[list[int]]) -> tuple[Tensor, Tensor]:
+    batch = pad_sessions([*sessions, *[[1]] * (-len(sessions) % ROW_BLOCK)], 50)
+    return batch.items, batch.lengths
 
 
 @pytest.mark.parametrize(("dim", "hidden"), [(16, 16), (16, 24), (128, 128)])
@@ -120,7 +134,7 @@ def test_the_global_generator_is_left_alone() -> None:
     before = torch.random.get_rng_state()
     model = make_gru(dropout=0.5)
     sampler = NegativeSampler(torch.ones(31), 5, 0.75, full_softmax_songs=0)
-    model.loss(torch.tensor([[1, 2]]), sampler.draw(seeded()), seeded()).backward()
+    model.loss(torch.tensor([[1, 2]]), NOTHING, sampler.draw(seeded()), seeded()).backward()
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -135,6 +149,8 @@ def test_the_global_generator_is_left_alone() -> None:
         ("sampling_power", -0.5),
         ("full_softmax_songs", -1),
         ("dropout", 1.0),
+        ("heard_dropout", -0.1),
+        ("max_history", -1),
         ("max_length", 0),
         ("min_count", 0),
         ("batch_plays", 0),
@@ -147,21 +163,41 @@ def test_a_bad_config_is_refused_by_name(field: str, value: float) -> None:
         GRUConfig(**{field: value})
 
 
-def full_cross_entropy(model: GRU, session: list[int]) -> Tensor:
-    """The document's softmax over all songs, spelled out for every prefix."""
-    losses = []
-    for end in range(1, len(session)):
-        scores = encode(model, [session[:end]])[0] @ model.item_vectors()[1:].T
-        losses.append(-scores.log_softmax(0)[session[end] - 1])
-    return torch.stack(losses).mean()
+def full_cross_entropy(model: GRU, session: list[int], history: list[int]) -> Tensor:
+    """Every prefix's -log P(next), by what scores the whole catalogue."""
+    scorer = GRUNextSong(model, Vocabulary(f"s{n}" for n in range(30)), EVENLY)
+    ends = range(1, len(session))
+    prefixes = Ragged.of([session[:end] for end in ends])
+    scores = scorer.scores(Contexts.of(prefixes, Ragged.of([history] * len(ends))))
+    return -scores[torch.arange(len(ends)), torch.tensor(session[1:])].mean()
 
 
-def test_the_loss_over_all_songs_is_the_cross_entropy_of_every_prefix() -> None:
+def test_probabilities_sum_to_one_over_all_songs() -> None:
+    scorer = GRUNextSong(make_gru(), Vocabulary(f"s{n}" for n in range(30)), EVENLY)
+    sessions, histories = Ragged.of([[1, 2, 1], [], [], [4]]), Ragged.of([[7], [8, 9], [], []])
+    scores = scorer.scores(Contexts.of(sessions, histories))
+    torch.testing.assert_close(scores[:, 1:].exp().sum(1), torch.ones(4))
+    assert (scores[:, 0] == -torch.inf).all()
+
+
+def test_new_songs_share_what_the_heard_ones_leave_by_the_document_s_softmax() -> None:
+    model = make_gru()
+    scorer = GRUNextSong(model, Vocabulary(f"s{n}" for n in range(30)), EVENLY)
+    [scores] = scorer.scores(Contexts.of(Ragged.of([[3, 8]]), Ragged.of([[5]])))
+    new = [number for number in range(1, 31) if number not in {3, 8, 5}]
+    products = encode(model, [[3, 8]])[0] @ model.item_vectors()[new].T
+    left = 1 - scores[[3, 8, 5]].exp().sum()
+    torch.testing.assert_close(scores[new].exp(), left * products.softmax(0))
+
+
+@pytest.mark.parametrize("history", [[], [5, 8, 20]])
+def test_the_loss_over_all_songs_is_the_cross_entropy_of_every_prefix(history: list[int]) -> None:
     model = make_gru()
     everything = NegativeSampler(torch.ones(31), 5, 0.75, full_softmax_songs=30).draw(seeded())
-    session = [3, 8, 8, 1, 30]
-    loss = model.loss(torch.tensor([[*session, 0, 0]]), everything, seeded())
-    torch.testing.assert_close(loss, full_cross_entropy(model, session))
+    session = [3, 8, 8, 1, 30, 3]
+    items = torch.tensor([[*session, 0, 0]])
+    loss = model.loss(items, torch.tensor([[0, *history]]), everything, seeded())
+    torch.testing.assert_close(loss, full_cross_entropy(model, session, history))
 
 
 def test_the_drawn_softmax_estimates_the_full_one_whatever_it_draws_by() -> None:
@@ -170,8 +206,8 @@ def test_the_drawn_softmax_estimates_the_full_one_whatever_it_draws_by() -> None
     sampler = NegativeSampler(popularity, 400, 1.0, full_softmax_songs=0)
     items, generator = torch.tensor([[3, 8, 1, 30]]), seeded()
     with torch.no_grad():
-        drawn = [model.loss(items, sampler.draw(generator), generator) for _ in range(200)]
-    full = full_cross_entropy(model, items[0].tolist())
+        drawn = [model.loss(items, NOTHING, sampler.draw(generator), generator) for _ in range(200)]
+    full = full_cross_entropy(model, items[0].tolist(), [])
     assert torch.stack(drawn).mean().item() == pytest.approx(full.item(), abs=0.01)
 
 
@@ -179,10 +215,18 @@ def test_an_answer_that_was_drawn_counts_once() -> None:
     model = make_gru()
     items = torch.tensor([[1, 2]])
     drawn = Negatives(torch.tensor([2, 5]), torch.tensor([3.0, 0.0]))
+    without = Negatives(torch.tensor([5]), torch.tensor([0.0]))
+    with_answer, alone = (model.loss(items, NOTHING, each, seeded()) for each in (drawn, without))
+    torch.testing.assert_close(with_answer, alone)
     query = encode(model, [[1]])[0]
     right, other = (model.item_vectors()[[2, 5]] @ query).tolist()
-    expected = math.log(math.exp(right) + math.exp(other)) - right
-    assert model.loss(items, drawn, seeded()).item() == pytest.approx(expected, rel=1e-5)
+    among_new = math.log(math.exp(right) + math.exp(other)) - right
+    heard = Heard(torch.tensor([[1]]), 0, torch.tensor([[0]]))
+    with torch.inference_mode():
+        state = model.states(*blocks([[1]]))[:1].unsqueeze(1)
+        gate, _ = model.heard(state, model.songs(heard.sources), heard)
+    expected = among_new + math.log1p(math.exp(gate.item()))
+    assert alone.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_padding_is_never_drawn_and_weights_are_inverse_chances() -> None:
@@ -197,7 +241,10 @@ def test_padding_is_never_drawn_and_weights_are_inverse_chances() -> None:
 def test_every_weight_learns_and_padding_does_not() -> None:
     model = make_gru(hidden=24)
     everything = NegativeSampler(torch.ones(31), 5, 0.75, full_softmax_songs=30).draw(seeded())
-    model.loss(torch.tensor([[1, 2, 3], [4, 5, 0]]), everything, seeded()).backward()
+    items = torch.tensor([[1, 2, 1, 2, 7, 3], [4, 5, 9, 0, 0, 0]])
+    histories = torch.tensor([[0, 7], [9, 8]])
+    model.loss(items, histories, everything, seeded()).backward()
     gradients = {name: p.grad.to_dense() for name, p in model.named_parameters()}
-    assert all(gradient.count_nonzero() > 0 for gradient in gradients.values())
+    still = {name for name, gradient in gradients.items() if not gradient.count_nonzero()}
+    assert not still
     assert gradients["songs.weight"][0].count_nonzero() == 0

@@ -12,13 +12,16 @@ import torch
 from click.testing import CliRunner
 
 from models.bundle import Bundle, read_bundle
-from models.gru import GRU, GRUConfig, gru_from_bundle
-from models.sessions import pad_sessions
+from models.gru import GRUConfig
+from models.gru_next_song import GRUNextSong
+from models.next_song import Contexts
+from models.ragged import Ragged
+from models.vocabulary import Vocabulary
 from offline.cli import main
 from offline.playlist import continue_playlist
 from offline.song_names import UnknownSong, find_song
 from offline.train import train_gru
-from tests.toy import paired_sessions, partner, song, write_toy_bundle
+from tests.toy import number_sessions, paired_sessions, partner, song, write_toy_bundle
 
 TITLES = {
     song(0): ("Vitamin C", "Can"),
@@ -45,49 +48,46 @@ def bundle(directory: Path) -> Bundle:
 
 
 @pytest.fixture
-def model(bundle: Bundle) -> GRU:
-    return gru_from_bundle(bundle)
+def model(bundle: Bundle) -> GRUNextSong:
+    return GRUNextSong.from_bundle(bundle)
 
 
-def softmax_after(model: GRU, heard: list[int]) -> torch.Tensor:
-    batch = pad_sessions([heard], 50)
-    query = model.encode(batch.items, batch.lengths)[0]
-    powers = (model.item_vectors()[1:] @ query).exp()
-    return powers / powers.sum()
+def chances_after(model: GRUNextSong, heard: list[int]) -> torch.Tensor:
+    return model.scores(Contexts.of(Ragged.of([heard])))[0, 1:].exp()
 
 
 def test_a_trained_model_plays_the_partner_after_each_song() -> None:
     config = GRUConfig(dim=16, hidden=16, batch_plays=64, learning_rate=0.01)
-    trained = train_gru(paired_sessions(10, 300, seed=1), [], config, epochs=6)
+    vocabulary = Vocabulary()
+    log = number_sessions(paired_sessions(10, 300, seed=1), vocabulary)
+    trained = train_gru(log, vocabulary, config, epochs=6).next_song()
     numbers = trained.vocabulary.numbers([song(6)])
-    songs = trained.vocabulary.songs(
-        [each.item for each in continue_playlist(trained.model, numbers, 19)]
-    )
+    songs = trained.vocabulary.songs([each.item for each in continue_playlist(trained, numbers, 19)])
     assert songs[0] == song(7)
     assert [partner(first) for first in songs[1::2]] == songs[2::2]
 
 
-def test_each_song_is_fed_back_and_has_the_softmax_probability(model: GRU) -> None:
+def test_each_song_is_fed_back_and_has_the_model_s_probability(model: GRUNextSong) -> None:
     first, second = continue_playlist(model, [2], 2, repeat=True)
-    chances = softmax_after(model, [2])
+    chances = chances_after(model, [2])
     assert first.item == int(chances.argmax()) + 1
     assert first.probability == pytest.approx(float(chances.max()), rel=1e-4)
-    after = softmax_after(model, [2, first.item])
+    after = chances_after(model, [2, first.item])
     assert second.item == int(after.argmax()) + 1
     assert second.probability == pytest.approx(float(after.max()), rel=1e-4)
 
 
-def test_no_song_comes_twice_and_the_playlist_ends_with_the_songs(model: GRU) -> None:
+def test_no_song_comes_twice_and_the_playlist_ends_with_the_songs(model: GRUNextSong) -> None:
     songs = [each.item for each in continue_playlist(model, [2, 5], 100)]
     assert sorted(songs) == [1, 3, 4, 6]
 
 
-def test_songs_may_come_twice_when_asked(model: GRU) -> None:
+def test_songs_may_come_twice_when_asked(model: GRUNextSong) -> None:
     songs = [each.item for each in continue_playlist(model, [2], 30, repeat=True)]
     assert len(songs) == 30
 
 
-def test_drawing_follows_the_seed(model: GRU) -> None:
+def test_drawing_follows_the_seed(model: GRUNextSong) -> None:
     def draw(seed: int) -> list[int]:
         songs = continue_playlist(model, [2], 20, generator=seeded(seed), repeat=True)
         return [each.item for each in songs]
@@ -96,7 +96,7 @@ def test_drawing_follows_the_seed(model: GRU) -> None:
     assert draw(1) != draw(2)
 
 
-def test_drawing_follows_the_probabilities(model: GRU) -> None:
+def test_drawing_follows_the_probabilities(model: GRUNextSong) -> None:
     generator = seeded(0)
     drawn = Counter(
         each.item
@@ -105,13 +105,13 @@ def test_drawing_follows_the_probabilities(model: GRU) -> None:
             model, [2], 1, generator=generator, temperature=10.0, repeat=True
         )
     )
-    expected = softmax_after(model, [2]) ** 0.1
+    expected = chances_after(model, [2]) ** 0.1
     expected /= expected.sum()
     for item in range(1, 7):
         assert drawn[item] / 2000 == pytest.approx(float(expected[item - 1]), abs=0.04)
 
 
-def test_a_cold_temperature_is_greedy(model: GRU) -> None:
+def test_a_cold_temperature_is_greedy(model: GRUNextSong) -> None:
     cold = continue_playlist(model, [2], 4, generator=seeded(0), temperature=1e-6)
     assert cold == continue_playlist(model, [2], 4)
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
 from models.bundle import read_bundle
 from models.gru import GRUConfig, gru_from_bundle
-from models.sessions import pad_sessions
+from models.next_song import Contexts, SessionLog
+from models.ragged import Ragged
 from models.vocabulary import Vocabulary
 from offline.batches import TrainingSessions
 from offline.cli import main
-from offline.ranking import UNRANKED
-from offline.train import Progress, TrainedGRU, TrainingError, count_songs, train_gru
-from offline.validation import Predictions, gru_ranks, popularity_ranks, sample_predictions
-from tests.toy import paired_sessions, partner, song
+from offline.evaluation.judging import judge
+from offline.session_log import Predictions
+from offline.train import Progress, TrainedGRU, TrainingError, keep_songs, train_gru
+from tests.toy import number_sessions, paired_sessions, partner, song
 
 PAIRS = 25
 SMALL = GRUConfig(dim=16, hidden=16, batch_plays=64, learning_rate=0.01, dropout=0.1)
@@ -30,10 +33,20 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def predictions(sessions: list[list[str]], songs: Vocabulary) -> Predictions:
+    return Predictions.of(number_sessions(sessions, songs), len(songs))
+
+
 def train(config: GRUConfig = SMALL, **options: Any) -> TrainedGRU:
-    sessions = paired_sessions(PAIRS, sessions=400, seed=1)
-    validation = paired_sessions(PAIRS, sessions=40, seed=2)
-    return train_gru(sessions, validation, config, **{"epochs": 6, **options})
+    songs = Vocabulary()
+    log = number_sessions(paired_sessions(PAIRS, sessions=400, seed=1), songs)
+    validation = predictions(paired_sessions(PAIRS, sessions=40, seed=2), songs)
+    return train_gru(log, songs, config, validation=validation, **{"epochs": 6, **options})
+
+
+def train_alone(sessions: list[list[str]], config: GRUConfig = SMALL, **options: Any) -> TrainedGRU:
+    songs = Vocabulary()
+    return train_gru(number_sessions(sessions, songs), songs, config, **options)
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +55,8 @@ def trained() -> TrainedGRU:
 
 
 def best_next(trained: TrainedGRU, heard: list[str]) -> str:
-    batch = pad_sessions([trained.vocabulary.numbers(heard)], 50)
-    scores = trained.model.encode(batch.items, batch.lengths) @ trained.model.item_vectors().T
-    return trained.vocabulary.song(int(scores[0, 1:].argmax()) + 1)
+    contexts = Contexts.of(Ragged.of([trained.vocabulary.numbers(heard)]))
+    return trained.vocabulary.song(int(trained.next_song().scores(contexts)[0].argmax()))
 
 
 def test_the_partner_is_ranked_first(trained: TrainedGRU) -> None:
@@ -74,7 +86,9 @@ def test_the_loss_falls_and_the_best_epoch_is_kept(trained: TrainedGRU) -> None:
     history = trained.history
     assert history[-1].loss < history[0].loss / 1.3
     assert trained.best.mrr_at_20 == max(epoch.mrr_at_20 or 0 for epoch in history)
-    ranks = gru_ranks(trained.model, trained.predictions)
+    songs = trained.vocabulary
+    held_back = predictions(paired_sessions(PAIRS, sessions=40, seed=2), songs)
+    ranks = judge(trained.next_song(), held_back, songs).ranks
     assert (ranks <= 20).double().mean().item() == trained.best.hit_rate_at_20
 
 
@@ -92,13 +106,16 @@ def test_training_ends_when_validation_gets_no_better() -> None:
     # What comes next in these is the reverse of what was learned: more learning is worse.
     backwards = [each[::-1] for each in paired_sessions(PAIRS, sessions=40, seed=2)]
     sessions = paired_sessions(PAIRS, sessions=400, seed=1)
-    ended = train_gru(sessions, backwards, SMALL, epochs=30, patience=2)
+    songs = Vocabulary()
+    log = number_sessions(sessions, songs)
+    judged = predictions(backwards, songs)
+    ended = train_gru(log, songs, SMALL, validation=judged, epochs=30, patience=2)
     assert len(ended.history) == ended.best.number + 2 < 30
     assert ended.ended == "no better for 2 epochs"
 
 
 def test_without_validation_every_epoch_runs_and_the_last_is_kept() -> None:
-    ended = train_gru(paired_sessions(PAIRS, 50, seed=1), [], SMALL, epochs=3, patience=1)
+    ended = train_alone(paired_sessions(PAIRS, 50, seed=1), epochs=3, patience=1)
     assert (len(ended.history), ended.best.number, ended.best.mrr_at_20) == (3, 3, None)
 
 
@@ -140,7 +157,7 @@ def test_progress_counts_every_prediction_once() -> None:
 @pytest.mark.parametrize("sessions", [[], [[]], [["a"], ["b"]]])
 def test_sessions_without_a_next_song_are_refused(sessions: list[list[str]]) -> None:
     with pytest.raises(TrainingError, match="no session has two known songs"):
-        train_gru(sessions, [], SMALL)
+        train_alone(sessions)
 
 
 def test_a_loss_that_runs_away_is_refused() -> None:
@@ -149,25 +166,45 @@ def test_a_loss_that_runs_away_is_refused() -> None:
 
 
 def test_rare_songs_are_left_out() -> None:
-    vocabulary, popularity = count_songs([["b", "a", "b"], ["c", "b", "a"]], min_count=2)
+    songs = Vocabulary()
+    log = number_sessions([["b", "a", "b"], ["c", "b", "a"]], songs)
+    kept, vocabulary, popularity = keep_songs(log, songs, min_count=2)
     assert vocabulary.song_ids == ["b", "a"]
     assert popularity.tolist() == [0, 3, 2]
+    assert [session.tolist() for session in kept.sessions] == [[1, 2, 1], [1, 2]]
+
+
+def listening(sessions: list[list[int]], listeners: list[int] | None = None) -> SessionLog:
+    owners = np.array(listeners or range(len(sessions)), dtype=np.int64)
+    return SessionLog(Ragged.of(sessions), owners, np.arange(len(sessions)))
 
 
 def test_long_sessions_are_cut_so_that_each_play_is_predicted_once() -> None:
     sessions = [[1, 2, 3, 4, 5, 6, 7, 8], [9], [], [10, 11]]
-    training = TrainingSessions(sessions, max_length=3)
-    [batch] = training.batches(1000, seeded())
-    rows = sorted([item for item in row if item] for row in batch.tolist())
-    assert rows == [[1, 2, 3, 4], [4, 5, 6, 7], [7, 8], [10, 11]]
+    training = TrainingSessions(listening(sessions), max_length=3, max_history=2)
+    [(batch, histories)] = training.batches(1000, seeded())
+    rows = {
+        tuple(item for item in row if item): [item for item in history if item]
+        for row, history in zip(batch.tolist(), histories.tolist(), strict=True)
+    }
+    assert rows == {(1, 2, 3, 4): [], (4, 5, 6, 7): [2, 3], (7, 8): [5, 6], (10, 11): []}
     assert training.predictions == 8
+
+
+def test_a_history_is_what_the_same_listener_heard_before() -> None:
+    log = listening([[1, 2], [3, 4], [5, 6], [7, 8]], [0, 1, 0, 0])
+    [(items, histories)] = TrainingSessions(log, 50, max_history=3).batches(1000, seeded())
+    found = {row[0]: history for row, history in zip(items.tolist(), histories.tolist())}
+    assert found == {1: [0, 0, 0], 3: [0, 0, 0], 5: [0, 1, 2], 7: [2, 5, 6]}
+    [(_, nothing)] = TrainingSessions(log, 50, max_history=0).batches(1000, seeded())
+    assert nothing.shape == (4, 0)
 
 
 def test_batches_hold_everything_once_and_little_padding() -> None:
     lengths = [2, 3, 5, 9, 17] * 40
     sessions = [list(range(1, length + 1)) for length in lengths]
-    training = TrainingSessions(sessions, max_length=50)
-    batches = list(training.batches(100, seeded()))
+    training = TrainingSessions(listening(sessions), max_length=50, max_history=10)
+    batches = [items for items, _ in training.batches(100, seeded())]
     rows = [sum(1 for item in row if item) for batch in batches for row in batch.tolist()]
     assert sorted(rows) == sorted(lengths)
     padding = sum(int((batch == 0).sum()) for batch in batches)
@@ -176,42 +213,39 @@ def test_batches_hold_everything_once_and_little_padding() -> None:
 
 
 def test_batches_are_shuffled_by_the_generator_alone() -> None:
-    training = TrainingSessions([[n, n + 1] for n in range(1, 200)], max_length=5)
-    one, again, other = (list(training.batches(20, seeded(seed))) for seed in (1, 1, 2))
+    log = listening([[n, n + 1] for n in range(1, 200)])
+    training = TrainingSessions(log, max_length=5, max_history=5)
+    one, again, other = (
+        [items for items, _ in training.batches(20, seeded(seed))] for seed in (1, 1, 2)
+    )
     assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def rows_of(predictions: Predictions) -> list[tuple[list[int], int]]:
-    items, lengths = predictions.sessions.items.tolist(), predictions.sessions.lengths.tolist()
-    answers = predictions.answers.tolist()
-    return [(row[:n], answer) for row, n, answer in zip(items, lengths, answers, strict=True)]
+def test_it_learns_that_listeners_return_to_what_they_heard() -> None:
+    # Half of the second sessions' plays come from the listener's first session.
+    rng = random.Random(3)
+    sessions, listeners = [], []
+    for listener in range(300):
+        own = rng.sample(range(200), 4)
+        again = [song(n) for pair in zip(own, rng.sample(range(200), 4)) for n in pair]
+        sessions += [[song(n) for n in own], again]
+        listeners += [listener, listener]
+    songs = Vocabulary()
+    numbered = number_sessions(sessions, songs)
+    log = SessionLog(numbered.sessions, np.array(listeners), numbered.began_ms)
+    trained = train_gru(log, songs, SMALL, epochs=8)
+    own = [number_of(songs, n) for n in (5, 60, 77, 140)]
+    new = number_of(songs, 9)
+    contexts = Contexts.of(Ragged.of([[new]]), Ragged.of([own]))
+    [scores] = trained.next_song().scores(contexts)
+    assert sorted(scores.topk(4).indices.tolist()) == sorted(own)
 
 
-def test_every_prefix_is_a_prediction() -> None:
-    sessions = [["a", "b", "c"], ["c"], [], ["new", "a", "new"]]
-    found = sample_predictions(sessions, Vocabulary("abc"), 50, limit=100, generator=seeded())
-    # "new" alone tells nothing; as an answer it is 0, which can only be missed.
-    assert rows_of(found) == [([1], 2), ([1, 2], 3), ([1], 0)]
-
-
-def test_a_sample_is_drawn_from_all_places_without_repeats() -> None:
-    sessions = [[song(n) for n in range(50)]] * 4
-    vocabulary = Vocabulary(sessions[0])
-    found = sample_predictions(sessions, vocabulary, 50, limit=150, generator=seeded())
-    times = Counter(answer for _, answer in rows_of(found))
-    assert len(found) == 150
-    assert max(times.values()) <= 4
-    assert len(times) > 40
-
-
-def test_popularity_is_ranked_on_the_same_predictions() -> None:
-    sessions = [["a", "c", "a"]]
-    found = sample_predictions(sessions, Vocabulary("abc"), 50, limit=10, generator=seeded())
-    ranks = popularity_ranks(torch.tensor([0.0, 5.0, 3.0, 3.0]), found)
-    assert ranks.tolist() == [3, 1]
-    unknown = Predictions(found.sessions, torch.tensor([0, 0]))
-    assert popularity_ranks(torch.tensor([0.0, 5.0, 3.0, 3.0]), unknown).tolist() == [UNRANKED] * 2
+def number_of(songs: Vocabulary, number: int) -> int:
+    found = songs.number(song(number))
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -235,7 +269,7 @@ def test_the_command_trains_a_bundle_and_tells_how_good_it_is(
     out, told = tmp_path / "bundle", tmp_path / "figures.json"
     run = segue(
         *("train", "gru", "--plays", plays_file, "--out", out, "--json", told),
-        *("--epochs", 3, "--dim", 16, "--seed", 1),
+        *("--epochs", 3, "--dim", 16, "--seed", 1, "--no-refit"),
     )
     assert run.exit_code == 0, run.output
     figures = json.loads(told.read_text())
@@ -252,6 +286,21 @@ def test_the_command_trains_a_bundle_and_tells_how_good_it_is(
     assert bundle.manifest.metrics["mrr_at_20"] == figures["mrr_at_20"]
     assert gru_from_bundle(bundle).config.dim == 16
     assert f"segue playlist --bundle {out}" in run.output
+
+
+def test_the_command_trains_once_more_on_what_it_held_back(
+    plays_file: Path, tmp_path: Path
+) -> None:
+    run = segue(
+        *("train", "gru", "--plays", plays_file, "--out", tmp_path / "bundle"),
+        *("--epochs", 2, "--dim", 8),
+    )
+    assert run.exit_code == 0, run.output
+    manifest = read_bundle(tmp_path / "bundle").manifest
+    assert (manifest.training["plays"], manifest.training["sessions"]) == (2400, 400)
+    assert manifest.training["to_ms"] == 1_700_000_000_000 + 399 * 10_000_000 + 1_000_000
+    assert manifest.metrics["mrr_at_20"] is not None
+    assert "trained once more on everything" in run.output
 
 
 def test_the_command_refuses_before_it_trains(plays_file: Path, tmp_path: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from models.bundle import Manifest, write_bundle
 from models.gru import GRU, GRUConfig
+from models.next_song import SessionLog
+from models.ragged import Ragged
 from models.vocabulary import Vocabulary
 
 
@@ -28,6 +32,13 @@ def paired_sessions(pairs: int, sessions: int, seed: int, pairs_each: int = 3) -
     rng = random.Random(seed)
     drawn = [rng.choices(range(pairs), k=pairs_each) for _ in range(sessions)]
     return [[song(2 * pair + side) for pair in each for side in (0, 1)] for each in drawn]
+
+
+def number_sessions(sessions: Sequence[Sequence[str]], songs: Vocabulary) -> SessionLog:
+    """Number sessions, each of a listener of its own; `songs` takes up those it has not."""
+    rows = Ragged.of([[songs.add(song_id) for song_id in session] for session in sessions])
+    order = np.arange(len(sessions))
+    return SessionLog(rows, order, order)
 
 
 def write_toy_bundle(

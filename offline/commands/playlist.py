@@ -63,7 +63,7 @@ def playlist(
     import torch
 
     from models.bundle import read_bundle
-    from models.gru import gru_from_bundle
+    from models.gru_next_song import GRUNextSong
     from offline.playlist import continue_playlist
     from offline.song_names import find_song
 
@@ -72,7 +72,7 @@ def playlist(
     bundle = read_bundle(directory)
     start = [find_song(bundle, name) for name in names]
     songs = continue_playlist(
-        gru_from_bundle(bundle),
+        GRUNextSong.from_bundle(bundle),
         start,
         length,
         generator=None if temperature is None else torch.Generator().manual_seed(seed),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from offline.training.options import FIGURES, INPUT, OUTPUT, VALIDATION, options
 
 if TYPE_CHECKING:
-    from offline.train import TrainedGRU
+    from offline.gru_bundle import GRUBundle
 
 
 @click.command()
@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     help="Leave out songs with fewer plays.",
 )
 @click.option(
+    "--refit/--no-refit",
+    default=True,
+    show_default=True,
+    help="Train once more on everything, the plays held back included, and keep that.",
+)
+@click.option(
     "--time-budget-s",
     type=click.FloatRange(min=0, min_open=True),
     default=float("inf"),
@@ -53,6 +59,7 @@ def gru(
     patience: int,
     dim: int,
     min_count: int,
+    refit: bool,
     seed: int,
     validation_fraction: float,
     session_gap_s: float,
@@ -62,9 +69,9 @@ def gru(
     """Train the recurrent playlist model (GRU).
 
     The last plays of the log are held back: training ends when the model gets no better at
-    predicting them, and the best epoch is kept. They are never learned from; to learn from
-    everything, train again with --validation-fraction 0 and that number of epochs. Ctrl-C ends
-    training early and keeps the best epoch so far.
+    predicting them, and those figures are told. Then the model is trained once more, for as
+    many epochs as were best, on all plays: the newest ones, just held back, are worth most.
+    Ctrl-C ends either training early and keeps the best epoch so far.
 
     \b
     Examples:
@@ -86,6 +93,7 @@ def gru(
             GRUConfig(dim=dim, hidden=dim, min_count=min_count),
             session_gap_s=session_gap_s,
             validation_fraction=validation_fraction,
+            refit=refit,
             seed=seed,
             epochs=epochs,
             patience=patience,
@@ -94,29 +102,30 @@ def gru(
             on_progress=show,
         )
     write_json(json_file, made.figures)
-    _summarise(made.trained, made.figures, made.manifest.version)
+    _summarise(made)
 
 
-def _summarise(trained: TrainedGRU, figures: dict[str, Any], version: str) -> None:
+def _summarise(made: GRUBundle) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(soft_wrap=True)
+    console, figures, trained = Console(soft_wrap=True), made.figures, made.judged
     console.print(
-        f"{version}: {figures['songs']:,} songs from {figures['plays']:,} plays in "
+        f"{made.manifest.version}: {figures['songs']:,} songs from {figures['plays']:,} plays in "
         f"{figures['sessions']:,} sessions; {figures['train_plays_per_s']:,} plays/s; epoch "
-        f"{trained.best.number} of {len(trained.history)} is kept, {trained.ended}",
+        f"{trained.best.number} of {len(trained.history)} is best, {trained.ended}"
+        + ("" if made.written is trained else "; trained once more on everything"),
         highlight=False,
     )
     if trained.best.mrr_at_20 is not None:
-        table = Table(title=f"{len(trained.predictions):,} next songs held back")
+        table = Table(title=f"{made.predictions:,} next songs held back")
         for column in ("", "HR@20", "MRR@20"):
             table.add_column(column, justify="right" if column else "left")
         for name, before in (("GRU", ""), ("popularity", "popularity_")):
             hits, reciprocal = figures[f"{before}hit_rate_at_20"], figures[f"{before}mrr_at_20"]
             table.add_row(name, f"{hits:.2%}", f"{reciprocal:.2%}")
         console.print(table)
-    song_id = trained.vocabulary.song(int(trained.popularity.argmax()))
+    song_id = made.written.vocabulary.song(int(made.written.popularity.argmax()))
     click.echo("Next:")
     click.echo(f"  segue playlist --bundle {figures['bundle']} --start '{song_id}'")
     click.echo(f"  segue worker --bundle {figures['bundle']}")
