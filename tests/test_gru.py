@@ -21,7 +21,6 @@ from models.sessions import ROW_BLOCK, pad_sessions
 from models.vocabulary import Vocabulary
 from tests.toy import write_toy_bundle
 
-
 NOTHING = torch.zeros(1, 0, dtype=torch.int64)
 EVENLY = torch.tensor([0.0] + [1.0] * 30)
 
@@ -31,7 +30,10 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def make_gru(songs: int = 30, seed: int = 0, **config: Any) -> GRU:
-    model = GRU(GRUConfig(**{"dim": 16, "hidden": 16, "dropout": 0.0, "heard_dropout": 0.0, **config}), songs)
+    model = GRU(
+        GRUConfig(**{"dim": 16, "hidden": 16, "dropout": 0.0, "heard_dropout": 0.0, **config}),
+        songs,
+    )
     model.initialise(seeded(seed))
     return model.eval()
 

@@ -62,7 +62,9 @@ def test_a_trained_model_plays_the_partner_after_each_song() -> None:
     log = number_sessions(paired_sessions(10, 300, seed=1), vocabulary)
     trained = train_gru(log, vocabulary, config, epochs=6).next_song()
     numbers = trained.vocabulary.numbers([song(6)])
-    songs = trained.vocabulary.songs([each.item for each in continue_playlist(trained, numbers, 19)])
+    songs = trained.vocabulary.songs(
+        [each.item for each in continue_playlist(trained, numbers, 19)]
+    )
     assert songs[0] == song(7)
     assert [partner(first) for first in songs[1::2]] == songs[2::2]
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from models.gru import GRU, GRUConfig
-from models.gru_recommender import GRURecommender
 from models.gru_next_song import GRUNextSong
+from models.gru_recommender import GRURecommender
 from models.index import IndexConfig, ItemIndex
 from models.next_song import Contexts
 from models.ragged import Ragged
