@@ -1,0 +1,16 @@
+"""Loops that run as machine code: compiled at the first call, and kept on disk for the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
+
+from numba import njit
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function of arrays and numbers; other threads run beside it."""
+    return cast(Callable[P, R], njit(cache=True, nogil=True)(function))

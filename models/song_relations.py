@@ -1,0 +1,100 @@
+"""Songs that speak for other songs: a sparse matrix, whose rows are summed over a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from models.compiled import compiled
+from models.ragged import Ragged
+from models.sparse_scores import SparseScores, with_room
+
+
+@dataclass(frozen=True)
+class Relations:
+    """A sparse matrix: what each of its rows (a song, or a run of songs) says of songs.
+
+    offsets: int64 [R + 1], where each row begins; items: int64 [N]; values: float32 [N], > 0.
+    songs: V, the highest item number.
+    """
+
+    offsets: NDArray[np.int64]
+    items: NDArray[np.int64]
+    values: NDArray[np.float32]
+    songs: int
+
+    @classmethod
+    def of(cls, matrix: sparse.csr_matrix, most: int) -> Self:
+        """Keep the `most` greatest values of each row, [R, V + 1]; of equal ones the first."""
+        matrix = matrix.tocsr()
+        matrix.sort_indices()
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        order = np.lexsort((-matrix.data, rows))
+        place = np.arange(len(order)) - matrix.indptr[:-1][rows]
+        kept = order[place < most]
+        offsets = np.zeros(matrix.shape[0] + 1, np.int64)
+        np.cumsum(np.minimum(np.diff(matrix.indptr), most), out=offsets[1:])
+        return cls(
+            offsets,
+            matrix.indices[kept].astype(np.int64),
+            matrix.data[kept].astype(np.float32),
+            matrix.shape[1] - 1,
+        )
+
+    def sums(self, rows: Ragged, weights: NDArray[np.float32]) -> SparseScores:
+        """Add up rows of the matrix, several for each context.
+
+        rows: row numbers for each of B contexts; weights: float32 [N], what each of them
+        counts; those that count nothing are passed over.
+        """
+        return SparseScores(
+            *_sums(
+                self.offsets,
+                self.items,
+                self.values,
+                self.songs,
+                rows.values,
+                rows.offsets,
+                weights,
+            )
+        )
+
+
+@compiled
+def _sums(
+    matrix_offsets: NDArray[np.int64],
+    matrix_items: NDArray[np.int64],
+    matrix_values: NDArray[np.float32],
+    songs: int,
+    rows: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    weights: NDArray[np.float32],
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    total = np.zeros(songs + 1, np.float32)  # all 0 again after each context
+    found = np.empty(1024, np.int64)
+    found_scores = np.empty(1024, np.float32)
+    found_offsets = np.zeros(len(offsets), np.int64)
+    used = 0
+    for context in range(len(offsets) - 1):
+        first = used
+        for place in range(offsets[context], offsets[context + 1]):
+            begin, end = matrix_offsets[rows[place]], matrix_offsets[rows[place] + 1]
+            found = with_room(found, used, end - begin)
+            for entry in range(begin, end):
+                item, value = matrix_items[entry], weights[place] * matrix_values[entry]
+                if value == 0:
+                    continue
+                if total[item] == 0:
+                    found[used] = item
+                    used += 1
+                total[item] += value
+        found_scores = with_room(found_scores, first, used - first)
+        for entry in range(first, used):
+            found_scores[entry] = total[found[entry]]
+            total[found[entry]] = 0
+        found_offsets[context + 1] = used
+    return found[:used].copy(), found_scores[:used].copy(), found_offsets
