@@ -1,0 +1,249 @@
+"""Sessions like this one, and what was played in them: V-SKNN and V-STAN by one rule.
+
+Of a running session s and a session n of the past that share songs,
+
+    similarity(s, n) = recency(n) / |n|^length_power * sum over shared songs i of
+                       place(i) * idf(i)^match_idf
+
+place(i) falls with how long ago i was played in s. The `neighbours` most similar are kept, and
+a song j of theirs scores
+
+    sum over n of similarity(s, n) * anchor(i*) * distance(j) * idf(j)^answer_idf
+
+where i* is the shared song played last in s, and distance(j) falls with how far from i* in n
+the song j stands, by sides: songs after i* are what is asked for. With a linear place and
+anchor and no distance it is V-SKNN (Ludewig and Jannach, 2018), with exponential ones STAN
+(Garg et al., 2019) and V-STAN (Ludewig, Mauro, Latifi and Jannach, 2019).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.compiled import compiled
+from models.next_song import Contexts, SessionLog
+from models.ragged import Ragged
+from models.rules import LONGEST_MEMORY, ages, session_weights
+from models.session_index import SessionIndex
+from models.sparse_scores import SMALLEST, SparseNextSong, SparseScores, with_room
+from models.vocabulary import Vocabulary
+
+FARTHEST = 100  # places from the shared song beyond which nothing of a neighbour counts
+
+
+@dataclass(frozen=True)
+class NeighboursConfig:
+    """What makes a session like another, and what it says.
+
+    newest: sessions of each song that are looked at, the latest. neighbours: those that speak.
+    place_decay: plays after which a song of the running session weighs 1/e; 0: linearly, from
+        1 for the last song to 1/length for the first. anchor_decay: the same for the shared
+        song played last, by which a neighbour's songs are weighed as a whole; inf: not at all.
+    half_life: of a neighbour's weight, as a share of the log. length_power: how much long
+        neighbours are held back; 0.5 is the cosine.
+    after_decay, before_decay: songs of a neighbour weigh 1/e so many places after, or before,
+        the shared song; inf: distance is nothing. before_weight: what those before it count.
+    match_idf, answer_idf: powers of the inverse document frequency of shared songs, and of
+        the songs that they lead to.
+    """
+
+    newest: int = 1000
+    neighbours: int = 500
+    place_decay: float = 0.0
+    anchor_decay: float = 0.0
+    half_life: float = np.inf
+    length_power: float = 0.5
+    after_decay: float = np.inf
+    before_decay: float = np.inf
+    before_weight: float = 1.0
+    match_idf: float = 0.0
+    answer_idf: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("newest", "neighbours"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
+        for name in ("half_life", "after_decay", "before_decay"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+        for name in ("place_decay", "anchor_decay", "before_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)!r}")
+
+
+class Weights(NamedTuple):
+    """What counts how much: all of it float32, looked up by compiled code.
+
+    sessions: [S], recency and length of each. match, answer: [V + 1], of a song that is
+    shared, and of one that is led to. after, before: [FARTHEST + 1], by places from the shared
+    song.
+    """
+
+    sessions: NDArray[np.float32]
+    match: NDArray[np.float32]
+    answer: NDArray[np.float32]
+    after: NDArray[np.float32]
+    before: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, log: SessionLog, index: SessionIndex, config: NeighboursConfig) -> Weights:
+        """Work them out for a log."""
+        places = np.arange(FARTHEST + 1)
+        lengths = np.maximum(log.sessions.lengths, 1)
+        idf = inverse_frequencies(log.sessions, len(index.song_offsets) - 2)
+        weights = (
+            session_weights(len(log), config.half_life) / lengths**config.length_power,
+            idf**config.match_idf,
+            idf**config.answer_idf,
+            np.exp(-places / config.after_decay),
+            np.exp(-places / config.before_decay) * config.before_weight,
+        )
+        return cls(*(each.astype(np.float32) for each in weights))
+
+
+class SessionNeighbours(SparseNextSong):
+    """Scores songs by the sessions of the past that are most like the running one."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        popularity: NDArray[np.float32],
+        index: SessionIndex,
+        weights: Weights,
+        config: NeighboursConfig,
+    ) -> None:
+        super().__init__(vocabulary, popularity)
+        self.index = index
+        self.weights = weights
+        self.config = config
+
+    @classmethod
+    def fit(cls, log: SessionLog, vocabulary: Vocabulary, config: NeighboursConfig) -> Self:
+        """Index a log."""
+        index = SessionIndex.of(log.sessions, len(vocabulary), config.newest)
+        weights = Weights.of(log, index, config)
+        return cls(vocabulary, log.play_counts(vocabulary), index, weights, config)
+
+    def named(self, contexts: Contexts) -> SparseScores:
+        """Name the songs of neighbours, as SparseNextSong says."""
+        sessions = contexts.sessions.last(LONGEST_MEMORY)
+        places = place_weights(sessions, self.config.place_decay)
+        anchors = place_weights(sessions, self.config.anchor_decay)
+        most = self.config.neighbours
+        return SparseScores(
+            *_named(
+                self.index, self.weights, sessions.values, sessions.offsets, places, anchors, most
+            )
+        )
+
+
+def place_weights(sessions: Ragged, decay: float) -> NDArray[np.float32]:
+    """Weigh the plays of sessions, float32 [N]; the last of each 1.
+
+    decay: plays after which one weighs 1/e; 0: linearly from 1 to 1 / length.
+
+    >>> place_weights(Ragged.of([[7, 8]]), 0).tolist(), place_weights(Ragged.of([[7, 8]]), 1)[1]
+    ([0.5, 1.0], np.float32(1.0))
+    """
+    if decay == 0:
+        lengths = np.repeat(sessions.lengths, sessions.lengths)
+        return ((lengths - ages(sessions)) / lengths).astype(np.float32)
+    return np.exp(-ages(sessions) / decay).astype(np.float32)
+
+
+def inverse_frequencies(sessions: Ragged, songs: int) -> NDArray[np.float64]:
+    """Give log(1 + S / sessions that hold the song), float64 [V + 1]; 1 for the padding."""
+    rows = sessions.row_numbers()
+    held = np.unique(sessions.values * len(sessions) + rows) // max(len(sessions), 1)
+    counts = np.bincount(held, minlength=songs + 1)
+    counts[0] = 0
+    frequencies = np.log1p(len(sessions) / np.maximum(counts, 1))
+    frequencies[0] = 1.0
+    return frequencies
+
+
+@compiled
+def _named(
+    index: SessionIndex,
+    weights: Weights,
+    songs: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    places: NDArray[np.float32],
+    anchors: NDArray[np.float32],
+    most: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    # Both are all 0 again after each context: nothing here grows with the catalogue or the log.
+    similarity = np.zeros(len(weights.sessions), np.float32)
+    total = np.zeros(len(weights.match), np.float32)
+    anchor = np.empty(len(weights.sessions), np.float32)
+    position = np.empty(len(weights.sessions), np.int64)
+    near = np.empty(1024, np.int64)
+    found = np.empty(1024, np.int64)
+    scores = np.empty(1024, np.float32)
+    found_offsets = np.zeros(len(offsets), np.int64)
+    used = 0
+    for row in range(len(offsets) - 1):
+        sharing = 0
+        for place in range(offsets[row + 1] - 1, offsets[row] - 1, -1):
+            song = songs[place]
+            if (songs[place + 1 : offsets[row + 1]] == song).any():
+                continue  # its later play counts
+            weight = places[place] * weights.match[song]
+            if weight == 0:
+                continue
+            begin, end = index.song_offsets[song], index.song_offsets[song + 1]
+            near = with_room(near, sharing, end - begin)
+            for entry in range(begin, end):
+                session = index.sessions[entry]
+                if similarity[session] == 0:
+                    near[sharing] = session
+                    sharing += 1
+                    anchor[session] = anchors[place]
+                    position[session] = index.positions[entry]
+                similarity[session] += weight
+        kept = near[:sharing].copy()
+        for session in kept:
+            similarity[session] *= weights.sessions[session]
+        if sharing > most:
+            kept = strongest(kept, similarity, most)
+        first = used
+        for session in kept:
+            strength = similarity[session] * anchor[session]
+            begin, end = index.begins[session], index.begins[session + 1]
+            shared = begin + position[session]
+            begin, end = max(begin, shared - FARTHEST), min(end, shared + FARTHEST + 1)
+            found = with_room(found, used, end - begin)
+            for place in range(begin, end):
+                away = place - shared
+                value = strength * (weights.after[away] if away >= 0 else weights.before[-away])
+                if value == 0:
+                    continue
+                item = index.songs[place]
+                if total[item] == 0:
+                    found[used] = item
+                    used += 1
+                total[item] += value
+        for session in near[:sharing]:
+            similarity[session] = 0
+        scores = with_room(scores, first, used - first)
+        for entry in range(first, used):
+            scores[entry] = max(total[found[entry]] * weights.answer[found[entry]], SMALLEST)
+            total[found[entry]] = 0
+        found_offsets[row + 1] = used
+    return found[:used].copy(), scores[:used].copy(), found_offsets
+
+
+@compiled
+def strongest(
+    sessions: NDArray[np.int64], similarity: NDArray[np.float32], most: int
+) -> NDArray[np.int64]:
+    """Keep the `most` most similar of `sessions`; of those alike the newest."""
+    mine = similarity[sessions]
+    least = np.partition(mine, len(mine) - most)[len(mine) - most]
+    surely = sessions[mine > least]
+    perhaps = np.sort(sessions[mine == least])
+    return np.concatenate((surely, perhaps[len(perhaps) - (most - len(surely)) :]))
