@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from models.next_song import Contexts, NextSongModel, SessionLog
+from models.next_song import NextSongModel, SessionLog
+from models.popular_next_song import PopularityConfig, PopularNextSong, RepeatLast
+from models.rules import Rules, RulesConfig
+from models.session_neighbours import NeighboursConfig, SessionNeighbours
 from models.vocabulary import Vocabulary
+from offline.ranking import hit_rate, mrr, ranks_of
+from offline.session_log import Predictions
+
+HELD_BACK = 0.1
+"""Share of the sessions, the last, by which settings are chosen."""
+MOST_PREDICTIONS = 5_000
+ROWS = 256
+"""Rows of scores over the whole catalogue that are in memory together."""
 
 
 @dataclass(frozen=True)
 class Baseline:
     """How to make one: `fit` takes sessions, their songs and one of `configs`.
 
-    configs: the first is the default; where there are several, validation chooses.
+    configs: the first is the default; where there are several, validation chooses. They stand
+    from the simple to the less simple.
     """
 
     name: str
@@ -26,38 +37,105 @@ class Baseline:
     configs: Sequence[Any]
 
 
-@dataclass(frozen=True)
-class PopularityConfig:
-    """Nothing to choose: every play counts alike."""
+INF = float("inf")
+SR = RulesConfig()
+AR = RulesConfig(steps=20, falling=False, both_ways=True)
+V_SKNN = NeighboursConfig(answer_idf=1.0)
+V_STAN = NeighboursConfig(
+    place_decay=2.0,
+    anchor_decay=INF,
+    half_life=0.3,
+    after_decay=5.0,
+    before_decay=5.0,
+    answer_idf=1.0,
+)
 
-
-class PlayCounts:
-    """Scores each song by its plays, whatever the context."""
-
-    def __init__(self, vocabulary: Vocabulary, counts: Tensor) -> None:
-        """Take counts, float32 [V + 1]."""
-        self.vocabulary = vocabulary
-        self._counts = counts
-
-    @classmethod
-    def fit(cls, sessions: SessionLog, songs: Vocabulary, config: PopularityConfig) -> PlayCounts:
-        """Count the plays."""
-        return cls(songs, torch.from_numpy(sessions.play_counts(songs)))
-
-    def scores(self, contexts: Contexts) -> Tensor:
-        """Score every song for each context, float32 [B, V + 1]."""
-        return self._counts.expand(len(contexts), -1)
-
-
-BASELINES: Mapping[str, Baseline] = {
-    "popularity": Baseline(
-        "popularity", "the most played songs", PlayCounts.fit, (PopularityConfig(),)
-    )
-}
+_ALL = (
+    Baseline(
+        "popularity",
+        "the most played songs, of late or ever",
+        PopularNextSong.fit,
+        [PopularityConfig(half_life) for half_life in (INF, 0.3, 0.1, 0.03, 0.01, 0.003)],
+    ),
+    Baseline(
+        "repeat-last",
+        "the session's own songs, the last first; then popularity",
+        RepeatLast.fit,
+        [PopularityConfig(half_life) for half_life in (INF, 0.1, 0.01)],
+    ),
+    Baseline(
+        "markov",
+        "what most often came right after the last song",
+        Rules.fit,
+        [RulesConfig(steps=1)],
+    ),
+    Baseline(
+        "ar",
+        "association rules: what is heard in the same sessions as the last song",
+        Rules.fit,
+        [AR, replace(AR, steps=5)],
+    ),
+    Baseline(
+        "sr",
+        "sequential rules: what came after the last song, by 1 / distance",
+        Rules.fit,
+        [SR, replace(SR, steps=20), replace(SR, steps=5)],
+    ),
+    Baseline(
+        "vsknn",
+        "V-SKNN: the songs of the most similar sessions, with idf",
+        SessionNeighbours.fit,
+        [
+            replace(V_SKNN, neighbours=neighbours, answer_idf=idf)
+            for neighbours in (500, 100)
+            for idf in (1.0, 0.0)
+        ],
+    ),
+    Baseline(
+        "vstan",
+        "V-STAN: the same, by when songs were played, and how near to the shared one",
+        SessionNeighbours.fit,
+        [V_STAN],
+    ),
+)
+BASELINES: Mapping[str, Baseline] = {baseline.name: baseline for baseline in _ALL}
 
 
 def choose_config(
     baseline: Baseline, sessions: SessionLog, vocabulary: Vocabulary, seed: int
 ) -> Any:
-    """Give the config to use."""
-    return baseline.configs[0]
+    """Give the config that does best on the last sessions when fitted on those before.
+
+    Best is the sum of the hit rate and the MRR at 20, over at most MOST_PREDICTIONS places
+    drawn by `seed`; of equals the first. The default where there is nothing to choose, or
+    nothing to choose by.
+    """
+    if len(baseline.configs) == 1 or len(sessions) < 2:
+        return baseline.configs[0]
+    cut = len(sessions) - max(int(len(sessions) * HELD_BACK), 1)
+    past, held_back = sessions.slice(0, cut), sessions.slice(cut, len(sessions))
+    judged = Predictions.of(held_back, len(vocabulary), past=past)
+    judged = judged.sample(MOST_PREDICTIONS, seed)
+    if not len(judged):
+        return baseline.configs[0]
+    # `max` gives the first of equals.
+    return max(
+        baseline.configs,
+        key=lambda config: accuracy(baseline.fit(past, vocabulary, config), judged),
+    )
+
+
+@torch.inference_mode()
+def accuracy(model: NextSongModel, judged: Predictions) -> float:
+    """Give the hit rate plus the MRR at 20, of answers in the model's own item numbers."""
+    answers = torch.from_numpy(judged.answers)
+    ranks = torch.cat(
+        [
+            ranks_of(
+                model.scores(judged.contexts.slice(start, start + ROWS)),
+                answers[start : start + ROWS],
+            )
+            for start in range(0, len(judged), ROWS)
+        ]
+    )
+    return hit_rate(ranks, 20) + mrr(ranks, 20)
