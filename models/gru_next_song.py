@@ -21,13 +21,17 @@ class GRUNextSong:
         """Take a trained network; popularity: play counts in training, float32 [V + 1]."""
         self.model = model.eval()
         self.vocabulary = vocabulary
-        self.vectors = model.item_vectors()
+        self._vectors = model.item_vectors()
         self._popularity = (popularity / popularity.sum()).log()
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> GRUNextSong:
         """Build it from a verified bundle of kind "gru"."""
         return cls(gru_from_bundle(bundle), bundle.vocabulary, bundle.weights["popularity"])
+
+    def song_vectors(self) -> Tensor:
+        """Give every song's vector of length 1, float32 [V + 1, dim]; row 0 is zeros."""
+        return self._vectors
 
     @torch.inference_mode()
     def scores(self, contexts: Contexts) -> Tensor:
@@ -54,7 +58,7 @@ class GRUNextSong:
         heard = Heard.after(batch)
         vectors = self.model.songs(heard.sources)
         gate, sources = self.model.heard(states.unsqueeze(1), vectors, heard)
-        new = self.model.queries(states) @ self.vectors.T  # [B, V + 1]
+        new = self.model.queries(states) @ self._vectors.T  # [B, V + 1]
         was_heard = torch.zeros_like(new, dtype=torch.bool)
         was_heard.scatter_(1, heard.sources, value=True)
         new.masked_fill_(was_heard, -torch.inf)[:, PADDING] = -torch.inf
