@@ -42,7 +42,8 @@ def test_lists_of_the_pipeline_are_valid(recommender, tmp_path):
     store.close()
     assert len(made) == 60
     sources = {source for one in made for item in one.items for source in item.sources}
-    assert sources == {"popularity"} | ({"gru"} if recommender.version != "popularity" else set())
+    by_model = {"gru", "session"} if recommender.version != "popularity" else set()
+    assert sources == {"popularity"} | by_model
     for one in made:
         assert_is_valid_list(encode(one))
 
