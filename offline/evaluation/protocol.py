@@ -86,7 +86,8 @@ def evaluate(
     data = results[0].facts if len(results) == 1 else mean_figures([r.facts for r in results])
     return {
         **{name: _over_splits([result.models[name] for result in results]) for name in names},
-        "_data": {**data, "split": "; ".join(r.facts["split"] for r in results)},
+        "_data": {**data, "split": "; ".join(r.facts["split"] for r in results)}
+        | {"splits": len(results)},
         "_tests": _tests(results, names, config),
         "_settings": asdict(config),
         "_notes": list(dict.fromkeys(note for result in results for note in result.notes)),

@@ -42,13 +42,17 @@ def _opening(figures: Figures) -> Iterator[Block]:
     data = figures["_data"]
     yield Heading("Which songs came next: models compared", 1)
     yield Paragraph(facts_line(figures) + ".")
-    if "clusters" in data:
-        yield Paragraph(
-            "Each model ranks the whole catalogue; ties count against it, and a song that it "
-            "does not know is a miss. In brackets, 95 % intervals of a bootstrap over "
-            f"{data['clusters']:,.0f} {data['drawn_anew']}; after ±, the standard deviation over "
-            "splits. As one song is right, recall is the hit rate, and MAP is MRR."
-        )
+    chance = (
+        f"After ±, the standard deviation over the {data['splits']} parts."
+        if data["splits"] > 1
+        else f"In brackets, 95 % intervals of a bootstrap over {data['clusters']:,} "
+        f"{data['drawn_anew']}."
+    )
+    yield Paragraph(
+        "Each model ranks the whole catalogue; ties count against it, and a song that it does "
+        f"not know is a miss. {chance} As one song is right, recall is the hit rate, and MAP "
+        "is MRR."
+    )
     yield from (Paragraph(f"Note: {note}.") for note in figures["_notes"])
 
 

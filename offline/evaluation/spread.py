@@ -6,7 +6,10 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-COUNTED = ("predictions", "sampled_predictions", "predictions_of_all")
+COUNTED = (
+    *("predictions", "predictions_of_all", "sampled_predictions"),
+    *("test_sessions", "clusters"),
+)
 """What adds up over splits, where everything else is averaged."""
 
 

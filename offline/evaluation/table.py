@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 Figures = dict[str, Any]
+FILE_COLUMNS = 160
+"""How wide tables may be where no terminal says."""
 
 
 def models_of(figures: Figures) -> list[str]:
@@ -20,9 +22,10 @@ def facts_line(figures: Figures) -> str:
     sampled = ""
     if data["predictions"] < data["predictions_of_all"]:
         sampled = f" drawn from {data['predictions_of_all']:,.0f}"
+    average = "on average " if data["splits"] > 1 else ""
     return (
-        f"Learned from {data['train_plays']:,.0f} plays of {data['train_songs']:,.0f} songs in "
-        f"{data['train_sessions']:,.0f} sessions; {data['predictions']:,.0f} predictions{sampled} "
+        f"Learned {average}from {data['train_plays']:,.0f} plays of {data['train_songs']:,.0f} "
+        f"songs in {data['train_sessions']:,.0f} sessions; {data['predictions']:,.0f} predictions{sampled} "
         f"in {data['test_sessions']:,.0f} sessions, {data['answers_not_in_catalogue']:.1%} of "
         f"their answers not in the catalogue ({data['split']})"
     )
@@ -51,6 +54,8 @@ def show(figures: Figures) -> None:
     from rich.table import Table
 
     console = Console(soft_wrap=True)
+    if not console.is_terminal:
+        console.width = FILE_COLUMNS
     console.print(facts_line(figures), highlight=False)
     names = models_of(figures)
     table = Table(box=None, pad_edge=False)
