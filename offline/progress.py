@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def plays_progress(
-    what: str, total: int, done: int = 0, unit: str = "plays"
+    what: str, total: int | None, done: int = 0, unit: str = "plays"
 ) -> Iterator[Callable[[int], None]]:
     """Show `what`, plays done of `total`, plays a second and the time left.
 
     Gives a function to be told how many plays are done. `done`: those done in an earlier run.
-    `unit`: what is counted, where it is not plays.
+    `total` None: nobody knows. `unit`: what is counted, where it is not plays.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

@@ -46,7 +46,8 @@ def contenders(bundles: Sequence[Path], baselines: Sequence[str], seed: int) -> 
         raise SegueError(f"there is no baseline {unknown[0]!r}: choose from {known}")
     if not bundles and not baselines:
         raise SegueError("nothing to evaluate: give --bundle, --baselines or both")
-    named = [(directory.resolve().name, _bundle(directory)) for directory in bundles]
+    named: list[tuple[str, Fit]] = []
+    named += [(directory.resolve().name, _bundle(directory)) for directory in bundles]
     named += [(name, _baseline(BASELINES[name], seed)) for name in dict.fromkeys(baselines)]
     return [Contender(name, fit) for name, fit in _distinct(named)]
 

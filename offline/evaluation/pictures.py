@@ -18,7 +18,10 @@ Figures = dict[str, Any]
 
 # Okabe and Ito (2008): told apart by the colour-blind as well; markers tell them apart in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A7A00")
-MARKERS = "osD^vPX*"
+# One fewer than the colours, so that a colour that comes again has another marker.
+MARKERS = "osD^vPX"
+CROWDED = 7
+"""With more parts on an axis only their beginnings are written."""
 STYLE = {
     "font.size": 11,
     "axes.spines.top": False,
@@ -75,10 +78,10 @@ def _panels(wide: float = 5.2) -> tuple[Figure, Sequence[Axes]]:
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    """Put the names below the panels, where they hide nothing."""
+    """Put the names above the panels, where they hide nothing."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(len(labels), 6), frameon=False
+        handles, labels, loc="outside upper center", ncols=min(len(labels), 6), frameon=False
     )
 
 
@@ -101,21 +104,27 @@ def _by_slice(figures: Figures, way: str, told: str) -> Figure:
     figure, axes = _panels()
     names = models_of(figures)
     counts = {part: each["predictions"] for part, each in figures[names[0]]["slices"][way].items()}
-    total = sum(counts.values())
-    ticks = [f"{part}\n{count / total:.0%}" for part, count in counts.items()]
+    total, crowded = sum(counts.values()), len(counts) > CROWDED
+    begins = [part.partition("-")[0] if crowded else part for part in counts]
+    ticks = [
+        f"{part}\n{_share(n / total)}" for part, n in zip(begins, counts.values(), strict=True)
+    ]
     for each, metric in zip(axes, ("hit_rate_at_20", "mrr_at_20"), strict=True):
         for number, name in enumerate(names):
             parts = figures[name]["slices"][way]
             values = [parts[part][metric] for part in counts]
             each.plot(range(len(counts)), values, label=name, **_look(number))
-        crowded = len(counts) > 7
-        each.set_xticks(range(len(counts)), ticks, fontsize=7.5 if crowded else 10)
-        each.tick_params(axis="x", rotation=45 if crowded else 0)
+        each.set_xticks(range(len(counts)), ticks, fontsize=9)
         each.set_title(f"{each.get_title('left')} @20", loc="left")
         each.set_ylim(bottom=0)
-    figure.supxlabel(f"{told}; below, share of the predictions", fontsize="medium")
+    begin = ", from" if crowded else ""
+    figure.supxlabel(f"{told}{begin}; below, share of the predictions", fontsize="medium")
     _legend(figure, axes[0])
     return figure
+
+
+def _share(share: float) -> str:
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 def _trade_off(figures: Figures) -> Figure:

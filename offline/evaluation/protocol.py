@@ -29,8 +29,8 @@ from offline.splits import Split
 FEWEST_LISTENERS = 20
 """With fewer, sessions are what is drawn anew: a handful of listeners says nothing of others."""
 
-Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Begins to show how far a model is, by its name and the number of predictions."""
+Watch = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+"""Begins to show what is done and how far, by its name and the predictions; None: unknown."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,8 @@ def _judge_split(
     notes: list[str] = []
     vectors = None
     for contender in contenders:
-        fitted = contender.fit(split)
+        with watch(f"fitting {contender.name}", None):
+            fitted = contender.fit(split)
         with watch(contender.name, len(predictions)) as advance:
             judged[contender.name] = judge(
                 fitted.model, predictions, split.catalogue, negatives, on_progress=advance

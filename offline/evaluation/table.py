@@ -25,8 +25,8 @@ def facts_line(figures: Figures) -> str:
     average = "on average " if data["splits"] > 1 else ""
     return (
         f"Learned {average}from {data['train_plays']:,.0f} plays of {data['train_songs']:,.0f} "
-        f"songs in {data['train_sessions']:,.0f} sessions; {data['predictions']:,.0f} predictions{sampled} "
-        f"in {data['test_sessions']:,.0f} sessions, {data['answers_not_in_catalogue']:.1%} of "
+        f"songs in {data['train_sessions']:,.0f} sessions; {data['predictions']:,.0f} "
+        f"predictions{sampled} in {data['test_sessions']:,.0f} sessions, {data['answers_not_in_catalogue']:.1%} of "
         f"their answers not in the catalogue ({data['split']})"
     )
 
