@@ -14,6 +14,9 @@ from models.ragged import Ragged
 from models.vocabulary import PADDING, Vocabulary
 from offline.plays import PlayLog
 
+# A session is written out at each of its places, so that memory grows with its length squared.
+MAX_SESSION = 500
+
 
 class Numbering:
     """Gives songs and listeners their numbers, in the order in which they come.
@@ -51,10 +54,11 @@ class Numbering:
 class Predictions:
     """Places in sessions, what was known there, and the song that came next.
 
-    contexts: in the catalogue's item numbers, unknown songs left out. answers: int64 [P], item
-    numbers, 0 where the song is not in the catalogue: that can only be missed. sessions,
-    listeners: int64 [P], which of them each belongs to. positions: int64 [P], how many plays of
-    the session stood before it, unknown songs included; 0 only from `last_of`.
+    contexts: in the catalogue's item numbers, unknown songs left out; of a session the last
+    MAX_SESSION plays. answers: int64 [P], item numbers, 0 where the song is not in the
+    catalogue: that can only be missed. sessions, listeners: int64 [P], which of them each
+    belongs to. positions: int64 [P], how many plays of the session stood before it, unknown
+    songs included; 0 only from `last_of`.
     """
 
     contexts: Contexts
@@ -153,11 +157,12 @@ def _known(judged: SessionLog, catalogue: int, past: SessionLog | None) -> NDArr
 
 
 def _beginnings(sessions: Ragged, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> Ragged:
-    """Give the first `lengths` values of each of `rows`."""
-    ends = lengths.cumsum()
-    within = np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
-    values = sessions.values[np.repeat(sessions.offsets[rows], lengths) + within]
-    return Ragged.from_lengths(values, lengths)
+    """Give the first `lengths` values of each of `rows`, of which the last MAX_SESSION at most."""
+    kept = np.minimum(lengths, MAX_SESSION)
+    ends = kept.cumsum()
+    within = np.arange(int(kept.sum())) - np.repeat(ends - kept, kept)
+    values = sessions.values[np.repeat(sessions.offsets[rows] + lengths - kept, kept) + within]
+    return Ragged.from_lengths(values, kept)
 
 
 def _histories(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offline.formats.prefix_label import read_prefix_labels
+from offline.session_log import MAX_SESSION
 from offline.splits import (
     Split,
     SplitError,
@@ -137,3 +138,13 @@ def test_plays_of_one_moment_cannot_be_parted():
     log = play_log(*((f"u{n}", f"{n}", 0, "a") for n in range(10)))
     with pytest.raises(SplitError, match="train part of the log holds no plays"):
         time_split(log, GAP_S, 0.5)
+
+
+def test_of_an_endless_session_only_the_last_plays_are_written_out():
+    songs = [f"s{n}" for n in range(2 * MAX_SESSION)]
+    split = given("test", lines_log(" ".join(songs)), lines_log(" ".join(songs)), GAP_S)
+    assert len(split.predictions) == 2 * MAX_SESSION - 1
+    sessions = split.predictions.contexts.sessions
+    assert sessions[9].tolist() == list(range(1, 11))
+    assert sessions[2 * MAX_SESSION - 2].tolist() == list(range(MAX_SESSION, 2 * MAX_SESSION))
+    assert split.predictions.positions.max() == 2 * MAX_SESSION - 1

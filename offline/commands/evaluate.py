@@ -17,7 +17,11 @@ SPLITS = ("time", "windows", "leave-last-out", "kfold")
     multiple=True,
     help="A trained model; may be given several times.",
 )
-@click.option("--baselines", default="", help="Names between commas, fitted on the spot.")
+@click.option(
+    "--baselines",
+    default="",
+    help="Names between commas, fitted on the spot; a wrong one is answered with all there are.",
+)
 @click.option(
     "--plays",
     "plays_file",
@@ -129,14 +133,16 @@ def evaluate(
     _settings and _notes.
 
     \b
-    Examples, by data set (#nowplaying, 30Music, yes.com, a log of one's own):
+    Examples, by data set (#nowplaying, 30Music, yes.com, LastFM.txt, one's own):
       segue evaluate --bundle bundles/gru --plays train_sessions.txt.gz --test test.tsv.gz
       segue evaluate --baselines popularity --plays sessions.txt.gz --test test_prefix_label.tsv.gz
       segue evaluate --baselines popularity --plays window0.tsv --test-fraction 0.2
       segue evaluate --baselines popularity --plays window0.tsv --test window1.tsv
       segue evaluate --baselines popularity --plays yes_small/train.txt --windows 5
       segue evaluate --baselines popularity --plays yes_small/train.txt --split kfold --folds 5
+      segue evaluate --baselines sr --plays LastFM.txt --format lastfm-seq --split leave-last-out
       segue evaluate --baselines popularity --plays plays.csv --sampled-negatives 99 --out report
+    Counts without an order (HetRec 2011, the Taste Profile) go with `segue experiment amnn`.
     """
     from offline.evaluation.contenders import contenders
     from offline.evaluation.protocol import EvaluationConfig
@@ -160,6 +166,8 @@ def evaluate(
     )
     if test_file is not None and (split or window_count):
         raise click.UsageError("--test names what to predict, so there is nothing to --split")
+    if window_count and split not in (None, "windows"):
+        raise click.UsageError(f"--windows and --split {split} are two ways to part --plays")
     if test_file is None and test_format:
         raise click.UsageError("--test-format is that of --test, which is not given")
     source = open_splits(

@@ -77,7 +77,8 @@ def open_splits(
     if not log.ordered:
         raise PlayLogError(
             f"{plays_file}: a {log.format} log holds counts without an order, in which no song "
-            "comes next: give a log whose plays have times or an order"
+            "comes next: give a log whose plays have times or an order, or run `segue "
+            "experiment amnn` on it"
         )
     facts: dict[str, Any] = {"plays_file": str(plays_file), "format": log.format}
     notes = list(_bad_rows(plays_file, log))

@@ -26,8 +26,9 @@ def facts_line(figures: Figures) -> str:
     return (
         f"Learned {average}from {data['train_plays']:,.0f} plays of {data['train_songs']:,.0f} "
         f"songs in {data['train_sessions']:,.0f} sessions; {data['predictions']:,.0f} "
-        f"predictions{sampled} in {data['test_sessions']:,.0f} sessions, {data['answers_not_in_catalogue']:.1%} of "
-        f"their answers not in the catalogue ({data['split']})"
+        f"predictions{sampled} in {data['test_sessions']:,.0f} sessions, "
+        f"{data['answers_not_in_catalogue']:.1%} of their answers not in the catalogue "
+        f"({data['split']})"
     )
 
 
