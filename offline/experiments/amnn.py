@@ -58,6 +58,18 @@ MODELS = ("popularity", "itemknn", "ease", "neumf", "nnrec", "dnn", "amnn")
     show_default=True,
     help="Unheard songs beside the one that must be found.",
 )
+@click.option(
+    "--histories",
+    default="5,10,15,20,25,30",
+    show_default=True,
+    help="Lengths of the history to compare, between commas; '' for none.",
+)
+@click.option(
+    "--choose/--no-choose",
+    default=True,
+    show_default=True,
+    help="Choose each model's shape on validation songs, or take its default.",
+)
 @click.option("--quick", is_flag=True, help="One fold, default shapes, three lengths of history.")
 @click.option(
     "--json",
@@ -75,6 +87,8 @@ def amnn(
     folds: int,
     seeds: int,
     negatives: int,
+    histories: str,
+    choose: bool,
     quick: bool,
     json_file: Path | None,
 ) -> None:
@@ -103,12 +117,12 @@ def amnn(
 
     from offline.experiments.protocol import Protocol, read_tastes
     from offline.experiments.report import gather, write_report
-    from offline.experiments.trials import HISTORIES, Run, trials
+    from offline.experiments.trials import Run, trials
     from offline.formats import read_plays
     from offline.progress import fits_progress
     from offline.report import write_json
 
-    names = _names(models)
+    names, lengths = _names(models), _lengths(histories)
     try:
         protocol = Protocol(
             min_songs=min_songs,
@@ -122,8 +136,8 @@ def amnn(
         raise click.UsageError(str(error)) from error
     tastes = read_tastes(read_plays(plays_file, format_name), protocol)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = Run(out, tastes, protocol, device, choose=not quick)
-    wanted = trials(names, HISTORIES[::2] if quick else HISTORIES)
+    run = Run(out, tastes, protocol, device, choose=choose and not quick)
+    wanted = trials(names, lengths[::2] if quick else lengths)
     with fits_progress() as show:
         ranks = run.run(wanted, show)
     figures = gather(run, ranks)
@@ -139,6 +153,13 @@ def _names(models: str) -> list[str]:
         wrong = repr(unknown[0]) if unknown else "nothing"
         raise click.BadParameter(f"{wrong}: models are {', '.join(MODELS)}", param_hint="--models")
     return [name for name in MODELS if name in names]
+
+
+def _lengths(histories: str) -> list[int]:
+    words = [word.strip() for word in histories.split(",") if word.strip()]
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise click.BadParameter(f"{histories!r} are no whole numbers", param_hint="--histories")
+    return sorted({int(word) for word in words})
 
 
 def _show(figures: dict[str, Any], protocol: Protocol, out: Path) -> None:

@@ -18,8 +18,8 @@ from models.vocabulary import PADDING
 from offline.experiments.protocol import ExperimentError, Fold
 from offline.ranking import ndcg
 
-MOST_EPOCHS = 40
-PATIENCE = 6
+MOST_EPOCHS = 30
+PATIENCE = 5
 LIST_LENGTH = 10
 # Listeners whose candidates are scored together.
 ROWS = 1024
@@ -94,7 +94,7 @@ def fit_network(
     scorer = NetworkScorer(network, fold.training, device)
     batches = _Batches(network, fold.training, np.random.default_rng(seed), device)
     dropping = torch.Generator(device).manual_seed(seed)
-    optimiser = torch.optim.Adam(network.parameters(), lr=network.config.learning_rate)
+    optimiser = torch.optim.Adam(network.parameters(), lr=network.config.learning_rate, fused=True)
     best, best_epoch, weights = -math.inf, 0, copy.deepcopy(network.state_dict())
     for epoch in range(1, MOST_EPOCHS + 1):
         for batch in batches.epoch():

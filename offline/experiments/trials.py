@@ -18,8 +18,6 @@ from offline.experiments.contenders import CONTENDERS, Contender
 from offline.experiments.fitting import ranks_among, validation_ndcg
 from offline.experiments.protocol import ExperimentError, Fold, Protocol, folds
 
-HISTORIES = (5, 10, 15, 20, 25, 30)
-"""Lengths of the history, K, of the paper's figure 4."""
 BY_HISTORY = ("amnn", "dnn")
 DESCRIPTION = "protocol.json"
 CONFIGS = "configs.json"
