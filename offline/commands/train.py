@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from offline.training.amnn import amnn
 from offline.training.gru import gru
 from offline.training.skipgram import skipgram
 
@@ -15,10 +16,12 @@ def train() -> None:
     \b
     Examples:
       segue train gru --plays plays.csv --out bundles/gru
+      segue train amnn --plays plays.csv --out bundles/amnn
       segue train skipgram --plays plays.csv --out bundles/songs
       segue train gru --help
     """
 
 
 train.add_command(gru)
+train.add_command(amnn)
 train.add_command(skipgram)

@@ -1,0 +1,68 @@
+"""Candidate attention as a next-song model, and as a re-ranker that gives its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+import torch
+from torch import Tensor
+
+from models.bundle import WEIGHTS, Bundle, BundleError
+from models.candidate_attention import CandidateAttention, CandidateAttentionConfig
+from models.next_song import Contexts
+from models.places import place_songs
+from models.vocabulary import Vocabulary
+
+
+class CandidateAttentionNextSong:
+    """Scores by recent songs and the listener's past; what is popular where there are none."""
+
+    def __init__(self, model: CandidateAttention, vocabulary: Vocabulary) -> None:
+        self.model = model
+        self.vocabulary = vocabulary
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle) -> CandidateAttentionNextSong:
+        """Build it from a verified bundle of kind "amnn"."""
+        return cls(candidate_attention_from_bundle(bundle), bundle.vocabulary)
+
+    def song_vectors(self) -> Tensor:
+        """Give the vectors of songs as candidates, float32 [V + 1, D], of any length."""
+        return self.model.asked.weight.detach()
+
+    @torch.inference_mode()
+    def scores(self, contexts: Contexts) -> Tensor:
+        """Score every song for each context, float32 [B, V + 1]."""
+        return self.model.all_scores(self._places(contexts))
+
+    @torch.inference_mode()
+    def rerank(self, contexts: Contexts, candidates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Score candidates, int64 [B, C], and give the reasons.
+
+        Returns scores, float32 [B, C]; the songs looked at, int64 [B, K], padded with 0; and
+        the share that each of them has in each score, float32 [B, C, K].
+        """
+        places = self._places(contexts)
+        scores, weights = self.model.score(places, candidates)
+        return scores, places, weights
+
+    def _places(self, contexts: Contexts) -> Tensor:
+        config = self.model.config
+        return place_songs(contexts, config.recent, config.past)
+
+
+def candidate_attention_from_bundle(bundle: Bundle) -> CandidateAttention:
+    """Build the network of a bundle, ready to serve; BundleError where its parts do not fit."""
+    try:
+        config = msgspec.convert(bundle.manifest.config, CandidateAttentionConfig)
+        model = CandidateAttention(config, len(bundle.vocabulary))
+        model.load_state_dict(_network(bundle.weights))
+    except (msgspec.ValidationError, RuntimeError) as error:
+        msg = f"{WEIGHTS} of {bundle.manifest.version} does not fit its config: {error}"
+        raise BundleError(f"{msg}: train the bundle again") from error
+    return model.eval()
+
+
+def _network(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in weights.items() if name != "popularity"}
