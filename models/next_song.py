@@ -39,6 +39,10 @@ class Contexts:
         """Give the contexts from `start` up to `stop`."""
         return Contexts(self.sessions.slice(start, stop), self.histories.slice(start, stop))
 
+    def take(self, rows: NDArray[np.int64]) -> Contexts:
+        """Give these of them, in this order."""
+        return Contexts(self.sessions.take(rows), self.histories.take(rows))
+
     def translate(self, numbers: NDArray[np.int64]) -> Contexts:
         """Give them in another vocabulary's item numbers; songs it does not know are left out."""
         return Contexts(self.sessions.translate(numbers), self.histories.translate(numbers))

@@ -130,9 +130,8 @@ class Predictions:
 
     def take(self, rows: NDArray[np.int64]) -> Predictions:
         """Give these of them, in this order."""
-        contexts = Contexts(self.contexts.sessions.take(rows), self.contexts.histories.take(rows))
         return Predictions(
-            contexts,
+            self.contexts.take(rows),
             self.answers[rows],
             self.sessions[rows],
             self.listeners[rows],
