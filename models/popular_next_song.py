@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from models.next_song import Contexts, SessionLog
 from models.ragged import Ragged
-from models.rules import ages, session_weights
+from models.rules import session_weights
+from models.song_relations import ages
 from models.sparse_scores import SparseNextSong, SparseScores
 from models.vocabulary import Vocabulary
 

@@ -16,13 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from models.next_song import Contexts, SessionLog
-from models.ragged import Ragged
-from models.song_relations import Relations
-from models.sparse_scores import SparseNextSong, SparseScores
+from models.next_song import SessionLog
+from models.song_relations import RelatedSongs, Relations
 from models.vocabulary import Vocabulary
-
-LONGEST_MEMORY = 50  # songs further back weigh next to nothing at any memory worth having
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class RulesConfig:
 
     steps: the farthest apart that two plays are, in places. falling: weigh by 1 / distance.
     both_ways: a rule b -> a for each a -> b. memory: what a song counts, relative to the song
-    after it; 0: the last song alone. recency: half-life of a session's weight, as a share of
+    after it; 0: the last song alone. half_life: of a session's weight, as a share of
     the log; inf: all count alike. most: rules that a song keeps.
     """
 
@@ -52,31 +48,14 @@ class RulesConfig:
             raise ValueError(f"half_life must be > 0, got {self.half_life!r}")
 
 
-class Rules(SparseNextSong):
+class Rules(RelatedSongs):
     """Scores by the rules of the session's songs."""
-
-    def __init__(
-        self,
-        vocabulary: Vocabulary,
-        popularity: NDArray[np.float32],
-        relations: Relations,
-        memory: float,
-    ) -> None:
-        """Take plays, float32 [V + 1], and rules, in V + 1 rows."""
-        super().__init__(vocabulary, popularity)
-        self.relations = relations
-        self.memory = memory
 
     @classmethod
     def fit(cls, log: SessionLog, vocabulary: Vocabulary, config: RulesConfig) -> Self:
         """Count the rules of a log."""
         relations = Relations.of(rule_matrix(log, len(vocabulary), config), config.most)
         return cls(vocabulary, log.play_counts(vocabulary), relations, config.memory)
-
-    def named(self, contexts: Contexts) -> SparseScores:
-        """Name the songs that rules lead to, as SparseNextSong says."""
-        recent = contexts.sessions.last(LONGEST_MEMORY if self.memory else 1)
-        return self.relations.sums(recent, np.float32(self.memory) ** ages(recent))
 
 
 def rule_matrix(log: SessionLog, songs: int, config: RulesConfig) -> sparse.csr_matrix:
@@ -107,12 +86,3 @@ def session_weights(sessions: int, half_life: float) -> NDArray[np.float32]:
     """
     age = np.arange(sessions)[::-1] / max(sessions, 1)
     return np.exp2(-age / half_life).astype(np.float32)
-
-
-def ages(sessions: Ragged) -> NDArray[np.int64]:
-    """Count the plays after each, int64 [N].
-
-    >>> ages(Ragged.of([[5, 6, 7], [8]])).tolist()
-    [2, 1, 0, 0]
-    """
-    return np.repeat(sessions.offsets[1:], sessions.lengths) - 1 - np.arange(len(sessions.values))

@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from models.compiled import compiled
 from models.next_song import Contexts, SessionLog
 from models.ragged import Ragged
-from models.rules import LONGEST_MEMORY, ages, session_weights
+from models.rules import session_weights
 from models.session_index import SessionIndex
+from models.song_relations import LONGEST_MEMORY, ages
 from models.sparse_scores import SMALLEST, SparseNextSong, SparseScores, with_room
 from models.vocabulary import Vocabulary
 

@@ -10,8 +10,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from models.compiled import compiled
+from models.next_song import Contexts
 from models.ragged import Ragged
-from models.sparse_scores import SparseScores, with_room
+from models.sparse_scores import SparseNextSong, SparseScores, with_room
+from models.vocabulary import Vocabulary
+
+LONGEST_MEMORY = 50
+"""Plays of a session that count: those further back weigh next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,39 @@ class Relations:
                 weights,
             )
         )
+
+
+class RelatedSongs(SparseNextSong):
+    """Scores songs by what the session's songs say of them, the last one most."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        popularity: NDArray[np.float32],
+        relations: Relations,
+        memory: float,
+    ) -> None:
+        """Take plays, float32 [V + 1], relations in V + 1 rows, and what a song counts.
+
+        memory: what a play counts, relative to the one after it; 0: the last one alone.
+        """
+        super().__init__(vocabulary, popularity)
+        self.relations = relations
+        self.memory = memory
+
+    def named(self, contexts: Contexts) -> SparseScores:
+        """Name the related songs, as SparseNextSong says."""
+        recent = contexts.sessions.last(LONGEST_MEMORY if self.memory else 1)
+        return self.relations.sums(recent, np.float32(self.memory) ** ages(recent))
+
+
+def ages(sessions: Ragged) -> NDArray[np.int64]:
+    """Count the plays after each, int64 [N].
+
+    >>> ages(Ragged.of([[5, 6, 7], [8]])).tolist()
+    [2, 1, 0, 0]
+    """
+    return np.repeat(sessions.offsets[1:], sessions.lengths) - 1 - np.arange(len(sessions.values))
 
 
 @compiled

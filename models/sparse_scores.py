@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.compiled import compiled
 from models.next_song import Contexts
+from models.ragged import Ragged
 from models.vocabulary import PADDING, Vocabulary
 
 SMALLEST = float(np.finfo(np.float32).tiny)
@@ -40,6 +41,12 @@ class SparseScores:
         """Give the context of each, int64 [N]."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
+    def take(self, contexts: NDArray[np.int64]) -> SparseScores:
+        """Give those of these contexts, in this order."""
+        items = Ragged(self.items, self.offsets).take(contexts)
+        places = Ragged(np.arange(len(self.items)), self.offsets).take(contexts).values
+        return SparseScores(items.values, self.scores[places], items.offsets)
+
 
 class SparseNextSong(ABC):
     """A next-song model made of the songs that it names: their scores are > 0.
@@ -51,6 +58,7 @@ class SparseNextSong(ABC):
     def __init__(self, vocabulary: Vocabulary, popularity: NDArray[np.float32]) -> None:
         """Take plays, float32 [V + 1], >= 0, weighted or not."""
         self.vocabulary = vocabulary
+        self.popularity = popularity
         # Short of 0, which would be a song that is named.
         self._unnamed = popularity / np.float32(popularity.max(initial=0) * 1.001 + 1e-30) - 1
         self._unnamed[PADDING] = -np.inf

@@ -8,11 +8,14 @@ from typing import Any
 
 import torch
 
+from models.context_tree import ContextTree, ContextTreeConfig
+from models.item_neighbours import ItemNeighbours, ItemNeighboursConfig
 from models.next_song import NextSongModel, SessionLog
 from models.popular_next_song import PopularityConfig, PopularNextSong, RepeatLast
 from models.rules import Rules, RulesConfig
 from models.session_neighbours import NeighboursConfig, SessionNeighbours
 from models.vocabulary import Vocabulary
+from offline.gating import gated
 from offline.ranking import hit_rate, mrr, ranks_of
 from offline.session_log import Predictions
 
@@ -82,6 +85,28 @@ _ALL = (
         [SR, replace(SR, steps=20), replace(SR, steps=5)],
     ),
     Baseline(
+        "sr-session",
+        "sequential rules of all songs of the session, late ones more",
+        Rules.fit,
+        [replace(SR, memory=0.7), replace(SR, memory=0.5), replace(SR, memory=0.7, half_life=0.3)],
+    ),
+    Baseline(
+        "ct",
+        "context tree: what followed the longest run of songs that was heard before",
+        ContextTree.fit,
+        [ContextTreeConfig(), ContextTreeConfig(discount=0.9), ContextTreeConfig(discount=0.5)],
+    ),
+    Baseline(
+        "itemknn",
+        "songs of the same sessions, or listeners, as those of the session",
+        ItemNeighbours.fit,
+        [
+            ItemNeighboursConfig(memory=0.8),
+            ItemNeighboursConfig(memory=0.8, shrinkage=20.0),
+            ItemNeighboursConfig(memory=0.8, listeners=True),
+        ],
+    ),
+    Baseline(
         "vsknn",
         "V-SKNN: the songs of the most similar sessions, with idf",
         SessionNeighbours.fit,
@@ -96,6 +121,12 @@ _ALL = (
         "V-STAN: the same, by when songs were played, and how near to the shared one",
         SessionNeighbours.fit,
         [V_STAN],
+    ),
+    Baseline(
+        "vstan-gated",
+        "V-STAN, forward, behind a gate that learns who plays songs again",
+        gated(SessionNeighbours.fit),
+        [replace(V_STAN, before_weight=0.5, match_idf=1.0)],
     ),
 )
 BASELINES: Mapping[str, Baseline] = {baseline.name: baseline for baseline in _ALL}

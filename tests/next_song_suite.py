@@ -31,9 +31,6 @@ def numbered(sessions: list[list[str]]) -> tuple[SessionLog, Vocabulary]:
 class NextSongSuite:
     """A model fitted on the toy world, in which song 2i is always followed by 2i + 1."""
 
-    finds_partners = True
-    """Whether the model learns who follows whom."""
-
     @pytest.fixture(scope="class")
     @classmethod
     def fitted(cls) -> NextSongModel:
@@ -84,8 +81,6 @@ class NextSongSuite:
         assert fitted.scores(self.contexts(fitted, [])).shape == (0, 2 * PAIRS + 1)
 
     def test_partners_are_found(self, fitted):
-        if not self.finds_partners:
-            pytest.skip("the model does not learn who follows whom")
         evens = [song(2 * pair) for pair in range(PAIRS)]
         contexts = self.contexts(fitted, [[each] for each in evens])
         # That the song is played once more is another matter.

@@ -27,7 +27,7 @@ def scores_of(model, *sessions: list[int]) -> list[list[float]]:
 
 
 class TestPopularity(SparseNextSongSuite):
-    finds_partners = False
+    test_partners_are_found = None  # nor does it look for them
 
     @classmethod
     def fit(cls, log: SessionLog, songs: Vocabulary) -> PopularNextSong:
@@ -35,7 +35,7 @@ class TestPopularity(SparseNextSongSuite):
 
 
 class TestRepeatLast(SparseNextSongSuite):
-    finds_partners = False
+    test_partners_are_found = None  # nor does it look for them
 
     @classmethod
     def fit(cls, log: SessionLog, songs: Vocabulary) -> RepeatLast:
