@@ -43,7 +43,9 @@ class SkipGramConfig:
 
     window: songs before and after that are learned from; with `shrink_windows` a size from 1
         to `window` is drawn at each song, so that near songs count more.
-    sample: songs with a larger share of the plays are passed over at random, in part; 0 never.
+    sample: songs with more plays than this many average songs are passed over at random, in
+        part, which keeps the hits from filling every window; 0 never. Counted in average songs,
+        as a share of all plays would mean something else in every catalogue.
     min_count: songs with fewer plays get no vector.
     readout: score songs by the cosine of their u with the session's, or by the product of the
         session's u with their v. decay: what a play of the session weighs in its u, relative
@@ -51,11 +53,11 @@ class SkipGramConfig:
     """
 
     dim: int = 128
-    window: int = 3
-    epochs: int = 40
+    window: int = 4
+    epochs: int = 70
     negatives: int = 5
     ns_exponent: float = -0.5
-    sample: float = 1e-3
+    sample: float = 1.0
     shrink_windows: bool = True
     learning_rate: float = 0.025
     min_learning_rate: float = 1e-4
@@ -72,8 +74,8 @@ class SkipGramConfig:
                 "learning rates must be 0 < min_learning_rate <= learning_rate, got "
                 f"{self.min_learning_rate!r} and {self.learning_rate!r}"
             )
-        if not 0 <= self.sample < 1:
-            raise ValueError(f"sample must lie in [0, 1), got {self.sample!r}")
+        if self.sample < 0:
+            raise ValueError(f"sample must be >= 0, got {self.sample!r}")
         if not 0 <= self.decay <= 1:
             raise ValueError(f"decay must lie in [0, 1], got {self.decay!r}")
         if self.readout not in READOUTS:
@@ -203,6 +205,7 @@ def _untrained(
     # Only here, as it takes a second that commands which learn nothing need not wait.
     from gensim.models import Word2Vec
 
+    share = config.sample / (len(counts) - 1)
     model = Word2Vec(
         vector_size=config.dim,
         window=config.window,
@@ -211,7 +214,8 @@ def _untrained(
         hs=0,
         negative=config.negatives,
         ns_exponent=config.ns_exponent,
-        sample=config.sample,
+        # A share of the plays; from 1 on gensim would take it for a count.
+        sample=share if share < 1 else 0.0,
         min_count=1,
         sorted_vocab=0,
         seed=seed % INT32,

@@ -30,7 +30,7 @@ DECAYS = (0.0, 0.4, 0.8)
 WINDOWS = (1, 10)
 EPOCHS = (10, 80)
 EXPONENTS = (-1.0, 1.0)
-SAMPLES = (1e-5, 0.1)
+SAMPLES = (0.3, 300.0)
 DIMS = (64, 128)
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -191,7 +191,7 @@ def _within_ranges(config: SkipGramConfig) -> dict[str, Any]:
         "window": clip(config.window, WINDOWS),
         "epochs": clip(config.epochs, EPOCHS),
         "ns_exponent": clip(config.ns_exponent, EXPONENTS),
-        # 0 passes over nothing, and so does a share that no song has.
+        # 0 passes over nothing, and neither do so many average songs.
         "sample": clip(config.sample or SAMPLES[1], SAMPLES),
         "dim": min(DIMS, key=lambda dim: abs(dim - config.dim)),
     }

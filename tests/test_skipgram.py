@@ -93,6 +93,25 @@ def test_several_workers_learn_as_much() -> None:
     assert share_within_group(vectors, range(1, SONGS + 1)) > 0.95
 
 
+def test_hits_are_passed_over_beyond_so_many_average_songs() -> None:
+    # Song 1 keeps each song from its partner, and has half of all plays: of 21 songs, more than
+    # ten average ones. Where it is passed over, the partners are heard side by side.
+    first = 2 * np.random.default_rng(0).integers(1, 11, 400)
+    sessions = Ragged.of([[1, item, 1, item + 1] for item in first.tolist()])
+    learned = {
+        sample: train_skipgram(sessions, 21, replace(CONFIG, sample=sample, window=1))
+        for sample in (0.0, 1.0, 1e6)
+    }
+    assert learned[0.0].outputs.tobytes() == learned[1e6].outputs.tobytes()
+
+    def partners_found(vectors: SkipGram) -> int:
+        near = vectors.inputs[2::2] @ vectors.outputs[2:].T
+        return int((near.argmax(1) == 1 + 2 * np.arange(10)).sum())
+
+    assert partners_found(learned[1.0]) == 10
+    assert partners_found(learned[0.0]) <= 3
+
+
 def test_a_very_long_session_is_learned_to_its_end() -> None:
     # Behind the 10,000th play stand songs that stand nowhere else.
     sessions = Ragged.of([[1, 2] * 5_000 + [3, 4] * 1_000])
@@ -176,7 +195,7 @@ def test_what_nothing_can_be_learned_from_is_refused(
         ("dim", 0),
         ("epochs", 0),
         ("decay", 1.5),
-        ("sample", 1.0),
+        ("sample", -1.0),
         ("readout", "dot"),
         ("min_learning_rate", 1.0),
     ],

@@ -56,7 +56,7 @@ def _sizes(song_map: SongMap) -> NDArray[np.float64]:
 
 
 def _names(axes: Axes, song_map: SongMap) -> None:
-    """Name the most played songs, as far as they are apart."""
+    """Name the most played songs that have a title, as far as they are apart."""
     halo = [patheffects.withStroke(linewidth=2.5, foreground=PAPER)]
     taken: set[tuple[int, int]] = set()
     for row in range(len(song_map)):
@@ -64,7 +64,8 @@ def _names(axes: Axes, song_map: SongMap) -> None:
         # A name is about four cells long and one high.
         column, line = int((x + 1) / 2 * CELLS), int((y + 1) / 2 * CELLS * 1.6)
         cells = {(column + along, line + up) for along in range(-3, 4) for up in (-1, 0, 1)}
-        if len(taken) >= NAMED_SONGS or cells & taken:
+        untitled = song_map.names[row] == song_map.song_ids[row]
+        if untitled or len(taken) >= NAMED_SONGS or cells & taken:
             continue
         taken.add((column, line))
         axes.annotate(

@@ -24,11 +24,11 @@ SETTINGS = (
     click.option(
         "--window",
         type=click.IntRange(min=1),
-        default=3,
+        default=4,
         show_default=True,
         help="Songs before and after that a song is learned from.",
     ),
-    click.option("--epochs", type=click.IntRange(min=1), default=40, show_default=True),
+    click.option("--epochs", type=click.IntRange(min=1), default=70, show_default=True),
     click.option(
         "--ns-exponent",
         type=float,
@@ -38,10 +38,10 @@ SETTINGS = (
     ),
     click.option(
         "--sample",
-        type=click.FloatRange(min=0, max=1, max_open=True),
-        default=1e-3,
+        type=click.FloatRange(min=0),
+        default=1.0,
         show_default=True,
-        help="Pass over some plays of songs with a larger share of them; 0 never.",
+        help="Pass over some plays of songs with more than so many average songs; 0 never.",
     ),
     click.option(
         "--min-count",
