@@ -21,7 +21,7 @@ from models.skipgram import (
     train_skipgram,
 )
 from models.skipgram_next_song import SkipGramNextSong, bundle_weights, skipgram_from_bundle
-from models.song_vectors import nearest_songs, unit, user_vector
+from models.song_vectors import nearest_songs
 from models.vocabulary import Vocabulary
 from tests.toy import song
 
@@ -205,19 +205,6 @@ def test_settings_that_cannot_be_are_named(setting: str, value: object) -> None:
         replace(CONFIG, **{setting: value})  # type: ignore[arg-type]
 
 
-def test_a_listener_stands_at_the_mean_of_their_songs() -> None:
-    vectors = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 4.0], [1.0, 1.0]])
-    assert user_vector(vectors, [1, 2]).tolist() == [1.0, 2.0]
-    assert user_vector(vectors, [1, 1, 2]).tolist() == pytest.approx([4 / 3, 4 / 3])
-
-
-def test_nearest_songs_by_cosine_worked_by_hand() -> None:
-    vectors = torch.tensor([[9.0, 9.0], [2.0, 0.0], [0.0, 4.0], [3.0, 3.0], [0.0, 1.0]])
-    found = nearest_songs(vectors, torch.tensor([0.0, 5.0]), 10, barred=[1])
-    assert [item for item, _ in found] == [2, 4, 3]  # 2 before 4 at a tie
-    assert [cosine for _, cosine in found] == pytest.approx([1.0, 1.0, 0.5**0.5])
-
-
 def queries(decay: float, readout: str) -> torch.Tensor:
     inputs = np.array([[0, 0], [1, 0], [0, 2], [3, 4]], np.float32)
     outputs = np.array([[0, 0], [1, 0], [0, 1], [0, 0]], np.float32)
@@ -297,10 +284,3 @@ def test_a_bundle_of_other_shapes_is_refused(
     write(tmp_path / "bundle", trained, **{name: tensor})
     with pytest.raises(BundleError, match=f"tensor '{name}' is .*train the bundle again"):
         skipgram_from_bundle(read_bundle(tmp_path / "bundle", "skipgram"))
-
-
-def test_unit_vectors_of_zeros_stay_zeros() -> None:
-    assert unit(torch.tensor([[0.0, 0.0], [3.0, 4.0]])).tolist() == [
-        [0.0, 0.0],
-        pytest.approx([0.6, 0.8]),
-    ]
