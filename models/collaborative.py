@@ -12,7 +12,7 @@ from scipy import sparse
 from models.tastes import Tastes
 
 # Listeners whose scores of all songs are in memory together.
-ROWS = 512
+ROWS = 128
 
 
 class TasteScorer(Protocol):
