@@ -58,7 +58,7 @@ def write(path: Path, *lines: str) -> Path:
 def test_listeners_with_enough_songs_are_kept_most_played_first(tmp_path: Path) -> None:
     rows = [f"a\tS{n}\t{count}" for n, count in enumerate([3, 9, 9, 1])]
     log = read_plays(write(tmp_path / "t.tsv", *rows, "b\tS0\t100", "a\tS3\t7"))
-    tastes = read_tastes(log, Protocol(min_songs=4, parts=4, folds=4))
+    tastes = read_tastes(log, Protocol(min_songs=4, parts=2, folds=2))
     assert len(tastes) == 1
     assert tastes.counts.tolist() == [9, 9, 8, 3]  # S3 stands twice: 1 + 7
     assert tastes.songs[0].tolist() == [2, 3, 4, 1]
@@ -66,7 +66,7 @@ def test_listeners_with_enough_songs_are_kept_most_played_first(tmp_path: Path) 
 
 def test_an_ordered_log_is_counted_and_the_latest_breaks_ties(tmp_path: Path) -> None:
     log = read_plays(write(tmp_path / "seq.txt", "u a b c b d"), "lastfm-seq")
-    tastes = read_tastes(log, Protocol(min_songs=4, parts=4, folds=4))
+    tastes = read_tastes(log, Protocol(min_songs=4, parts=2, folds=2))
     assert tastes.counts.tolist() == [2, 1, 1, 1]
     assert tastes.songs[0].tolist() == [2, 4, 3, 1]  # b, then d, c, a
 
@@ -81,7 +81,7 @@ def test_the_same_songs_of_each_listener_are_sampled(tmp_path: Path) -> None:
 
 def test_nothing_that_is_asked_is_learned_and_no_negative_was_heard(tastes: Tastes) -> None:
     everything = [set(songs.tolist()) for songs in tastes.songs]
-    tested = []
+    tested, chosen_by = [], []
     for fold in folds(tastes, PROTOCOL, seed=0):
         for user, songs in enumerate(fold.training.songs):
             learned, heard = set(songs.tolist()), everything[user]
@@ -92,8 +92,10 @@ def test_nothing_that_is_asked_is_learned_and_no_negative_was_heard(tastes: Tast
             # A fifth is held back, and of the rest the validation song.
             assert len(learned) == 15 - 3 - 1
         tested.append(fold.test[:, 0])
-    for own in np.stack(tested, 1).tolist():
-        assert len(set(own)) == 5
+        chosen_by.append(fold.validation[:, 0])
+    for own, choosing in zip(np.stack(tested, 1), np.stack(chosen_by, 1), strict=True):
+        assert len(set(own.tolist())) == 5
+        assert not set(own.tolist()) & set(choosing.tolist())
 
 
 def test_seeds_deal_differently_and_each_always_the_same(tastes: Tastes) -> None:
@@ -186,8 +188,11 @@ def test_what_is_fitted_once_serves_the_table_and_the_curves() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"min_songs": 3, "parts": 3, "folds": 3}, "min_songs must be >= 4"),
-        ({"parts": 21}, "parts must lie between 2 and min_songs"),
+        (
+            {"min_songs": 3, "parts": 2, "folds": 2},
+            "parts must lie between 2 and half of min_songs",
+        ),
+        ({"parts": 11}, "parts must lie between 2 and half of min_songs, 20, got 11"),
         ({"folds": 6}, "folds must lie between 1 and 5"),
         ({"sample_songs": 7}, "sample_songs must be 0 or >= min_songs"),
         ({"negatives": 0}, "negatives must be >= 1"),

@@ -3,7 +3,8 @@
 A listener's songs are dealt into parts at random. In each fold one part is held back from
 training; one of its songs, drawn at random, must be found among 99 that the listener has never
 played. One song of the next part is held back too, with unheard songs of its own: there every
-choice is made, of a model's shape and of the epoch at which learning ends.
+choice is made, of a model's shape and of the epoch at which learning ends. It is another song
+than the one that is tested when that part's turn comes.
 """
 
 from __future__ import annotations
@@ -44,12 +45,9 @@ class Protocol:
     seeds: int = 1
 
     def __post_init__(self) -> None:
-        if not 2 <= self.parts <= self.min_songs:
-            msg = f"parts must lie between 2 and min_songs, {self.min_songs}, got {self.parts!r}"
-            raise ValueError(f"{msg}: each listener needs a song in every part")
-        if self.min_songs < 4:
-            msg = f"min_songs must be >= 4, got {self.min_songs!r}"
-            raise ValueError(f"{msg}: one is tested, one chooses, two are learned from")
+        if not 2 <= self.parts <= self.min_songs // 2:
+            msg = f"parts must lie between 2 and half of min_songs, {self.min_songs}"
+            raise ValueError(f"{msg}, got {self.parts!r}: each listener needs two songs in a part")
         if not 1 <= self.folds <= self.parts:
             raise ValueError(f"folds must lie between 1 and {self.parts}, got {self.folds!r}")
         if self.sample_songs and self.sample_songs < self.min_songs:
@@ -130,7 +128,9 @@ def folds(tastes: Tastes, protocol: Protocol, seed: int) -> Iterator[Fold]:
     heard = Heard(tastes)
     _check_unheard(tastes, protocol)
     for fold in range(protocol.parts):
-        test, validation = fold, (fold + 1) % protocol.parts
+        # Of each part the first song is tested and the second one chooses, so that nothing is
+        # ever chosen by a song that is tested in another fold.
+        test, validation = fold, protocol.parts + (fold + 1) % protocol.parts
         asked = [_asked(tastes, heard, rank == each, protocol, rng) for each in (validation, test)]
         # All of the part is held back, though one song of it is asked for.
         learned = (rank % protocol.parts != test) & (rank != validation)
