@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
+
 STEPS = 50
 SMALL = 1e-6
 
@@ -46,51 +48,75 @@ def fit_choice(
     and Newton's steps, halved where they go too far, find its top.
     """
 
-    def quality(weights: NDArray[np.float64]) -> float:
-        away = weights - prior
-        return _log_likelihood(features, offsets, chosen, weights) - float(away @ away) / 2
-
-    weights, best = prior, quality(prior)
+    weights = prior
+    first, second, best = _posterior(features, offsets, chosen, prior, weights)
     for _ in range(STEPS):
-        second, first = _derivatives(features, offsets, chosen, weights)
-        step = np.linalg.solve(np.eye(len(prior)) - second, first - (weights - prior))
-        size = 1.0
-        while (reached := quality(weights + size * step)) < best and size > SMALL:
+        step, size = np.linalg.solve(-second, first), 1.0
+        reached = _posterior(features, offsets, chosen, prior, weights + step)
+        while reached[2] < best and size > SMALL:
             size /= 2
-        if reached <= best + SMALL:
+            reached = _posterior(features, offsets, chosen, prior, weights + size * step)
+        if reached[2] <= best + SMALL:
             break
-        weights, best = weights + size * step, reached
+        weights, (first, second, best) = weights + size * step, reached
     return weights
 
 
-def _log_likelihood(
+def _posterior(
     features: NDArray[np.float32],
     offsets: NDArray[np.int64],
     chosen: NDArray[np.int64],
+    prior: NDArray[np.float64],
     weights: NDArray[np.float64],
-) -> float:
-    likely = probabilities(features, offsets, weights)
-    tiny = np.finfo(np.float64).tiny
-    none = np.ones(len(offsets) - 1, bool)
-    none[np.searchsorted(offsets, chosen, side="right") - 1] = False
-    left_over = 1 - _per_context(np.add, likely, offsets)[none]
-    terms = np.log(np.maximum(likely[chosen], tiny)).sum()
-    return float(terms + np.log(np.maximum(left_over, tiny)).sum())
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Give the first and second derivative of what is maximised, [F] and [F, F], and itself."""
+    away = weights - prior
+    first, second, value = log_likelihood(features, offsets, weights)
+    first += features[chosen].sum(0, dtype=np.float64) - away
+    value += float((features[chosen] @ weights).sum()) - float(away @ away) / 2
+    return first, second - np.eye(len(prior)), value
 
 
-def _derivatives(
-    features: NDArray[np.float32],
-    offsets: NDArray[np.int64],
-    chosen: NDArray[np.int64],
-    weights: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the second derivative of the log-likelihood, [F, F], and the first, [F]."""
-    likely = probabilities(features, offsets, weights)
-    weighted = features * likely[:, None]
-    means = np.stack([_per_context(np.add, column, offsets) for column in weighted.T], 1)
-    second = means.T @ means - features.T @ weighted
-    first = features[chosen].sum(0, dtype=np.float64) - weighted.sum(0)
-    return second, first
+@compiled
+def log_likelihood(
+    features: NDArray[np.float32], offsets: NDArray[np.int64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Give the log-likelihood as if nothing had been chosen, and its derivatives before it.
+
+    -log(1 + sum of exp(u)) of each context, whose first derivative is -E[x] and whose second is
+    -(E[x x'] - E[x] E[x]'); [F], [F, F]. What was chosen adds its utility, which is linear.
+    """
+    count = len(weights)
+    first, second, value = np.zeros(count), np.zeros((count, count)), 0.0
+    mean, square = np.zeros(count), np.zeros((count, count))
+    for row in range(len(offsets) - 1):
+        begin, end = offsets[row], offsets[row + 1]
+        utilities = np.zeros(end - begin)
+        for place in range(begin, end):
+            for column in range(count):
+                utilities[place - begin] += features[place, column] * weights[column]
+        # None of them has utility 0, so that the greatest is never less.
+        greatest = 0.0
+        for utility in utilities:
+            greatest = max(greatest, utility)
+        powers = np.exp(utilities - greatest)
+        total = np.exp(-greatest) + powers.sum()
+        value -= greatest + np.log(total)
+        mean[:], square[:] = 0.0, 0.0
+        for place in range(begin, end):
+            likely = powers[place - begin] / total
+            for column in range(count):
+                share = likely * features[place, column]
+                mean[column] += share
+                for other in range(column + 1):
+                    square[column, other] += share * features[place, other]
+        for column in range(count):
+            first[column] -= mean[column]
+            for other in range(column + 1):
+                second[column, other] -= square[column, other] - mean[column] * mean[other]
+    for column in range(count):
+        second[:column, column] = second[column, :column]
+    return first, second, value
 
 
 def _per_context(

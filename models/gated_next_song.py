@@ -1,16 +1,20 @@
-"""Probabilities from a model's scores: songs heard before by a gate, new ones by the model.
+"""Probabilities from models' scores: songs heard before by a gate, new ones by the models.
 
-    P(i | context) = gate(i)                                     of a song that was heard,
-                     (1 - sum of the gate) * exp(u_i) / (1 + sum over j of exp(u_j))   of a new one
+    P(i | context) = gate(i)                                       of a song that was heard,
+                     (1 - sum of the gate) exp(u_i) / (1 + sum over j of exp(u_j))   of a new one
 
-with u_i = a + b log score_i + c log(1 + plays_i) for each new song that the model names, the
-weights learned from next songs that it had not seen; the 1 stands for all that it does not
-name. So both kinds stand in one list by their chances.
+with, for each new song that any of the models m names,
+
+    u_i = a + b log(1 + plays_i) + sum over the models m that name i of c_m + d_m log score_m(i)
+
+whose weights are learned from next songs that the models had not seen; the 1 stands for all
+songs that nobody names. So both kinds, and all models, stand in one list by their chances.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -20,19 +24,18 @@ from models.choice import fit_choice, probabilities
 from models.next_song import Contexts
 from models.repeat_gate import RepeatGate
 from models.sparse_scores import SMALLEST, SparseNextSong, SparseScores
-from models.sparse_sets import merged, places_of, without
+from models.sparse_sets import NamedTogether, merged, named_together, places_of
 
-PRIOR = np.array([0.0, 1.0, 0.0])
-"""Chances in proportion to scores, where there is nothing to learn from."""
 MOST_TO_LEARN = 4_000
-"""Contexts that teach what scores mean: three numbers need no more."""
+"""Contexts that teach what scores mean: a handful of numbers needs no more."""
 
 
 @dataclass(frozen=True)
 class NewSongs:
-    """Turns a model's scores of new songs into probabilities.
+    """Turns what models say of new songs into probabilities.
 
-    weights: float64 [3], a, b and c. log_plays: float32 [V + 1].
+    weights: float64 [2 + 2 M]: a, b, and c and d of each model. log_plays: float32 [V + 1],
+    log(1 + plays).
     """
 
     weights: NDArray[np.float64]
@@ -40,68 +43,79 @@ class NewSongs:
 
     @classmethod
     def fit(
-        cls, named: SparseScores, answers: NDArray[np.int64], plays: NDArray[np.float32]
+        cls, named: NamedTogether, answers: NDArray[np.int64], plays: NDArray[np.float32]
     ) -> Self:
-        """Learn from what a model names and which new songs came next, int64 [B].
+        """Learn from what models name and which new songs came next, int64 [B].
 
         plays: float32 [V + 1]. A context whose next song was not new does not belong here.
+        Where there is nothing to learn from, chances go by the first model's scores.
         """
-        unfitted = cls(np.zeros(3), np.log1p(plays))
+        log_plays = np.log1p(plays)
+        prior = np.zeros(2 + 2 * named.scores.shape[1])
+        prior[3] = 1.0
         chosen = places_of(answers, named.items, named.offsets)
-        features = unfitted._features(named)
-        weights = fit_choice(features, named.offsets, chosen[chosen >= 0], PRIOR)
-        return cls(weights, unfitted.log_plays)
+        features = _features(named, log_plays)
+        weights = fit_choice(features, named.offsets, chosen[chosen >= 0], prior)
+        return cls(weights, log_plays)
 
-    def probabilities(self, named: SparseScores) -> NDArray[np.float32]:
+    def probabilities(self, named: NamedTogether) -> NDArray[np.float32]:
         """Give the chance of each song named, if a new one comes next; float32 [N]."""
-        likely = probabilities(self._features(named), named.offsets, self.weights)
-        return likely.astype(np.float32)
+        features = _features(named, self.log_plays)
+        return probabilities(features, named.offsets, self.weights).astype(np.float32)
 
-    def _features(self, named: SparseScores) -> NDArray[np.float32]:
-        ones = np.ones(len(named.items), np.float32)
-        return np.stack([ones, np.log(named.scores), self.log_plays[named.items]], 1)
+
+def _features(named: NamedTogether, log_plays: NDArray[np.float32]) -> NDArray[np.float32]:
+    features = np.ones((len(named.items), 2 + 2 * named.scores.shape[1]), np.float32)
+    features[:, 1] = log_plays[named.items]
+    features[:, 2::2] = by_whom = named.scores > 0
+    features[:, 3::2] = np.log(np.where(by_whom, named.scores, 1))
+    return features
 
 
 class GatedNextSong(SparseNextSong):
-    """A sparse model whose songs heard before are judged by a repeat gate."""
+    """Sparse models blended into one, behind a repeat gate."""
 
-    def __init__(self, model: SparseNextSong, gate: RepeatGate, new_songs: NewSongs) -> None:
-        super().__init__(model.vocabulary, model.popularity)
-        self.model = model
+    def __init__(
+        self, models: Sequence[SparseNextSong], gate: RepeatGate, new_songs: NewSongs
+    ) -> None:
+        """Take models of one vocabulary."""
+        super().__init__(models[0].vocabulary, models[0].popularity)
+        self.models = models
         self.gate = gate
         self.new_songs = new_songs
 
     @classmethod
     def fit(
         cls,
-        final: SparseNextSong,
-        earlier: SparseNextSong,
+        final: Sequence[SparseNextSong],
+        earlier: Sequence[SparseNextSong],
         contexts: Contexts,
         answers: NDArray[np.int64],
     ) -> Self:
         """Learn the gate, and what new songs' scores mean.
 
-        final: the model to stand behind the gate. earlier: one like it, fitted without what
-        came after `contexts`; answers: int64 [B], the songs that did, 0 if unknown.
+        final: the models to stand behind the gate. earlier: those like them, fitted without
+        what came after `contexts`; answers: int64 [B], the songs that did, 0 if unknown.
         """
-        gate = RepeatGate.fit(contexts, answers, len(final.vocabulary))
+        songs = len(final[0].vocabulary)
+        gate = RepeatGate.fit(contexts, answers, songs)
         heard = gate.probabilities(contexts)
-        # Songs that nobody had played by then are no fault of the model's scores.
-        new = (places_of(answers, heard.items, heard.offsets) < 0) & (
-            earlier.popularity[answers] > 0
-        )
-        learned = new.nonzero()[0]
-        learned = learned[:: len(learned) // MOST_TO_LEARN + 1]
-        named = earlier.named(contexts.take(learned))
-        named = without(named, heard.take(learned), len(final.vocabulary))
-        return cls(final, gate, NewSongs.fit(named, answers[learned], final.popularity))
+        again = places_of(answers, heard.items, heard.offsets) >= 0
+        # Songs that nobody had played by then are no fault of the models' scores.
+        new = (~again & (earlier[0].popularity[answers] > 0)).nonzero()[0]
+        new = new[:: len(new) // MOST_TO_LEARN + 1]
+        then = contexts.take(new)
+        named = named_together([model.named(then) for model in earlier], heard.take(new), songs)
+        learned = NewSongs.fit(named, answers[new], earlier[0].popularity)
+        return cls(final, gate, replace(learned, log_plays=np.log1p(final[0].popularity)))
 
     def named(self, contexts: Contexts) -> SparseScores:
-        """Give songs heard, and new ones that the model names, their probabilities."""
+        """Give songs heard, and new ones that the models name, their probabilities."""
         heard = self.gate.probabilities(contexts)
-        new = without(self.model.named(contexts), heard, len(self.vocabulary))
-        left_over = np.ones(len(contexts), np.float32)
-        np.subtract.at(left_over, heard.rows(), heard.scores)
-        likely = self.new_songs.probabilities(new) * left_over[new.rows()]
+        named = [model.named(contexts) for model in self.models]
+        new = named_together(named, heard, len(self.vocabulary))
+        left_over = 1 - np.bincount(heard.rows(), heard.scores, len(contexts))
+        likely = self.new_songs.probabilities(new)
+        likely *= np.repeat(left_over, np.diff(new.offsets)).astype(np.float32)
         both = merged(heard, SparseScores(new.items, likely, new.offsets))
         return SparseScores(both.items, np.maximum(both.scores, SMALLEST), both.offsets)

@@ -1,12 +1,80 @@
-"""What sparse scores of the same contexts have in common, and what not."""
+"""Sparse scores of the same contexts, put together."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.compiled import compiled
 from models.sparse_scores import SparseScores
+
+
+class NamedTogether(NamedTuple):
+    """The songs that any of M models names in each context, end to end.
+
+    items: int64 [N], no song twice in a context. scores: float32 [N, M], 0 where a model does
+    not name the song. offsets: int64 [B + 1], where each context begins.
+    """
+
+    items: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+
+
+def named_together(
+    models: Sequence[SparseScores], barred: SparseScores, songs: int
+) -> NamedTogether:
+    """Put side by side what models say of songs, but for those `barred` in the same context.
+
+    songs: V, the highest item number.
+    """
+    begins = np.cumsum([0] + [len(each.items) for each in models])[:-1]
+    return _named_together(
+        np.concatenate([each.items for each in models]),
+        np.concatenate([each.scores for each in models]),
+        np.stack([each.offsets + begin for each, begin in zip(models, begins, strict=True)]),
+        barred.items,
+        barred.offsets,
+        songs,
+    )
+
+
+@compiled
+def _named_together(
+    items: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    barred: NDArray[np.int64],
+    barred_offsets: NDArray[np.int64],
+    songs: int,
+) -> NamedTogether:
+    """Take the models' songs end to end, and where each context begins in each, [M, B + 1]."""
+    slot = np.full(songs + 1, -1, np.int64)  # all -1 again after each context
+    together = np.empty(len(items), np.int64)
+    columns = np.zeros((len(items), len(offsets)), np.float32)
+    begins = np.zeros(len(barred_offsets), np.int64)
+    used = 0
+    for row in range(len(begins) - 1):
+        first = used
+        out = barred[barred_offsets[row] : barred_offsets[row + 1]]
+        slot[out] = -2
+        for model in range(len(offsets)):
+            for place in range(offsets[model, row], offsets[model, row + 1]):
+                item = items[place]
+                if slot[item] == -2:
+                    continue
+                if slot[item] == -1:
+                    slot[item] = used
+                    together[used] = item
+                    used += 1
+                columns[slot[item], model] = scores[place]
+        slot[out] = -1
+        slot[together[first:used]] = -1
+        begins[row + 1] = used
+    return NamedTogether(together[:used].copy(), columns[:used].copy(), begins)
 
 
 def places_of(
@@ -24,16 +92,6 @@ def places_of(
     return places
 
 
-def without(named: SparseScores, others: SparseScores, songs: int) -> SparseScores:
-    """Leave out the songs that `others` name in the same context.
-
-    songs: V, the highest item number.
-    """
-    kept = _not_in(named.items, named.offsets, others.items, others.offsets, songs)
-    before = np.concatenate([[0], kept.cumsum()])
-    return SparseScores(named.items[kept], named.scores[kept], before[named.offsets])
-
-
 def merged(first: SparseScores, second: SparseScores) -> SparseScores:
     """Put the songs of `second` behind those of `first`, context by context."""
     offsets = first.offsets + second.offsets
@@ -45,21 +103,3 @@ def merged(first: SparseScores, second: SparseScores) -> SparseScores:
     places = np.arange(len(second.items)) + first.offsets[second.rows() + 1]
     items[places], scores[places] = second.items, second.scores
     return SparseScores(items, scores, offsets)
-
-
-@compiled
-def _not_in(
-    items: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    others: NDArray[np.int64],
-    other_offsets: NDArray[np.int64],
-    songs: int,
-) -> NDArray[np.bool_]:
-    marked = np.zeros(songs + 1, np.bool_)  # all False again after each context
-    kept = np.empty(len(items), np.bool_)
-    for row in range(len(offsets) - 1):
-        marked[others[other_offsets[row] : other_offsets[row + 1]]] = True
-        for place in range(offsets[row], offsets[row + 1]):
-            kept[place] = not marked[items[place]]
-        marked[others[other_offsets[row] : other_offsets[row + 1]]] = False
-    return kept

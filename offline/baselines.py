@@ -15,7 +15,7 @@ from models.popular_next_song import PopularityConfig, PopularNextSong, RepeatLa
 from models.rules import Rules, RulesConfig
 from models.session_neighbours import NeighboursConfig, SessionNeighbours
 from models.vocabulary import Vocabulary
-from offline.gating import gated
+from offline.gating import BlendConfig, fit_gated
 from offline.ranking import hit_rate, mrr, ranks_of
 from offline.session_log import Predictions
 
@@ -52,6 +52,21 @@ V_STAN = NeighboursConfig(
     before_decay=5.0,
     answer_idf=1.0,
 )
+LONG_MEMORY = replace(
+    V_STAN,
+    neighbours=2000,
+    place_decay=10.0,
+    anchor_decay=3.0,
+    half_life=INF,
+    length_power=0.0,
+    after_decay=3.0,
+    before_decay=INF,
+    before_weight=0.1,
+    match_idf=1.5,
+    answer_idf=0.5,
+)
+FORWARD = (replace(V_STAN, before_weight=0.5, match_idf=1.0), LONG_MEMORY)
+SR_SESSION = replace(SR, memory=0.7)
 
 _ALL = (
     Baseline(
@@ -88,7 +103,7 @@ _ALL = (
         "sr-session",
         "sequential rules of all songs of the session, late ones more",
         Rules.fit,
-        [replace(SR, memory=0.7), replace(SR, memory=0.5), replace(SR, memory=0.7, half_life=0.3)],
+        [SR_SESSION, replace(SR, memory=0.5), replace(SR, memory=0.7, half_life=0.3)],
     ),
     Baseline(
         "ct",
@@ -111,22 +126,32 @@ _ALL = (
         "V-SKNN: the songs of the most similar sessions, with idf",
         SessionNeighbours.fit,
         [
-            replace(V_SKNN, neighbours=neighbours, answer_idf=idf)
-            for neighbours in (500, 100)
-            for idf in (1.0, 0.0)
+            V_SKNN,
+            replace(V_SKNN, answer_idf=0.0),
+            replace(V_SKNN, neighbours=100),
+            replace(V_SKNN, newest=20_000, neighbours=20_000),
         ],
     ),
     Baseline(
         "vstan",
         "V-STAN: the same, by when songs were played, and how near to the shared one",
         SessionNeighbours.fit,
-        [V_STAN],
+        [V_STAN, LONG_MEMORY],
     ),
     Baseline(
         "vstan-gated",
         "V-STAN, forward, behind a gate that learns who plays songs again",
-        gated(SessionNeighbours.fit),
-        [replace(V_STAN, before_weight=0.5, match_idf=1.0)],
+        fit_gated,
+        [BlendConfig((config,)) for config in FORWARD],
+    ),
+    Baseline(
+        "blend",
+        "V-STAN, rules, context tree and item neighbours, behind the same gate",
+        fit_gated,
+        [
+            BlendConfig((config, ContextTreeConfig(), SR_SESSION, ItemNeighboursConfig(memory=0.8)))
+            for config in FORWARD
+        ],
     ),
 )
 BASELINES: Mapping[str, Baseline] = {baseline.name: baseline for baseline in _ALL}

@@ -1,14 +1,19 @@
-"""Baselines behind a repeat gate: what it learns from, and how."""
+"""Baselines behind a repeat gate, alone or blended: what is learned from, and how."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from models.context_tree import ContextTree, ContextTreeConfig
 from models.gated_next_song import GatedNextSong
+from models.item_neighbours import ItemNeighbours, ItemNeighboursConfig
 from models.next_song import SessionLog
+from models.rules import Rules, RulesConfig
+from models.session_neighbours import NeighboursConfig, SessionNeighbours
 from models.sparse_scores import SparseNextSong
 from models.vocabulary import Vocabulary
 from offline.session_log import Predictions
@@ -17,26 +22,38 @@ HELD_BACK = 0.1
 """Share of the sessions, the last, that gates learn from."""
 MOST_PREDICTIONS = 20_000
 
-Fit = Callable[[SessionLog, Vocabulary, Any], SparseNextSong]
+FITS: Mapping[type, Callable[[SessionLog, Vocabulary, Any], SparseNextSong]] = {
+    NeighboursConfig: SessionNeighbours.fit,
+    RulesConfig: Rules.fit,
+    ContextTreeConfig: ContextTree.fit,
+    ItemNeighboursConfig: ItemNeighbours.fit,
+}
+"""How each model that can stand behind a gate is fitted, by its config."""
 
 
-def gated(fit: Fit) -> Callable[[SessionLog, Vocabulary, Any], GatedNextSong]:
-    """Put what `fit` fits behind a gate that learns from the last sessions of the log.
+@dataclass(frozen=True)
+class BlendConfig:
+    """models: configs of the models that stand behind the gate, each one of FITS."""
 
-    The gate sees them with a model fitted on the sessions before, as it will see those to come
-    with the model that is fitted on all.
+    models: tuple[NeighboursConfig | RulesConfig | ContextTreeConfig | ItemNeighboursConfig, ...]
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise ValueError("models must name one at least, got none")
+
+
+def fit_gated(log: SessionLog, vocabulary: Vocabulary, config: BlendConfig) -> GatedNextSong:
+    """Fit models, and the gate before them by the last sessions of the log.
+
+    Their next songs are predicted by models fitted on the sessions before, as those to come
+    will be by models that are fitted on all.
     """
 
-    def fit_gated(log: SessionLog, vocabulary: Vocabulary, config: Any) -> GatedNextSong:
-        cut = len(log) - int(np.ceil(len(log) * HELD_BACK))
-        past, held_back = log.slice(0, cut), log.slice(cut, len(log))
-        learned = Predictions.of(held_back, len(vocabulary), past=past)
-        learned = learned.sample(MOST_PREDICTIONS, seed=0)
-        return GatedNextSong.fit(
-            fit(log, vocabulary, config),
-            fit(past, vocabulary, config),
-            learned.contexts,
-            learned.answers,
-        )
+    def fit(sessions: SessionLog) -> list[SparseNextSong]:
+        return [FITS[type(each)](sessions, vocabulary, each) for each in config.models]
 
-    return fit_gated
+    cut = len(log) - int(np.ceil(len(log) * HELD_BACK))
+    past, held_back = log.slice(0, cut), log.slice(cut, len(log))
+    learned = Predictions.of(held_back, len(vocabulary), past=past)
+    learned = learned.sample(MOST_PREDICTIONS, seed=0)
+    return GatedNextSong.fit(fit(log), fit(past), learned.contexts, learned.answers)

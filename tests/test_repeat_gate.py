@@ -5,23 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models.context_tree import ContextTreeConfig
 from models.gated_next_song import GatedNextSong
 from models.heard_songs import CONSTANTS, FEATURES, HeardSongs
 from models.next_song import Contexts, SessionLog
 from models.ragged import Ragged
 from models.repeat_gate import RepeatGate
-from models.rules import Rules, RulesConfig
+from models.rules import RulesConfig
 from models.sparse_scores import SparseScores
-from models.sparse_sets import merged, places_of, without
+from models.sparse_sets import merged, named_together, places_of
 from models.vocabulary import Vocabulary
-from offline.gating import gated
+from offline.gating import BlendConfig, fit_gated
 from tests.next_song_suite import SparseNextSongSuite, log_of
 
 
 class TestGatedRules(SparseNextSongSuite):
     @classmethod
     def fit(cls, log: SessionLog, songs: Vocabulary) -> GatedNextSong:
-        return gated(Rules.fit)(log, songs, RulesConfig(memory=0.5))
+        return fit_gated(log, songs, BlendConfig((RulesConfig(memory=0.5), ContextTreeConfig())))
 
     def test_the_chances_of_each_context_sum_to_less_than_one(self, fitted):
         contexts = self.many(fitted)
@@ -135,7 +136,8 @@ def test_the_gated_model_puts_repeats_where_they_belong():
     # In every session a song is played twice in a row, and then comes the next pair.
     rng = np.random.default_rng(8)
     rows = [np.repeat(rng.permutation(12)[:4] + 1, 2).tolist() for _ in range(200)]
-    model = gated(Rules.fit)(log_of(rows), Vocabulary(map(str, range(12))), RulesConfig())
+    songs = Vocabulary(map(str, range(12)))
+    model = fit_gated(log_of(rows), songs, BlendConfig((RulesConfig(),)))
     items, _ = model.candidates(contexts_of([[3], [3, 3]]), 12)
     assert items[0, 0] == 3
     assert items[1].tolist().index(3) == 11
@@ -144,10 +146,13 @@ def test_the_gated_model_puts_repeats_where_they_belong():
 def test_sets_of_songs_by_hand():
     first = SparseScores(np.array([1, 2, 3]), np.float32([1, 2, 3]), np.array([0, 2, 3]))
     second = SparseScores(np.array([2, 4]), np.float32([5, 6]), np.array([0, 1, 2]))
-    left = without(first, second, songs=4)
-    assert (left.items.tolist(), left.offsets.tolist()) == ([1, 3], [0, 1, 2])
-    both = merged(left, second)
-    assert both.items.tolist() == [1, 2, 3, 4]
-    assert both.scores.tolist() == [1, 5, 3, 6]
-    assert both.offsets.tolist() == [0, 2, 4]
+    barred = SparseScores(np.array([4]), np.float32([1]), np.array([0, 0, 1]))
+    together = named_together([first, second], barred, songs=4)
+    assert together.items.tolist() == [1, 2, 3]
+    assert together.scores.tolist() == [[1, 0], [2, 5], [3, 0]]
+    assert together.offsets.tolist() == [0, 2, 3]
+    both = merged(first, second)
+    assert both.items.tolist() == [1, 2, 2, 3, 4]
+    assert both.scores.tolist() == [1, 2, 5, 3, 6]
+    assert both.offsets.tolist() == [0, 3, 5]
     assert places_of(np.array([2, 2]), first.items, first.offsets).tolist() == [1, -1]
