@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from torch import Tensor
 
 from models.gru import GRU
-from models.heard import Heard
+from models.gru_retriever import GRURetriever
 from models.index import ItemIndex
 from models.lists import Because, RecommendedSong
-from models.negatives import NegativeSampler
 from models.ragged import Ragged
 from models.recommender import (
     PopularityRecommender,
@@ -29,8 +27,6 @@ from models.vocabulary import PADDING, Vocabulary
 
 SOURCES = ("gru",)
 HEARD_SOURCES = ("gru", "session")
-SAMPLED_SONGS = 1024
-"""Songs that stand for all but the candidates in the sum that a song's share is taken of."""
 
 
 class GRURecommender:
@@ -53,11 +49,8 @@ class GRURecommender:
         self.vocabulary = vocabulary
         self.version = version
         self.config = config or RecommenderConfig()
-        self.vectors = model.item_vectors()
-        self.index = index or ItemIndex(self.vectors)
-        sampler = NegativeSampler(popularity + 1, SAMPLED_SONGS, 1.0, full_softmax_songs=0)
-        self._sample = sampler.draw(torch.Generator().manual_seed(0))
-        self._sampled_vectors = self.vectors[self._sample.items].T.contiguous()  # [D, K]
+        self.retriever = GRURetriever(model, popularity, index)
+        self.vectors = self.retriever.vectors
         self.fallback = PopularityRecommender(
             self.config, most_played(vocabulary, popularity, self.config)
         )
@@ -89,51 +82,17 @@ class GRURecommender:
         self, sessions: list[list[int]], heard: list[list[int]], stage: Stage
     ) -> list[list[RecommendedSong]]:
         with stage("retrieve"):
-            plays = Ragged.of(sessions)
-            config = self.model.config
+            plays, config = Ragged.of(sessions), self.model.config
             batch = pad_listeners(plays, plays.lengths, config.max_length, config.max_history)
-            states = self.model.states(batch.sessions.items, batch.sessions.lengths)
-            queries = self.model.queries(states)  # [B, D]
-            products, found = self.index.search(queries, self.config.candidates)  # [B, C]
+            found = self.retriever.retrieve(batch, self.config.candidates)
         with stage("score"):
-            scores, items = self._rank(states, queries, products, found, Heard.after(batch))
-            count = batch.count
-            barred = (items[:count].unsqueeze(2) == pad_barred(heard).unsqueeze(1)).any(2)
-            scores = scores[:count].masked_fill(barred, -torch.inf)
-            n = min(self.config.list_length, items.shape[1])
-            best, places = scores.topk(n, dim=1)
-            items = items[:count].gather(1, places)  # [B, n]
-            again = places >= products.shape[1]
+            items = found.items[: batch.count]
+            barred = (items.unsqueeze(2) == pad_barred(heard).unsqueeze(1)).any(2)
+            scores = found.scores[: batch.count].masked_fill(barred, -torch.inf)
+            best, places = scores.topk(min(self.config.list_length, items.shape[1]), dim=1)
+            items = items.gather(1, places)  # [B, n]
+            again = places >= found.found
             return self._write(items, best, again, *self._reasons(items, sessions))
-
-    def _rank(
-        self, states: Tensor, queries: Tensor, products: Tensor, found: Tensor, heard: Heard
-    ) -> tuple[Tensor, Tensor]:
-        """Give log P(next = i) of new candidates and of songs heard, as `Heard` parts them.
-
-        states: float32 [B, hidden]; queries: float32 [B, D]; products, found: of the index's
-        search, [B, C]. Returns log-probabilities and item numbers, both [B, C + S]; what is no
-        candidate, or heard and found, or stands there twice, has -inf.
-        """
-        sources = heard.sources
-        gate, likeness = self.model.heard(states.unsqueeze(1), self.model.songs(sources), heard)
-        was_heard = (found.unsqueeze(2) == sources.unsqueeze(1)).any(2)
-        new = products.masked_fill(was_heard, -torch.inf)
-        # The rest of the softmax's sum: songs drawn once and for all, but for those so near the
-        # query that they are among the candidates.
-        rest = queries @ self._sampled_vectors
-        everything = products.shape[1] == self.index.songs
-        among = rest >= (-torch.inf if everything else products.amin(1, keepdim=True))
-        rest = (rest + self._sample.log_weights).masked_fill_(among, -torch.inf)
-        total = torch.logaddexp(new.logsumexp(1), rest.logsumexp(1)).unsqueeze(1)
-        new = new - total + F.logsigmoid(-gate)
-        shares = likeness[:, 0].softmax(1)  # [B, S]
-        same = sources.unsqueeze(2) == sources.unsqueeze(1)  # [B, S, S]
-        repeated = same.tril(-1).any(2)
-        again = (same * shares.unsqueeze(1)).sum(2).log() + F.logsigmoid(gate)
-        again = again.masked_fill_(repeated | (sources == PADDING), -torch.inf)
-        scores = torch.cat([new, again], 1)
-        return scores.nan_to_num_(nan=-torch.inf, neginf=-torch.inf), torch.cat([found, sources], 1)
 
     def _reasons(
         self, items: Tensor, sessions: list[list[int]]
