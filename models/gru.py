@@ -111,7 +111,7 @@ class GRU(nn.Module):
         states = self.states(*_in_blocks(items, lengths))
         return self.queries(states)[:count]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def states(self, items: Tensor, lengths: Tensor) -> Tensor:
         """Give the state after each session's last play, float32 [B, hidden].
 

@@ -57,7 +57,7 @@ class GRURetriever:
         self._sample = sampler.draw(torch.Generator().manual_seed(0))
         self._sampled_vectors = self.vectors[self._sample.items].T.contiguous()  # [D, K]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def retrieve(self, batch: ListenerBatch, candidates: int) -> Retrieved:
         """Find up to `candidates` new songs for each listener."""
         states = self.model.states(batch.sessions.items, batch.sessions.lengths)

@@ -1,0 +1,88 @@
+"""Candidates: what several retrievers put forward for each listener, each song once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.compiled import compiled
+from models.vocabulary import PADDING
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What one retriever puts forward. items: int64 [B, n], 0 where there are fewer.
+
+    scores: float32 [B, n], best first.
+    """
+
+    items: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The union of proposals.
+
+    items: int64 [B, C], ascending, 0 behind the last. scores: float32 [B, C, K], by retriever,
+    nan where it did not propose the song. ranks: int32 [B, C, K], from 1; 0 where it did not.
+    """
+
+    items: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    ranks: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, proposals: Sequence[Proposals]) -> Candidates:
+        """Unite the proposals of K retrievers for the same B listeners.
+
+        >>> one = Proposals(np.array([[7, 3]]), np.array([[0.9, 0.1]], np.float32))
+        >>> two = Proposals(np.array([[3, 0]]), np.array([[5.0, 0.0]], np.float32))
+        >>> Candidates.of([one, two]).items.tolist(), Candidates.of([one, two]).ranks.tolist()
+        ([[3, 7]], [[[2, 1], [1, 0]]])
+        """
+        widths = np.array([each.items.shape[1] for each in proposals])
+        items = np.concatenate([each.items for each in proposals], 1)
+        scores = np.concatenate([each.scores for each in proposals], 1).astype(np.float32)
+        owner = np.repeat(np.arange(len(widths)), widths)
+        place = np.concatenate([np.arange(1, width + 1) for width in widths])
+        return cls(*_unite(items, scores, owner, place, len(widths)))
+
+
+@compiled
+def _unite(
+    items: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    owner: NDArray[np.int64],
+    place: NDArray[np.int64],
+    retrievers: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int32]]:
+    rows, width = items.shape
+    united = np.zeros((rows, width), np.int64)
+    values = np.full((rows, width, retrievers), np.nan, np.float32)
+    ranks = np.zeros((rows, width, retrievers), np.int32)
+    longest = 0
+    for row in range(rows):
+        order = np.argsort(items[row], kind="mergesort")
+        slot, last = -1, PADDING
+        for entry in order:
+            item = items[row, entry]
+            if item == PADDING:
+                continue
+            if item != last:
+                slot, last = slot + 1, item
+                united[row, slot] = item
+            mine = owner[entry]
+            # Of a song proposed twice by one retriever the better place counts.
+            if ranks[row, slot, mine] == 0:
+                values[row, slot, mine] = scores[row, entry]
+                ranks[row, slot, mine] = place[entry]
+        longest = max(longest, slot + 1)
+    return (
+        united[:, :longest].copy(),
+        values[:, :longest].copy(),
+        ranks[:, :longest].copy(),
+    )

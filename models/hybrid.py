@@ -1,0 +1,147 @@
+"""The ranker of the hybrid: candidates in, the order in which they are recommended out.
+
+After the hybrid document: a layer of features for the listener, one for the context of the
+play and one for each candidate are joined into a representation of what is preferred, and a
+softmax over the candidates is the chance of each to come next. Three losses are combined,
+
+    classification   cross-entropy of the song that came next among the candidates
+    features         how far the preference lies from the vector of the song that came next
+    retrieval        how far the ranker's softmax lies from that of the retrievers
+
+and balance themselves: each weighs exp(-s) and costs s, with s learned (Kendall, Gal and
+Cipolla, 2018), so that a loss that cannot be made small is not allowed to drown the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
+from torch import Tensor, nn
+
+from models.ranking_inputs import CANDIDATE_FEATURES, CONTEXT_FEATURES, RankingInputs
+from models.vocabulary import PADDING
+
+LOSSES = ("classification", "features", "retrieval")
+GRU_FEATURE = CANDIDATE_FEATURES.index("gru")
+NEIGHBOURS_FEATURE = CANDIDATE_FEATURES.index("neighbours")
+
+
+@dataclass(frozen=True)
+class RankerConfig:
+    """The ranker's shape and how it is trained; bad values raise ValueError.
+
+    width: numbers in each layer. dropout: share of a layer's numbers zeroed in training.
+    """
+
+    width: int = 48
+    dropout: float = 0.1
+    learning_rate: float = 2e-3
+    batch: int = 64
+    combined: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("width", "learning_rate", "batch"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be >= 0 and < 1, got {self.dropout!r}")
+
+
+class Ranker(nn.Module):
+    """Scores candidates: a weighted sum of their features, corrected by the layers."""
+
+    candidate_mean: Tensor
+    candidate_scale: Tensor
+    context_mean: Tensor
+    context_scale: Tensor
+
+    def __init__(self, config: RankerConfig, dim: int, hidden: int) -> None:
+        """dim: numbers in a song's vector; hidden: in the GRU's state."""
+        super().__init__()
+        self.config = config
+        width, candidate = config.width, len(CANDIDATE_FEATURES)
+        context = len(CONTEXT_FEATURES)
+        self.listener_layer = nn.Linear(2 * dim, width)
+        self.context_layer = nn.Linear(context + hidden, width)
+        self.candidate_layer = nn.Linear(candidate + context, width)
+        self.preference = nn.Linear(2 * width, dim)
+        self.joined = nn.Linear(3 * width, width)
+        self.last = nn.Linear(width, 1)
+        self.weights = nn.Linear(candidate, 1, bias=False)
+        self.balance = nn.Parameter(torch.zeros(len(LOSSES)))
+        for name, size in (("candidate", candidate), ("context", context)):
+            self.register_buffer(f"{name}_mean", torch.zeros(size))
+            self.register_buffer(f"{name}_scale", torch.ones(size))
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+        nn.init.zeros_(self.weights.weight)
+        with torch.no_grad():
+            self.weights.weight[0, GRU_FEATURE] = 1.0
+            self.weights.weight[0, NEIGHBOURS_FEATURE] = 0.5
+
+    def forward(
+        self, inputs: RankingInputs, vectors: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Give each candidate's logit, float32 [B, C], -inf for none, and the preferences [B, D].
+
+        vectors: of the candidates, float32 [B, C, D]. generator: draws the dropout in training.
+        """
+        context = (inputs.contexts - self.context_mean) / self.context_scale
+        features = (inputs.candidates - self.candidate_mean) / self.candidate_scale
+        listener = self.listener_layer(torch.cat([inputs.listeners, inputs.sessions], 1))
+        moment = self.context_layer(torch.cat([context, inputs.states], 1))
+        listener = self._dropped(listener.relu(), generator)
+        moment = self._dropped(moment.relu(), generator)
+        preference = F.normalize(self.preference(torch.cat([listener, moment], 1)), dim=1)
+        shared = context.unsqueeze(1).expand(-1, features.shape[1], -1)
+        candidate = self.candidate_layer(torch.cat([features, shared], 2)).relu()
+        candidate = self._dropped(candidate, generator)
+        wide = features.shape[1]
+        joined = torch.cat(
+            [
+                candidate,
+                moment.unsqueeze(1).expand(-1, wide, -1),
+                listener.unsqueeze(1).expand(-1, wide, -1),
+            ],
+            2,
+        )
+        correction = self.last(self.joined(joined).relu()).squeeze(2)
+        liked = (vectors @ preference.unsqueeze(2)).squeeze(2)
+        logits = self.weights(inputs.candidates).squeeze(2) + correction + liked
+        return logits.masked_fill(inputs.items == PADDING, -torch.inf), preference
+
+    def losses(
+        self,
+        inputs: RankingInputs,
+        vectors: Tensor,
+        answers: Tensor,
+        answer_vectors: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Give the three losses, float32 [3].
+
+        answers: int64 [B], the column of the song that came next. answer_vectors: float32
+        [B, D], of unit length.
+        """
+        logits, preference = self(inputs, vectors, generator)
+        shares = logits.log_softmax(1)
+        classification = F.nll_loss(shares, answers)
+        features = (1 - (preference * answer_vectors).sum(1)).mean()
+        told = inputs.candidates[:, :, GRU_FEATURE].masked_fill(inputs.items == PADDING, -torch.inf)
+        real = inputs.items != PADDING
+        agreement = told.softmax(1) * (told.log_softmax(1) - shares).masked_fill(~real, 0.0)
+        return torch.stack([classification, features, agreement.sum(1).mean()])
+
+    def combine(self, losses: Tensor) -> Tensor:
+        """Weigh the losses by what was learned of them."""
+        if not self.config.combined:
+            return losses[0]
+        return (self.balance.neg().exp() * losses + self.balance).sum()
+
+    def _dropped(self, values: Tensor, generator: torch.Generator | None) -> Tensor:
+        if generator is None or self.config.dropout == 0:
+            return values
+        kept = torch.empty_like(values).bernoulli_(1 - self.config.dropout, generator=generator)
+        return values * kept / (1 - self.config.dropout)

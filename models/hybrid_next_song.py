@@ -1,0 +1,170 @@
+"""The hybrid as a next-song model: retrieve, describe, rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.bundle import WEIGHTS, Bundle, BundleError
+from models.gru import GRU, GRUConfig
+from models.gru_retriever import GRURetriever
+from models.hybrid import Ranker, RankerConfig
+from models.next_song import Contexts, SessionLog
+from models.popular_next_song import decayed_plays
+from models.ragged import Ragged
+from models.ranking_inputs import RankingInputs, Retrieval, RetrievalConfig
+from models.rules import Rules, RulesConfig
+from models.session_neighbours import NeighboursConfig, SessionNeighbours
+from models.vocabulary import PADDING, Vocabulary
+
+V_STAN = NeighboursConfig(
+    place_decay=2.0,
+    anchor_decay=float("inf"),
+    half_life=0.3,
+    after_decay=5.0,
+    before_decay=5.0,
+    answer_idf=1.0,
+)
+
+
+@dataclass(frozen=True)
+class HybridConfig:
+    """Every part's config. memory_plays: the last plays of training that neighbours remember.
+
+    trend_half_life: of a play's weight in what is popular of late, as a share of those.
+    """
+
+    gru: GRUConfig = field(default_factory=GRUConfig)
+    neighbours: NeighboursConfig = V_STAN
+    rules: RulesConfig = field(default_factory=RulesConfig)
+    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
+    ranker: RankerConfig = field(default_factory=RankerConfig)
+    trend_half_life: float = 0.03
+    memory_plays: int = 2_000_000
+
+
+def remembered(log: SessionLog, plays: int) -> SessionLog:
+    """Keep the last sessions of a log, of at most `plays` plays together."""
+    first = int(np.searchsorted(log.sessions.offsets, log.sessions.offsets[-1] - plays))
+    return log.slice(first, len(log))
+
+
+def retrieval_of(
+    gru: GRU, vocabulary: Vocabulary, popularity: Tensor, memory: SessionLog, config: HybridConfig
+) -> Retrieval:
+    """Put the retrievers together.
+
+    popularity: play counts in training, float32 [V + 1]. memory: sessions of the past, in the
+    item numbers of `vocabulary`.
+    """
+    return Retrieval(
+        GRURetriever(gru, popularity),
+        SessionNeighbours.fit(memory, vocabulary, config.neighbours),
+        Rules.fit(memory, vocabulary, config.rules),
+        popularity.numpy(),
+        decayed_plays(memory, vocabulary, config.trend_half_life),
+        config.retrieval,
+    )
+
+
+class HybridNextSong:
+    """Candidates score the logarithm of their share; all other songs score -inf.
+
+    Where nothing of a listener is known, songs score the logarithm of their share of all plays.
+    """
+
+    def __init__(
+        self, retrieval: Retrieval, ranker: Ranker, vocabulary: Vocabulary, popularity: Tensor
+    ) -> None:
+        self.retrieval = retrieval
+        self.ranker = ranker.eval()
+        self.vocabulary = vocabulary
+        self._popularity = (popularity / popularity.sum()).log()
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle) -> HybridNextSong:
+        """Build it from a verified bundle of kind "hybrid"."""
+        try:
+            config = msgspec.convert(bundle.manifest.config, HybridConfig)
+            gru = GRU(config.gru, len(bundle.vocabulary))
+            gru.load_state_dict(_part(bundle.weights, "gru"))
+            ranker = Ranker(config.ranker, config.gru.dim, config.gru.hidden)
+            ranker.load_state_dict(_part(bundle.weights, "ranker"))
+            memory = _memory(_part(bundle.weights, "memory"))
+        except (msgspec.ValidationError, RuntimeError, KeyError) as error:
+            msg = f"{WEIGHTS} of {bundle.manifest.version} does not fit its config: {error}"
+            raise BundleError(f"{msg}: train the bundle again") from error
+        popularity = bundle.weights["popularity"]
+        retrieval = retrieval_of(gru, bundle.vocabulary, popularity, memory, config)
+        return cls(retrieval, ranker, bundle.vocabulary, popularity)
+
+    def song_vectors(self) -> Tensor:
+        """Give every song's vector of length 1, float32 [V + 1, dim]; row 0 is zeros."""
+        return self.retrieval.gru.vectors
+
+    @torch.inference_mode()
+    def rank(self, contexts: Contexts) -> tuple[RankingInputs, Tensor]:
+        """Give the candidates of each context and their log-shares, float32 [B, C].
+
+        Each context has a known song in its session or its history.
+        """
+        inputs = self.retrieval.inputs(contexts)
+        logits, _ = self.ranker(inputs, self.retrieval.gru.vectors[inputs.items])
+        return inputs, logits.log_softmax(1)
+
+    @torch.inference_mode()
+    def scores(self, contexts: Contexts) -> Tensor:
+        """Score every song for each context, float32 [B, V + 1]."""
+        scores = self._popularity.repeat(len(contexts), 1)
+        rows = (contexts.sessions.lengths + contexts.histories.lengths).nonzero()[0]
+        if len(rows):
+            known = Contexts(contexts.sessions.take(rows), contexts.histories.take(rows))
+            inputs, shares = self.rank(known)
+            ranked = torch.full((len(rows), scores.shape[1]), -torch.inf)
+            ranked.scatter_(1, inputs.items, shares)
+            ranked[:, PADDING] = -torch.inf
+            scores[rows] = ranked
+        return scores
+
+
+def hybrid_weights(
+    gru: GRU, ranker: Ranker, memory: SessionLog, popularity: Tensor
+) -> dict[str, Tensor]:
+    """Give the tensors that a bundle keeps, from which `from_bundle` makes the same model."""
+    parts: dict[str, Mapping[str, Tensor]] = {
+        "gru": gru.state_dict(),
+        "ranker": ranker.state_dict(),
+        "memory": {
+            "songs": torch.from_numpy(memory.sessions.values).int(),
+            "offsets": torch.from_numpy(memory.sessions.offsets),
+        },
+    }
+    named = {f"{part}.{name}": t for part, own in parts.items() for name, t in own.items()}
+    return {**named, "popularity": popularity}
+
+
+def plain_config(config: HybridConfig) -> dict[str, Any]:
+    """Give the config as JSON holds it, which has no infinity."""
+    told: dict[str, Any] = asdict(config)
+    for part in told.values():
+        if isinstance(part, dict):
+            part.update({k: 1e30 for k, v in part.items() if v == float("inf")})
+    return told
+
+
+def _part(weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {
+        key.removeprefix(f"{name}."): t for key, t in weights.items() if key.startswith(f"{name}.")
+    }
+
+
+def _memory(kept: Mapping[str, Tensor]) -> SessionLog:
+    offsets = kept["offsets"].numpy()
+    order = np.arange(len(offsets) - 1)
+    return SessionLog(Ragged(kept["songs"].numpy().astype(np.int64), offsets), order, order)

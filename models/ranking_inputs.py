@@ -1,0 +1,290 @@
+"""What the ranker sees: candidates of every retriever, described side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.candidates import Candidates, Proposals
+from models.compiled import compiled
+from models.gru_retriever import GRURetriever, Retrieved
+from models.next_song import Contexts
+from models.ragged import Ragged
+from models.sessions import pad_listeners
+from models.sparse_scores import SparseNextSong, best_named
+from models.vocabulary import PADDING
+
+RETRIEVERS = ("gru", "neighbours", "rules", "popularity")
+CANDIDATE_FEATURES = (
+    *("gru", "gru_rank", "neighbours", "neighbours_rank", "rules", "rules_rank"),
+    *("popularity", "trend"),
+    *("in_session", "session_ago", "session_plays", "in_history", "history_ago", "history_plays"),
+    *("is_last", "like_last", "like_session", "like_listener"),
+)
+CONTEXT_FEATURES = (
+    *("plays", "repeats", "last_was_repeat", "history", "has_history"),
+    *("heard", "surest", "neighbours_named", "rules_named", "known"),
+)
+LEAST_SHARE = 1e-4
+LEAST_LOG_PROBABILITY = -20.0
+
+
+@dataclass(frozen=True)
+class RankingInputs:
+    """B listeners and their C candidates.
+
+    items: int64 [B, C], 0 behind the last. candidates: float32 [B, C, F], CANDIDATE_FEATURES.
+    contexts: float32 [B, G], CONTEXT_FEATURES. states: float32 [B, hidden], the GRU's.
+    listeners, sessions: float32 [B, D], the mean vectors of what they heard before and of what
+    the session holds. ranks: int32 [B, C, K], place by retriever, 0 where it had no part.
+    """
+
+    items: Tensor
+    candidates: Tensor
+    contexts: Tensor
+    states: Tensor
+    listeners: Tensor
+    sessions: Tensor
+    ranks: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        """Count the listeners."""
+        return len(self.items)
+
+
+@dataclass(frozen=True)
+class RetrievalConfig:
+    """How many songs each retriever puts forward."""
+
+    gru: int = 100
+    neighbours: int = 150
+    rules: int = 50
+    popularity: int = 20
+
+
+class Retrieval:
+    """Every retriever's candidates for listeners of whom at least one known song was heard."""
+
+    def __init__(
+        self,
+        gru: GRURetriever,
+        neighbours: SparseNextSong,
+        rules: SparseNextSong,
+        popularity: NDArray[np.float32],
+        recent: NDArray[np.float32],
+        config: RetrievalConfig | None = None,
+    ) -> None:
+        """Take models of one vocabulary; popularity, recent: play counts, float32 [V + 1].
+
+        recent: those of late, decayed.
+        """
+        self.gru = gru
+        self.neighbours = neighbours
+        self.rules = rules
+        self.config = config or RetrievalConfig()
+        share = torch.from_numpy((popularity + 1) / (popularity.sum() + len(popularity)))
+        late = torch.from_numpy((recent + 1e-3) / (recent.sum() + 1e-3 * len(recent)))
+        self._popularity = share.log().float()
+        self._trend = (late.log() - share.log()).float()
+        self._popular = np.argsort(-recent[1:], kind="stable")[: self.config.popularity] + 1
+
+    @torch.no_grad()
+    def inputs(self, contexts: Contexts) -> RankingInputs:
+        """Retrieve and describe. Each context has a song in its session or its history."""
+        plays = contexts.histories.joined(contexts.sessions)
+        network = self.gru.model.config
+        batch = pad_listeners(
+            plays, contexts.sessions.lengths, network.max_length, network.max_history
+        )
+        found = self.gru.retrieve(batch, self.config.gru)
+        count = batch.count
+        neighbours, neighbours_named = _proposals(self.neighbours, contexts, self.config.neighbours)
+        rules, rules_named = _proposals(self.rules, contexts, self.config.rules)
+        popular = np.tile(self._popular, (count, 1))
+        united = Candidates.of(
+            [
+                _by_score(found, count),
+                neighbours,
+                rules,
+                Proposals(popular, np.ones(popular.shape, np.float32)),
+            ]
+        )
+        items = torch.from_numpy(united.items)
+        heard = torch.from_numpy(_heard(united.items, *_columns(contexts)))
+        vectors = self.gru.vectors
+        likeness = _Likeness.of(vectors, plays, contexts)
+        # One pass over the candidates' vectors, [B, C, D], for everything they are compared with.
+        against = torch.stack([found.queries[:count], *likeness.directions], 2)  # [B, D, 4]
+        products = vectors[items] @ against  # [B, C, 4]
+        candidates = torch.stack(
+            [
+                self._log_probabilities(found, united, products[:, :, 0]),
+                _reciprocal(united.ranks, 0),
+                _log_share(united.scores[:, :, 1]),
+                _reciprocal(united.ranks, 1),
+                _log_share(united.scores[:, :, 2]),
+                _reciprocal(united.ranks, 2),
+                self._popularity[items],
+                self._trend[items],
+                *heard.unbind(2),
+                *products[:, :, 1:].unbind(2),
+            ],
+            dim=2,
+        )
+        candidates.masked_fill_((items == PADDING).unsqueeze(2), 0.0)
+        return RankingInputs(
+            items,
+            candidates,
+            self._contexts(contexts, found, count, neighbours_named, rules_named),
+            found.states[:count],
+            likeness.listener,
+            likeness.session,
+            united.ranks,
+        )
+
+    def _log_probabilities(self, found: Retrieved, united: Candidates, products: Tensor) -> Tensor:
+        """Give the GRU's log P(next = i) of every candidate, its own or not, [B, C]."""
+        told = torch.from_numpy(united.scores[:, :, 0])
+        reckoned = products + found.log_new[: len(told)].unsqueeze(1)
+        return torch.where(told.isnan(), reckoned, told).clamp_(LEAST_LOG_PROBABILITY, 0.0)
+
+    def _contexts(
+        self,
+        contexts: Contexts,
+        found: Retrieved,
+        count: int,
+        neighbours_named: NDArray[np.int64],
+        rules_named: NDArray[np.int64],
+    ) -> Tensor:
+        plays = contexts.sessions.lengths
+        repeats, last = _repeats(contexts.sessions.values, contexts.sessions.offsets)
+        history = contexts.histories.lengths
+        columns = [
+            np.log1p(plays),
+            repeats / np.maximum(plays, 1),
+            last,
+            np.log1p(history),
+            history > 0,
+            torch.sigmoid(found.gate[:count]).numpy(),
+            found.scores[:count].amax(1).clamp_min_(LEAST_LOG_PROBABILITY).numpy(),
+            np.log1p(neighbours_named),
+            np.log1p(rules_named),
+            plays > 0,
+        ]
+        return torch.from_numpy(np.stack([c.astype(np.float32) for c in columns], 1))
+
+
+@dataclass(frozen=True)
+class _Likeness:
+    """Unit vectors that candidates are compared with, float32 [B, D]; 0 where there is none."""
+
+    last: Tensor
+    session: Tensor
+    listener: Tensor
+
+    @property
+    def directions(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.last, self.session, self.listener
+
+    @classmethod
+    def of(cls, vectors: Tensor, plays: Ragged, contexts: Contexts) -> _Likeness:
+        last = vectors[torch.from_numpy(plays.values[plays.offsets[1:] - 1])]
+        return cls(last, _mean(vectors, contexts.sessions), _mean(vectors, contexts.histories))
+
+
+def _mean(vectors: Tensor, songs: Ragged) -> Tensor:
+    """Give the direction of the mean of each row's vectors, float32 [B, D]."""
+    rows = torch.from_numpy(songs.row_numbers())
+    total = torch.zeros(len(songs), vectors.shape[1])
+    total.index_add_(0, rows, vectors[torch.from_numpy(songs.values)])
+    return F.normalize(total, dim=1)
+
+
+def _proposals(
+    model: SparseNextSong, contexts: Contexts, most: int
+) -> tuple[Proposals, NDArray[np.int64]]:
+    """Give a model's best songs, scored by their share of all it named, and how many those are."""
+    named = model.named(contexts)
+    totals = np.bincount(named.rows(), named.scores, len(contexts)).astype(np.float32)
+    items, scores = best_named(named.items, named.scores, named.offsets, most)
+    shares = np.where(items == PADDING, 0, scores) / np.maximum(totals, 1e-30)[:, None]
+    return Proposals(items, shares.astype(np.float32)), np.diff(named.offsets)
+
+
+def _by_score(found: Retrieved, count: int) -> Proposals:
+    """Put the GRU's candidates and the songs heard before in the order of their scores."""
+    scores, order = found.scores[:count].sort(dim=1, descending=True, stable=True)
+    items = found.items[:count].gather(1, order).masked_fill_(scores == -torch.inf, PADDING)
+    return Proposals(items.numpy(), scores.numpy())
+
+
+def _reciprocal(ranks: NDArray[np.int32], retriever: int) -> Tensor:
+    mine = ranks[:, :, retriever].astype(np.float32)
+    return torch.from_numpy(np.where(mine > 0, 1 / np.maximum(mine, 1), 0).astype(np.float32))
+
+
+def _log_share(shares: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(np.log(np.nan_to_num(shares) + LEAST_SHARE).astype(np.float32))
+
+
+def _columns(contexts: Contexts) -> tuple[NDArray[np.int64], ...]:
+    sessions, histories = contexts.sessions, contexts.histories
+    return sessions.values, sessions.offsets, histories.values, histories.offsets
+
+
+@compiled
+def _heard(
+    items: NDArray[np.int64],
+    session_songs: NDArray[np.int64],
+    session_offsets: NDArray[np.int64],
+    history_songs: NDArray[np.int64],
+    history_offsets: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Describe when each candidate was heard, float32 [B, C, 7]: in_session to is_last."""
+    rows, width = items.shape
+    told = np.zeros((rows, width, 7), np.float32)
+    for row in range(rows):
+        for part in range(2):
+            songs = session_songs if part == 0 else history_songs
+            offsets = session_offsets if part == 0 else history_offsets
+            begin, end = offsets[row], offsets[row + 1]
+            for place in range(begin, end):
+                slot = np.searchsorted(items[row], songs[place])
+                # Ascending up to the padding, behind which nothing may be looked for.
+                if slot >= width or items[row, slot] != songs[place]:
+                    slot = -1
+                    for other in range(width):
+                        if items[row, other] == songs[place]:
+                            slot = other
+                            break
+                if slot < 0:
+                    continue
+                told[row, slot, 3 * part] = 1
+                told[row, slot, 3 * part + 1] = np.log1p(end - place)
+                told[row, slot, 3 * part + 2] += 1
+                if part == 0:
+                    told[row, slot, 6] = place == end - 1
+        for slot in range(width):
+            told[row, slot, 2] = np.log1p(told[row, slot, 2])
+            told[row, slot, 5] = np.log1p(told[row, slot, 5])
+    return told
+
+
+@compiled
+def _repeats(
+    songs: NDArray[np.int64], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Count each session's plays of songs that it held already, and tell if the last was one."""
+    rows = len(offsets) - 1
+    counts, last = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
+    for row in range(rows):
+        for place in range(offsets[row] + 1, offsets[row + 1]):
+            again = (songs[offsets[row] : place] == songs[place]).any()
+            counts[row] += again
+            last[row] = again
+    return counts, last
