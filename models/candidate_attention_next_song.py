@@ -36,7 +36,7 @@ class CandidateAttentionNextSong:
         """Score every song for each context, float32 [B, V + 1]."""
         return self.model.all_scores(self._places(contexts))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def rerank(self, contexts: Contexts, candidates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Score candidates, int64 [B, C], and give the reasons.
 

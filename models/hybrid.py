@@ -24,8 +24,9 @@ from models.ranking_inputs import CANDIDATE_FEATURES, CONTEXT_FEATURES, RankingI
 from models.vocabulary import PADDING
 
 LOSSES = ("classification", "features", "retrieval")
-GRU_FEATURE = CANDIDATE_FEATURES.index("gru")
-NEIGHBOURS_FEATURE = CANDIDATE_FEATURES.index("neighbours")
+LEAST_BALANCE = -1.0
+FIRST_WEIGHTS = {"gru": 0.7, "amnn": 0.3, "neighbours": 0.5}
+"""What the best models weigh before anything is learned: a product of their shares."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,14 @@ class RankerConfig:
     """The ranker's shape and how it is trained; bad values raise ValueError.
 
     width: numbers in each layer. dropout: share of a layer's numbers zeroed in training.
+    combined: learn from all three losses, else from the classification alone.
     """
 
     width: int = 48
     dropout: float = 0.1
     learning_rate: float = 2e-3
     batch: int = 64
-    combined: bool = True
+    combined: bool = False
 
     def __post_init__(self) -> None:
         for name in ("width", "learning_rate", "batch"):
@@ -78,8 +80,8 @@ class Ranker(nn.Module):
         nn.init.zeros_(self.last.bias)
         nn.init.zeros_(self.weights.weight)
         with torch.no_grad():
-            self.weights.weight[0, GRU_FEATURE] = 1.0
-            self.weights.weight[0, NEIGHBOURS_FEATURE] = 0.5
+            for name, weight in FIRST_WEIGHTS.items():
+                self.weights.weight[0, CANDIDATE_FEATURES.index(name)] = weight
 
     def forward(
         self, inputs: RankingInputs, vectors: Tensor, generator: torch.Generator | None = None
@@ -129,7 +131,10 @@ class Ranker(nn.Module):
         shares = logits.log_softmax(1)
         classification = F.nll_loss(shares, answers)
         features = (1 - (preference * answer_vectors).sum(1)).mean()
-        told = inputs.candidates[:, :, GRU_FEATURE].masked_fill(inputs.items == PADDING, -torch.inf)
+        told = torch.zeros_like(logits)
+        for name, weight in FIRST_WEIGHTS.items():
+            told = told + weight * inputs.candidates[:, :, CANDIDATE_FEATURES.index(name)]
+        told = told.masked_fill(inputs.items == PADDING, -torch.inf)
         real = inputs.items != PADDING
         agreement = told.softmax(1) * (told.log_softmax(1) - shares).masked_fill(~real, 0.0)
         return torch.stack([classification, features, agreement.sum(1).mean()])
@@ -138,7 +143,9 @@ class Ranker(nn.Module):
         """Weigh the losses by what was learned of them."""
         if not self.config.combined:
             return losses[0]
-        return (self.balance.neg().exp() * losses + self.balance).sum()
+        # A loss that can be made nothing would else weigh without bound.
+        balance = self.balance.clamp_min(LEAST_BALANCE)
+        return (balance.neg().exp() * losses + balance).sum()
 
     def _dropped(self, values: Tensor, generator: torch.Generator | None) -> Tensor:
         if generator is None or self.config.dropout == 0:

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 
 from models.bundle import WEIGHTS, Bundle, BundleError
+from models.candidate_attention import CandidateAttention, CandidateAttentionConfig
+from models.candidate_attention_next_song import CandidateAttentionNextSong
+from models.context_tree import ContextTree, ContextTreeConfig
 from models.gru import GRU, GRUConfig
 from models.gru_retriever import GRURetriever
 from models.hybrid import Ranker, RankerConfig
@@ -29,8 +32,11 @@ V_STAN = NeighboursConfig(
     half_life=0.3,
     after_decay=5.0,
     before_decay=5.0,
+    before_weight=0.5,
+    match_idf=1.0,
     answer_idf=1.0,
 )
+SESSION_RULES = RulesConfig(memory=0.7)
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,10 @@ class HybridConfig:
     """
 
     gru: GRUConfig = field(default_factory=GRUConfig)
+    amnn: CandidateAttentionConfig = field(default_factory=CandidateAttentionConfig)
     neighbours: NeighboursConfig = V_STAN
-    rules: RulesConfig = field(default_factory=RulesConfig)
+    rules: RulesConfig = SESSION_RULES
+    tree: ContextTreeConfig = field(default_factory=ContextTreeConfig)
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
     ranker: RankerConfig = field(default_factory=RankerConfig)
     trend_half_life: float = 0.03
@@ -56,7 +64,12 @@ def remembered(log: SessionLog, plays: int) -> SessionLog:
 
 
 def retrieval_of(
-    gru: GRU, vocabulary: Vocabulary, popularity: Tensor, memory: SessionLog, config: HybridConfig
+    gru: GRU,
+    amnn: CandidateAttention,
+    vocabulary: Vocabulary,
+    popularity: Tensor,
+    memory: SessionLog,
+    config: HybridConfig,
 ) -> Retrieval:
     """Put the retrievers together.
 
@@ -65,8 +78,12 @@ def retrieval_of(
     """
     return Retrieval(
         GRURetriever(gru, popularity),
-        SessionNeighbours.fit(memory, vocabulary, config.neighbours),
-        Rules.fit(memory, vocabulary, config.rules),
+        CandidateAttentionNextSong(amnn.eval(), vocabulary),
+        {
+            "neighbours": SessionNeighbours.fit(memory, vocabulary, config.neighbours),
+            "rules": Rules.fit(memory, vocabulary, config.rules),
+            "tree": ContextTree.fit(memory, vocabulary, config.tree),
+        },
         popularity.numpy(),
         decayed_plays(memory, vocabulary, config.trend_half_life),
         config.retrieval,
@@ -94,6 +111,8 @@ class HybridNextSong:
             config = msgspec.convert(bundle.manifest.config, HybridConfig)
             gru = GRU(config.gru, len(bundle.vocabulary))
             gru.load_state_dict(_part(bundle.weights, "gru"))
+            amnn = CandidateAttention(config.amnn, len(bundle.vocabulary))
+            amnn.load_state_dict(_part(bundle.weights, "amnn"))
             ranker = Ranker(config.ranker, config.gru.dim, config.gru.hidden)
             ranker.load_state_dict(_part(bundle.weights, "ranker"))
             memory = _memory(_part(bundle.weights, "memory"))
@@ -101,7 +120,7 @@ class HybridNextSong:
             msg = f"{WEIGHTS} of {bundle.manifest.version} does not fit its config: {error}"
             raise BundleError(f"{msg}: train the bundle again") from error
         popularity = bundle.weights["popularity"]
-        retrieval = retrieval_of(gru, bundle.vocabulary, popularity, memory, config)
+        retrieval = retrieval_of(gru, amnn, bundle.vocabulary, popularity, memory, config)
         return cls(retrieval, ranker, bundle.vocabulary, popularity)
 
     def song_vectors(self) -> Tensor:
@@ -134,15 +153,16 @@ class HybridNextSong:
 
 
 def hybrid_weights(
-    gru: GRU, ranker: Ranker, memory: SessionLog, popularity: Tensor
+    gru: GRU, amnn: CandidateAttention, ranker: Ranker, memory: SessionLog, popularity: Tensor
 ) -> dict[str, Tensor]:
     """Give the tensors that a bundle keeps, from which `from_bundle` makes the same model."""
     parts: dict[str, Mapping[str, Tensor]] = {
         "gru": gru.state_dict(),
+        "amnn": amnn.state_dict(),
         "ranker": ranker.state_dict(),
         "memory": {
-            "songs": torch.from_numpy(memory.sessions.values).int(),
-            "offsets": torch.from_numpy(memory.sessions.offsets),
+            "songs": torch.from_numpy(memory.sessions.values.astype(np.int32)),
+            "offsets": torch.from_numpy(memory.sessions.offsets.copy()),
         },
     }
     named = {f"{part}.{name}": t for part, own in parts.items() for name, t in own.items()}

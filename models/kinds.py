@@ -10,12 +10,14 @@ from torch import Tensor
 from models.bundle import Bundle, BundleError, read_bundle
 from models.candidate_attention_next_song import CandidateAttentionNextSong
 from models.gru_next_song import GRUNextSong
+from models.hybrid_next_song import HybridNextSong
 from models.next_song import HasSongVectors, NextSongModel
 from models.skipgram_next_song import SkipGramNextSong
 
 KINDS: Mapping[str, Callable[[Bundle], NextSongModel]] = {
     "amnn": CandidateAttentionNextSong.from_bundle,
     "gru": GRUNextSong.from_bundle,
+    "hybrid": HybridNextSong.from_bundle,
     "skipgram": SkipGramNextSong.from_bundle,
 }
 

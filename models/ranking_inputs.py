@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.candidate_attention_next_song import CandidateAttentionNextSong
 from models.candidates import Candidates, Proposals
 from models.compiled import compiled
 from models.gru_retriever import GRURetriever, Retrieved
@@ -19,17 +21,18 @@ from models.sessions import pad_listeners
 from models.sparse_scores import SparseNextSong, best_named
 from models.vocabulary import PADDING
 
-RETRIEVERS = ("gru", "neighbours", "rules", "popularity")
+RETRIEVERS = ("gru", "neighbours", "rules", "tree", "popularity")
 CANDIDATE_FEATURES = (
-    *("gru", "gru_rank", "neighbours", "neighbours_rank", "rules", "rules_rank"),
-    *("popularity", "trend"),
+    *("gru", "gru_rank", "amnn", "neighbours", "neighbours_rank"),
+    *("rules", "rules_rank", "tree", "tree_rank", "popularity", "trend"),
     *("in_session", "session_ago", "session_plays", "in_history", "history_ago", "history_plays"),
     *("is_last", "like_last", "like_session", "like_listener"),
 )
 CONTEXT_FEATURES = (
     *("plays", "repeats", "last_was_repeat", "history", "has_history"),
-    *("heard", "surest", "neighbours_named", "rules_named", "known"),
+    *("heard", "surest", "neighbours_named", "rules_named", "tree_named", "known"),
 )
+SPARSE = ("neighbours", "rules", "tree")
 LEAST_SHARE = 1e-4
 LEAST_LOG_PROBABILITY = -20.0
 
@@ -56,6 +59,18 @@ class RankingInputs:
         """Count the listeners."""
         return len(self.items)
 
+    def take(self, rows: Tensor) -> RankingInputs:
+        """Give some of the listeners, int64 [R]."""
+        return RankingInputs(
+            self.items[rows],
+            self.candidates[rows],
+            self.contexts[rows],
+            self.states[rows],
+            self.listeners[rows],
+            self.sessions[rows],
+            self.ranks[rows.numpy()],
+        )
+
 
 @dataclass(frozen=True)
 class RetrievalConfig:
@@ -64,6 +79,7 @@ class RetrievalConfig:
     gru: int = 100
     neighbours: int = 150
     rules: int = 50
+    tree: int = 50
     popularity: int = 20
 
 
@@ -73,19 +89,20 @@ class Retrieval:
     def __init__(
         self,
         gru: GRURetriever,
-        neighbours: SparseNextSong,
-        rules: SparseNextSong,
+        amnn: CandidateAttentionNextSong,
+        sparse: Mapping[str, SparseNextSong],
         popularity: NDArray[np.float32],
         recent: NDArray[np.float32],
         config: RetrievalConfig | None = None,
     ) -> None:
-        """Take models of one vocabulary; popularity, recent: play counts, float32 [V + 1].
+        """Take models of one vocabulary.
 
-        recent: those of late, decayed.
+        sparse: those called "neighbours", "rules" and "tree". popularity, recent: play counts,
+        float32 [V + 1]; recent: those of late, decayed.
         """
         self.gru = gru
-        self.neighbours = neighbours
-        self.rules = rules
+        self.amnn = amnn
+        self.sparse = sparse
         self.config = config or RetrievalConfig()
         share = torch.from_numpy((popularity + 1) / (popularity.sum() + len(popularity)))
         late = torch.from_numpy((recent + 1e-3) / (recent.sum() + 1e-3 * len(recent)))
@@ -103,17 +120,16 @@ class Retrieval:
         )
         found = self.gru.retrieve(batch, self.config.gru)
         count = batch.count
-        neighbours, neighbours_named = _proposals(self.neighbours, contexts, self.config.neighbours)
-        rules, rules_named = _proposals(self.rules, contexts, self.config.rules)
-        popular = np.tile(self._popular, (count, 1))
-        united = Candidates.of(
-            [
-                _by_score(found, count),
-                neighbours,
-                rules,
-                Proposals(popular, np.ones(popular.shape, np.float32)),
-            ]
+        proposals, named = zip(
+            *(
+                _proposals(self.sparse[name], contexts, getattr(self.config, name))
+                for name in SPARSE
+            ),
+            strict=True,
         )
+        popular = np.tile(self._popular, (count, 1))
+        rest = Proposals(popular, np.ones(popular.shape, np.float32))
+        united = Candidates.of([_by_score(found, count), *proposals, rest])
         items = torch.from_numpy(united.items)
         heard = torch.from_numpy(_heard(united.items, *_columns(contexts)))
         vectors = self.gru.vectors
@@ -125,10 +141,15 @@ class Retrieval:
             [
                 self._log_probabilities(found, united, products[:, :, 0]),
                 _reciprocal(united.ranks, 0),
-                _log_share(united.scores[:, :, 1]),
-                _reciprocal(united.ranks, 1),
-                _log_share(united.scores[:, :, 2]),
-                _reciprocal(united.ranks, 2),
+                self._attention(contexts, items),
+                *(
+                    feature
+                    for place in range(1, len(SPARSE) + 1)
+                    for feature in (
+                        _log_share(united.scores[:, :, place]),
+                        _reciprocal(united.ranks, place),
+                    )
+                ),
                 self._popularity[items],
                 self._trend[items],
                 *heard.unbind(2),
@@ -140,7 +161,7 @@ class Retrieval:
         return RankingInputs(
             items,
             candidates,
-            self._contexts(contexts, found, count, neighbours_named, rules_named),
+            self._contexts(contexts, found, count, named),
             found.states[:count],
             likeness.listener,
             likeness.session,
@@ -153,13 +174,18 @@ class Retrieval:
         reckoned = products + found.log_new[: len(told)].unsqueeze(1)
         return torch.where(told.isnan(), reckoned, told).clamp_(LEAST_LOG_PROBABILITY, 0.0)
 
+    def _attention(self, contexts: Contexts, items: Tensor) -> Tensor:
+        """Give each candidate's share by AMNN among the candidates, a logarithm, [B, C]."""
+        scores, _, _ = self.amnn.rerank(contexts, items)
+        shares = scores.masked_fill(items == PADDING, -torch.inf).log_softmax(1)
+        return shares.clamp_(LEAST_LOG_PROBABILITY, 0.0)
+
     def _contexts(
         self,
         contexts: Contexts,
         found: Retrieved,
         count: int,
-        neighbours_named: NDArray[np.int64],
-        rules_named: NDArray[np.int64],
+        named: Sequence[NDArray[np.int64]],
     ) -> Tensor:
         plays = contexts.sessions.lengths
         repeats, last = _repeats(contexts.sessions.values, contexts.sessions.offsets)
@@ -172,8 +198,7 @@ class Retrieval:
             history > 0,
             torch.sigmoid(found.gate[:count]).numpy(),
             found.scores[:count].amax(1).clamp_min_(LEAST_LOG_PROBABILITY).numpy(),
-            np.log1p(neighbours_named),
-            np.log1p(rules_named),
+            *(np.log1p(count) for count in named),
             plays > 0,
         ]
         return torch.from_numpy(np.stack([c.astype(np.float32) for c in columns], 1))

@@ -6,6 +6,7 @@ import click
 
 from offline.training.amnn import amnn
 from offline.training.gru import gru
+from offline.training.hybrid import hybrid
 from offline.training.skipgram import skipgram
 
 
@@ -18,10 +19,12 @@ def train() -> None:
       segue train gru --plays plays.csv --out bundles/gru
       segue train amnn --plays plays.csv --out bundles/amnn
       segue train skipgram --plays plays.csv --out bundles/songs
+      segue train hybrid --plays plays.csv --out bundles/hybrid
       segue train gru --help
     """
 
 
 train.add_command(gru)
 train.add_command(amnn)
+train.add_command(hybrid)
 train.add_command(skipgram)

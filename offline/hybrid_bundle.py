@@ -1,0 +1,275 @@
+"""From one play log to a hybrid bundle: every model it needs, and the ranker that joins them.
+
+    | first 85 % of the plays          | next 10 %         | last 5 %       |
+    | retrievers learn                 | the ranker learns | all are judged |
+    | then retrievers learn once more, from everything                        |
+
+So the ranker never learns from plays that its own inputs have learned from, and what is told
+of it comes from plays that neither has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.bundle import Manifest, check_writable, write_bundle
+from models.hybrid_next_song import (
+    HybridConfig,
+    hybrid_weights,
+    plain_config,
+    remembered,
+    retrieval_of,
+)
+from models.next_song import SessionLog
+from models.ragged import Ragged
+from models.ranking_inputs import CANDIDATE_FEATURES, Retrieval
+from models.vocabulary import Vocabulary
+from offline.attention_training import TrainedAttention, train_attention
+from offline.plays import PlayLog
+from offline.ranker_training import (
+    GROUPS,
+    Examples,
+    Figures,
+    TrainedRanker,
+    judge_ranking,
+    train_ranker,
+)
+from offline.session_log import Numbering, Predictions
+from offline.train import TrainedGRU, train_gru
+
+SINGLE = ("gru", "amnn", "neighbours", "rules", "tree")
+"""Features that are a model's whole opinion, by which it is judged alone."""
+MOST_EXAMPLES = 25_000
+MOST_JUDGED = 5_000
+MOST_EARLY_JUDGED = 2_000
+
+
+@dataclass(frozen=True)
+class HybridOptions:
+    """How a hybrid is trained. ablate: train once more without each of GROUPS, and tell.
+
+    staged, rival: train the ranker in the document's stages too, or gradient-boosted trees on
+    the same features, and tell.
+    """
+
+    session_gap_s: float
+    ranker_fraction: float = 0.10
+    validation_fraction: float = 0.05
+    seed: int = 0
+    gru_epochs: int = 12
+    amnn_epochs: int = 6
+    ablate: bool = False
+    staged: bool = False
+    rival: bool = False
+
+
+@dataclass
+class HybridReport:
+    """What became of it: figures on validation by name, in the order they were found."""
+
+    validation: dict[str, Figures] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Networks:
+    gru: TrainedGRU
+    amnn: TrainedAttention
+
+    def retrieval(self, log: SessionLog, songs: Vocabulary, config: HybridConfig) -> Retrieval:
+        memory = remembered(log, config.memory_plays)
+        popularity = torch.from_numpy(log.play_counts(songs))
+        amnn = self.amnn.model.model
+        return retrieval_of(self.gru.model, amnn, songs, popularity, memory, config)
+
+
+def train_hybrid_bundle(
+    log: PlayLog,
+    out: Path,
+    config: HybridConfig,
+    options: HybridOptions,
+    *,
+    overwrite: bool = False,
+    say: Say = lambda line: None,
+) -> tuple[Manifest, HybridReport]:
+    """Train all models and the ranker on one log, judge them, and write the bundle.
+
+    Raises BundleError before anything is trained where `out` must not be written, and
+    TrainingError, AttentionTrainingError or RankerTrainingError where nothing can be learned.
+    """
+    check_writable(out, overwrite=overwrite)
+    report = HybridReport()
+    parts = _parted(log, options)
+    say(f"1/4 Retrievers learn from the first {len(parts[0].plays):,} plays")
+    numbering = Numbering()
+    earlier = numbering.number(parts[0], options.session_gap_s)
+    songs = Vocabulary(numbering.songs.song_ids)
+    between = numbering.number(parts[1], options.session_gap_s)
+    held_back = Predictions.of(between, len(songs), past=earlier)
+    judged_early = held_back.sample(MOST_EARLY_JUDGED, options.seed)
+    networks = _train_networks(earlier, songs, config, options, judged_early, say)
+    say("2/4 Candidates for the plays that the ranker learns from")
+    retrieval = networks.retrieval(earlier, songs, config)
+    examples = Examples.of(retrieval, held_back.sample(MOST_EXAMPLES, options.seed))
+    both = joined(earlier, between)
+    last = numbering.number(parts[2], options.session_gap_s)
+    judged = Predictions.of(last, len(songs), past=both).sample(MOST_JUDGED, options.seed)
+    validation = Examples.of(retrieval, judged)
+    report.facts = {
+        "plays": log.plays.height,
+        "examples": len(examples),
+        "judged": len(validation),
+        "candidates_recall": validation.recall,
+        "gru_epochs": networks.gru.best.number,
+        "amnn_epochs": networks.amnn.best.number,
+    }
+    say("3/4 The ranker learns to order them")
+    ranker = _train_rankers(examples, validation, retrieval, config, options, report, say)
+    say("4/4 Retrievers learn once more, from everything")
+    everything = Numbering()
+    full = everything.number(log, options.session_gap_s)
+    refitted = replace(
+        options, gru_epochs=networks.gru.best.number, amnn_epochs=networks.amnn.best.number
+    )
+    final = _train_networks(full, everything.songs, config, refitted, None, say)
+    memory = remembered(full, config.memory_plays)
+    popularity = torch.from_numpy(full.play_counts(everything.songs))
+    times = log.plays["played_at_ms"]
+    best = report.validation["ranker"]
+    manifest = write_bundle(
+        out,
+        kind="hybrid",
+        config=plain_config(config),
+        weights=hybrid_weights(
+            final.gru.model, final.amnn.model.model, ranker.ranker, memory, popularity
+        ),
+        vocabulary=everything.songs,
+        titles=log.titles(),
+        training={
+            "plays": log.plays.height,
+            "sessions": len(full),
+            "songs": len(everything.songs),
+            "from_ms": times.min(),
+            "to_ms": times.max(),
+            "format": log.format,
+            "timed": log.timed,
+            "seed": options.seed,
+            "train_plays_per_s": round(final.gru.plays_per_s),
+        },
+        metrics=dict(best),
+        overwrite=overwrite,
+    )
+    report.facts["bundle"] = str(out)
+    return manifest, report
+
+
+def joined(first: SessionLog, then: SessionLog) -> SessionLog:
+    """Put one log behind another."""
+    return SessionLog(
+        Ragged.from_lengths(
+            np.concatenate([first.sessions.values, then.sessions.values]),
+            np.concatenate([first.sessions.lengths, then.sessions.lengths]),
+        ),
+        np.concatenate([first.listeners, then.listeners]),
+        np.concatenate([first.began_ms, then.began_ms]),
+    )
+
+
+def _parted(log: PlayLog, options: HybridOptions) -> tuple[PlayLog, PlayLog, PlayLog]:
+    held_back = options.ranker_fraction + options.validation_fraction
+    earlier, rest = log.split_by_time(1 - held_back)
+    between, last = rest.split_by_time(options.ranker_fraction / held_back)
+    return earlier, between, last
+
+
+def _train_networks(
+    log: SessionLog,
+    songs: Vocabulary,
+    config: HybridConfig,
+    options: HybridOptions,
+    judged: Predictions | None,
+    say: Say,
+) -> _Networks:
+    gru = train_gru(
+        log,
+        songs,
+        config.gru,
+        validation=judged,
+        seed=options.seed,
+        epochs=options.gru_epochs,
+        patience=2,
+    )
+    say(f"    GRU: {gru.plays_per_s:,.0f} plays/s, epoch {gru.best.number} is best")
+    amnn = train_attention(
+        log, songs, config.amnn, judged, seed=options.seed, epochs=options.amnn_epochs, patience=1
+    )
+    say(f"    AMNN: {amnn.best.plays_per_s:,.0f} plays/s, epoch {amnn.best.number} is best")
+    return _Networks(gru, amnn)
+
+
+def _train_rankers(
+    examples: Examples,
+    validation: Examples,
+    retrieval: Retrieval,
+    config: HybridConfig,
+    options: HybridOptions,
+    report: HybridReport,
+    say: Say,
+) -> TrainedRanker:
+    vectors, hidden = retrieval.gru.vectors, config.gru.hidden
+
+    def tell(name: str, figures: Figures) -> None:
+        report.validation[name] = figures
+        say(f"    {name}: HR@20 {figures['hit_rate_at_20']:.2%}  MRR@20 {figures['mrr_at_20']:.2%}")
+
+    def trained(
+        chosen: Examples, judged: Examples, ranker: Any = None, *, staged: bool = False
+    ) -> TrainedRanker:
+        def stage(name: str, figures: Figures) -> None:
+            if staged:
+                report.validation[f"staged: {name}"] = figures
+
+        return train_ranker(
+            chosen,
+            judged,
+            vectors,
+            hidden,
+            ranker or config.ranker,
+            seed=options.seed,
+            staged=staged,
+            on_epoch=stage,
+        )
+
+    for name in SINGLE:
+        column = CANDIDATE_FEATURES.index(name)
+        tell(name, judge_ranking(validation, lambda x, c=column: x.candidates[:, :, c]))  # type: ignore[misc]
+    best = trained(examples, validation)
+    tell("product", best.history[0])
+    tell("ranker", best.best)
+    if options.staged:
+        tell("ranker, staged", trained(examples, validation, staged=True).best)
+        combined = replace(config.ranker, combined=not config.ranker.combined)
+        name = "combined loss" if combined.combined else "classification loss alone"
+        tell(f"ranker, {name}", trained(examples, validation, combined).best)
+    if options.rival:
+        from offline.boosted_ranker import judge_boosted
+
+        tell("boosted trees", judge_boosted(examples, validation, options.seed))
+    for group in GROUPS if options.ablate else ():
+        less = trained(examples.without(group), validation.without(group))
+        tell(f"without {group}", less.best)
+    return best
+
+
+def table_of(report: HybridReport) -> Sequence[tuple[str, Figures]]:
+    """Give the figures on validation, the best MRR@20 first."""
+    return sorted(report.validation.items(), key=lambda entry: -entry[1]["mrr_at_20"])

@@ -1,0 +1,236 @@
+"""The ranker's training: on candidates for plays that the retrievers have not learned from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from models.errors import SegueError
+from models.hybrid import LOSSES, Ranker, RankerConfig
+from models.ranking_inputs import CANDIDATE_FEATURES, RETRIEVERS, RankingInputs, Retrieval
+from models.vocabulary import PADDING
+from offline.ranking import UNRANKED, hit_rate, mrr
+from offline.session_log import Predictions
+
+ROWS = 256
+STAGES = {
+    "listener": ("listener_layer", "preference"),
+    "context": ("context_layer",),
+    "candidate": ("candidate_layer", "joined", "last", "weights"),
+}
+"""The layers that the hybrid document trains in turn, retrieval before them."""
+GROUPS = {
+    "gru": ("gru", "gru_rank"),
+    "amnn": ("amnn",),
+    "neighbours": ("neighbours", "neighbours_rank"),
+    "rules": ("rules", "rules_rank"),
+    "tree": ("tree", "tree_rank"),
+    "popularity": ("popularity", "trend"),
+    "heard": (
+        *("in_session", "session_ago", "session_plays"),
+        *("in_history", "history_ago", "history_plays", "is_last"),
+    ),
+    "likeness": ("like_last", "like_session", "like_listener"),
+}
+"""What can be taken away to see what it was worth."""
+
+
+class RankerTrainingError(SegueError):
+    """Plays from which no ranking can be learned."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Predictions with their candidates.
+
+    batches: inputs and, for each row, the column of the song that came next, int64 [B], -1
+    where no retriever put it forward. missed: predictions without a known song before them,
+    which no ranker can answer.
+    """
+
+    batches: Sequence[tuple[RankingInputs, Tensor]]
+    missed: int
+
+    def __len__(self) -> int:
+        """Count the predictions, those without an answer among the candidates included."""
+        return sum(len(columns) for _, columns in self.batches) + self.missed
+
+    @property
+    def recall(self) -> float:
+        """The share of predictions whose answer is among the candidates."""
+        found = sum(int((columns >= 0).sum()) for _, columns in self.batches)
+        return found / max(len(self), 1)
+
+    @classmethod
+    def of(
+        cls,
+        retrieval: Retrieval,
+        predictions: Predictions,
+        on_rows: Callable[[int], None] = lambda done: None,
+    ) -> Examples:
+        """Retrieve for each prediction, which is in the retrievers' own item numbers."""
+        contexts = predictions.contexts
+        known = (contexts.sessions.lengths + contexts.histories.lengths).nonzero()[0]
+        judged = predictions.take(known)
+        batches = []
+        for start in range(0, len(judged), ROWS):
+            inputs = retrieval.inputs(judged.contexts.slice(start, start + ROWS))
+            answers = torch.from_numpy(judged.answers[start : start + ROWS]).unsqueeze(1)
+            found = (inputs.items == answers) & (answers != PADDING)
+            columns = torch.where(found.any(1), found.float().argmax(1), -1)
+            batches.append((inputs, columns))
+            on_rows(len(columns))
+        return cls(batches, len(predictions) - len(judged))
+
+    def without(self, group: str) -> Examples:
+        """Take a group of features away, and the songs that only its retriever put forward."""
+        columns = [CANDIDATE_FEATURES.index(name) for name in GROUPS[group]]
+        batches = []
+        for inputs, answers in self.batches:
+            candidates = inputs.candidates.clone()
+            candidates[:, :, columns] = 0.0
+            items = inputs.items
+            if group in RETRIEVERS:
+                ranks = torch.from_numpy(inputs.ranks).clone()
+                ranks[:, :, RETRIEVERS.index(group)] = 0
+                items = items.masked_fill((ranks == 0).all(2), PADDING)
+                there = items.gather(1, answers.clamp_min(0).unsqueeze(1))[:, 0] != PADDING
+                answers = torch.where(there, answers, -1)
+            batches.append((replace(inputs, items=items, candidates=candidates), answers))
+        return Examples(batches, self.missed)
+
+
+Figures = dict[str, float]
+
+
+@torch.no_grad()
+def judge_ranking(examples: Examples, score: Callable[[RankingInputs], Tensor]) -> Figures:
+    """Rank every prediction's answer by `score`, float32 [B, C]; ties count against it.
+
+    MAP@1, recall@5 and MRR are the hybrid document's figures of validation.
+    """
+    ranks = [torch.full((examples.missed,), UNRANKED)]
+    for inputs, columns in examples.batches:
+        scores = score(inputs).masked_fill(inputs.items == PADDING, -torch.inf)
+        own = scores.gather(1, columns.clamp_min(0).unsqueeze(1))
+        places = (~(scores < own)).masked_fill(inputs.items == PADDING, False).sum(1)
+        ranks.append(torch.where(columns < 0, UNRANKED, places))
+    found = torch.cat(ranks)
+    return {
+        "map_at_1": mrr(found, 1),
+        "recall_at_5": hit_rate(found, 5),
+        "hit_rate_at_20": hit_rate(found, 20),
+        "mrr_at_20": mrr(found, 20),
+    }
+
+
+@dataclass(frozen=True)
+class TrainedRanker:
+    """The ranker of the best epoch, and every epoch's figures on validation."""
+
+    ranker: Ranker
+    history: list[Figures]
+    best: Figures
+
+
+def train_ranker(
+    examples: Examples,
+    validation: Examples,
+    vectors: Tensor,
+    hidden: int,
+    config: RankerConfig,
+    *,
+    seed: int = 0,
+    epochs: int = 8,
+    patience: int = 2,
+    staged: bool = False,
+    on_epoch: Callable[[str, Figures], None] = lambda stage, figures: None,
+) -> TrainedRanker:
+    """Train until the hit rate plus the MRR at 20 on `validation` is no better.
+
+    vectors: songs' vectors, float32 [V + 1, D]. staged: as in the hybrid document, one layer
+    after the other, each frozen when the next begins; else all together.
+    RankerTrainingError where no answer is among the candidates.
+    """
+    if not any((columns >= 0).any() for _, columns in examples.batches):
+        raise RankerTrainingError(
+            "of no play held back for the ranker a retriever knew the song: give a longer log"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # for the layers' own first weights
+        ranker = Ranker(config, vectors.shape[1], hidden)
+    _standardise(ranker, examples)
+    best = judge_ranking(validation, lambda inputs: ranker(inputs, vectors[inputs.items])[0])
+    weights = copy.deepcopy(ranker.state_dict())
+    history = [best]
+    on_epoch("start", best)
+    for stage, names in (STAGES if staged else {"all": ()}).items():
+        ranker.load_state_dict(weights)
+        learned = [
+            parameter
+            for name, parameter in ranker.named_parameters()
+            if not names or name.partition(".")[0] in (*names, "balance")
+        ]
+        optimiser = torch.optim.AdamW(learned, lr=config.learning_rate, weight_decay=1e-3)
+        worse = 0
+        for _ in range(epochs):
+            for batch in _batches(examples, config.batch, generator):
+                _step(ranker, optimiser, vectors, *batch, generator)
+            figures = judge_ranking(validation, lambda x: ranker(x, vectors[x.items])[0])
+            history.append(figures)
+            on_epoch(stage, figures)
+            if _worth(figures) > _worth(best):
+                best, weights, worse = figures, copy.deepcopy(ranker.state_dict()), 0
+            else:
+                worse += 1
+            if worse >= patience:
+                break
+    ranker.load_state_dict(weights)
+    return TrainedRanker(ranker.eval(), history, best)
+
+
+def _worth(figures: Figures) -> float:
+    return figures["hit_rate_at_20"] + figures["mrr_at_20"]
+
+
+def _step(
+    ranker: Ranker,
+    optimiser: torch.optim.Optimizer,
+    vectors: Tensor,
+    inputs: RankingInputs,
+    columns: Tensor,
+    generator: torch.Generator,
+) -> None:
+    answers = inputs.items.gather(1, columns.unsqueeze(1))[:, 0]
+    losses = ranker.losses(inputs, vectors[inputs.items], columns, vectors[answers], generator)
+    assert len(losses) == len(LOSSES)
+    optimiser.zero_grad()
+    torch.autograd.backward(ranker.combine(losses))
+    optimiser.step()
+
+
+def _batches(
+    examples: Examples, size: int, generator: torch.Generator
+) -> Iterator[tuple[RankingInputs, Tensor]]:
+    """Give the rows that have an answer, shuffled."""
+    for number in torch.randperm(len(examples.batches), generator=generator).tolist():
+        inputs, columns = examples.batches[number]
+        order = torch.randperm(len(columns), generator=generator)
+        order = order[columns[order] >= 0]
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            yield inputs.take(rows), columns[rows]
+
+
+def _standardise(ranker: Ranker, examples: Examples) -> None:
+    """Let features come to the layers with a mean of 0 and a deviation of 1."""
+    candidates = torch.cat([x.candidates[x.items != PADDING][::7] for x, _ in examples.batches])
+    contexts = torch.cat([x.contexts for x, _ in examples.batches])
+    for name, told in (("candidate", candidates), ("context", contexts)):
+        getattr(ranker, f"{name}_mean").copy_(told.mean(0))
+        getattr(ranker, f"{name}_scale").copy_(told.std(0, correction=0).clamp_min(1e-3))

@@ -1,0 +1,100 @@
+"""`segue train hybrid`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from offline.training.options import FIGURES, INPUT, OUTPUT, options
+
+if TYPE_CHECKING:
+    from models.bundle import Manifest
+    from offline.hybrid_bundle import HybridReport
+
+
+@click.command()
+@options(INPUT, OUTPUT)
+@click.option("--gru-epochs", type=click.IntRange(min=1), default=12, show_default=True)
+@click.option("--amnn-epochs", type=click.IntRange(min=1), default=6, show_default=True)
+@click.option(
+    "--dim",
+    type=click.IntRange(min=1),
+    default=128,
+    show_default=True,
+    help="Numbers in a song's vector, of the GRU.",
+)
+@click.option("--ablate", is_flag=True, help="Also tell what each part is worth: train without it.")
+@click.option(
+    "--staged", is_flag=True, help="Also train in the document's stages, and by the other loss."
+)
+@click.option("--rival", is_flag=True, help="Also rank by gradient-boosted trees, and compare.")
+@options(FIGURES)
+def hybrid(
+    plays_file: Path,
+    format_name: str | None,
+    session_gap_s: float,
+    out: Path,
+    overwrite: bool,
+    gru_epochs: int,
+    amnn_epochs: int,
+    dim: int,
+    ablate: bool,
+    staged: bool,
+    rival: bool,
+    seed: int,
+    json_file: Path | None,
+) -> None:
+    """Train everything the hybrid needs from one log: GRU, AMNN, neighbours, and the ranker.
+
+    Retrievers learn from the first 85 % of the plays, the ranker from the next 10 %, and all
+    are judged on the last 5 %. Then the retrievers learn once more, from everything.
+
+    \b
+    Examples:
+      segue train hybrid --plays plays.csv --out bundles/hybrid
+      segue train hybrid --plays sessions.txt.gz --format sessions --out bundles/hybrid --ablate
+      segue train hybrid --plays plays.csv --out bundles/hybrid --staged --rival --json told.json
+    """
+    from models.gru import GRUConfig
+    from models.hybrid_next_song import HybridConfig
+    from offline.formats import read_plays
+    from offline.hybrid_bundle import HybridOptions, train_hybrid_bundle
+    from offline.report import write_json
+
+    manifest, report = train_hybrid_bundle(
+        read_plays(plays_file, format_name),
+        out,
+        HybridConfig(gru=GRUConfig(dim=dim, hidden=dim)),
+        HybridOptions(
+            session_gap_s,
+            seed=seed,
+            gru_epochs=gru_epochs,
+            amnn_epochs=amnn_epochs,
+            ablate=ablate,
+            staged=staged,
+            rival=rival,
+        ),
+        overwrite=overwrite,
+        say=lambda line: click.echo(line, err=True),
+    )
+    write_json(json_file, {**report.facts, "validation": report.validation})
+    _show(manifest, report)
+
+
+def _show(manifest: Manifest, report: HybridReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from offline.hybrid_bundle import table_of
+
+    table = Table(title=f"{report.facts['judged']:,} next songs held back")
+    for column in ("", "MAP@1", "Recall@5", "HR@20", "MRR@20"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, figures in table_of(report):
+        told = ("map_at_1", "recall_at_5", "hit_rate_at_20", "mrr_at_20")
+        table.add_row(name, *(f"{figures[each]:.2%}" for each in told))
+    console = Console(soft_wrap=True)
+    console.print(table)
+    console.print(f"{manifest.version} is in {report.facts['bundle']}", highlight=False)
