@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compiled import compiled
+from models.sessions import SUM_BLOCK
 from models.vocabulary import PADDING
 
 
@@ -27,7 +28,8 @@ class Proposals:
 class Candidates:
     """The union of proposals.
 
-    items: int64 [B, C], ascending, 0 behind the last. scores: float32 [B, C, K], by retriever,
+    items: int64 [B, C], ascending, 0 behind the last; C is a multiple of SUM_BLOCK, as a
+    row's bits must not depend on its company. scores: float32 [B, C, K], by retriever,
     nan where it did not propose the song. ranks: int32 [B, C, K], from 1; 0 where it did not.
     """
 
@@ -41,8 +43,9 @@ class Candidates:
 
         >>> one = Proposals(np.array([[7, 3]]), np.array([[0.9, 0.1]], np.float32))
         >>> two = Proposals(np.array([[3, 0]]), np.array([[5.0, 0.0]], np.float32))
-        >>> Candidates.of([one, two]).items.tolist(), Candidates.of([one, two]).ranks.tolist()
-        ([[3, 7]], [[[2, 1], [1, 0]]])
+        >>> both = Candidates.of([one, two])
+        >>> both.items[0, :3].tolist(), both.ranks[0, :2].tolist()
+        ([3, 7, 0], [[2, 1], [1, 0]])
         """
         widths = np.array([each.items.shape[1] for each in proposals])
         items = np.concatenate([each.items for each in proposals], 1)
@@ -60,7 +63,7 @@ def _unite(
     place: NDArray[np.int64],
     retrievers: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int32]]:
-    rows, width = items.shape
+    rows, width = items.shape[0], -(-items.shape[1] // SUM_BLOCK) * SUM_BLOCK
     united = np.zeros((rows, width), np.int64)
     values = np.full((rows, width, retrievers), np.nan, np.float32)
     ranks = np.zeros((rows, width, retrievers), np.int32)
@@ -81,6 +84,7 @@ def _unite(
                 values[row, slot, mine] = scores[row, entry]
                 ranks[row, slot, mine] = place[entry]
         longest = max(longest, slot + 1)
+    longest = min(width, -(-longest // SUM_BLOCK) * SUM_BLOCK)
     return (
         united[:, :longest].copy(),
         values[:, :longest].copy(),

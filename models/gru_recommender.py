@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -140,8 +141,8 @@ class GRURecommender:
                     if count == len(whys)
                     else [Because(song(whys[0]), shares[0])],
                 )
-                for number, score, heard, whys, shares in zip(*row, strict=True)
-            ][:end]
+                for number, score, heard, whys, shares in islice(zip(*row, strict=True), end)
+            ]
             for row, end, count in zip(zip(*columns, strict=True), filled, counts, strict=True)
         ]
 

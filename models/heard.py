@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from torch import Tensor, nn
 
-from models.sessions import ListenerBatch
+from models.sessions import SUM_BLOCK, ListenerBatch
 from models.vocabulary import PADDING
 
 NEVER = torch.finfo(torch.float32).min
@@ -45,8 +45,10 @@ class Heard:
     @classmethod
     def after(cls, batch: ListenerBatch) -> Heard:
         """Take everything that the listeners of a batch have heard, the one moment being now."""
-        sources = torch.cat([batch.histories, batch.sessions.items], 1)
-        return cls(sources, batch.histories.shape[1], (batch.sessions.lengths - 1).unsqueeze(1))
+        width = batch.histories.shape[1] + batch.sessions.items.shape[1]
+        histories = F.pad(batch.histories, (-width % SUM_BLOCK, 0), value=PADDING)
+        sources = torch.cat([histories, batch.sessions.items], 1)
+        return cls(sources, histories.shape[1], (batch.sessions.lengths - 1).unsqueeze(1))
 
     @property
     def visible(self) -> Tensor:

@@ -92,13 +92,13 @@ class Ranker(nn.Module):
         """
         context = (inputs.contexts - self.context_mean) / self.context_scale
         features = (inputs.candidates - self.candidate_mean) / self.candidate_scale
-        listener = self.listener_layer(torch.cat([inputs.listeners, inputs.sessions], 1))
-        moment = self.context_layer(torch.cat([context, inputs.states], 1))
+        listener = _linear(self.listener_layer, torch.cat([inputs.listeners, inputs.sessions], 1))
+        moment = _linear(self.context_layer, torch.cat([context, inputs.states], 1))
         listener = self._dropped(listener.relu(), generator)
         moment = self._dropped(moment.relu(), generator)
-        preference = F.normalize(self.preference(torch.cat([listener, moment], 1)), dim=1)
+        preference = F.normalize(_linear(self.preference, torch.cat([listener, moment], 1)), dim=1)
         shared = context.unsqueeze(1).expand(-1, features.shape[1], -1)
-        candidate = self.candidate_layer(torch.cat([features, shared], 2)).relu()
+        candidate = _linear(self.candidate_layer, torch.cat([features, shared], 2)).relu()
         candidate = self._dropped(candidate, generator)
         wide = features.shape[1]
         joined = torch.cat(
@@ -109,9 +109,12 @@ class Ranker(nn.Module):
             ],
             2,
         )
-        correction = self.last(self.joined(joined).relu()).squeeze(2)
-        liked = (vectors @ preference.unsqueeze(2)).squeeze(2)
-        logits = self.weights(inputs.candidates).squeeze(2) + correction + liked
+        # Products with one column run otherwise for few rows than for many; sums do not.
+        correction = (_linear(self.joined, joined).relu() * self.last.weight[0]).sum(
+            2
+        ) + self.last.bias
+        liked = (vectors * preference.unsqueeze(1)).sum(2)
+        logits = (inputs.candidates * self.weights.weight[0]).sum(2) + correction + liked
         return logits.masked_fill(inputs.items == PADDING, -torch.inf), preference
 
     def losses(
@@ -152,3 +155,13 @@ class Ranker(nn.Module):
             return values
         kept = torch.empty_like(values).bernoulli_(1 - self.config.dropout, generator=generator)
         return values * kept / (1 - self.config.dropout)
+
+
+def _linear(layer: nn.Linear, inputs: Tensor) -> Tensor:
+    """Run a layer so that a row's bits do not depend on which rows come with it.
+
+    Products over a number of columns that is not a multiple of 16 end in a remainder, which is
+    added up differently by a row's place in the batch.
+    """
+    missing = -inputs.shape[-1] % 16
+    return F.linear(F.pad(inputs, (0, missing)), F.pad(layer.weight, (0, missing)), layer.bias)

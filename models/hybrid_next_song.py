@@ -24,6 +24,7 @@ from models.ragged import Ragged
 from models.ranking_inputs import RankingInputs, Retrieval, RetrievalConfig
 from models.rules import Rules, RulesConfig
 from models.session_neighbours import NeighboursConfig, SessionNeighbours
+from models.sessions import ROW_BLOCK
 from models.vocabulary import PADDING, Vocabulary
 
 V_STAN = NeighboursConfig(
@@ -55,6 +56,10 @@ class HybridConfig:
     ranker: RankerConfig = field(default_factory=RankerConfig)
     trend_half_life: float = 0.03
     memory_plays: int = 2_000_000
+
+    def __post_init__(self) -> None:
+        if self.gru.min_count != 1:
+            raise ValueError(f"gru.min_count must be 1 in a hybrid, got {self.gru.min_count!r}")
 
 
 def remembered(log: SessionLog, plays: int) -> SessionLog:
@@ -134,8 +139,11 @@ class HybridNextSong:
         Each context has a known song in its session or its history.
         """
         inputs = self.retrieval.inputs(contexts)
-        logits, _ = self.ranker(inputs, self.retrieval.gru.vectors[inputs.items])
-        return inputs, logits.log_softmax(1)
+        count = len(inputs)
+        whole = torch.arange(count + -count % ROW_BLOCK).clamp_max(count - 1)
+        filled = inputs.take(whole)
+        logits, _ = self.ranker(filled, self.retrieval.gru.vectors[filled.items])
+        return inputs, logits.log_softmax(1)[:count]
 
     @torch.inference_mode()
     def scores(self, contexts: Contexts) -> Tensor:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from models.candidate_attention_next_song import CandidateAttentionNextSong
 from models.candidates import Candidates, Proposals
-from models.compiled import compiled
 from models.gru_retriever import GRURetriever, Retrieved
 from models.next_song import Contexts
 from models.ragged import Ragged
+from models.replays import count_repeats, when_heard
 from models.sessions import pad_listeners
 from models.sparse_scores import SparseNextSong, best_named
 from models.vocabulary import PADDING
@@ -131,7 +131,7 @@ class Retrieval:
         rest = Proposals(popular, np.ones(popular.shape, np.float32))
         united = Candidates.of([_by_score(found, count), *proposals, rest])
         items = torch.from_numpy(united.items)
-        heard = torch.from_numpy(_heard(united.items, *_columns(contexts)))
+        heard = torch.from_numpy(when_heard(united.items, *_columns(contexts)))
         vectors = self.gru.vectors
         likeness = _Likeness.of(vectors, plays, contexts)
         # One pass over the candidates' vectors, [B, C, D], for everything they are compared with.
@@ -188,7 +188,7 @@ class Retrieval:
         named: Sequence[NDArray[np.int64]],
     ) -> Tensor:
         plays = contexts.sessions.lengths
-        repeats, last = _repeats(contexts.sessions.values, contexts.sessions.offsets)
+        repeats, last = count_repeats(contexts.sessions.values, contexts.sessions.offsets)
         history = contexts.histories.lengths
         columns = [
             np.log1p(plays),
@@ -260,56 +260,3 @@ def _log_share(shares: NDArray[np.float32]) -> Tensor:
 def _columns(contexts: Contexts) -> tuple[NDArray[np.int64], ...]:
     sessions, histories = contexts.sessions, contexts.histories
     return sessions.values, sessions.offsets, histories.values, histories.offsets
-
-
-@compiled
-def _heard(
-    items: NDArray[np.int64],
-    session_songs: NDArray[np.int64],
-    session_offsets: NDArray[np.int64],
-    history_songs: NDArray[np.int64],
-    history_offsets: NDArray[np.int64],
-) -> NDArray[np.float32]:
-    """Describe when each candidate was heard, float32 [B, C, 7]: in_session to is_last."""
-    rows, width = items.shape
-    told = np.zeros((rows, width, 7), np.float32)
-    for row in range(rows):
-        for part in range(2):
-            songs = session_songs if part == 0 else history_songs
-            offsets = session_offsets if part == 0 else history_offsets
-            begin, end = offsets[row], offsets[row + 1]
-            for place in range(begin, end):
-                slot = np.searchsorted(items[row], songs[place])
-                # Ascending up to the padding, behind which nothing may be looked for.
-                if slot >= width or items[row, slot] != songs[place]:
-                    slot = -1
-                    for other in range(width):
-                        if items[row, other] == songs[place]:
-                            slot = other
-                            break
-                if slot < 0:
-                    continue
-                told[row, slot, 3 * part] = 1
-                told[row, slot, 3 * part + 1] = np.log1p(end - place)
-                told[row, slot, 3 * part + 2] += 1
-                if part == 0:
-                    told[row, slot, 6] = place == end - 1
-        for slot in range(width):
-            told[row, slot, 2] = np.log1p(told[row, slot, 2])
-            told[row, slot, 5] = np.log1p(told[row, slot, 5])
-    return told
-
-
-@compiled
-def _repeats(
-    songs: NDArray[np.int64], offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Count each session's plays of songs that it held already, and tell if the last was one."""
-    rows = len(offsets) - 1
-    counts, last = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
-    for row in range(rows):
-        for place in range(offsets[row] + 1, offsets[row + 1]):
-            again = (songs[offsets[row] : place] == songs[place]).any()
-            counts[row] += again
-            last[row] = again
-    return counts, last

@@ -16,6 +16,9 @@ from models.vocabulary import PADDING
 # Matrix products of one to three rows round differently from larger ones, so that the rows of
 # a batch are always run by eights: then none depends on how many others came with it.
 ROW_BLOCK = 8
+# Sums run in lanes over so many numbers at a time. A row that is padded with nothing to whole
+# blocks has the same sum, bit by bit, whatever longer rows it is padded for.
+SUM_BLOCK = 64
 
 
 @dataclass(frozen=True)
