@@ -19,6 +19,7 @@ COMMANDS = {
     "consume": "Read recommendations.",
     "train": "Train a model from a play log into a bundle.",
     "evaluate": "Judge models on sessions that they have not seen.",
+    "replay": "Replay logged plays through what runs live, and judge every list.",
     "experiment": "Run a paper's experiment anew.",
     "similar": "Show the songs nearest to one, or to a listener.",
     "map": "Draw songs so that those heard together lie together.",

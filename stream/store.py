@@ -61,9 +61,17 @@ class HistoryStore:
     it can be rebuilt from the log.
     """
 
-    def __init__(self, path: Path, config: StoreConfig | None = None) -> None:
+    def __init__(
+        self, path: Path, config: StoreConfig | None = None, *, durable: bool = True
+    ) -> None:
+        """Open the store in `path`, or begin one there.
+
+        durable: wait for the disk at each commit. Without it a power cut may ruin the store,
+        which is nothing to one that is thrown away or built anew.
+        """
         self.path = path
         self.config = config or StoreConfig()
+        self._durable = durable
         self._popularity: dict[int, tuple[int, RecentPopularity]] = {}
         self._sweep_from = b""
         self._open()
@@ -154,7 +162,11 @@ class HistoryStore:
             # Without metasync a power cut may undo the last transaction, whole; the log brings
             # it back. Half the disk waits for the same integrity.
             self._env = lmdb.open(
-                str(self.path), map_size=self.config.map_size, max_dbs=4, metasync=False
+                str(self.path),
+                map_size=self.config.map_size,
+                max_dbs=4,
+                metasync=False,
+                sync=self._durable,
             )
             self._histories = self._env.open_db(b"histories")
             self._ledger = self._env.open_db(b"ledger")

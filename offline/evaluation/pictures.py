@@ -36,28 +36,29 @@ def pictures(figures: Figures) -> list[Picture]:
     """Draw every picture of an evaluation."""
     with mpl.rc_context(STYLE):
         return [
-            _picture("cutoff.png", _cutoff(figures), "Hit rate and MRR by length of the list"),
-            _picture(
+            png("cutoff.png", _cutoff(figures), "Hit rate and MRR by length of the list"),
+            png(
                 "position.png",
                 _by_slice(figures, "position", "Plays of the session before the prediction"),
                 "Hit rate and MRR at 20 by position in the session",
             ),
-            _picture(
+            png(
                 "popularity.png",
                 _by_slice(figures, "training_plays", "Plays of the answer in training"),
                 "Hit rate and MRR at 20 by the answer's plays in training",
             ),
-            _picture("coverage.png", _trade_off(figures), "Coverage of the catalogue and MRR"),
+            png("coverage.png", _trade_off(figures), "Coverage of the catalogue and MRR"),
         ]
 
 
-def _picture(file_name: str, figure: Figure, told: str) -> Picture:
+def png(file_name: str, figure: Figure, told: str) -> Picture:
+    """Draw a figure into a PNG."""
     target = io.BytesIO()
     figure.savefig(target, format="png", dpi=120, bbox_inches="tight")
     return Picture(file_name, target.getvalue(), told)
 
 
-def _look(number: int) -> dict[str, Any]:
+def look(number: int) -> dict[str, Any]:
     """Give the looks of a model's line: the same in every picture."""
     return {
         "color": COLOURS[number % len(COLOURS)],
@@ -90,8 +91,8 @@ def _cutoff(figures: Figures) -> Figure:
     for each, metric in zip(axes, ("hit_rate", "mrr"), strict=True):
         for number, name in enumerate(models_of(figures)):
             curve = figures[name]["curve"][metric]
-            look = {**_look(number), "markevery": [0, 4, 9, 19]}
-            each.plot(range(1, len(curve) + 1), curve, label=name, **look)
+            marked = {**look(number), "markevery": [0, 4, 9, 19]}
+            each.plot(range(1, len(curve) + 1), curve, label=name, **marked)
         each.set_xlabel("Songs in the list")
         each.set_xticks([1, 5, 10, 20])
         each.set_ylim(bottom=0)
@@ -113,7 +114,7 @@ def _by_slice(figures: Figures, way: str, told: str) -> Figure:
         for number, name in enumerate(names):
             parts = figures[name]["slices"][way]
             values = [parts[part][metric] for part in counts]
-            each.plot(range(len(counts)), values, label=name, **_look(number))
+            each.plot(range(len(counts)), values, label=name, **look(number))
         each.set_xticks(range(len(counts)), ticks, fontsize=9)
         each.set_title(f"{each.get_title('left')} @20", loc="left")
         each.set_ylim(bottom=0)
@@ -132,8 +133,8 @@ def _trade_off(figures: Figures) -> Figure:
     axes = figure.subplots()
     for number, name in enumerate(models_of(figures)):
         model = figures[name]
-        look = {**_look(number), "markersize": 9, "linestyle": "none", "clip_on": False}
-        axes.plot(model["coverage_at_20"], model["mrr_at_20"], label=name, **look)
+        marked = {**look(number), "markersize": 9, "linestyle": "none", "clip_on": False}
+        axes.plot(model["coverage_at_20"], model["mrr_at_20"], label=name, **marked)
     axes.set_xlabel("Coverage @20: share of the catalogue in anybody's list")
     axes.set_ylabel("MRR @20")
     for axis in (axes.xaxis, axes.yaxis):

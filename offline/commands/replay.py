@@ -1,0 +1,245 @@
+"""`segue replay`: evaluate offline exactly what runs live."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from offline.replay.logs import ReplayLog
+    from offline.replay.runs import Plan, Ran
+    from offline.replay.variants import Variant
+
+EXISTING = click.Path(exists=True, path_type=Path)
+
+
+@click.command()
+@click.option("--plays", "plays_file", type=EXISTING, help="The play log to replay.")
+@click.option("--format", "format_name", help="Its format; told from the file if left out.")
+@click.option("--world", type=int, help="Replay the generated world of this seed instead.")
+@click.option("--topic", is_flag=True, help="Replay the topic of plays instead.")
+@click.option(
+    "--skip",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Leave out this share of the plays, the first by time, as if they never were; 0.7 of a "
+    "world if left out.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Replay so many plays at most.")
+@click.option(
+    "--from",
+    "begins",
+    multiple=True,
+    help="Make lists from this time on, or from PARTITION:OFFSET (several times); what comes "
+    "before builds up histories.",
+)
+@click.option("--to", "ends", multiple=True, help="End before this time or PARTITION:OFFSET.")
+@click.option("--bundle", type=EXISTING, help="The model; popularity alone if left out.")
+@click.option(
+    "--compare",
+    multiple=True,
+    help="Another bundle on the same plays, or `popularity`; repeatable.",
+)
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    help="Another value of a setting, name=value; name=a,b,c replays each; repeatable.",
+)
+@click.option(
+    "--partitions", type=click.IntRange(1, 10_000), help="Of a log; see `segue settings`."
+)
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep histories and records here, and go on there after Ctrl-C.",
+)
+@click.option("--event-prefix", help="Begins the event ids of a log; its file's name if left out.")
+@click.option("--clock", help="The time that lists carry; that of their plays if left out.")
+@click.option(
+    "--verify", type=EXISTING, help="Compare the lists with these, captured as JSON lines."
+)
+@click.option("--publish-to", help="Publish the lists to this topic.")
+@click.option("--windows", type=click.IntRange(min=1), default=24, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here."
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write a report here: report.md, report.html, pictures and figures.json.",
+)
+def replay(**options: Any) -> None:
+    """Stream logged plays through the function that serves live traffic, and judge every list.
+
+    Each play is judged by the list that the play before it, of the same listener, caused:
+    predict, score, then learn. So what is measured is what listeners get, in time and place.
+    Popularity, as it was at each moment, is judged on the very same plays. A log is laid out
+    in partitions as `segue produce` would lay it out in an empty topic.
+
+    Figures: hit_rate, mrr, ndcg at 10 and 20, with 95 % intervals of a bootstrap over
+    listeners; coverage (share of all known songs that stand in any list), novelty (bits: -log2
+    of a song's share of the training plays), heard_share_of_lists and heard_share_of_plays (of
+    songs remembered of the listener); all of them by moving window and, where they judge a
+    play, by slice. All but plays_per_s and _timing are the same whenever the input is.
+
+    \b
+    --verify compares with lists that were captured from the live topic. Every byte must be the
+    same but the time of making; else the first difference is shown, and the status is 1.
+
+    \b
+    Examples:
+      segue replay --plays plays.csv --skip 0.7 --bundle bundles/gru
+      segue replay --world 1 --bundle segue-demo/bundle --processes 2 --out report
+      segue replay --plays plays.csv --bundle bundles/new --compare bundles/old --json figures.json
+      segue replay --plays plays.csv --bundle bundles/gru --set session_gap_s=600,1800,3600
+      segue replay --topic --bundle bundles/gru --from 2026-01-01T00:00Z --publish-to backfill
+      segue replay --topic --bundle bundles/gru --verify lists.jsonl
+    """
+    options["begins"], options["ends"] = _bounds(options["begins"]), _bounds(options["ends"])
+    _check(options)
+    with ExitStack() as stack:
+        _run(options, stack)
+
+
+def _check(options: dict[str, Any]) -> None:
+    sources = [options["plays_file"] is not None, options["world"] is not None, options["topic"]]
+    if sum(sources) != 1:
+        raise click.UsageError("give one of --plays, --world and --topic")
+    alone = [name for name in ("verify", "publish_to") if options[name]]
+    if alone and (options["compare"] or any("," in change for change in options["changes"])):
+        raise click.UsageError(f"--{alone[0].replace('_', '-')} takes one bundle with one setting")
+    if options["verify"] and options["state"]:
+        raise click.UsageError("--verify begins with the first play: leave out --state")
+    if options["topic"] and (options["skip"] or options["limit"] or options["partitions"]):
+        raise click.UsageError("--skip, --limit and --partitions are of logs; a topic has --from")
+    if options["out"] is not None:
+        from offline.evaluation.report import check_drawable
+
+        check_drawable()
+
+
+def _bounds(texts: Sequence[str]) -> Any:
+    from offline.replay.sources import OPEN, Bound
+
+    return Bound.parse(texts) if texts else OPEN
+
+
+def _run(options: dict[str, Any], stack: ExitStack) -> None:
+    from offline.progress import plays_progress
+    from offline.replay.figures import FigureConfig, replay_figures
+    from offline.replay.runs import replay_all
+
+    chosen = _variants(options)
+    log = _log(options)
+    plan = _plan(options, chosen, log, stack)
+    spans = [plan.source.span(one, plan.begin, plan.end) for one in plan.source.partitions]
+    total = sum(end - first for first, end in spans) * len(chosen)
+    with plays_progress("Replaying", total) as advance:
+        ran, seconds = replay_all(plan, chosen, advance)
+    if not all(one.finished for one in ran):
+        remedy = "go on with the same command" if plan.keep else "--state would keep what is done"
+        raise click.ClickException(f"stopped before the end: {remedy}")
+    figures = replay_figures(
+        plan,
+        ran,
+        FigureConfig(windows=options["windows"], seed=options["seed"]),
+        log.ceiling if log else None,
+    )
+    _tell(options, figures, ran, seconds)
+
+
+def _variants(options: dict[str, Any]) -> list[Variant]:
+    from offline.replay.sources import ReplayError
+    from offline.replay.variants import POPULARITY, variants
+
+    bundles: list[Path | None] = [options["bundle"]]
+    for name in options["compare"]:
+        if name != POPULARITY and not Path(name).is_dir():
+            raise ReplayError(f"--compare {name}: no such bundle; or say `popularity`")
+        bundles.append(None if name == POPULARITY else Path(name))
+    fixed = {} if options["partitions"] is None else {"topic_partitions": options["partitions"]}
+    return variants(bundles, options["changes"], fixed)
+
+
+def _log(options: dict[str, Any]) -> ReplayLog | None:
+    from offline.replay.logs import generate_log, read_log
+
+    shape = options["skip"], options["limit"], options["event_prefix"]
+    if options["world"] is not None:
+        return generate_log(options["world"], *shape)
+    if options["plays_file"] is not None:
+        skip = options["skip"] or 0.0
+        return read_log(options["plays_file"], options["format_name"], skip, *shape[1:])
+    return None
+
+
+def _plan(
+    options: dict[str, Any], chosen: list[Variant], log: ReplayLog | None, stack: ExitStack
+) -> Plan:
+    from tempfile import TemporaryDirectory
+
+    from offline.replay.publishing import ensure_topic
+    from offline.replay.runs import Plan
+    from offline.replay.sources import LogSource, PlaySource, parse_time
+    from offline.replay.state import claim, describe_replay
+    from offline.replay.topic import TopicSource
+
+    settings, begin, end = chosen[0].settings, options["begins"], options["ends"]
+    directory, partitions = options["state"], settings.topic_partitions
+    facts: dict[str, Any] = {"kafka": settings.kafka_bootstrap, "topic": settings.topic_plays}
+    if log is not None:
+        facts = {**log.facts, "partitions": partitions}
+    if directory is None:
+        directory = Path(stack.enter_context(TemporaryDirectory(prefix="segue-replay-")))
+    else:
+        claim(directory, describe_replay(facts, chosen, begin, end))
+    source: PlaySource = (
+        LogSource.write(log.plays, log.name, partitions, directory / "plays")
+        if log
+        else TopicSource.open(settings)
+    )
+    if options["publish_to"]:
+        ensure_topic(settings, options["publish_to"], len(source.partitions))
+    return Plan(
+        source,
+        directory,
+        begin,
+        end,
+        keep=options["state"] is not None,
+        clock_ms=parse_time(options["clock"]) if options["clock"] else None,
+        verify=options["verify"],
+        publish_to=options["publish_to"],
+        processes=options["processes"],
+    )
+
+
+def _tell(
+    options: dict[str, Any], figures: dict[str, Any], ran: Sequence[Ran], seconds: float
+) -> None:
+    from offline.replay.figures import with_timing
+    from offline.replay.table import show
+    from offline.report import write_json
+
+    timed = with_timing(figures, ran, seconds)
+    checked = ran[0].checked
+    if options["verify"]:
+        timed["verified"] = {"equal": checked.equal, "different": checked.different}
+    write_json(options["json_file"], timed)
+    if options["out"] is not None:
+        from offline.replay.report import write_report
+
+        write_report(options["out"], figures)
+    show(timed)
+    if options["verify"]:
+        click.echo(f"{checked.equal:,} lists are equal byte by byte, {checked.different:,} are not")
+        if checked.first is not None or not checked.equal:
+            raise click.ClickException(
+                checked.first.text() if checked.first else "nothing was captured of these plays"
+            )

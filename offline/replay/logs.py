@@ -1,0 +1,65 @@
+"""The plays to replay, read from a file or taken from a generated world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from offline.formats import read_plays
+from offline.producer import check_sendable, log_name
+from offline.replay.sources import ReplayError
+from offline.replay.state import digest
+
+DEMO_NAME = "demo"
+DEMO_SKIP = 0.7
+
+
+@dataclass(frozen=True)
+class ReplayLog:
+    """plays: PLAYS_SCHEMA, in order; name: begins their event ids; facts: tell it from others.
+
+    ceiling: of each play, the best hit rate @20 that anybody could expect, float32 [plays];
+    None where nobody knows.
+    """
+
+    plays: pl.DataFrame
+    name: str
+    facts: dict[str, object]
+    ceiling: NDArray[np.float32] | None = None
+
+
+def read_log(
+    file: Path, format_name: str | None, skip: float, limit: int | None, name: str | None
+) -> ReplayLog:
+    """Read a play log without the first `skip` of its plays, by time; at most `limit` plays."""
+    log = read_plays(file, format_name)
+    check_sendable(log, None)
+    plays = log.split_by_time(skip)[1].plays if skip else log.plays
+    facts: dict[str, object] = {"plays": digest(file), "skip": skip, "limit": limit}
+    return _checked(ReplayLog(_first(plays, limit), name or log_name(file), facts))
+
+
+def generate_log(seed: int, skip: float | None, limit: int | None, name: str | None) -> ReplayLog:
+    """Generate the world of `segue demo`, of which that command learns the first 70 %."""
+    from offline.world import WorldConfig, generate_world
+
+    share = DEMO_SKIP if skip is None else skip
+    world = generate_world(WorldConfig(), seed)
+    learned, plays = world.log.split_by_time(share) if share else (None, world.log)
+    ceiling = world.best_hit_at_20[0 if learned is None else learned.plays.height :]
+    facts: dict[str, object] = {"world": seed, "skip": share, "limit": limit}
+    return _checked(ReplayLog(_first(plays.plays, limit), name or DEMO_NAME, facts, ceiling))
+
+
+def _first(plays: pl.DataFrame, limit: int | None) -> pl.DataFrame:
+    return plays if limit is None else plays.head(limit)
+
+
+def _checked(log: ReplayLog) -> ReplayLog:
+    if log.plays.is_empty():
+        raise ReplayError("there are no plays to replay: give a longer log, or a smaller --skip")
+    return log

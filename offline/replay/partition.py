@@ -1,0 +1,187 @@
+"""One partition replayed: its plays through `handle_plays`, and a record of each."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from msgspec.structs import replace
+
+from models.recommender import PopularityRecommender, Recommender
+from offline.replay.judging import BatchJudge, look_back
+from offline.replay.records import RecordLog
+from offline.replay.sources import OPEN, Bound, PlaySource
+from stream.batch import Record, read_batch
+from stream.events import Play, RecommendationList, rfc3339
+from stream.pipeline import handle_plays
+from stream.settings import Settings
+from stream.store import HistoryStore
+from stream.worker import store_config
+
+T = TypeVar("T")
+Advance = Callable[[int], None]
+"""Told how many plays have been handled."""
+
+
+class ListSink(Protocol):
+    """Takes lists as they are made: to publish them, or to compare them."""
+
+    def take(self, lists: Sequence[RecommendationList]) -> None:
+        """Take the lists of a batch, in order."""
+        ...
+
+    def close(self) -> None:
+        """Be told that there are no more."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be replayed: a partition of a source under settings, from `begin` to `end`.
+
+    Plays before `begin` build up histories and popularity; no list is made for them.
+    directory: where the partition's records and histories are kept. keep: whether they are to
+    outlive a power cut, and the histories the replay. clock_ms: the time that lists carry; None
+    gives each the time of its play.
+    """
+
+    settings: Settings
+    source: PlaySource
+    partition: int
+    directory: Path
+    begin: Bound = OPEN
+    end: Bound = OPEN
+    keep: bool = False
+    clock_ms: int | None = None
+
+
+@dataclass
+class Done:
+    """What came of a job, this time.
+
+    batches: (plays, seconds in `handle_plays`) of each batch. began_s, ended_s: by the machine's
+    monotonic clock.
+    """
+
+    partition: int
+    first: int
+    end: int
+    finished: bool = False
+    began_s: float = 0.0
+    ended_s: float = 0.0
+    rejected: int = 0
+    batches: list[tuple[int, float]] = field(default_factory=list)
+
+
+def replay_partition(
+    job: Job,
+    recommender: Recommender,
+    known: Collection[str],
+    sinks: Sequence[ListSink] = (),
+    advance: Advance = lambda plays: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Done:
+    """Replay one partition, or what is left of it, until its end or until `stopped`.
+
+    known: the songs of the bundle. Equal jobs leave equal records, however often they were
+    stopped and in whatever process they ran.
+    """
+    first, end = job.source.span(job.partition, job.begin, job.end)
+    log = RecordLog(job.directory, job.settings.list_length, first)
+    done = Done(job.partition, first, end, finished=log.end >= end, began_s=time.monotonic())
+    advance(log.count)
+    if done.finished:
+        return done
+    store = _open_store(job, log.end)
+    judge = BatchJudge(log, PopularityRecommender(recommender.config), known)
+    try:
+        _warm_up(job, store, log.end)
+        for records in in_batches(
+            job.source.records(job.partition, log.end, end), job.settings.batch_max
+        ):
+            _replay_batch(job, records, store, recommender, judge, log, sinks, done)
+            advance(log.count)
+            if stopped():
+                break
+        else:
+            log.pad(end)  # where a topic ends in records that no consumer sees
+        done.finished, done.ended_s = log.end >= end, time.monotonic()
+    finally:
+        store.close()
+    if not job.keep:
+        shutil.rmtree(_histories(job))
+    return done
+
+
+def _replay_batch(
+    job: Job,
+    records: Sequence[Record],
+    store: HistoryStore,
+    recommender: Recommender,
+    judge: BatchJudge,
+    log: RecordLog,
+    sinks: Sequence[ListSink],
+    done: Done,
+) -> None:
+    batch = read_batch(records, job.settings)
+    before = list(look_back(store, batch.plays, store.config.history))
+    began = time.perf_counter()
+    appended, lists = handle_plays(
+        batch.plays, batch.next_offsets, store, recommender, now_ms=job.clock_ms or 0
+    )
+    done.batches.append((len(batch.plays), time.perf_counter() - began))
+    done.rejected += len(batch.rejected)
+    if job.clock_ms is None:
+        lists = [at_its_play(one, made) for one, made in zip(batch.plays, lists, strict=True)]
+    for sink in sinks:
+        sink.take(lists)
+    log.append(judge.judge(batch.next_offsets[job.partition], before, appended, lists))
+
+
+def at_its_play(play: Play, made: RecommendationList) -> RecommendationList:
+    """Date a list by the play that caused it."""
+    return replace(made, generated_at=rfc3339(play.played_at_ms))
+
+
+def _open_store(job: Job, reached: int) -> HistoryStore:
+    """Open the histories; those that are not as far as the records are begun anew.
+
+    A crash between the two leaves the histories a batch ahead, and then popularity is not what
+    it was: but all of it is a function of the log, which is read again.
+    """
+    config = store_config(job.settings)
+    store = HistoryStore(_histories(job), config, durable=job.keep)
+    position = store.position(job.partition) or 0
+    if position <= reached:
+        return store
+    store.close()
+    shutil.rmtree(_histories(job))
+    return HistoryStore(_histories(job), config, durable=job.keep)
+
+
+def _warm_up(job: Job, store: HistoryStore, reached: int) -> None:
+    """Bring histories and popularity up to offset `reached`, making no list."""
+    position = store.position(job.partition) or 0
+    records = job.source.records(job.partition, position, reached)
+    for some in in_batches(records, job.settings.batch_max):
+        batch = read_batch(some, job.settings)
+        store.append(batch.plays, batch.next_offsets)
+
+
+def _histories(job: Job) -> Path:
+    return job.directory / "histories"
+
+
+def in_batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    """Cut into lists of `size`, the last one perhaps shorter.
+
+    >>> list(in_batches(iter("abcde"), 2))
+    [['a', 'b'], ['c', 'd'], ['e']]
+    """
+    while batch := list(islice(items, size)):
+        yield batch

@@ -1,0 +1,125 @@
+"""What a replay writes down of every play: the list it caused, and how it stood in the one before.
+
+One record an offset, appended in order and never changed, so that a replay that was cut off goes
+on where its records end, and figures are taken from them however many plays there were.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.vocabulary import Vocabulary
+
+Records = NDArray[Any]
+"""A structured array of `record_type`."""
+
+
+# What `flags` holds; plain numbers, as they are asked for every play.
+PLAY = 1  # else no play stands at the offset: it was rejected, or is a gap of the log
+JUDGED = 2  # a list of the same listener came before
+IN_SESSION = 4  # the song was played in the session before
+HEARD = 8  # the song stands in what is remembered of the listener
+KNOWN = 16  # the song is one of the bundle's
+
+
+def record_type(list_length: int) -> np.dtype[Any]:
+    """Lay out a record.
+
+    played_at_ms: of the play. listener: a number made of the user id. song: its number.
+    rank, popularity_rank: from 1, in the list before and among the popular songs at that moment;
+    0 for a miss. position: plays of the session before it. remembered: plays of the listener
+    that were remembered before it. previous: the record whose list judged it, or -1.
+    again: songs of the own list that the listener is remembered to have heard.
+    songs, scores, sources: the list that the play caused, 0-filled.
+    """
+    return np.dtype(
+        [
+            ("flags", "u1"),
+            ("again", "<u2"),
+            ("rank", "<u2"),
+            ("popularity_rank", "<u2"),
+            ("position", "<u2"),
+            ("remembered", "<u4"),
+            ("song", "<i4"),
+            ("played_at_ms", "<i8"),
+            ("listener", "<i8"),
+            ("previous", "<i8"),
+            ("songs", "<i4", (list_length,)),
+            ("scores", "<f4", (list_length,)),
+            ("sources", "u1", (list_length,)),
+        ]
+    )
+
+
+class Names:
+    """Names numbered from 1 in the order in which they come, kept in a file of JSON lines."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        kept = file.read_bytes() if file.exists() else b""
+        whole = kept[: kept.rfind(b"\n") + 1]  # a crash may have left half a line
+        self.vocabulary = Vocabulary(json.loads(line) for line in whole.splitlines())
+        if len(whole) < len(kept):
+            os.truncate(file, len(whole))
+        self._written = len(self.vocabulary)
+
+    def number(self, name: str) -> int:
+        """Give the number of a name, a new one's the next."""
+        return self.vocabulary.add(name)
+
+    def save(self) -> None:
+        """Append the new names to the file."""
+        fresh = self.vocabulary.song_ids[self._written :]
+        if fresh:
+            with self._file.open("ab") as file:
+                file.write(b"".join(json.dumps(name).encode() + b"\n" for name in fresh))
+            self._written = len(self.vocabulary)
+
+
+class RecordLog:
+    """The records of one partition, from offset `first` on, in a directory."""
+
+    def __init__(self, directory: Path, list_length: int, first: int) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.first = first
+        self.type = record_type(list_length)
+        self.songs = Names(directory / "songs.jsonl")
+        self.sources = Names(directory / "sources.jsonl")
+        self._file = directory / "records.bin"
+        self._file.touch()
+        self.count = self._file.stat().st_size // self.type.itemsize
+        os.truncate(self._file, self.count * self.type.itemsize)
+
+    @property
+    def end(self) -> int:
+        """The offset after the last record."""
+        return self.first + self.count
+
+    def append(self, records: Records) -> None:
+        """Write records, their names first, so that every number has its name."""
+        self.songs.save()
+        self.sources.save()
+        with self._file.open("ab") as file:
+            file.write(records.tobytes())
+        self.count += len(records)
+
+    def pad(self, end: int) -> None:
+        """Record that no play stands from here up to offset `end`."""
+        self.append(np.zeros(max(0, end - self.end), self.type))
+
+    def read(self) -> Records:
+        """Give all records, read from the disk as they are looked at."""
+        if not self.count:
+            return np.empty(0, self.type)
+        return np.memmap(self._file, self.type, "r", shape=(self.count,))
+
+    def lists(self, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Give the lists of these records, int32 [N, list_length]."""
+        found: NDArray[np.int32] = self.read()["songs"][numbers]
+        return found

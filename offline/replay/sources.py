@@ -1,0 +1,178 @@
+"""Where replayed plays come from: the records of a topic, or of a log as a topic would hold it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from models.errors import SegueError
+from stream.batch import Record
+from stream.events import PlayEvent, encode, epoch_ms
+
+CHUNK_PLAYS = 50_000  # read together
+_OFFSET = re.compile(r"(\d+):(\d+)")
+COLUMNS = ("user_id", "song_id", "played_at_ms", "ms_played", "skipped")
+
+
+class ReplayError(SegueError):
+    """A replay that cannot begin, or cannot go on."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One end of what is replayed: a time, or offsets by partition; neither leaves it open.
+
+    time_ms: of the records' own timestamps, which in a file are the times of the plays.
+    """
+
+    time_ms: int | None = None
+    offsets: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def parse(cls, texts: Sequence[str]) -> Bound:
+        """Read one RFC 3339 time, or PARTITION:OFFSET as often as wanted.
+
+        >>> Bound.parse(["1970-01-01T00:00:02Z"]).time_ms
+        2000
+        >>> Bound.parse(["0:7", "1:9"]).offsets
+        ((0, 7), (1, 9))
+        """
+        found = [_OFFSET.fullmatch(text) for text in texts]
+        offsets = tuple((int(one[1]), int(one[2])) for one in found if one)
+        if len(offsets) == len(texts):
+            return cls(None, offsets)
+        if len(texts) > 1:
+            raise ReplayError(f"{', '.join(texts)}: give one time, or only PARTITION:OFFSET")
+        return cls(parse_time(texts[0]))
+
+    def offset(self, partition: int) -> int | None:
+        """Give the offset that bounds a partition; None where none was named."""
+        return dict(self.offsets).get(partition)
+
+
+def parse_time(text: str) -> int:
+    """Read an RFC 3339 time as Unix milliseconds.
+
+    >>> parse_time("1970-01-01T01:00:00+01:00")
+    0
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ReplayError(
+            f"{text!r} is neither a time such as 2026-01-01T00:00Z nor PARTITION:OFFSET"
+        ) from None
+    if moment.tzinfo is None:
+        raise ReplayError(f"{text!r} names no time zone: add Z or an offset such as +01:00")
+    return epoch_ms(moment)
+
+
+OPEN = Bound()
+
+
+class PlaySource(Protocol):
+    """Records of plays by partition. It travels to other processes, so it holds no connection."""
+
+    @property
+    def partitions(self) -> Sequence[int]:
+        """Name the partitions."""
+        ...
+
+    def span(self, partition: int, begin: Bound, end: Bound) -> tuple[int, int]:
+        """Give the offsets of the first record of a range and after its last."""
+        ...
+
+    def records(self, partition: int, start: int, end: int) -> Iterator[Record]:
+        """Give a partition's records from offset `start` up to, without, `end`, in order."""
+        ...
+
+    def rows(self, partition: int) -> NDArray[np.int64] | None:
+        """Give the row in the log of each offset, where there is a log."""
+        ...
+
+
+def partition_of(user_id: str, partitions: int) -> int:
+    """Give the partition of a listener's plays: that of Kafka's own producers.
+
+    >>> [partition_of(user_id, 4) for user_id in ("anna", "ben", "cleo")]
+    [1, 3, 3]
+    """
+    from kafka.partitioner.default import murmur2
+
+    number: int = murmur2(user_id.encode()) & 0x7FFFFFFF
+    return number % partitions
+
+
+@dataclass(frozen=True)
+class LogSource:
+    """A play log laid out as `segue produce` would lay it out in an empty topic.
+
+    directory: holds one table a partition, COLUMNS and `row`, in the order of the log.
+    name: begins every event id, as in `segue produce`.
+    """
+
+    directory: Path
+    count: int
+    name: str
+
+    @classmethod
+    def write(cls, plays: pl.DataFrame, name: str, partitions: int, directory: Path) -> LogSource:
+        """Part a log, PLAYS_SCHEMA in order, by listener; its tables are left in `directory`."""
+        directory.mkdir(parents=True, exist_ok=True)
+        users = plays["user_id"].unique()
+        homes = [partition_of(user_id, partitions) for user_id in users]
+        home = plays["user_id"].replace_strict(users, homes, return_dtype=pl.Int32)
+        table = plays.select(*COLUMNS).with_row_index("row").with_columns(home.alias("home"))
+        for partition in range(partitions):
+            part = table.filter(pl.col("home") == partition).drop("home")
+            part.write_parquet(_file(directory, partition), row_group_size=CHUNK_PLAYS)
+        return cls(directory, partitions, name)
+
+    @property
+    def partitions(self) -> Sequence[int]:
+        """Name the partitions."""
+        return range(self.count)
+
+    def span(self, partition: int, begin: Bound, end: Bound) -> tuple[int, int]:
+        """Give the offsets of the first record of a range and after its last."""
+        times = pl.read_parquet(_file(self.directory, partition), columns=["played_at_ms"])
+        found = times["played_at_ms"].to_numpy()
+        first = _bound(begin, partition, found, 0)
+        return first, max(first, _bound(end, partition, found, len(found)))
+
+    def records(self, partition: int, start: int, end: int) -> Iterator[Record]:
+        """Give a partition's records from offset `start` up to, without, `end`, in order."""
+        table = pl.scan_parquet(_file(self.directory, partition))
+        for first in range(start, end, CHUNK_PLAYS):
+            chunk = table.slice(first, min(CHUNK_PLAYS, end - first)).collect()
+            columns = chunk.select("row", *COLUMNS).iter_rows()
+            for offset, (row, user_id, song_id, played_at_ms, *rest) in enumerate(columns, first):
+                event = PlayEvent(f"{self.name}-{row}", user_id, song_id, played_at_ms, *rest)
+                key = user_id.encode()
+                yield Record("", partition, offset, played_at_ms, key, encode(event))
+
+    def rows(self, partition: int) -> NDArray[np.int64] | None:
+        """Give the row in the log of each offset."""
+        table = pl.read_parquet(_file(self.directory, partition), columns=["row"])
+        return table["row"].to_numpy().astype(np.int64)
+
+
+def _bound(bound: Bound, partition: int, times: NDArray[np.int64], otherwise: int) -> int:
+    named = bound.offset(partition)
+    if named is not None:
+        return min(named, len(times))
+    if bound.time_ms is None:
+        return otherwise
+    return int(np.searchsorted(times, bound.time_ms))
+
+
+def _file(directory: Path, partition: int) -> Path:
+    return directory / f"{partition}.parquet"

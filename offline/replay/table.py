@@ -1,0 +1,65 @@
+"""The figures of a replay on a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from offline.evaluation.table import FILE_COLUMNS, number, percent
+from offline.replay.figures import CEILING
+from offline.replay.variants import POPULARITY
+
+Figures = dict[str, Any]
+
+
+def contenders(figures: Figures) -> dict[str, Figures]:
+    """Give the figures of every variant, the first one first, and popularity's last."""
+    first, *others = figures["_data"]["variants"]
+    return {first: figures, **{name: figures[name] for name in (*others, POPULARITY)}}
+
+
+def facts_line(figures: Figures) -> str:
+    """Say in one line what was replayed and what was judged."""
+    data, best = figures["_data"], figures[CEILING]
+    ceiling = "" if best is None else f"; best possible hit rate @20 {best:.2%}"
+    return (
+        f"{data['plays']:,} plays in {data['partitions']} partitions, {data['judged']:,} of them "
+        f"judged, of {data['listeners_judged']:,} listeners; {data['rejected']:,} records were "
+        f"no plays{ceiling}"
+    )
+
+
+def show(figures: Figures) -> None:
+    """Print the tables."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(soft_wrap=True)
+    if not console.is_terminal:
+        console.width = FILE_COLUMNS
+    console.print(facts_line(figures), highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "HR@20", "MRR@20", "NDCG@20", "HR@10", "coverage", "novelty", "plays/s"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, found in contenders(figures).items():
+        table.add_row(
+            name,
+            *(percent(found, f"{metric}_at_20") for metric in ("hit_rate", "mrr", "ndcg")),
+            f"{found['hit_rate_at_10']:.2%}",
+            number(found.get("coverage_at_20"), ".1%"),
+            number(found.get("novelty_at_20"), ".1f"),
+            number(found.get("plays_per_s"), ",.0f"),
+        )
+    console.print(table)
+    for line in test_lines(figures):
+        console.print(line, highlight=False)
+
+
+def test_lines(figures: Figures) -> list[str]:
+    """Say which differences of hit rate @20 are more than chance."""
+    return [
+        f"{test['models'][0]} over {test['models'][1]}: HR@20 {100 * test['difference']:+.2f} "
+        "points [{:.2f}, {:.2f}]".format(*(100 * bound for bound in test["ci"]))
+        + f", p {test['p_holm']:.4f}"
+        for test in figures["_tests"]
+        if test["metric"] == "hit_rate_at_20"
+    ]

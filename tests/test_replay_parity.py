@@ -1,0 +1,183 @@
+"""Live and replayed lists are the same, byte by byte: a real broker and a real worker."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from offline.cli import main
+from offline.replay.sources import Bound
+from offline.replay.topic import TopicSource
+from stream.events import PlayEvent, encode
+from stream.topics import ensure_topics
+from tests.brokers import own_settings
+from tests.live import Reader, Worker, answered, causes, lists, produce
+from tests.toy import song, write_toy_bundle
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+
+PLAYS = 400
+START_MS = 1_700_000_000_000
+
+
+def some_events() -> list[PlayEvent]:
+    chance = random.Random(5)
+    return [
+        PlayEvent(
+            f"plays-{number}",
+            f"user-{chance.randrange(25)}",
+            song(chance.randrange(60)),  # of which the bundle knows 50
+            START_MS + number * 90_000,
+        )
+        for number in range(PLAYS)
+    ]
+
+
+def write_log(events: list[PlayEvent], file: Path) -> Path:
+    rows = [f"{one.user_id},{one.song_id},{one.played_at // 1000}" for one in events]
+    file.write_text("\n".join(["user_id,song_id,played_at", *rows]) + "\n")
+    return file
+
+
+class Live:
+    """A live run: its settings, the plays that were sent, and what its worker published."""
+
+    def __init__(self, settings, log: Path, capture: Path, records: list) -> None:
+        self.settings = settings
+        self.log = log
+        self.capture = capture
+        self.records = records
+
+
+@pytest.fixture(scope="module")
+def live(broker, tmp_path_factory) -> Live:
+    directory = tmp_path_factory.mktemp("live")
+    bundle = directory / "bundle"
+    write_toy_bundle(bundle, songs=50)
+    settings = own_settings(
+        broker, data_dir=directory / "data", bundle=bundle, batch_max=20, list_length=8
+    )
+    ensure_topics(settings)
+    events = some_events()
+    worker = Worker(settings, directory / "worker.log")
+    reader = Reader(settings, settings.topic_recommendations)
+    with worker.running():
+        places = produce(settings, [(one.user_id, encode(one)) for one in events])
+        records = reader.read_until(answered(places))
+        assert worker.stop() == 0, worker.log()
+    reader.close()
+    capture = directory / "lists.jsonl"
+    capture.write_bytes(b"".join(record.value + b"\n" for record in records))
+    return Live(settings, write_log(events, directory / "plays.csv"), capture, records)
+
+
+@pytest.fixture
+def replay(live, monkeypatch):
+    """Give `segue replay` under the live run's settings."""
+    for name in ("kafka_bootstrap", "topic_plays", "topic_recommendations", "list_length"):
+        monkeypatch.setenv(f"SEGUE_{name.upper()}", str(getattr(live.settings, name)))
+    monkeypatch.setenv("SEGUE_TOPIC_REJECTED", live.settings.topic_rejected)
+    monkeypatch.setenv("SEGUE_TOPIC_SONGS", live.settings.topic_songs)
+    monkeypatch.setenv("SEGUE_TOPIC_MODELS", live.settings.topic_models)
+
+    def run(*words):
+        bundle = ("--bundle", live.settings.bundle)
+        return CliRunner().invoke(main, ["replay", *map(str, (*bundle, *words))])
+
+    return run
+
+
+def test_lists_of_a_log_are_those_that_the_worker_published(live, replay):
+    result = replay("--plays", live.log, "--verify", live.capture)
+    assert result.exit_code == 0, result.output
+    assert f"{PLAYS} lists are equal byte by byte, 0 are not" in result.output
+
+
+def test_lists_of_the_topic_are_those_that_the_worker_published(live, replay, tmp_path):
+    figures = tmp_path / "figures.json"
+    result = replay("--topic", "--verify", live.capture, "--json", figures)
+    assert result.exit_code == 0, result.output
+    assert json.loads(figures.read_text())["verified"] == {"equal": PLAYS, "different": 0}
+
+
+def test_one_song_changed_is_found_and_shown(live, replay, tmp_path):
+    changed = tmp_path / "lists.jsonl"
+    lines = live.capture.read_bytes().splitlines(keepends=True)
+    at = next(n for n, made in enumerate(lists(live.records)) if made.cause.offset == 9)
+    made = lists(live.records)[at]
+    wrong = made.items[2].song_id
+    lines[at] = lines[at].replace(f'"song_id":"{wrong}"'.encode(), b'"song_id":"another"', 1)
+    changed.write_bytes(b"".join(lines))
+    result = replay("--plays", live.log, "--verify", changed)
+    assert result.exit_code == 1
+    assert f"{PLAYS - 1} lists are equal byte by byte, 1 are not" in result.output
+    assert f"partition {made.cause.partition}, offset 9" in result.output
+    assert f"listener {made.user_id}, event {made.cause.event_id}" in result.output
+    assert "another" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_list_that_is_missing_is_found(live, replay, tmp_path):
+    lines = live.capture.read_bytes().splitlines(keepends=True)
+    at = next(n for n, made in enumerate(lists(live.records)) if made.cause.offset == 9)
+    fewer = tmp_path / "lists.jsonl"
+    fewer.write_bytes(b"".join(lines[:at] + lines[at + 1 :]))
+    result = replay("--plays", live.log, "--verify", fewer)
+    assert result.exit_code == 1
+    assert "captured nothing, replayed 8 songs" in result.output
+
+
+def test_another_setting_is_another_list(live, replay):
+    result = replay("--plays", live.log, "--verify", live.capture, "--set", "no_repeat_songs=0")
+    assert result.exit_code == 1
+    assert "The first difference, at partition" in result.output
+
+
+def test_a_capture_that_holds_no_lists_is_refused(live, replay, tmp_path):
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"event_id": 3}\n')
+    result = replay("--plays", live.log, "--verify", other)
+    assert result.exit_code == 1
+    assert "other.jsonl:1: no recommendation list" in result.output
+
+
+def test_a_range_is_published_anew_to_a_topic_of_its_own(live, replay):
+    topic = f"{live.settings.topic_recommendations}-backfill"
+    since = "2023-11-14T23:00:00Z"  # the records were sent later, so nothing is left out
+    result = replay("--topic", "--from", since, "--to", "0:40", "--publish-to", topic)
+    assert result.exit_code == 0, result.output
+    reader = Reader(live.settings, topic)
+    published = {record.value: record for record in reader.drain()}
+    reader.close()
+    places = causes(published.values())
+    wanted = {place for place in causes(live.records) if place[0] != 0 or place[1] < 40}
+    assert places == wanted
+    assert {(r.partition, r.key) for r in published.values()} <= {
+        (made.cause.partition, made.user_id.encode()) for made in lists(live.records)
+    }
+    same = {(m.cause.partition, m.cause.offset): m.items for m in lists(live.records)}
+    for made in lists(published.values()):
+        assert made.items == same[made.cause.partition, made.cause.offset]
+        number = int(made.cause.event_id.removeprefix("plays-"))
+        assert made.generated_at.startswith("2023-11-")
+        assert number < PLAYS
+
+
+def test_the_topics_that_the_system_lives_by_are_left_alone(live, replay):
+    result = replay("--topic", "--publish-to", live.settings.topic_recommendations)
+    assert result.exit_code == 1
+    assert "the running system lives by it" in result.output
+
+
+def test_a_range_by_time_begins_at_the_first_record_of_that_time(live):
+    source = TopicSource.open(live.settings)
+    records = list(source.records(0, *source.span(0, Bound(), Bound())))
+    middle = records[len(records) // 2].timestamp_ms
+    first, end = source.span(0, Bound(time_ms=middle), Bound(time_ms=middle + 10**9))
+    assert end == len(records)
+    assert records[first].timestamp_ms >= middle
+    assert all(record.timestamp_ms < middle for record in records[:first])
