@@ -133,7 +133,7 @@ def _run_beside(
         waiting = set(futures)
         while waiting:
             _, waiting = wait(waiting, LOOK_S)
-            advance(sum(list(handled)))
+            advance(sum(handled[:]))
         return [future.result() for future in futures]
 
 
