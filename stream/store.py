@@ -31,6 +31,7 @@ class StoreConfig:
     popular_list_length: int = 50
     map_size: int = 256 << 20
     max_map_size: int = 64 << 30
+    sync: bool = True  # wait for the disk at each commit; False only for what may be lost
 
 
 class StoreError(SegueError):
@@ -61,17 +62,9 @@ class HistoryStore:
     it can be rebuilt from the log.
     """
 
-    def __init__(
-        self, path: Path, config: StoreConfig | None = None, *, durable: bool = True
-    ) -> None:
-        """Open the store in `path`, or begin one there.
-
-        durable: wait for the disk at each commit. Without it a power cut may ruin the store,
-        which is nothing to one that is thrown away or built anew.
-        """
+    def __init__(self, path: Path, config: StoreConfig | None = None) -> None:
         self.path = path
         self.config = config or StoreConfig()
-        self._durable = durable
         self._popularity: dict[int, tuple[int, RecentPopularity]] = {}
         self._sweep_from = b""
         self._open()
@@ -158,15 +151,11 @@ class HistoryStore:
 
     def _open(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
+        path, config = str(self.path), self.config
         try:
-            # Without metasync a power cut may undo the last transaction, whole; the log brings
-            # it back. Half the disk waits for the same integrity.
+            # metasync=False halves the waits; what a power cut may undo, the log brings back.
             self._env = lmdb.open(
-                str(self.path),
-                map_size=self.config.map_size,
-                max_dbs=4,
-                metasync=False,
-                sync=self._durable,
+                path, config.map_size, max_dbs=4, metasync=False, sync=config.sync
             )
             self._histories = self._env.open_db(b"histories")
             self._ledger = self._env.open_db(b"ledger")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from models.recommender import PopularityRecommender
 from offline.cli import main
 from offline.plays import PLAYS_SCHEMA
-from offline.replay.figures import FigureConfig, replay_figures, with_timing
+from offline.replay.figures import FigureConfig, replay_figures
 from offline.replay.partition import Job, replay_partition
 from offline.replay.records import JUDGED, PLAY, RecordLog
 from offline.replay.runs import Plan, replay_all
@@ -83,7 +84,9 @@ def test_ranks_are_those_of_the_live_judge(source, bundle, tmp_path):
     recommender = load_recommender(made)
     judge = Judge(PopularityRecommender(recommender.config))
     for partition in (0, 1):
-        store = HistoryStore(tmp_path / f"live-{partition}", store_config(made), durable=False)
+        store = HistoryStore(
+            tmp_path / f"live-{partition}", replace(store_config(made), sync=False)
+        )
         expected = []
         for record in source.records(partition, *source.span(partition, Bound(), Bound())):
             batch = read_batch([record], made)
@@ -290,12 +293,3 @@ def test_a_slip_is_answered_in_one_line(words, told, bundle, tmp_path):
     assert result.exit_code in (1, 2)
     assert told in result.output
     assert not isinstance(result.exception, ReplayError)
-
-
-def test_timing_stands_apart(source, tmp_path):
-    plan, ran, seconds = run(source, tmp_path, variants([None], []))
-    figures = replay_figures(plan, ran, FigureConfig(replicates=10, flips=10))
-    assert "plays_per_s" not in json.dumps(figures)
-    told = with_timing(figures, ran, seconds)
-    assert told["_timing"]["popularity-lists"]["plays"] == PLAYS
-    assert told["plays_per_s"] > 0

@@ -152,7 +152,7 @@ class HitCounts:
             self.sources[log.sources.vocabulary.song(number)] += count
         scores: NDArray[np.float32] = made["scores"]
         there: NDArray[np.bool_] = made["songs"] > 0
-        are_logs: NDArray[np.bool_] = there.any(1) & (scores <= 0).all(1)
+        are_logs = (there.sum(1) > 0) & ((scores <= 0).sum(1) == scores.shape[1])
         right: NDArray[np.bool_] = np.zeros(there.shape, np.bool_)
         right[places] = True
         shown = there & are_logs[:, None]

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -154,14 +155,14 @@ def _open_store(job: Job, reached: int) -> HistoryStore:
     A crash between the two leaves the histories a batch ahead, and then popularity is not what
     it was: but all of it is a function of the log, which is read again.
     """
-    config = store_config(job.settings)
-    store = HistoryStore(_histories(job), config, durable=job.keep)
+    config = replace_fields(store_config(job.settings), sync=job.keep)
+    store = HistoryStore(_histories(job), config)
     position = store.position(job.partition) or 0
     if position <= reached:
         return store
     store.close()
     shutil.rmtree(_histories(job))
-    return HistoryStore(_histories(job), config, durable=job.keep)
+    return HistoryStore(_histories(job), config)
 
 
 def _warm_up(job: Job, store: HistoryStore, reached: int) -> None:
