@@ -14,12 +14,14 @@ from models.gru import GRU
 from models.gru_retriever import GRURetriever
 from models.index import ItemIndex
 from models.lists import Because, RecommendedSong
+from models.next_song import Contexts
 from models.ragged import Ragged
 from models.recommender import (
     PopularityRecommender,
     RecommenderConfig,
     Request,
     Stage,
+    contexts_of,
     most_played,
     untimed,
 )
@@ -63,10 +65,10 @@ class GRURecommender:
 
         The rule: no song of the session's last `no_repeat_songs` plays is recommended.
         """
-        known = [self.vocabulary.numbers(request.session) for request in requests]
-        rows = [row for row, session in enumerate(known) if session]
+        contexts = contexts_of(requests, self.vocabulary)
+        rows = contexts.known().tolist()
         heard = [self._numbers_barred(requests[row]) for row in rows]
-        scored = self._score([known[row] for row in rows], heard, stage) if rows else []
+        scored = self._score(contexts.take(np.array(rows)), heard, stage) if rows else []
         lists: list[list[RecommendedSong]] = [[] for _ in requests]
         for row, songs in zip(rows, scored, strict=True):
             lists[row] = songs
@@ -80,11 +82,12 @@ class GRURecommender:
 
     @torch.inference_mode()
     def _score(
-        self, sessions: list[list[int]], heard: list[list[int]], stage: Stage
+        self, contexts: Contexts, heard: list[list[int]], stage: Stage
     ) -> list[list[RecommendedSong]]:
         with stage("retrieve"):
-            plays, config = Ragged.of(sessions), self.model.config
-            batch = pad_listeners(plays, plays.lengths, config.max_length, config.max_history)
+            plays, config = contexts.histories.joined(contexts.sessions), self.model.config
+            lengths = contexts.sessions.lengths
+            batch = pad_listeners(plays, lengths, config.max_length, config.max_history)
             found = self.retriever.retrieve(batch, self.config.candidates)
         with stage("score"):
             items = found.items[: batch.count]
@@ -93,19 +96,18 @@ class GRURecommender:
             best, places = scores.topk(min(self.config.list_length, items.shape[1]), dim=1)
             items = items.gather(1, places)  # [B, n]
             again = places >= found.found
-            return self._write(items, best, again, *self._reasons(items, sessions))
+            recent = plays.last(config.max_length)
+            return self._write(items, best, again, *self._reasons(items, recent))
 
-    def _reasons(
-        self, items: Tensor, sessions: list[list[int]]
-    ) -> tuple[Tensor, Tensor, list[int]]:
-        """Share each item out among the session's last songs by their vectors' likeness.
+    def _reasons(self, items: Tensor, plays: Ragged) -> tuple[Tensor, Tensor, list[int]]:
+        """Share each item out among the last songs heard by their vectors' likeness.
 
         Returns item numbers and weights [B, n, R], a softmax over the item's inner products
         with the last `reason_songs` different songs, its largest entries, and how many of the
-        R are songs, as a session may have fewer.
+        R are songs, as fewer may have been heard.
         """
         width = self.config.reason_songs
-        distinct = [list(dict.fromkeys(reversed(session)))[:width] for session in sessions]
+        distinct = [list(dict.fromkeys(row[::-1].tolist()))[:width] for row in plays]
         recent = pad_sessions(distinct, width).items  # [B, S]
         likeness = torch.einsum("bnd,bsd->bns", self.vectors[items], self.vectors[recent])
         likeness = (likeness * self.model.config.scale).masked_fill_(

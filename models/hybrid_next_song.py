@@ -139,20 +139,24 @@ class HybridNextSong:
         Each context has a known song in its session or its history.
         """
         inputs = self.retrieval.inputs(contexts)
+        return inputs, self.shares(inputs)
+
+    def shares(self, inputs: RankingInputs) -> Tensor:
+        """Give the candidates' log-shares, float32 [B, C]; -inf where there is none."""
         count = len(inputs)
         whole = torch.arange(count + -count % ROW_BLOCK).clamp_max(count - 1)
         filled = inputs.take(whole)
         logits, _ = self.ranker(filled, self.retrieval.gru.vectors[filled.items])
-        return inputs, logits.log_softmax(1)[:count]
+        shares: Tensor = logits.log_softmax(1)
+        return shares[:count]
 
     @torch.inference_mode()
     def scores(self, contexts: Contexts) -> Tensor:
         """Score every song for each context, float32 [B, V + 1]."""
         scores = self._popularity.repeat(len(contexts), 1)
-        rows = (contexts.sessions.lengths + contexts.histories.lengths).nonzero()[0]
+        rows = contexts.known()
         if len(rows):
-            known = Contexts(contexts.sessions.take(rows), contexts.histories.take(rows))
-            inputs, shares = self.rank(known)
+            inputs, shares = self.rank(contexts.take(rows))
             ranked = torch.full((len(rows), scores.shape[1]), -torch.inf)
             ranked.scatter_(1, inputs.items, shares)
             ranked[:, PADDING] = -torch.inf

@@ -43,6 +43,10 @@ class Contexts:
         """Give these of them, in this order."""
         return Contexts(self.sessions.take(rows), self.histories.take(rows))
 
+    def known(self) -> NDArray[np.int64]:
+        """Tell which contexts have a song in their session or their history."""
+        return (self.sessions.lengths + self.histories.lengths).nonzero()[0]
+
     def translate(self, numbers: NDArray[np.int64]) -> Contexts:
         """Give them in another vocabulary's item numbers; songs it does not know are left out."""
         return Contexts(self.sessions.translate(numbers), self.histories.translate(numbers))

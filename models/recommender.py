@@ -10,7 +10,9 @@ from typing import Protocol
 from torch import Tensor
 
 from models.lists import RecommendedSong
+from models.next_song import Contexts
 from models.popularity import PopularSong
+from models.ragged import Ragged
 from models.vocabulary import Vocabulary
 
 Stage = Callable[[str], AbstractContextManager[object]]
@@ -46,10 +48,15 @@ class RecommenderConfig:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is known of one listener. session: song ids, oldest first; popular: heaviest first."""
+    """What is known of one listener.
+
+    session, history: song ids, oldest first; history: those before the session. popular:
+    heaviest first.
+    """
 
     session: Sequence[str]
     popular: Sequence[PopularSong]
+    history: Sequence[str] = ()
 
 
 class Recommender(Protocol):
@@ -98,6 +105,13 @@ class PopularityRecommender:
         popular = (song_id for _, song_id in request.popular)
         songs = dict.fromkeys(song for song in (*popular, *self.trained) if song not in heard)
         return list(songs)[: self.config.list_length]
+
+
+def contexts_of(requests: Sequence[Request], vocabulary: Vocabulary) -> Contexts:
+    """Give what the vocabulary knows of each request's session and history."""
+    sessions = [vocabulary.numbers(request.session) for request in requests]
+    histories = [vocabulary.numbers(request.history) for request in requests]
+    return Contexts.of(Ragged.of(sessions), Ragged.of(histories))
 
 
 def most_played(vocabulary: Vocabulary, popularity: Tensor, config: RecommenderConfig) -> list[str]:

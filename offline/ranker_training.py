@@ -74,8 +74,7 @@ class Examples:
     ) -> Examples:
         """Retrieve for each prediction, which is in the retrievers' own item numbers."""
         contexts = predictions.contexts
-        known = (contexts.sessions.lengths + contexts.histories.lengths).nonzero()[0]
-        judged = predictions.take(known)
+        judged = predictions.take(contexts.known())
         batches = []
         for start in range(0, len(judged), ROWS):
             inputs = retrieval.inputs(judged.contexts.slice(start, start + ROWS))

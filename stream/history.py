@@ -25,6 +25,15 @@ class HistoryConfig:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
 
+    @property
+    def earlier_songs(self) -> int:
+        """How many plays before a session are told of, at most.
+
+        Half of what there is room for: so a play that the log delivers again finds the same
+        ones, unless the listener has played as many since.
+        """
+        return max(0, self.max_songs - self.session_max_songs) // 2
+
 
 class LogReplaced(SegueError):
     """The plays topic is not the one these histories were built from."""
@@ -53,11 +62,12 @@ class History(msgspec.Struct, array_like=True):
         if excess:
             self._drop_first(excess)
 
-    def session(self, offset: int, config: HistoryConfig) -> list[str]:
-        """Give the songs of the session in which the play at `offset` stands, up to it.
+    def split(self, offset: int, config: HistoryConfig) -> tuple[list[str], list[str]]:
+        """Give the songs before the session in which the play at `offset` stands, and those of it.
 
-        A session ends where more than the gap lies between the starts of two plays. A play
-        that reports late, with a time before its forerunner's, goes on with the session.
+        Of the session all up to that play; before it the last `config.earlier_songs`. A session
+        ends where more than the gap lies between the starts of two plays. A play that reports
+        late, with a time before its forerunner's, goes on with the session.
         """
         end = bisect_right(self.offsets, offset)
         start = max(0, end - 1)
@@ -65,7 +75,11 @@ class History(msgspec.Struct, array_like=True):
         times = self.played_at_ms
         while start > stop and times[start] - times[start - 1] <= config.session_gap_ms:
             start -= 1
-        return self.songs[start:end]
+        return self.songs[max(0, start - config.earlier_songs) : start], self.songs[start:end]
+
+    def session(self, offset: int, config: HistoryConfig) -> list[str]:
+        """Give the songs of the session in which the play at `offset` stands, up to it."""
+        return self.split(offset, config)[1]
 
     def check_holds(self, play: Play) -> None:
         """Raise LogReplaced where a play that was counted before is not what stands here.

@@ -42,12 +42,14 @@ class StoreError(SegueError):
 class Appended:
     """What the store knows at one play, whatever batch it came in.
 
-    session: the songs of the current session, this play's the last.
+    history: songs played before the current session. session: those of it, this play's the
+        last.
     popular, popular_before: the partition's most played songs with this play, and without.
     is_new: False where the log delivered the play again; then nothing was counted twice.
     """
 
     play: Play
+    history: list[str]
     session: list[str]
     popular: tuple[PopularSong, ...]
     popular_before: tuple[PopularSong, ...]
@@ -234,8 +236,10 @@ class _Batch:
         else:
             history.check_holds(play)
         # A play that has left the history is, by itself, all that is known of its session.
-        session = history.session(play.offset, self.store.config.history) or [play.song_id]
-        return Appended(play, session, counts.top, popular_before, is_new)
+        earlier, session = history.split(play.offset, self.store.config.history)
+        return Appended(
+            play, earlier, session or [play.song_id], counts.top, popular_before, is_new
+        )
 
     def _count(self, play: Play, counts: RecentPopularity) -> None:
         self.positions[play.partition] = play.offset + 1

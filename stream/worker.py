@@ -64,17 +64,9 @@ def load_recommender(settings: Settings) -> Recommender:
     if settings.bundle is None:
         return PopularityRecommender(config)
     from models.bundle import read_bundle
-    from models.gru import gru_from_bundle
-    from models.gru_recommender import GRURecommender
+    from models.recommenders import recommender_of
 
-    bundle = read_bundle(settings.bundle)
-    return GRURecommender(
-        gru_from_bundle(bundle),
-        bundle.vocabulary,
-        bundle.weights["popularity"],
-        bundle.manifest.version,
-        config,
-    )
+    return recommender_of(read_bundle(settings.bundle, kind=None), config)
 
 
 def store_config(settings: Settings) -> StoreConfig:

@@ -1,0 +1,25 @@
+"""Which recommender serves a bundle: from its kind to what makes lists."""
+
+from __future__ import annotations
+
+from models.bundle import Bundle, BundleError
+from models.gru import gru_from_bundle
+from models.gru_recommender import GRURecommender
+from models.hybrid_next_song import HybridNextSong
+from models.hybrid_recommender import HybridRecommender
+from models.recommender import Recommender, RecommenderConfig
+
+
+def recommender_of(bundle: Bundle, config: RecommenderConfig) -> Recommender:
+    """Build what serves a verified bundle; BundleError where its kind serves nobody."""
+    manifest, popularity = bundle.manifest, bundle.weights["popularity"]
+    if manifest.kind == "hybrid":
+        model = HybridNextSong.from_bundle(bundle)
+        return HybridRecommender(model, popularity, manifest.version, config)
+    if manifest.kind == "gru":
+        network = gru_from_bundle(bundle)
+        return GRURecommender(network, bundle.vocabulary, popularity, manifest.version, config)
+    raise BundleError(
+        f"a {manifest.kind!r} bundle cannot serve lists by itself: name one made by "
+        "`segue train hybrid` or `segue train gru`"
+    )

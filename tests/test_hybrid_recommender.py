@@ -1,0 +1,118 @@
+"""Lists by the hybrid: the same in any batch, within the rule, with their reasons."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import msgspec
+import pytest
+import torch
+
+from models.bundle import BundleError, read_bundle
+from models.hybrid_recommender import HybridRecommender
+from models.ranking_inputs import RETRIEVERS
+from models.recommender import RecommenderConfig, Request
+from models.recommenders import recommender_of
+from tests.next_song_suite import PAIRS, numbered
+from tests.toy import paired_sessions, partner, song
+from tests.toy_hybrid import fit_hybrid, write_hybrid
+
+CONFIG = RecommenderConfig(list_length=8, no_repeat_songs=1, candidates=20)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return numbered(paired_sessions(PAIRS, 200, seed=3))
+
+
+@pytest.fixture(scope="module")
+def directory(world, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("bundles") / "hybrid"
+    write_hybrid(directory, fit_hybrid(*world), world[0])
+    return directory
+
+
+@pytest.fixture(scope="module")
+def recommender(directory):
+    return recommender_of(read_bundle(directory, kind=None), CONFIG)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def requests(count):
+    rng = random.Random(1)
+    pool = [song(number) for number in range(2 * PAIRS)] + ["unknown"]
+    return [
+        Request(
+            rng.choices(pool, k=rng.randint(1, 9)),
+            [(-1.0, song(3))],
+            rng.choices(pool, k=rng.randint(0, 20)),
+        )
+        for _ in range(count)
+    ]
+
+
+def test_a_list_is_the_same_bit_by_bit_in_any_batch(recommender):
+    wanted = requests(30)
+    together = recommender.recommend(wanted)
+    assert [recommender.recommend([one])[0] for one in wanted] == together
+    assert recommender.recommend(wanted[3:14]) == together[3:14]
+
+
+def test_lists_keep_the_rule_and_hold_each_song_once(recommender):
+    for request, songs in zip(requests(30), recommender.recommend(requests(30)), strict=True):
+        names = [each.song_id for each in songs]
+        assert request.session[-1] not in names
+        assert len(set(names)) == len(names) == 8
+        scores = [each.score for each in songs]
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_the_partner_comes_first_with_its_sources_and_its_reason(recommender):
+    firsts = [song(2 * pair) for pair in range(PAIRS)]
+    lists = recommender.recommend(
+        [Request([song(5), each], ()) for each in firsts if each != song(4)]
+    )
+    right = 0
+    for first, songs in zip([each for each in firsts if each != song(4)], lists, strict=True):
+        best = songs[0]
+        right += best.song_id == partner(first)
+        assert set(best.sources) <= set(RETRIEVERS)
+        assert best.sources
+        assert {reason.song_id for reason in best.because} <= {first, song(5)}
+        assert 0 < sum(reason.weight for reason in best.because) <= 1.001
+        if best.song_id == partner(first):
+            assert best.because[0].song_id == first
+    assert right >= PAIRS - 2
+
+
+def test_a_song_played_twice_is_one_reason(recommender):
+    [songs] = recommender.recommend([Request([song(4), song(4), song(4)], ())])
+    assert all(len(each.because) <= 1 for each in songs)
+    assert songs[0].because[0].weight == pytest.approx(1, abs=0.01)
+
+
+def test_history_speaks_where_the_session_is_unknown_and_popularity_where_nothing_is(recommender):
+    popular = [(-2.0, "new"), (-1.0, song(3))]
+    by_history, by_nothing = recommender.recommend(
+        [Request(["?"], popular, [song(8)]), Request(["?"], popular)]
+    )
+    assert by_history[0].sources != ("popularity",)
+    assert [each.song_id for each in by_nothing][:2] == ["new", song(3)]
+    assert by_nothing[0].sources == ("popularity",)
+
+
+def test_the_bundle_s_kind_chooses_who_serves(directory, recommender):
+    assert isinstance(recommender, HybridRecommender)
+    bundle = read_bundle(directory, kind=None)
+    assert recommender.version == bundle.manifest.version
+    other = msgspec.structs.replace(bundle.manifest, kind="skipgram")
+    with pytest.raises(BundleError, match="cannot serve lists by itself"):
+        recommender_of(replace(bundle, manifest=other), CONFIG)
