@@ -42,8 +42,7 @@ class StoreError(SegueError):
 class Appended:
     """What the store knows at one play, whatever batch it came in.
 
-    history: songs played before the current session. session: those of it, this play's the
-        last.
+    history, session: songs before the current session, and of it, this play's the last.
     popular, popular_before: the partition's most played songs with this play, and without.
     is_new: False where the log delivered the play again; then nothing was counted twice.
     """
