@@ -104,13 +104,14 @@ class HybridRecommender:
     ) -> list[list[RecommendedSong]]:
         song = self.vocabulary.song
         filled = (shares > -torch.inf).sum(1).tolist()
-        columns = (plain(items), plain(shares, 4), ranks, plain(reasons), plain(weights, 3))
+        sources = source_names(ranks)
+        columns = (plain(items), plain(shares, 4), sources, plain(reasons), plain(weights, 3))
         return [
             [
                 RecommendedSong(
                     song(number),
                     score,
-                    _sources(found),
+                    found,
                     [
                         Because(song(why), weight)
                         for why, weight in zip(whys, shares_of, strict=True)
@@ -123,10 +124,23 @@ class HybridRecommender:
         ]
 
 
-def _sources(ranks: NDArray[np.int32]) -> tuple[str, ...]:
-    """Name the retrievers that put a song forward, the one that had it highest first."""
-    order = np.argsort(np.where(ranks > 0, ranks, np.iinfo(np.int32).max), kind="stable")
-    return tuple(RETRIEVERS[place] for place in order if ranks[place] > 0)
+def source_names(ranks: NDArray[np.int32]) -> list[list[tuple[str, ...]]]:
+    """Name the retrievers that put each song forward, the one that had it highest first.
+
+    ranks: int32 [B, n, K], 0 where a retriever did not. Equal lists of names are one tuple.
+    """
+    order = np.argsort(np.where(ranks > 0, ranks, np.iinfo(np.int32).max), axis=2, kind="stable")
+    counts = (ranks > 0).sum(2, keepdims=True)
+    base = len(RETRIEVERS) + 1
+    digits = np.where(np.arange(len(RETRIEVERS)) < counts, order + 1, 0)
+    codes = digits @ base ** np.arange(len(RETRIEVERS))
+    names = {
+        int(code): tuple(
+            RETRIEVERS[digit - 1] for digit in digits.reshape(-1, len(RETRIEVERS))[place] if digit
+        )
+        for code, place in zip(*np.unique(codes, return_index=True), strict=True)
+    }
+    return [[names[code] for code in row] for row in codes.tolist()]
 
 
 def _by_song(looked_at: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -77,6 +77,14 @@ class History(msgspec.Struct, array_like=True):
             start -= 1
         return self.songs[max(0, start - config.earlier_songs) : start], self.songs[start:end]
 
+    def around(self, play: Play, config: HistoryConfig) -> tuple[list[str], list[str]]:
+        """Give what `split` gives at a play of this listener.
+
+        A play that has left the history is, by itself, all that is known of its session.
+        """
+        earlier, session = self.split(play.offset, config)
+        return earlier, session or [play.song_id]
+
     def session(self, offset: int, config: HistoryConfig) -> list[str]:
         """Give the songs of the session in which the play at `offset` stands, up to it."""
         return self.split(offset, config)[1]

@@ -234,11 +234,8 @@ class _Batch:
             self.changed.add(key)
         else:
             history.check_holds(play)
-        # A play that has left the history is, by itself, all that is known of its session.
-        earlier, session = history.split(play.offset, self.store.config.history)
-        return Appended(
-            play, earlier, session or [play.song_id], counts.top, popular_before, is_new
-        )
+        heard = history.around(play, self.store.config.history)
+        return Appended(play, *heard, counts.top, popular_before, is_new)
 
     def _count(self, play: Play, counts: RecentPopularity) -> None:
         self.positions[play.partition] = play.offset + 1

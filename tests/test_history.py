@@ -73,3 +73,23 @@ def test_another_play_at_a_known_place_is_a_log_made_anew():
 def test_bounds_must_be_positive(name):
     with pytest.raises(ValueError, match=name):
         HistoryConfig(**{name: 0})
+
+
+def test_what_stood_before_the_session_is_told_apart_and_no_more_than_surely_stays():
+    # 6 plays an hour apart, and a session of the last two; room for 8 plays, 2 of a session.
+    config = HistoryConfig(max_songs=8, session_max_songs=2, session_gap_ms=30 * MINUTE)
+    times = [0, 60, 120, 180, 240, 250]
+    history = history_of([play(i, f"s{i}", t * MINUTE) for i, t in enumerate(times)], config)
+    assert config.earlier_songs == 3
+    assert history.split(5, config) == (["s1", "s2", "s3"], ["s4", "s5"])
+    assert history.split(3, config) == (["s0", "s1", "s2"], ["s3"])
+    # A play that comes again finds what it found, though others have come since.
+    for later in range(6, 9):
+        history.add(play(later, f"s{later}", (300 + later) * MINUTE), config)
+    assert history.split(5, config) == (["s1", "s2", "s3"], ["s4", "s5"])
+
+
+def test_a_play_that_has_left_is_all_that_is_known_of_its_session():
+    config = HistoryConfig(max_songs=2)
+    plays = [play(i, f"s{i}") for i in range(5)]
+    assert history_of(plays, config).around(plays[0], config) == ([], ["s0"])

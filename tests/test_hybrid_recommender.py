@@ -6,11 +6,12 @@ import random
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 
 from models.bundle import BundleError, read_bundle
-from models.hybrid_recommender import HybridRecommender
+from models.hybrid_recommender import HybridRecommender, source_names
 from models.ranking_inputs import RETRIEVERS
 from models.recommender import RecommenderConfig, Request
 from models.recommenders import recommender_of
@@ -116,3 +117,8 @@ def test_the_bundle_s_kind_chooses_who_serves(directory, recommender):
     other = msgspec.structs.replace(bundle.manifest, kind="skipgram")
     with pytest.raises(BundleError, match="cannot serve lists by itself"):
         recommender_of(replace(bundle, manifest=other), CONFIG)
+
+
+def test_sources_stand_by_rank_and_only_those_that_had_the_song():
+    ranks = np.array([[[3, 0, 1, 0, 2], [0, 0, 0, 4, 0]]], np.int32)
+    assert source_names(ranks) == [[("rules", "popularity", "gru"), ("tree",)]]
