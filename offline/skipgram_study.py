@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import asdict, dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -18,20 +18,20 @@ from models.skipgram_next_song import SkipGramNextSong
 from models.vocabulary import Vocabulary
 from offline.ranking import hit_rate, mrr, ranks_of
 from offline.session_log import Predictions
-
-if TYPE_CHECKING:
-    import optuna
+from offline.study import Attempt, Choice, Real, Setting, Whole, search
 
 LIST_LENGTH = 20
 ROWS = 256  # of scores over the whole catalogue that are in memory together
 DECAYS = (0.0, 0.4, 0.8)
 
-# What is searched: from the least to the largest.
-WINDOWS = (1, 10)
-EPOCHS = (10, 80)
-EXPONENTS = (-1.0, 1.0)
-SAMPLES = (0.3, 300.0)
-DIMS = (64, 128)
+MOST_SAMPLE = 300.0  # 0 passes over nothing, and neither do so many average songs
+SPACE: dict[str, Setting] = {
+    "window": Whole(1, 10, log=True),
+    "epochs": Whole(10, 80, log=True),
+    "ns_exponent": Real(-1.0, 1.0),
+    "sample": Real(0.3, MOST_SAMPLE, log=True),
+    "dim": Choice((64, 128)),
+}
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a bar for something of so many plays; gives what is to be told how many are done."""
@@ -140,25 +140,17 @@ def search_settings(
     What is not searched stays as in `base`. Each trial learns vectors once and takes the best
     of all ways to read them, as reading costs next to nothing. Ranked by MRR@20.
     """
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(10, 1 + trials // 3)),
-    )
-    study.enqueue_trial(_within_ranges(base))
     tried: list[Trial] = []
 
-    def objective(trial: optuna.Trial) -> float:
-        suggested = _suggest(trial)  # asked for in the first trial too, which the search knows
-        config = replace(base, **suggested) if tried else base
-        what = f"Trial {len(tried) + 1} of {trials}"
+    def attempt(given: Attempt) -> float:
+        config = replace(base, **given.settings)
+        what = f"Trial {given.number} of {trials}"
         vectors = learned.fit(config, seed, what=what, progress=progress)
         tried.append(max(_readings(vectors, learned, predictions, config), key=_merit))
         return tried[-1].mrr_at_20
 
-    study.optimize(objective, n_trials=trials)
+    given = {**asdict(base), "sample": base.sample or MOST_SAMPLE}
+    search(SPACE, given, trials, attempt, seed=seed)
     return tried
 
 
@@ -169,32 +161,6 @@ def best_of(trials: Sequence[Trial]) -> Trial:
 
 def _merit(trial: Trial) -> float:
     return trial.mrr_at_20
-
-
-def _suggest(trial: optuna.Trial) -> dict[str, Any]:
-    return {
-        "window": trial.suggest_int("window", *WINDOWS, log=True),
-        "epochs": trial.suggest_int("epochs", *EPOCHS, log=True),
-        "ns_exponent": trial.suggest_float("ns_exponent", *EXPONENTS),
-        "sample": trial.suggest_float("sample", *SAMPLES, log=True),
-        "dim": trial.suggest_categorical("dim", DIMS),
-    }
-
-
-def _within_ranges(config: SkipGramConfig) -> dict[str, Any]:
-    """Give the settings of the search that are nearest to `config`."""
-
-    def clip(value: float, limits: tuple[float, float]) -> float:
-        return min(max(value, limits[0]), limits[1])
-
-    return {
-        "window": clip(config.window, WINDOWS),
-        "epochs": clip(config.epochs, EPOCHS),
-        "ns_exponent": clip(config.ns_exponent, EXPONENTS),
-        # 0 passes over nothing, and neither do so many average songs.
-        "sample": clip(config.sample or SAMPLES[1], SAMPLES),
-        "dim": min(DIMS, key=lambda dim: abs(dim - config.dim)),
-    }
 
 
 def _readings(
