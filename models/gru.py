@@ -121,11 +121,12 @@ class GRU(nn.Module):
         assert len(items) % ROW_BLOCK == 0, f"{len(items)} rows are not whole blocks"
         # Longest first, so that each step runs the sessions that last so long, and few others.
         lengths, order = lengths.sort(descending=True, stable=True)
-        steps, ranks = torch.arange(int(lengths[0])), torch.arange(len(items))
+        steps = torch.arange(int(lengths[0]), device=items.device)
+        ranks = torch.arange(len(items), device=items.device)
         running = (lengths > steps.unsqueeze(1)).sum(1)  # [T]
         running = (running + ROW_BLOCK - 1) // ROW_BLOCK * ROW_BLOCK
         tokens = items[order, : len(steps)].T[ranks < running.unsqueeze(1)]
-        states: Tensor = self.recurrence(PackedSequence(self.songs(tokens), running))[0].data
+        states: Tensor = self.recurrence(PackedSequence(self.songs(tokens), running.cpu()))[0].data
         first_of_step = running.cumsum(0) - running
         return states[first_of_step[lengths - 1] + ranks][order.argsort()]
 

@@ -250,3 +250,22 @@ def test_every_weight_learns_and_padding_does_not() -> None:
     still = {name for name, gradient in gradients.items() if not gradient.count_nonzero()}
     assert not still
     assert gradients["songs.weight"][0].count_nonzero() == 0
+
+
+def test_no_tensor_is_made_elsewhere_than_where_the_weights_are() -> None:
+    # What is made with no word of where now has no numbers, and whatever it meets refuses it.
+    model, sampler = (
+        make_gru(hidden=24, dropout=0.25, heard_dropout=0.5),
+        NegativeSampler(EVENLY, 5, 0.75, full_softmax_songs=0),
+    )
+    items, histories = torch.tensor([[1, 2, 1], [4, 5, 0]]), torch.tensor([[0, 7], [5, 8]])
+    drawn, generator = sampler.draw(seeded()), seeded()
+    sessions, lengths = blocks([[1, 2], [3]])
+    listening = Heard(torch.cat([histories, items], 1), 2, torch.tensor([[0, 1], [0, 1]]))
+    with torch.device("meta"):
+        model.loss(items, histories, drawn, generator).backward()
+        encoded = model.encode(sessions, lengths)
+        features = listening.features()
+    assert all(weight.grad.to_dense().isfinite().all() for weight in model.parameters())
+    assert torch.equal(encoded, encode(model, [[1, 2], [3]] + [[1]] * (len(sessions) - 2)))
+    assert features.isfinite().all()
