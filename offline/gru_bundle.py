@@ -14,10 +14,11 @@ from models.next_song import SessionLog
 from models.vocabulary import Vocabulary
 from offline.baselines import BASELINES
 from offline.evaluation.judging import judge
+from offline.gru_study import GRUSearch, Trial, best_of, search_settings
 from offline.plays import PlayLog
 from offline.ranking import hit_rate, mrr
 from offline.session_log import Numbering, Predictions
-from offline.train import Progress, TrainedGRU, train_gru
+from offline.train import Progress, TrainedGRU, TrainingError, train_gru
 
 VALIDATION_PREDICTIONS = 5_000
 
@@ -28,13 +29,15 @@ class GRUBundle:
 
     judged: the training that was judged on what it held back; written: the one in the bundle,
     which is the same unless it was trained anew on everything. predictions: how many were
-    judged. figures: those for people and machines.
+    judged. trials: of a search for settings, if there was one. figures: those for people and
+    machines.
     """
 
     manifest: Manifest
     judged: TrainedGRU
     written: TrainedGRU
     predictions: int
+    trials: list[Trial]
     figures: dict[str, Any]
 
 
@@ -75,11 +78,13 @@ def train_gru_bundle(
     epochs: int = 10,
     patience: int = 2,
     time_budget_s: float = math.inf,
+    search: GRUSearch | None = None,
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> GRUBundle:
     """Train on all but the last `validation_fraction` of the plays, by time, and write a bundle.
 
+    search: how to look for better settings than `config` first, on that very cut of the log.
     refit: then train once more on all plays, for as many epochs as were best, and write that:
     the newest plays are worth most, and what was held back is the newest. Each of the two takes
     at most half of the time budget then. Raises BundleError, before anything is trained, where
@@ -87,6 +92,9 @@ def train_gru_bundle(
     """
     check_writable(out, overwrite=overwrite)
     parts = HeldBack.of(log, validation_fraction, session_gap_s, seed)
+    trials = [] if search is None else _tried(parts, config, search, seed, on_progress)
+    if trials:
+        config = best_of(trials).config
     refit = refit and parts.validation is not None
     options: dict[str, Any] = {
         "seed": seed,
@@ -127,8 +135,34 @@ def train_gru_bundle(
         **metrics,
         "bundle": str(out),
     }
+    if trials:
+        figures["config"] = asdict(config)
+        figures["trials"] = [trial.figures() for trial in trials]
     predictions = 0 if parts.validation is None else len(parts.validation)
-    return GRUBundle(manifest, judged, written, predictions, figures)
+    return GRUBundle(manifest, judged, written, predictions, trials, figures)
+
+
+def _tried(
+    parts: HeldBack,
+    config: GRUConfig,
+    search: GRUSearch,
+    seed: int,
+    on_progress: Callable[[Progress], None],
+) -> list[Trial]:
+    if parts.validation is None or not len(parts.validation):
+        raise TrainingError(
+            f"{search.trials} trials cannot be judged with no next song held back: give a longer "
+            "play log, or a larger --validation-fraction"
+        )
+    return search_settings(
+        parts.learned,
+        parts.songs,
+        parts.validation,
+        config,
+        search,
+        seed=seed,
+        on_progress=on_progress,
+    )
 
 
 def _metrics(trained: TrainedGRU, parts: HeldBack) -> dict[str, float | None]:

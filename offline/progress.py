@@ -53,27 +53,32 @@ def training_progress() -> Iterator[Callable[[Progress], None]]:
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("Epoch {task.fields[epoch]}"),
+        TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[speed]:,.0f} plays/s  loss {task.fields[loss]:.3f}"),
         TextColumn("{task.fields[figures]}"),
         TimeRemainingColumn(),
     )
     with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
-        task = bars.add_task("", epoch=1, speed=0.0, loss=0.0, figures="")
+        task = bars.add_task("Epoch 1", speed=0.0, loss=0.0, figures="")
 
         def show(progress: Progress) -> None:
             bars.update(
                 task,
                 total=progress.total,
                 completed=progress.done,
-                epoch=progress.epoch,
+                description=_place(progress),
                 speed=progress.plays_per_s,
                 loss=progress.loss,
                 figures=_last_figures(progress),
             )
 
         yield show
+
+
+def _place(progress: Progress) -> str:
+    epoch = f"epoch {progress.epoch}"
+    return f"{progress.part}, {epoch}" if progress.part else epoch.capitalize()
 
 
 def _last_figures(progress: Progress) -> str:

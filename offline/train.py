@@ -24,10 +24,15 @@ from offline.ranking import hit_rate, mrr
 from offline.session_log import Predictions
 
 LIST_LENGTH = 20
+INTERRUPTED = "interrupted"
 
 
 class TrainingError(SegueError):
     """Plays that nothing can be learned from, or learning that ran away."""
+
+
+class Diverged(TrainingError):
+    """Learning that ran away."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands: `done` of `total` plays of an epoch, and the epochs before it."""
+    """Where training stands: `done` of `total` plays of an epoch, and the epochs before it.
+
+    part: which of several trainings it is, for people to read; empty where there is one.
+    """
 
     epoch: int
     done: int
@@ -54,6 +62,7 @@ class Progress:
     loss: float
     plays_per_s: float
     history: Sequence[Epoch]
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,7 @@ def train_gru(
     patience: int = 3,
     time_budget_s: float = math.inf,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainedGRU:
     """Train on `log` until MRR@20 on `validation` is no better for `patience` epochs.
@@ -114,7 +124,8 @@ def train_gru(
     and nothing is ever learned from them. Without any, all epochs run and the last is kept. The
     same input, seed and number of threads give the same weights. Ctrl-C, or the end of the time
     budget, ends training early; the best epoch so far is kept. TrainingError where there is
-    none. Trains on a GPU where there is one.
+    none. Whatever `on_epoch` raises ends it as well, with nothing kept. Trains on a GPU where
+    there is one.
     """
     plays, vocabulary, popularity = keep_songs(log, songs, config.min_count)
     training = TrainingSessions(plays, config.max_length, config.max_history)
@@ -135,6 +146,7 @@ def train_gru(
                 found = hit_rate(ranks, LIST_LENGTH), mrr(ranks, LIST_LENGTH)
                 epoch = replace(epoch, hit_rate_at_20=found[0], mrr_at_20=found[1])
             history.append(epoch)
+            on_epoch(epoch)
             if best is None or _better(epoch, best):
                 best, weights = epoch, learner.served().state_dict()
             elif number - best.number >= patience:
@@ -146,7 +158,7 @@ def train_gru(
     except KeyboardInterrupt:
         if best is None:
             raise
-        ended = "interrupted"
+        ended = INTERRUPTED
     assert best is not None, "epochs >= 1"
     served = GRU(config, len(vocabulary))
     served.load_state_dict(weights)
@@ -225,7 +237,7 @@ class _Learner:
         value = loss.item()
         if not math.isfinite(value):
             msg = f"the loss became {value}: lower the learning rates, or the scale"
-            raise TrainingError(msg)
+            raise Diverged(msg)
         torch.autograd.backward(loss)
         self.network.step()
         # torch wants it said that nobody checks the indices, which are our own.

@@ -11,6 +11,30 @@ from offline.training.options import FIGURES, INPUT, OUTPUT, VALIDATION, options
 
 if TYPE_CHECKING:
     from offline.gru_bundle import GRUBundle
+    from offline.gru_study import Trial
+
+SEARCH = (
+    click.option(
+        "--tune",
+        "trials",
+        type=click.IntRange(min=0),
+        default=0,
+        help="First search settings in so many trials, the first with those given.",
+    ),
+    click.option(
+        "--tune-epochs",
+        type=click.IntRange(min=1),
+        default=3,
+        show_default=True,
+        help="Epochs of a trial, at most.",
+    ),
+    click.option(
+        "--tune-budget-s",
+        type=click.FloatRange(min=0, min_open=True),
+        default=float("inf"),
+        help="End the search after so long.",
+    ),
+)
 
 
 @click.command()
@@ -49,7 +73,7 @@ if TYPE_CHECKING:
     default=float("inf"),
     help="End training after so long.",
 )
-@options(FIGURES)
+@options(SEARCH, FIGURES)
 def gru(
     plays_file: Path,
     format_name: str | None,
@@ -64,6 +88,9 @@ def gru(
     validation_fraction: float,
     session_gap_s: float,
     time_budget_s: float,
+    trials: int,
+    tune_epochs: int,
+    tune_budget_s: float,
     json_file: Path | None,
 ) -> None:
     """Train the recurrent playlist model (GRU).
@@ -73,15 +100,22 @@ def gru(
     many epochs as were best, on all plays: the newest ones, just held back, are worth most.
     Ctrl-C ends either training early and keeps the best epoch so far.
 
+    With --tune, settings are searched first: each trial trains for a few epochs and is judged
+    on those last plays by HR@20 + MRR@20, and the best settings train the bundle. The figures
+    told are then of plays that settings were chosen on: judge the bundle on later ones. Ctrl-C
+    ends the search, too. --json writes down every trial.
+
     \b
     Examples:
       segue train gru --plays plays.csv --out bundles/gru
       segue train gru --plays sessions.txt.gz --format sessions --out bundles/gru --epochs 5
       segue train gru --plays plays.csv --out bundles/gru --overwrite --json figures.json
+      segue train gru --plays plays.csv --out bundles/gru --tune 20 --json study.json
     """
     from models.gru import GRUConfig
     from offline.formats import read_plays
     from offline.gru_bundle import train_gru_bundle
+    from offline.gru_study import GRUSearch
     from offline.progress import training_progress
     from offline.report import write_json
 
@@ -98,6 +132,7 @@ def gru(
             epochs=epochs,
             patience=patience,
             time_budget_s=time_budget_s,
+            search=GRUSearch(trials, tune_epochs, tune_budget_s) if trials else None,
             overwrite=overwrite,
             on_progress=show,
         )
@@ -117,6 +152,8 @@ def _summarise(made: GRUBundle) -> None:
         + ("" if made.written is trained else "; trained once more on everything"),
         highlight=False,
     )
+    if made.trials:
+        console.print(_told(made.trials), highlight=False)
     if trained.best.mrr_at_20 is not None:
         table = Table(title=f"{made.predictions:,} next songs held back")
         for column in ("", "HR@20", "MRR@20"):
@@ -129,3 +166,12 @@ def _summarise(made: GRUBundle) -> None:
     click.echo("Next:")
     click.echo(f"  segue playlist --bundle {figures['bundle']} --start '{song_id}'")
     click.echo(f"  segue worker --bundle {figures['bundle']}")
+
+
+def _told(trials: list[Trial]) -> str:
+    """Say which settings the search took, as far as it looked for them."""
+    from offline.gru_study import SAMPLING_SPACE, SPACE, best_of
+
+    chosen = best_of(trials).config
+    settings = ", ".join(f"{name} {getattr(chosen, name):g}" for name in SPACE | SAMPLING_SPACE)
+    return f"Best of {len(trials)} trials: {settings}"
