@@ -22,6 +22,9 @@ EXISTING = click.Path(exists=True, path_type=Path)
 @click.option("--plays", "plays_file", type=EXISTING, help="The play log to replay.")
 @click.option("--format", "format_name", help="Its format; told from the file if left out.")
 @click.option("--world", type=int, help="Replay the generated world of this seed instead.")
+@click.option(
+    "--world-set", multiple=True, help="Of another world, name=value (listeners=10000); repeatable."
+)
 @click.option("--topic", is_flag=True, help="Replay the topic of plays instead.")
 @click.option(
     "--skip",
@@ -65,6 +68,18 @@ EXISTING = click.Path(exists=True, path_type=Path)
     "--verify", type=EXISTING, help="Compare the lists with these, captured as JSON lines."
 )
 @click.option("--publish-to", help="Publish the lists to this topic.")
+@click.option(
+    "--propensities",
+    type=EXISTING,
+    help="What was shown: partition, offset, song_id, propensity, reward; CSV or Parquet.",
+)
+@click.option(
+    "--slots",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="With --propensities: one of so many first songs is shown, drawn evenly.",
+)
 @click.option("--windows", type=click.IntRange(min=1), default=24, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
@@ -94,6 +109,10 @@ def replay(**options: Any) -> None:
     same but the time of making; else the first difference is shown, and the status is 1.
 
     \b
+    --propensities estimates what showing these lists would have earned (offline/replay/HONESTY.md
+    says when that can be believed): ips, snips and dr, by variant, under `counterfactual`.
+
+    \b
     Examples:
       segue replay --plays plays.csv --skip 0.7 --bundle bundles/gru
       segue replay --world 1 --bundle segue-demo/bundle --processes 2 --out report
@@ -119,6 +138,8 @@ def _check(options: dict[str, Any]) -> None:
         raise click.UsageError("--verify begins with the first play: leave out --state")
     if options["topic"] and (options["skip"] or options["limit"] or options["partitions"]):
         raise click.UsageError("--skip, --limit and --partitions are of logs; a topic has --from")
+    if options["world_set"] and options["world"] is None:
+        raise click.UsageError("--world-set changes a --world, which is not given")
     if options["out"] is not None:
         from offline.evaluation.report import check_drawable
 
@@ -134,8 +155,10 @@ def _bounds(texts: Sequence[str]) -> Any:
 def _run(options: dict[str, Any], stack: ExitStack) -> None:
     from offline.progress import plays_progress
     from offline.replay.figures import FigureConfig, replay_figures
+    from offline.replay.propensities import read_shown
     from offline.replay.runs import replay_all
 
+    shown = read_shown(options["propensities"]) if options["propensities"] else None
     chosen = _variants(options)
     log = _log(options)
     plan = _plan(options, chosen, log, stack)
@@ -149,7 +172,7 @@ def _run(options: dict[str, Any], stack: ExitStack) -> None:
     figures = replay_figures(
         plan,
         ran,
-        FigureConfig(windows=options["windows"], seed=options["seed"]),
+        FigureConfig(options["windows"], shown, options["slots"], seed=options["seed"]),
         log.ceiling if log else None,
     )
     _tell(options, figures, ran, seconds)
@@ -173,7 +196,7 @@ def _log(options: dict[str, Any]) -> ReplayLog | None:
 
     shape = options["skip"], options["limit"], options["event_prefix"]
     if options["world"] is not None:
-        return generate_log(options["world"], *shape)
+        return generate_log(options["world"], options["world_set"], *shape)
     if options["plays_file"] is not None:
         skip = options["skip"] or 0.0
         return read_log(options["plays_file"], options["format_name"], skip, *shape[1:])

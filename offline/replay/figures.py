@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 
@@ -16,6 +17,7 @@ from offline.evaluation.paired import compare
 from offline.evaluation.significance import Clusters, bootstrap, intervals
 from offline.replay.collect import Ints, JudgedPlays, Logs
 from offline.replay.lists import CUTOFFS, HitCounts, ListCounts, Windows, ratios, shares
+from offline.replay.propensities import counterfactual
 from offline.replay.runs import Plan, Ran
 from offline.replay.slices import Slices, slices
 from offline.replay.sources import ReplayError
@@ -30,9 +32,15 @@ CEILING = "ceiling_hit_rate_at_20"
 
 @dataclass(frozen=True)
 class FigureConfig:
-    """How figures are taken. windows: moving windows over stream time."""
+    """How figures are taken.
+
+    windows: moving windows over stream time. shown: what was shown, with its propensities, as
+    `propensities.read_shown` reads it; slots: songs of a list that might be shown.
+    """
 
     windows: int = 24
+    shown: pl.DataFrame | None = None
+    slots: int = 1
     replicates: int = 1000
     flips: int = 2000
     seed: int = 0
@@ -63,6 +71,9 @@ def replay_figures(
     for one, made, plays in zip(ran, logs, judged, strict=True):
         figures = _accuracy(plays.ranks, plays, parts, windows, config)
         figures |= _lists(made, windows, information, figures["windows"])
+        if config.shown is not None:
+            told = counterfactual(config.shown, made, partitions, catalogue, config.slots)
+            figures["counterfactual"] = told
         whole |= {one.variant.name: {**figures, "settings": dict(one.variant.changes)}}
     baseline = _accuracy(judged[0].popularity_ranks, judged[0], parts, windows, config)
     return {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +15,9 @@ from offline.formats import read_plays
 from offline.producer import check_sendable, log_name
 from offline.replay.sources import ReplayError
 from offline.replay.state import digest
+
+if TYPE_CHECKING:
+    from offline.world import WorldConfig
 
 DEMO_NAME = "demo"
 DEMO_SKIP = 0.7
@@ -43,16 +48,45 @@ def read_log(
     return _checked(ReplayLog(_first(plays, limit), name or log_name(file), facts))
 
 
-def generate_log(seed: int, skip: float | None, limit: int | None, name: str | None) -> ReplayLog:
-    """Generate the world of `segue demo`, of which that command learns the first 70 %."""
-    from offline.world import WorldConfig, generate_world
+def generate_log(
+    seed: int, changes: Sequence[str], skip: float | None, limit: int | None, name: str | None
+) -> ReplayLog:
+    """Generate the world of `segue demo`, of which that command learns the first 70 %.
+
+    changes: "name=value" of the world's config, for another world.
+    """
+    from offline.world import generate_world
 
     share = DEMO_SKIP if skip is None else skip
-    world = generate_world(WorldConfig(), seed)
+    world = generate_world(world_config(changes), seed)
     learned, plays = world.log.split_by_time(share) if share else (None, world.log)
     ceiling = world.best_hit_at_20[0 if learned is None else learned.plays.height :]
-    facts: dict[str, object] = {"world": seed, "skip": share, "limit": limit}
+    facts: dict[str, object] = {"world": [seed, *changes], "skip": share, "limit": limit}
     return _checked(ReplayLog(_first(plays.plays, limit), name or DEMO_NAME, facts, ceiling))
+
+
+def world_config(changes: Sequence[str]) -> WorldConfig:
+    """Change a world's config by "name=value".
+
+    >>> world_config(["listeners=20", "sessions_per_week=1.5"]).listeners
+    20
+    """
+    from offline.world import WorldConfig
+
+    kinds: dict[str, Any] = {field.name: type(field.default) for field in fields(WorldConfig)}
+    values: dict[str, Any] = {}
+    for change in changes:
+        field, _, value = change.partition("=")
+        if field not in kinds:
+            raise ReplayError(f"--world-set {change!r}: a world has {', '.join(kinds)}")
+        try:
+            values[field] = kinds[field](value)
+        except ValueError:
+            raise ReplayError(f"--world-set {change!r}: {value!r} is no number") from None
+    try:
+        return WorldConfig(**values)
+    except ValueError as error:
+        raise ReplayError(f"--world-set: {error}") from error
 
 
 def _first(plays: pl.DataFrame, limit: int | None) -> pl.DataFrame:

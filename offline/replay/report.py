@@ -10,7 +10,7 @@ from offline.evaluation.document import Block, Heading, Paragraph, Table, write_
 from offline.evaluation.table import number, percent
 from offline.replay.figures import CEILING
 from offline.replay.pictures import WAYS, pictures
-from offline.replay.table import contenders, facts_line
+from offline.replay.table import contenders, counterfactual_lines, facts_line
 from offline.replay.variants import POPULARITY
 from offline.report import write_json
 
@@ -25,6 +25,7 @@ def write_report(directory: Path, figures: Figures) -> None:
     """Write report.md, report.html, the pictures and figures.json: the same for equal input."""
     blocks = [*_opening(figures), *_accuracy(figures), *_recommended(figures)]
     blocks += [*_slices(figures), Heading("Pictures"), *pictures(figures), *_tests(figures)]
+    blocks += _counterfactual(figures)
     write_document(directory, blocks)
     write_json(directory / "figures.json", figures)
 
@@ -121,3 +122,15 @@ def _tests(figures: Figures) -> Iterator[Block]:
         for test in figures["_tests"]
     ]
     yield Table(["", "metric", "difference, points", "95 % interval", "p, adjusted"], rows)
+
+
+def _counterfactual(figures: Figures) -> Iterator[Block]:
+    lines = counterfactual_lines(figures)
+    if lines:
+        yield Heading("What showing these lists would have earned")
+        yield Paragraph(
+            "Estimated from what was shown and with what chance: inverse propensity (ips), "
+            "self-normalised (snips), doubly robust (dr), with 95 % intervals. Last, how many "
+            "evenly weighted plays would tell as much."
+        )
+        yield from map(Paragraph, lines)

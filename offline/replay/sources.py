@@ -103,7 +103,7 @@ def partition_of(user_id: str, partitions: int) -> int:
     """Give the partition of a listener's plays: that of Kafka's own producers.
 
     >>> [partition_of(user_id, 4) for user_id in ("anna", "ben", "cleo")]
-    [1, 3, 3]
+    [3, 1, 3]
     """
     from kafka.partitioner.default import murmur2
 

@@ -50,7 +50,7 @@ def show(figures: Figures) -> None:
             number(found.get("plays_per_s"), ",.0f"),
         )
     console.print(table)
-    for line in test_lines(figures):
+    for line in (*test_lines(figures), *counterfactual_lines(figures)):
         console.print(line, highlight=False)
 
 
@@ -63,3 +63,21 @@ def test_lines(figures: Figures) -> list[str]:
         for test in figures["_tests"]
         if test["metric"] == "hit_rate_at_20"
     ]
+
+
+def counterfactual_lines(figures: Figures) -> list[str]:
+    """Say what showing each variant's lists would have earned; nothing where nobody logged it."""
+    lines = []
+    for name, found in contenders(figures).items():
+        told = found.get("counterfactual")
+        if told is not None:
+            kinds = [kind for kind in ("ips", "snips", "dr") if kind in told]
+            values = ", ".join(
+                "{} {:.4f} [{:.4f}, {:.4f}]".format(kind, told[kind]["value"], *told[kind]["ci"])
+                for kind in kinds
+            )
+            lines.append(
+                f"{name}: reward {values}; logged {told['logged_reward']:.4f}, from "
+                f"{told['shown']:,} shown songs worth {told['effective_samples']:,.0f}"
+            )
+    return lines
