@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,6 +15,7 @@ import polars as pl
 
 from offline.bench.ground import Ground, brokers
 from offline.bench.latency import Latencies, measure_latencies, random_due_times
+from offline.bench.machine import machine, versions
 from offline.bench.peak import STAGES, Peak, measure_peak
 from offline.bench.process import BenchError
 from offline.bench.world import bench_world
@@ -71,8 +69,8 @@ def measure_throughput(config: ThroughputConfig, say: Callable[[str], None]) -> 
             "list_bytes": bench.answer.stat().st_size,
             "broker": config.bootstrap or "embedded",
             "settings": load_settings().model_dump(include=set(SETTINGS)),
-            "machine": {"cpu": _cpu(), "cores": os.cpu_count()},
-            "versions": {"python": platform.python_version(), **_versions()},
+            "machine": machine(),
+            "versions": versions(*PACKAGES),
         }
 
 
@@ -195,17 +193,3 @@ def _events(plays: pl.DataFrame) -> list[tuple[bytes, bytes]]:
         (user_id.encode(), encode(PlayEvent(f"bench-{row}", user_id, *rest)))
         for row, (user_id, *rest) in enumerate(columns.iter_rows())
     ]
-
-
-def _cpu() -> str:
-    """Name the processor; Linux tells its model, other systems their own way."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor()
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in PACKAGES}
