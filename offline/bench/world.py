@@ -19,6 +19,7 @@ SESSION_GAP_S = 1800
 HELD_BACK = 0.25  # of the plays, the last ones: sent and never learned from
 PLAYS_PER_LISTENER = 140  # in the world's days, a little under the mean
 TRAINING_S = 30.0
+PLAYS_OF_TRAINING = 120_000  # where it is training that is measured
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def bench_world(
     plays_file, bundle = kept / "plays.parquet", kept / "bundle"
     if not plays_file.exists():
         say(f"Generating a world of {songs:,} songs")
-        log = generate_world(_world_config(songs, plays), seed).log
+        log = generate_world(world_config(songs, int(plays / HELD_BACK)), seed).log
         learned, sent = log.split_by_time(1 - HELD_BACK)
         say(f"Training a GRU on {learned.plays.height:,} of its plays")
         train_gru_bundle(
@@ -58,11 +59,12 @@ def bench_world(
     return BenchWorld(pl.read_parquet(plays_file), bundle)
 
 
-def _world_config(songs: int, plays: int) -> WorldConfig:
+def world_config(songs: int, plays: int) -> WorldConfig:
+    """Give the config of a world of that many songs and at least about `plays` plays."""
     return WorldConfig(
         songs=songs,
         genres=min(len(GENRES), songs // SONGS_PER_GENRE),
-        listeners=int(plays / HELD_BACK / PLAYS_PER_LISTENER) + 20,
+        listeners=plays // PLAYS_PER_LISTENER + 20,
     )
 
 

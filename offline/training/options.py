@@ -17,6 +17,11 @@ OUTPUT = (
     ),
     click.option("--overwrite", is_flag=True, help="Replace the bundle that is there."),
 )
+FORMAT = (
+    click.option(
+        "--format", "format_name", help="The log's format; told from the file if left out."
+    ),
+)
 PLAYS = (
     click.option(
         "--plays",
@@ -25,12 +30,9 @@ PLAYS = (
         required=True,
         help="The play log.",
     ),
-    click.option(
-        "--format", "format_name", help="The log's format; told from the file if left out."
-    ),
+    *FORMAT,
 )
-INPUT = (
-    *PLAYS,
+SESSION_GAP = (
     click.option(
         "--session-gap-s",
         type=click.FloatRange(min=0, min_open=True),
@@ -39,6 +41,7 @@ INPUT = (
         help="Silence that ends a session, where the log names none.",
     ),
 )
+INPUT = (*PLAYS, *SESSION_GAP)
 VALIDATION = (
     click.option(
         "--validation-fraction",
