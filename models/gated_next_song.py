@@ -111,8 +111,11 @@ class GatedNextSong(SparseNextSong):
 
     def named(self, contexts: Contexts) -> SparseScores:
         """Give songs heard, and new ones that the models name, their probabilities."""
+        return self.blended(contexts, [model.named(contexts) for model in self.models])
+
+    def blended(self, contexts: Contexts, named: Sequence[SparseScores]) -> SparseScores:
+        """Do so from what the models, in their order, name already."""
         heard = self.gate.probabilities(contexts)
-        named = [model.named(contexts) for model in self.models]
         new = named_together(named, heard, len(self.vocabulary))
         left_over = 1 - np.bincount(heard.rows(), heard.scores, len(contexts))
         likely = self.new_songs.probabilities(new)

@@ -25,7 +25,7 @@ from models.vocabulary import PADDING
 
 LOSSES = ("classification", "features", "retrieval")
 LEAST_BALANCE = -1.0
-FIRST_WEIGHTS = {"gru": 0.7, "amnn": 0.3, "neighbours": 0.5}
+FIRST_WEIGHTS = {"gru": 0.5, "amnn": 0.1, "blend": 0.6}
 """What the best models weigh before anything is learned: a product of their shares."""
 
 

@@ -15,16 +15,20 @@ from models.bundle import WEIGHTS, Bundle, BundleError
 from models.candidate_attention import CandidateAttention, CandidateAttentionConfig
 from models.candidate_attention_next_song import CandidateAttentionNextSong
 from models.context_tree import ContextTree, ContextTreeConfig
+from models.gated_next_song import GatedNextSong, NewSongs
 from models.gru import GRU, GRUConfig
 from models.gru_retriever import GRURetriever
 from models.hybrid import Ranker, RankerConfig
+from models.item_neighbours import ItemNeighbours, ItemNeighboursConfig
 from models.next_song import Contexts, SessionLog
 from models.popular_next_song import decayed_plays
 from models.ragged import Ragged
 from models.ranking_inputs import RankingInputs, Retrieval, RetrievalConfig
+from models.repeat_gate import RepeatGate
 from models.rules import Rules, RulesConfig
 from models.session_neighbours import NeighboursConfig, SessionNeighbours
 from models.sessions import ROW_BLOCK
+from models.sparse_scores import SparseNextSong
 from models.vocabulary import PADDING, Vocabulary
 
 V_STAN = NeighboursConfig(
@@ -38,6 +42,7 @@ V_STAN = NeighboursConfig(
     answer_idf=1.0,
 )
 SESSION_RULES = RulesConfig(memory=0.7)
+ITEM_NEIGHBOURS = ItemNeighboursConfig(memory=0.8)
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,9 @@ class HybridConfig:
     gru: GRUConfig = field(default_factory=GRUConfig)
     amnn: CandidateAttentionConfig = field(default_factory=CandidateAttentionConfig)
     neighbours: NeighboursConfig = V_STAN
-    rules: RulesConfig = SESSION_RULES
     tree: ContextTreeConfig = field(default_factory=ContextTreeConfig)
+    rules: RulesConfig = SESSION_RULES
+    items: ItemNeighboursConfig = ITEM_NEIGHBOURS
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
     ranker: RankerConfig = field(default_factory=RankerConfig)
     trend_half_life: float = 0.03
@@ -68,29 +74,38 @@ def remembered(log: SessionLog, plays: int) -> SessionLog:
     return log.slice(first, len(log))
 
 
+def blended_models(
+    memory: SessionLog, vocabulary: Vocabulary, config: HybridConfig
+) -> list[SparseNextSong]:
+    """Fit the models behind the repeat gate, in the order of ranking_inputs.BLENDED."""
+    return [
+        SessionNeighbours.fit(memory, vocabulary, config.neighbours),
+        ContextTree.fit(memory, vocabulary, config.tree),
+        Rules.fit(memory, vocabulary, config.rules),
+        ItemNeighbours.fit(memory, vocabulary, config.items),
+    ]
+
+
 def retrieval_of(
     gru: GRU,
     amnn: CandidateAttention,
-    vocabulary: Vocabulary,
+    blend: GatedNextSong,
     popularity: Tensor,
     memory: SessionLog,
     config: HybridConfig,
 ) -> Retrieval:
     """Put the retrievers together.
 
-    popularity: play counts in training, float32 [V + 1]. memory: sessions of the past, in the
-    item numbers of `vocabulary`.
+    popularity: play counts in training, float32 [V + 1]. memory: the sessions that `blend` was
+    fitted on, in the item numbers of its vocabulary.
     """
+    songs = blend.vocabulary
     return Retrieval(
         GRURetriever(gru, popularity),
-        CandidateAttentionNextSong(amnn.eval(), vocabulary),
-        {
-            "neighbours": SessionNeighbours.fit(memory, vocabulary, config.neighbours),
-            "rules": Rules.fit(memory, vocabulary, config.rules),
-            "tree": ContextTree.fit(memory, vocabulary, config.tree),
-        },
+        CandidateAttentionNextSong(amnn.eval(), songs),
+        blend,
         popularity.numpy(),
-        decayed_plays(memory, vocabulary, config.trend_half_life),
+        decayed_plays(memory, songs, config.trend_half_life),
         config.retrieval,
     )
 
@@ -121,11 +136,17 @@ class HybridNextSong:
             ranker = Ranker(config.ranker, config.gru.dim, config.gru.hidden)
             ranker.load_state_dict(_part(bundle.weights, "ranker"))
             memory = _memory(_part(bundle.weights, "memory"))
+            learned = _part(bundle.weights, "blend")
+            gate = RepeatGate(learned["gate"].numpy(), len(bundle.vocabulary))
+            by_models = learned["new_songs"].numpy()
         except (msgspec.ValidationError, RuntimeError, KeyError) as error:
             msg = f"{WEIGHTS} of {bundle.manifest.version} does not fit its config: {error}"
             raise BundleError(f"{msg}: train the bundle again") from error
         popularity = bundle.weights["popularity"]
-        retrieval = retrieval_of(gru, amnn, bundle.vocabulary, popularity, memory, config)
+        models = blended_models(memory, bundle.vocabulary, config)
+        new_songs = NewSongs(by_models, np.log1p(models[0].popularity))
+        blend = GatedNextSong(models, gate, new_songs)
+        retrieval = retrieval_of(gru, amnn, blend, popularity, memory, config)
         return cls(retrieval, ranker, bundle.vocabulary, popularity)
 
     def song_vectors(self) -> Tensor:
@@ -165,13 +186,17 @@ class HybridNextSong:
 
 
 def hybrid_weights(
-    gru: GRU, amnn: CandidateAttention, ranker: Ranker, memory: SessionLog, popularity: Tensor
+    retrieval: Retrieval, ranker: Ranker, memory: SessionLog, popularity: Tensor
 ) -> dict[str, Tensor]:
     """Give the tensors that a bundle keeps, from which `from_bundle` makes the same model."""
     parts: dict[str, Mapping[str, Tensor]] = {
-        "gru": gru.state_dict(),
-        "amnn": amnn.state_dict(),
+        "gru": retrieval.gru.model.state_dict(),
+        "amnn": retrieval.amnn.model.state_dict(),
         "ranker": ranker.state_dict(),
+        "blend": {
+            "gate": torch.from_numpy(retrieval.blend.gate.weights),
+            "new_songs": torch.from_numpy(retrieval.blend.new_songs.weights),
+        },
         "memory": {
             "songs": torch.from_numpy(memory.sessions.values.astype(np.int32)),
             "offsets": torch.from_numpy(memory.sessions.offsets.copy()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,26 +13,30 @@ from torch import Tensor
 
 from models.candidate_attention_next_song import CandidateAttentionNextSong
 from models.candidates import Candidates, Proposals
+from models.gated_next_song import GatedNextSong
 from models.gru_retriever import GRURetriever, Retrieved
 from models.next_song import Contexts
 from models.ragged import Ragged
 from models.replays import count_repeats, when_heard
 from models.sessions import pad_listeners
-from models.sparse_scores import SparseNextSong, best_named
+from models.sparse_scores import SparseScores, best_named
 from models.vocabulary import PADDING
 
-RETRIEVERS = ("gru", "neighbours", "rules", "tree", "popularity")
+BLENDED = ("neighbours", "tree", "rules", "items")
+"""The models behind the repeat gate, in their order there."""
+RETRIEVERS = ("gru", *BLENDED, "blend", "popularity")
 CANDIDATE_FEATURES = (
-    *("gru", "gru_rank", "amnn", "neighbours", "neighbours_rank"),
-    *("rules", "rules_rank", "tree", "tree_rank", "popularity", "trend"),
+    *("gru", "gru_rank", "amnn", "neighbours", "neighbours_rank", "tree", "tree_rank"),
+    *("rules", "rules_rank", "items", "items_rank", "blend", "blend_rank", "popularity", "trend"),
     *("in_session", "session_ago", "session_plays", "in_history", "history_ago", "history_plays"),
     *("is_last", "like_last", "like_session", "like_listener"),
 )
 CONTEXT_FEATURES = (
     *("plays", "repeats", "last_was_repeat", "history", "has_history"),
-    *("heard", "surest", "neighbours_named", "rules_named", "tree_named", "known"),
+    *("heard", "surest", "known"),
+    *("neighbours_named", "tree_named", "rules_named", "items_named", "blend_named"),
 )
-SPARSE = ("neighbours", "rules", "tree")
+SPARSE = (*BLENDED, "blend")
 LEAST_SHARE = 1e-4
 LEAST_LOG_PROBABILITY = -20.0
 
@@ -77,9 +81,11 @@ class RetrievalConfig:
     """How many songs each retriever puts forward."""
 
     gru: int = 100
-    neighbours: int = 150
+    neighbours: int = 100
+    tree: int = 30
     rules: int = 50
-    tree: int = 50
+    items: int = 50
+    blend: int = 100
     popularity: int = 20
 
 
@@ -90,19 +96,19 @@ class Retrieval:
         self,
         gru: GRURetriever,
         amnn: CandidateAttentionNextSong,
-        sparse: Mapping[str, SparseNextSong],
+        blend: GatedNextSong,
         popularity: NDArray[np.float32],
         recent: NDArray[np.float32],
         config: RetrievalConfig | None = None,
     ) -> None:
         """Take models of one vocabulary.
 
-        sparse: those called "neighbours", "rules" and "tree". popularity, recent: play counts,
-        float32 [V + 1]; recent: those of late, decayed.
+        blend: of the models BLENDED. popularity, recent: play counts, float32 [V + 1]; recent:
+        those of late, decayed.
         """
         self.gru = gru
         self.amnn = amnn
-        self.sparse = sparse
+        self.blend = blend
         self.config = config or RetrievalConfig()
         share = torch.from_numpy((popularity + 1) / (popularity.sum() + len(popularity)))
         late = torch.from_numpy((recent + 1e-3) / (recent.sum() + 1e-3 * len(recent)))
@@ -120,13 +126,12 @@ class Retrieval:
         )
         found = self.gru.retrieve(batch, self.config.gru)
         count = batch.count
-        proposals, named = zip(
-            *(
-                _proposals(self.sparse[name], contexts, getattr(self.config, name))
-                for name in SPARSE
-            ),
-            strict=True,
-        )
+        named = [model.named(contexts) for model in self.blend.models]
+        named.append(self.blend.blended(contexts, named))
+        proposals = [
+            _proposals(each, getattr(self.config, name))
+            for name, each in zip(SPARSE, named, strict=True)
+        ]
         popular = np.tile(self._popular, (count, 1))
         rest = Proposals(popular, np.ones(popular.shape, np.float32))
         united = Candidates.of([_by_score(found, count), *proposals, rest])
@@ -161,7 +166,7 @@ class Retrieval:
         return RankingInputs(
             items,
             candidates,
-            self._contexts(contexts, found, count, named),
+            self._contexts(contexts, found, count, [np.diff(each.offsets) for each in named]),
             found.states[:count],
             likeness.listener,
             likeness.session,
@@ -198,8 +203,8 @@ class Retrieval:
             history > 0,
             torch.sigmoid(found.gate[:count]).numpy(),
             found.scores[:count].amax(1).clamp_min_(LEAST_LOG_PROBABILITY).numpy(),
-            *(np.log1p(count) for count in named),
             plays > 0,
+            *(np.log1p(count) for count in named),
         ]
         return torch.from_numpy(np.stack([c.astype(np.float32) for c in columns], 1))
 
@@ -230,15 +235,13 @@ def _mean(vectors: Tensor, songs: Ragged) -> Tensor:
     return F.normalize(total, dim=1)
 
 
-def _proposals(
-    model: SparseNextSong, contexts: Contexts, most: int
-) -> tuple[Proposals, NDArray[np.int64]]:
-    """Give a model's best songs, scored by their share of all it named, and how many those are."""
-    named = model.named(contexts)
-    totals = np.bincount(named.rows(), named.scores, len(contexts)).astype(np.float32)
+def _proposals(named: SparseScores, most: int) -> Proposals:
+    """Give a model's best songs, scored by their share of all that it named."""
+    count = len(named.offsets) - 1
+    totals = np.bincount(named.rows(), named.scores, count).astype(np.float32)
     items, scores = best_named(named.items, named.scores, named.offsets, most)
     shares = np.where(items == PADDING, 0, scores) / np.maximum(totals, 1e-30)[:, None]
-    return Proposals(items, shares.astype(np.float32)), np.diff(named.offsets)
+    return Proposals(items, shares.astype(np.float32))
 
 
 def _by_score(found: Retrieved, count: int) -> Proposals:

@@ -11,6 +11,7 @@ of it comes from plays that neither has seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,11 @@ from models.hybrid_next_song import (
 from models.next_song import SessionLog
 from models.ragged import Ragged
 from models.ranking_inputs import CANDIDATE_FEATURES, Retrieval
+from models.session_neighbours import NeighboursConfig
 from models.vocabulary import Vocabulary
 from offline.attention_training import TrainedAttention, train_attention
+from offline.baselines import BASELINES, choose_config
+from offline.gating import BlendConfig, fit_gated
 from offline.plays import PlayLog
 from offline.ranker_training import (
     GROUPS,
@@ -43,7 +47,7 @@ from offline.ranker_training import (
 from offline.session_log import Numbering, Predictions
 from offline.train import TrainedGRU, train_gru
 
-SINGLE = ("gru", "amnn", "neighbours", "rules", "tree")
+SINGLE = ("gru", "amnn", "neighbours", "tree", "rules", "items", "blend")
 """Features that are a model's whole opinion, by which it is judged alone."""
 MOST_EXAMPLES = 25_000
 MOST_JUDGED = 5_000
@@ -88,8 +92,10 @@ class _Networks:
     def retrieval(self, log: SessionLog, songs: Vocabulary, config: HybridConfig) -> Retrieval:
         memory = remembered(log, config.memory_plays)
         popularity = torch.from_numpy(log.play_counts(songs))
+        models = (config.neighbours, config.tree, config.rules, config.items)
+        blend = fit_gated(memory, songs, BlendConfig(models))
         amnn = self.amnn.model.model
-        return retrieval_of(self.gru.model, amnn, songs, popularity, memory, config)
+        return retrieval_of(self.gru.model, amnn, blend, popularity, memory, config)
 
 
 def train_hybrid_bundle(
@@ -117,6 +123,7 @@ def train_hybrid_bundle(
     held_back = Predictions.of(between, len(songs), past=earlier)
     judged_early = held_back.sample(MOST_EARLY_JUDGED, options.seed)
     networks = _train_networks(earlier, songs, config, options, judged_early, say)
+    config = _chosen(config, earlier, songs, options.seed)
     say("2/4 Candidates for the plays that the ranker learns from")
     retrieval = networks.retrieval(earlier, songs, config)
     examples = Examples.of(retrieval, held_back.sample(MOST_EXAMPLES, options.seed))
@@ -141,6 +148,7 @@ def train_hybrid_bundle(
         options, gru_epochs=networks.gru.best.number, amnn_epochs=networks.amnn.best.number
     )
     final = _train_networks(full, everything.songs, config, refitted, None, say)
+    retrieval = final.retrieval(full, everything.songs, config)
     memory = remembered(full, config.memory_plays)
     popularity = torch.from_numpy(full.play_counts(everything.songs))
     times = log.plays["played_at_ms"]
@@ -149,9 +157,7 @@ def train_hybrid_bundle(
         out,
         kind="hybrid",
         config=plain_config(config),
-        weights=hybrid_weights(
-            final.gru.model, final.amnn.model.model, ranker.ranker, memory, popularity
-        ),
+        weights=hybrid_weights(retrieval, ranker.ranker, memory, popularity),
         vocabulary=everything.songs,
         titles=log.titles(),
         training={
@@ -184,6 +190,13 @@ def joined(first: SessionLog, then: SessionLog) -> SessionLog:
     )
 
 
+def _chosen(config: HybridConfig, log: SessionLog, songs: Vocabulary, seed: int) -> HybridConfig:
+    """Choose how neighbours remember, as the baseline of that name does."""
+    chosen = choose_config(BASELINES["blend"], log, songs, seed)
+    neighbours = next(each for each in chosen.models if isinstance(each, NeighboursConfig))
+    return replace(config, neighbours=neighbours)
+
+
 def _parted(log: PlayLog, options: HybridOptions) -> tuple[PlayLog, PlayLog, PlayLog]:
     held_back = options.ranker_fraction + options.validation_fraction
     earlier, rest = log.split_by_time(1 - held_back)
@@ -199,19 +212,30 @@ def _train_networks(
     judged: Predictions | None,
     say: Say,
 ) -> _Networks:
-    gru = train_gru(
-        log,
-        songs,
-        config.gru,
-        validation=judged,
-        seed=options.seed,
-        epochs=options.gru_epochs,
-        patience=2,
-    )
+    # Side by side: both spend their time in torch, which lets other threads run.
+    with ThreadPoolExecutor(2) as pool:
+        recurrent = pool.submit(
+            train_gru,
+            log,
+            songs,
+            config.gru,
+            validation=judged,
+            seed=options.seed,
+            epochs=options.gru_epochs,
+            patience=3,
+        )
+        attentive = pool.submit(
+            train_attention,
+            log,
+            songs,
+            config.amnn,
+            judged,
+            seed=options.seed,
+            epochs=options.amnn_epochs,
+            patience=1,
+        )
+        gru, amnn = recurrent.result(), attentive.result()
     say(f"    GRU: {gru.plays_per_s:,.0f} plays/s, epoch {gru.best.number} is best")
-    amnn = train_attention(
-        log, songs, config.amnn, judged, seed=options.seed, epochs=options.amnn_epochs, patience=1
-    )
     say(f"    AMNN: {amnn.best.plays_per_s:,.0f} plays/s, epoch {amnn.best.number} is best")
     return _Networks(gru, amnn)
 

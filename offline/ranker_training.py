@@ -29,6 +29,8 @@ GROUPS = {
     "neighbours": ("neighbours", "neighbours_rank"),
     "rules": ("rules", "rules_rank"),
     "tree": ("tree", "tree_rank"),
+    "items": ("items", "items_rank"),
+    "blend": ("blend", "blend_rank"),
     "popularity": ("popularity", "trend"),
     "heard": (
         *("in_session", "session_ago", "session_plays"),

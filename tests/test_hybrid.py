@@ -81,7 +81,7 @@ def test_the_features_say_what_the_models_say(hybrid):
     assert sum(math.exp(told[number]) for number in range(1, 2 * PAIRS + 1)) == pytest.approx(
         1, abs=1e-5
     )
-    neighbours = hybrid.retrieval.sparse["neighbours"].named(contexts)
+    neighbours = hybrid.retrieval.blend.models[0].named(contexts)
     shares = dict(zip(neighbours.items, neighbours.scores / neighbours.scores.sum(), strict=True))
     found = dict(zip(items.tolist(), column(inputs, "neighbours")[0].tolist(), strict=True))
     best = max(shares, key=lambda item: shares[item])

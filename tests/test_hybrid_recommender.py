@@ -120,5 +120,5 @@ def test_the_bundle_s_kind_chooses_who_serves(directory, recommender):
 
 
 def test_sources_stand_by_rank_and_only_those_that_had_the_song():
-    ranks = np.array([[[3, 0, 1, 0, 2], [0, 0, 0, 4, 0]]], np.int32)
-    assert source_names(ranks) == [[("rules", "popularity", "gru"), ("tree",)]]
+    ranks = np.array([[[3, 0, 1, 0, 0, 0, 2], [0, 0, 0, 4, 0, 0, 0]]], np.int32)
+    assert source_names(ranks) == [[("tree", "popularity", "gru"), ("rules",)]]

@@ -21,12 +21,13 @@ from models.next_song import SessionLog
 from models.ranking_inputs import RetrievalConfig
 from models.vocabulary import Vocabulary
 from offline.attention_training import train_attention
+from offline.gating import BlendConfig, fit_gated
 from offline.train import train_gru
 
 CONFIG = HybridConfig(
     gru=GRUConfig(dim=16, hidden=16, batch_plays=64, learning_rate=0.01, dropout=0.1),
     amnn=CandidateAttentionConfig(dim=8, batch_plays=128, negatives=20),
-    retrieval=RetrievalConfig(gru=20, neighbours=20, rules=10, tree=10, popularity=5),
+    retrieval=RetrievalConfig(20, 20, 10, 10, 10, 20, 5),
     ranker=RankerConfig(width=8),
 )
 
@@ -43,7 +44,9 @@ def assemble(
 ) -> HybridNextSong:
     """Put a hybrid together from its networks."""
     popularity = torch.from_numpy(log.play_counts(songs))
-    retrieval = retrieval_of(gru, amnn, songs, popularity, log, CONFIG)
+    models = (CONFIG.neighbours, CONFIG.tree, CONFIG.rules, CONFIG.items)
+    blend = fit_gated(log, songs, BlendConfig(models))
+    retrieval = retrieval_of(gru, amnn, blend, popularity, log, CONFIG)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         ranker = Ranker(CONFIG.ranker, CONFIG.gru.dim, CONFIG.gru.hidden)
@@ -59,9 +62,7 @@ def write_hybrid(
         directory,
         kind="hybrid",
         config=plain_config(CONFIG),
-        weights=hybrid_weights(
-            model.retrieval.gru.model, model.retrieval.amnn.model, model.ranker, log, popularity
-        ),
+        weights=hybrid_weights(model.retrieval, model.ranker, log, popularity),
         vocabulary=model.vocabulary,
         titles={},
         training={"plays": int(popularity.sum())},
