@@ -9,23 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from models.bundle import Manifest, check_writable, write_bundle
 from models.candidate_attention import CandidateAttentionConfig
-from models.next_song import Contexts
-from models.vocabulary import Vocabulary
 from offline.attention_training import (
-    LIST_LENGTH,
     AttentionTrainingError,
-    Epoch,
     TrainedAttention,
-    model_ranks,
     train_attention,
 )
+from offline.held_back import HeldBack
 from offline.plays import PlayLog
-from offline.ranking import hit_rate, mrr
-from offline.session_log import Numbering, Predictions
 
 VALIDATION_PREDICTIONS = 2_500
 
@@ -59,27 +52,18 @@ def train_attention_bundle(
     AttentionTrainingError where nothing can be learned or judged.
     """
     check_writable(out, overwrite=overwrite)
-    learned, held_back = log, None
-    if validation_fraction:
-        learned, held_back = log.split_by_time(1 - validation_fraction)
-    numbering = Numbering()
-    sessions = numbering.number(learned, session_gap_s)
-    songs = Vocabulary(numbering.songs.song_ids)
-    predictions = None
-    if held_back is not None:
-        judged = numbering.number(held_back, session_gap_s)
-        predictions = Predictions.of(judged, len(songs), past=sessions)
-        predictions = predictions.sample(VALIDATION_PREDICTIONS, seed)
-        if not len(predictions):
-            raise AttentionTrainingError(
-                "the plays held back have no next song to predict: give a longer play log, a "
-                "larger --validation-fraction, or 0 to judge nothing"
-            )
+    parts = HeldBack.of(log, validation_fraction, session_gap_s, seed, VALIDATION_PREDICTIONS)
+    if parts.validation is not None and not len(parts.validation):
+        raise AttentionTrainingError(
+            "the plays held back have no next song to predict: give a longer play log, a "
+            "larger --validation-fraction, or 0 to judge nothing"
+        )
+    sessions, songs = parts.learned, parts.songs
     trained = train_attention(
         sessions,
         songs,
         config,
-        predictions,
+        parts.validation,
         seed=seed,
         epochs=epochs,
         patience=patience,
@@ -87,10 +71,12 @@ def train_attention_bundle(
         on_plays=on_plays,
     )
     popularity = torch.from_numpy(sessions.play_counts(songs))
-    metrics = _metrics(trained.best, _Popularity(songs, popularity), predictions)
+    best = trained.best
+    metrics = parts.beside_popularity(best.hit_rate_at_20, best.mrr_at_20)
     speed = round(len(trained.history) / sum(1 / epoch.plays_per_s for epoch in trained.history))
-    times = learned.plays["played_at_ms"]
-    facts = {"plays": learned.plays.height, "sessions": len(sessions), "songs": len(songs)}
+    plays = len(sessions.sessions.values)
+    times = log.plays["played_at_ms"][:plays]
+    facts = {"plays": plays, "sessions": len(sessions), "songs": len(songs)}
     manifest = write_bundle(
         out,
         kind="amnn",
@@ -102,10 +88,10 @@ def train_attention_bundle(
             **facts,
             "from_ms": times.min(),
             "to_ms": times.max(),
-            "format": learned.format,
-            "timed": learned.timed,
+            "format": log.format,
+            "timed": log.timed,
             "seed": seed,
-            "epoch": trained.best.number,
+            "epoch": best.number,
             "train_plays_per_s": speed,
         },
         metrics=metrics,
@@ -120,27 +106,3 @@ def train_attention_bundle(
         "bundle": str(out),
     }
     return AttentionBundle(manifest, trained, figures)
-
-
-class _Popularity:
-    """Play counts alone, to be compared with."""
-
-    def __init__(self, vocabulary: Vocabulary, counts: Tensor) -> None:
-        self.vocabulary = vocabulary
-        self._counts = counts
-
-    def scores(self, contexts: Contexts) -> Tensor:
-        return self._counts.expand(len(contexts), -1)
-
-
-def _metrics(
-    best: Epoch, popularity: _Popularity, predictions: Predictions | None
-) -> dict[str, float | None]:
-    """Give the figures of the model and of popularity on the very same predictions."""
-    popular = None if predictions is None else model_ranks(popularity, predictions)
-    return {
-        "hit_rate_at_20": best.hit_rate_at_20,
-        "mrr_at_20": best.mrr_at_20,
-        "popularity_hit_rate_at_20": None if popular is None else hit_rate(popular, LIST_LENGTH),
-        "popularity_mrr_at_20": None if popular is None else mrr(popular, LIST_LENGTH),
-    }

@@ -15,15 +15,11 @@ from models.candidate_attention import CandidateAttention, CandidateAttentionCon
 from models.candidate_attention_next_song import CandidateAttentionNextSong
 from models.errors import SegueError
 from models.negatives import NegativeSampler
-from models.next_song import NextSongModel, SessionLog
+from models.next_song import SessionLog
 from models.places import NextPlays
 from models.vocabulary import Vocabulary
-from offline.ranking import hit_rate, mrr, ranks_of
+from offline.held_back import accuracy_at_20
 from offline.session_log import Predictions
-
-LIST_LENGTH = 20
-# Rows of scores over the whole catalogue that are in memory together.
-ROWS = 128
 
 
 class AttentionTrainingError(SegueError):
@@ -82,7 +78,7 @@ def train_attention(
         since = clock()
         loss = learner.run_epoch(on_plays, (number - 1) * len(plays))
         speed = len(plays) / max(clock() - since, 1e-9)
-        found = (None, None) if predictions is None else _judge(model, predictions)
+        found = (None, None) if predictions is None else accuracy_at_20(model, predictions, songs)
         history.append(Epoch(number, loss, speed, *found))
         if best is None or _better(history[-1], best):
             best, weights = history[-1], copy.deepcopy(learner.network.state_dict())
@@ -97,22 +93,6 @@ def _better(epoch: Epoch, best: Epoch) -> bool:
     if epoch.mrr_at_20 is None or best.mrr_at_20 is None:
         return True
     return epoch.mrr_at_20 > best.mrr_at_20
-
-
-def _judge(model: NextSongModel, predictions: Predictions) -> tuple[float, float]:
-    ranks = model_ranks(model, predictions)
-    return hit_rate(ranks, LIST_LENGTH), mrr(ranks, LIST_LENGTH)
-
-
-def model_ranks(model: NextSongModel, predictions: Predictions) -> torch.Tensor:
-    """Rank every answer among all songs, int64 [P]; predictions in the model's numbers."""
-    answers = torch.from_numpy(predictions.answers)
-    ranks = torch.empty_like(answers)
-    for start in range(0, len(answers), ROWS):
-        stop = min(start + ROWS, len(answers))
-        scores = model.scores(predictions.contexts.slice(start, stop))
-        ranks[start:stop] = ranks_of(scores, answers[start:stop])
-    return ranks
 
 
 class _Learner:

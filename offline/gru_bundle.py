@@ -11,16 +11,10 @@ from typing import Any
 from models.bundle import Manifest, check_writable, write_bundle
 from models.gru import GRUConfig
 from models.next_song import SessionLog
-from models.vocabulary import Vocabulary
-from offline.baselines import BASELINES
-from offline.evaluation.judging import judge
 from offline.gru_study import GRUSearch, Trial, best_of, search_settings
+from offline.held_back import HeldBack
 from offline.plays import PlayLog
-from offline.ranking import hit_rate, mrr
-from offline.session_log import Numbering, Predictions
 from offline.train import Progress, TrainedGRU, TrainingError, train_gru
-
-VALIDATION_PREDICTIONS = 5_000
 
 
 @dataclass(frozen=True)
@@ -39,31 +33,6 @@ class GRUBundle:
     predictions: int
     trials: list[Trial]
     figures: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class HeldBack:
-    """A log cut in two by time: sessions to learn from, and what to predict, if anything.
-
-    songs: those of `learned` alone.
-    """
-
-    learned: SessionLog
-    songs: Vocabulary
-    validation: Predictions | None
-
-    @classmethod
-    def of(cls, log: PlayLog, fraction: float, session_gap_s: float, seed: int) -> HeldBack:
-        """Hold back the last `fraction` of the plays, from which some predictions are drawn."""
-        numbering = Numbering()
-        if not fraction:
-            return cls(numbering.number(log, session_gap_s), numbering.songs, None)
-        earlier, later = log.split_by_time(1 - fraction)
-        learned = numbering.number(earlier, session_gap_s)
-        songs = Vocabulary(numbering.songs.song_ids)
-        judged = numbering.number(later, session_gap_s)
-        validation = Predictions.of(judged, len(songs), past=learned)
-        return cls(learned, songs, validation.sample(VALIDATION_PREDICTIONS, seed))
 
 
 def train_gru_bundle(
@@ -110,7 +79,7 @@ def train_gru_bundle(
         patience=patience,
         **options,
     )
-    metrics = _metrics(judged, parts)
+    metrics = parts.beside_popularity(judged.best.hit_rate_at_20, judged.best.mrr_at_20)
     learned = parts.learned
     if refit:
         everything = HeldBack.of(log, 0, session_gap_s, seed)
@@ -163,22 +132,6 @@ def _tried(
         seed=seed,
         on_progress=on_progress,
     )
-
-
-def _metrics(trained: TrainedGRU, parts: HeldBack) -> dict[str, float | None]:
-    """Give the figures of the model and of popularity on the very same predictions."""
-    popular_hits = popular_mrr = None
-    if parts.validation is not None and len(parts.validation):
-        popularity = BASELINES["popularity"]
-        counted = popularity.fit(parts.learned, parts.songs, popularity.configs[0])
-        ranks = judge(counted, parts.validation, parts.songs).ranks
-        popular_hits, popular_mrr = hit_rate(ranks, 20), mrr(ranks, 20)
-    return {
-        "hit_rate_at_20": trained.best.hit_rate_at_20,
-        "mrr_at_20": trained.best.mrr_at_20,
-        "popularity_hit_rate_at_20": popular_hits,
-        "popularity_mrr_at_20": popular_mrr,
-    }
 
 
 def _training(log: PlayLog, learned: SessionLog, trained: TrainedGRU, seed: int) -> dict[str, Any]:

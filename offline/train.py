@@ -19,11 +19,9 @@ from models.negatives import NegativeSampler
 from models.next_song import SessionLog
 from models.vocabulary import Vocabulary
 from offline.batches import TrainingSessions
-from offline.evaluation.judging import judge
-from offline.ranking import hit_rate, mrr
+from offline.held_back import accuracy_at_20
 from offline.session_log import Predictions
 
-LIST_LENGTH = 20
 INTERRUPTED = "interrupted"
 
 
@@ -142,8 +140,7 @@ def train_gru(
             epoch = learner.run_epoch(number, history, on_progress)
             if validation is not None and len(validation):
                 judged = GRUNextSong(learner.served(), vocabulary, popularity)
-                ranks = judge(judged, validation, songs).ranks
-                found = hit_rate(ranks, LIST_LENGTH), mrr(ranks, LIST_LENGTH)
+                found = accuracy_at_20(judged, validation, songs)
                 epoch = replace(epoch, hit_rate_at_20=found[0], mrr_at_20=found[1])
             history.append(epoch)
             on_epoch(epoch)
