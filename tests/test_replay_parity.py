@@ -104,6 +104,13 @@ def test_lists_of_the_topic_are_those_that_the_worker_published(live, replay, tm
     assert json.loads(figures.read_text())["verified"] == {"equal": PLAYS, "different": 0}
 
 
+def test_of_a_range_only_its_own_lists_are_compared(live, replay):
+    result = replay("--topic", "--from", "0:20", "--to", "0:40", "--verify", live.capture)
+    assert result.exit_code == 0, result.output
+    others = sum(made.cause.partition != 0 for made in lists(live.records))
+    assert f"{others + 20} lists are equal byte by byte, 0 are not" in result.output
+
+
 def test_one_song_changed_is_found_and_shown(live, replay, tmp_path):
     changed = tmp_path / "lists.jsonl"
     lines = live.capture.read_bytes().splitlines(keepends=True)

@@ -56,16 +56,16 @@ class JudgedPlays:
     """Plays that were judged, in stream time; one entry a play.
 
     partition, offset: its place. ranks, popularity_ranks: int64, UNRANKED for a miss. rows: of
-    the log; -1 where there is none.
+    the log; -1 where there is none. The others are as in the records, in as few bytes.
     """
 
-    partition: Ints
+    partition: NDArray[np.int16]
     offset: Ints
     played_at_ms: Ints
     listener: Ints
-    flags: Ints
-    position: Ints
-    remembered: Ints
+    flags: NDArray[np.uint8]
+    position: NDArray[np.uint16]
+    remembered: NDArray[np.uint32]
     ranks: torch.Tensor
     popularity_ranks: torch.Tensor
     rows: Ints
@@ -97,19 +97,19 @@ class JudgedPlays:
 def _judged(log: RecordLog, partition: int, rows: Ints | None) -> dict[str, Any]:
     records = log.read()
     places = np.flatnonzero(records["flags"] & JUDGED)
-    found = {
-        name: records[name][places].astype(np.int64)
+    found: dict[str, Any] = {
+        name: records[name][places]
         for name in (
             *("played_at_ms", "listener", "flags", "position", "remembered"),
             *("rank", "popularity_rank"),
         )
     }
     offsets = places + log.first
-    found["partition"] = np.full(len(places), partition, dtype=np.int64)
+    found["partition"] = np.full(len(places), partition, dtype=np.int16)
     found["offset"] = offsets
     found["rows"] = np.full(len(places), -1, np.int64) if rows is None else rows[offsets]
     return found
 
 
-def _ranks(ranks: Ints) -> torch.Tensor:
-    return torch.from_numpy(np.where(ranks == 0, UNRANKED, ranks))
+def _ranks(ranks: NDArray[np.uint16]) -> torch.Tensor:
+    return torch.from_numpy(np.where(ranks == 0, UNRANKED, ranks.astype(np.int64)))

@@ -99,9 +99,12 @@ def _logs(plan: Plan, number: int, ran: Ran, catalogue: Vocabulary) -> Logs:
 
 
 def _windows(logs: Logs, count: int) -> Windows:
-    times = [records["played_at_ms"] for _, _, records in logs.chunks() if len(records)]
-    first, last = min(int(one.min()) for one in times), max(int(one.max()) for one in times)
-    return Windows.over(first, last, count)
+    bounds = [
+        (int(records["played_at_ms"].min()), int(records["played_at_ms"].max()))
+        for _, _, records in logs.chunks()
+        if len(records)
+    ]
+    return Windows.over(min(low for low, _ in bounds), max(high for _, high in bounds), count)
 
 
 def _information(catalogue: Vocabulary, known: Known, logs: Logs) -> NDArray[np.float64]:

@@ -101,16 +101,14 @@ def replay_partition(
     store = _open_store(job, log.end)
     judge = BatchJudge(log, PopularityRecommender(recommender.config), known)
     try:
-        _warm_up(job, store, log.end)
-        for records in in_batches(
-            job.source.records(job.partition, log.end, end), job.settings.batch_max
-        ):
-            _replay_batch(job, records, store, recommender, judge, log, sinks, done)
-            advance(log.count)
-            if stopped():
-                break
-        else:
-            log.pad(end)  # where a topic ends in records that no consumer sees
+        if _warm_up(job, store, log.end, stopped):
+            for records in _batches(job, log.end, end):
+                _replay_batch(job, records, store, recommender, judge, log, sinks, done)
+                advance(log.count)
+                if stopped():
+                    break
+            else:
+                log.pad(end)  # where a topic ends in records that no consumer sees
         done.finished, done.ended_s = log.end >= end, time.monotonic()
     finally:
         store.close()
@@ -165,13 +163,19 @@ def _open_store(job: Job, reached: int) -> HistoryStore:
     return HistoryStore(_histories(job), config)
 
 
-def _warm_up(job: Job, store: HistoryStore, reached: int) -> None:
-    """Bring histories and popularity up to offset `reached`, making no list."""
+def _warm_up(job: Job, store: HistoryStore, reached: int, stopped: Callable[[], bool]) -> bool:
+    """Bring histories and popularity up to offset `reached`, making no list; tell if they are."""
     position = store.position(job.partition) or 0
-    records = job.source.records(job.partition, position, reached)
-    for some in in_batches(records, job.settings.batch_max):
-        batch = read_batch(some, job.settings)
+    for records in _batches(job, position, reached):
+        batch = read_batch(records, job.settings)
         store.append(batch.plays, batch.next_offsets)
+        if stopped():
+            return (store.position(job.partition) or 0) >= reached
+    return True
+
+
+def _batches(job: Job, start: int, end: int) -> Iterator[list[Record]]:
+    return in_batches(job.source.records(job.partition, start, end), job.settings.batch_max)
 
 
 def _histories(job: Job) -> Path:

@@ -162,6 +162,8 @@ def _run(
         done = replay_partition(
             job, recommender, known, sinks, lambda plays: told(number, plays), stopped
         )
+        if verifier and done.finished:
+            verifier.miss(done.first, done.end)
     finally:
         for sink in sinks:
             sink.close()

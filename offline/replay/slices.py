@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offline.replay.collect import Ints, JudgedPlays
+from offline.replay.collect import JudgedPlays
 from offline.replay.records import HEARD, IN_SESSION, KNOWN
 
 Slices = Mapping[str, Mapping[str, NDArray[np.bool_]]]
@@ -44,7 +45,9 @@ def slices(plays: JudgedPlays, has_bundle: bool) -> Slices:
     }
 
 
-def _between(values: Ints, parts: Mapping[str, tuple[int, int]]) -> dict[str, NDArray[np.bool_]]:
+def _between(
+    values: NDArray[Any], parts: Mapping[str, tuple[int, int]]
+) -> dict[str, NDArray[np.bool_]]:
     """Part values at bounds; an upper bound of 0 with a lower one above it is none."""
     return {
         name: (values >= low) & ((values <= high) | (high < low))

@@ -27,10 +27,11 @@ SILENT_S = 30.0
 class TopicSource:
     """The topic of plays, as far as it reached when the source was made.
 
-    ends: of each partition the offset after its last record.
+    starts, ends: of each partition the offset of its first record and after its last.
     """
 
     settings: Settings
+    starts: tuple[int, ...]
     ends: tuple[int, ...]
 
     @classmethod
@@ -40,7 +41,10 @@ class TopicSource:
             found = consumer.partitions_for_topic(settings.topic_plays)
             if not found:
                 raise ReplayError(f"there is no topic {settings.topic_plays!r}: run `segue topics`")
-            return cls(settings, tuple(_ends(consumer, settings.topic_plays, sorted(found))))
+            places = _places(settings.topic_plays, sorted(found))
+            starts = consumer.beginning_offsets(places)
+            ends = tuple(_ends(consumer, places))
+            return cls(settings, tuple(starts[place] for place in places), ends)
 
     @property
     def partitions(self) -> Sequence[int]:
@@ -54,7 +58,7 @@ class TopicSource:
         tell an offset by its time.
         """
         last = self.ends[partition]
-        first = self._bound(begin, partition, 0)
+        first = self._bound(begin, partition, self.starts[partition])
         return first, max(first, self._bound(end, partition, last))
 
     def records(self, partition: int, start: int, end: int) -> Iterator[Record]:
@@ -82,7 +86,7 @@ class TopicSource:
     def _bound(self, bound: Bound, partition: int, otherwise: int) -> int:
         named, end = bound.offset(partition), self.ends[partition]
         if named is not None:
-            return min(named, end)
+            return min(max(named, self.starts[partition]), end)
         if bound.time_ms is None:
             return otherwise
         for record in self.records(partition, 0, end):
@@ -109,19 +113,20 @@ def _consumer(settings: Settings) -> Iterator[Any]:
 
 
 def _assign(consumer: Any, topic: str, partition: int, offset: int) -> Any:
-    from kafka import TopicPartition
-
-    place = TopicPartition(topic, partition)
+    [place] = _places(topic, [partition])
     consumer.assign([place])
     consumer.seek(place, offset)
     return place
 
 
-def _ends(consumer: Any, topic: str, partitions: Sequence[int]) -> Iterator[int]:
-    """Find where each partition ends: as told, or further where records still come."""
+def _places(topic: str, partitions: Sequence[int]) -> list[Any]:
     from kafka import TopicPartition
 
-    places = [TopicPartition(topic, partition) for partition in partitions]
+    return [TopicPartition(topic, partition) for partition in partitions]
+
+
+def _ends(consumer: Any, places: Sequence[Any]) -> Iterator[int]:
+    """Find where each partition ends: as told, or further where records still come."""
     told: dict[Any, int] = consumer.end_offsets(places)
     consumer.assign(places)
     for place in places:

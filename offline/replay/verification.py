@@ -71,10 +71,14 @@ class Verifier:
             for place in places:
                 self._compare(place, made)
 
-    def close(self) -> None:
-        """Count what was captured and never replayed."""
+    def miss(self, first: int, end: int) -> None:
+        """Count what was captured of plays from `first` up to `end` and was not replayed."""
         for offset in sorted(self._places):
-            self._differ(offset, ["captured a list, replayed none: no such play was replayed"])
+            if first <= offset < end:
+                self._differ(offset, ["captured a list, replayed none: there is no such play"])
+
+    def close(self) -> None:
+        """Let go of the file."""
         self._file.close()
 
     def _compare(self, place: int, made: RecommendationList) -> None:
