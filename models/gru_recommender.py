@@ -68,7 +68,8 @@ class GRURecommender:
         contexts = contexts_of(requests, self.vocabulary)
         rows = contexts.known().tolist()
         heard = [self._numbers_barred(requests[row]) for row in rows]
-        scored = self._score(contexts.take(np.array(rows)), heard, stage) if rows else []
+        known = contexts.take(np.array(rows, np.int64))
+        scored = self._score(known, heard, self.config.list_length, stage) if rows else []
         lists: list[list[RecommendedSong]] = [[] for _ in requests]
         for row, songs in zip(rows, scored, strict=True):
             lists[row] = songs
@@ -77,13 +78,25 @@ class GRURecommender:
             for songs, request in zip(lists, requests, strict=True)
         ]
 
+    def candidates(self, request: Request) -> list[RecommendedSong]:
+        """Give every song that was scored for a request, best first, before the rule.
+
+        Empty where nothing of the listener is known.
+        """
+        contexts = contexts_of([request], self.vocabulary)
+        if not len(contexts.known()):
+            return []
+        [songs] = self._score(contexts, [[]], None, untimed)
+        return songs
+
     def _numbers_barred(self, request: Request) -> list[int]:
         return self.vocabulary.numbers(self.config.barred(request.session))
 
     @torch.inference_mode()
     def _score(
-        self, contexts: Contexts, heard: list[list[int]], stage: Stage
+        self, contexts: Contexts, heard: list[list[int]], length: int | None, stage: Stage
     ) -> list[list[RecommendedSong]]:
+        """Make lists of at most `length` songs, or of every candidate."""
         with stage("retrieve"):
             plays, config = contexts.histories.joined(contexts.sessions), self.model.config
             lengths = contexts.sessions.lengths
@@ -93,7 +106,7 @@ class GRURecommender:
             items = found.items[: batch.count]
             barred = (items.unsqueeze(2) == pad_barred(heard).unsqueeze(1)).any(2)
             scores = found.scores[: batch.count].masked_fill(barred, -torch.inf)
-            best, places = scores.topk(min(self.config.list_length, items.shape[1]), dim=1)
+            best, places = scores.topk(min(length or items.shape[1], items.shape[1]), dim=1)
             items = items.gather(1, places)  # [B, n]
             again = places >= found.found
             recent = plays.last(config.max_length)

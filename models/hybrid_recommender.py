@@ -63,7 +63,7 @@ class HybridRecommender:
             barred = [
                 self.vocabulary.numbers(self.config.barred(requests[row].session)) for row in rows
             ]
-            made = self._rank(contexts.take(rows), barred, stage)
+            made = self._rank(contexts.take(rows), barred, self.config.list_length, stage)
             for row, songs in zip(rows.tolist(), made, strict=True):
                 lists[row] = songs
         return [
@@ -71,17 +71,29 @@ class HybridRecommender:
             for songs, request in zip(lists, requests, strict=True)
         ]
 
+    def candidates(self, request: Request) -> list[RecommendedSong]:
+        """Give every song that was ranked for a request, best first, before the rule.
+
+        Empty where nothing of the listener is known.
+        """
+        contexts = contexts_of([request], self.vocabulary)
+        if not len(contexts.known()):
+            return []
+        [songs] = self._rank(contexts, [[]], None, untimed)
+        return songs
+
     @torch.inference_mode()
     def _rank(
-        self, contexts: Contexts, barred: list[list[int]], stage: Stage
+        self, contexts: Contexts, barred: list[list[int]], length: int | None, stage: Stage
     ) -> list[list[RecommendedSong]]:
+        """Make lists of at most `length` songs, or of every candidate."""
         with stage("retrieve"):
             inputs = self.model.retrieval.inputs(contexts)
         with stage("score"):
             shares = self.model.shares(inputs)
             kept_out = (inputs.items.unsqueeze(2) == pad_barred(barred).unsqueeze(1)).any(2)
             shares = shares.masked_fill(kept_out, -torch.inf)
-            best, places = shares.topk(min(self.config.list_length, shares.shape[1]), dim=1)
+            best, places = shares.topk(min(length or shares.shape[1], shares.shape[1]), dim=1)
             items = inputs.items.gather(1, places)  # [B, n]
             ranks = np.take_along_axis(inputs.ranks, places.numpy()[:, :, None], 1)
             return self._write(items, best, ranks, *self._reasons(contexts, items))

@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "Judge models on sessions that they have not seen.",
     "replay": "Replay logged plays through what runs live, and judge every list.",
     "experiment": "Run a paper's experiment anew.",
+    "recommend": "Explain one list: every candidate, every model, every reason.",
     "similar": "Show the songs nearest to one, or to a listener.",
     "map": "Draw songs so that those heard together lie together.",
     "playlist": "Continue a playlist song by song.",

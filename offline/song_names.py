@@ -16,6 +16,15 @@ class UnknownSong(SegueError):
     """A name that means no song of the bundle, or more than one."""
 
 
+def split_names(listed: str) -> list[str]:
+    """Take names apart that stand in one line, separated by commas.
+
+    >>> split_names("s17, Vitamin C,")
+    ['s17', 'Vitamin C']
+    """
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
 def find_song(bundle: Bundle, name: str) -> int:
     """Give the item number of the song whose id, title or part of a title is `name`.
 

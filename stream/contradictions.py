@@ -20,10 +20,11 @@ def contradictions(settings: Settings) -> Iterator[str]:
             f"store_max_size_mb = {settings.store_max_size_mb} is less than "
             f"store_size_mb = {settings.store_size_mb}: raise it or lower the other"
         )
-    if settings.candidates < settings.list_length:
+    if settings.candidates < settings.list_length + settings.no_repeat_songs:
         yield (
-            f"candidates = {settings.candidates} cannot fill a list of "
-            f"list_length = {settings.list_length}: raise it or lower the other"
+            f"candidates = {settings.candidates} cannot fill a list of list_length = "
+            f"{settings.list_length} without no_repeat_songs = {settings.no_repeat_songs}: "
+            "raise it or lower one of the others"
         )
     if settings.session_max_songs > settings.history_max_songs:
         yield (

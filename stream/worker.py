@@ -60,13 +60,18 @@ def make_processor(settings: Settings, metrics: Metrics) -> Processor:
 
 def load_recommender(settings: Settings) -> Recommender:
     """Load the bundle of the settings; without one, lists come from popularity alone."""
-    config = RecommenderConfig(settings.list_length, settings.no_repeat_songs, settings.candidates)
+    config = recommender_config(settings)
     if settings.bundle is None:
         return PopularityRecommender(config)
     from models.bundle import read_bundle
     from models.recommenders import recommender_of
 
     return recommender_of(read_bundle(settings.bundle, kind=None), config)
+
+
+def recommender_config(settings: Settings) -> RecommenderConfig:
+    """Give lists their shape and their rule."""
+    return RecommenderConfig(settings.list_length, settings.no_repeat_songs, settings.candidates)
 
 
 def store_config(settings: Settings) -> StoreConfig:

@@ -63,7 +63,9 @@ def similar(
 
 
 def _split(heard: str) -> list[str]:
-    names = [name.strip() for name in heard.split(",") if name.strip()]
+    from offline.song_names import split_names
+
+    names = split_names(heard)
     if not names:
         raise click.UsageError(f"--user-songs {heard!r} names no song")
     return names

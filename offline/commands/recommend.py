@@ -1,0 +1,111 @@
+"""`segue recommend`: one list, explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
+    from models.recommender import Request
+    from stream.settings import Settings
+
+
+@click.command()
+@click.option(
+    "--bundle",
+    "directory",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The trained model: a hybrid or a GRU.",
+)
+@click.option("--songs", metavar="A,B,C", default="", help="The session so far, oldest first.")
+@click.option(
+    "--history", metavar="D,E", default="", help="Songs of earlier sessions, oldest first."
+)
+@click.option(
+    "--user",
+    metavar="ID",
+    help="Take session and history from a worker's store; --songs are played after them.",
+)
+@click.option(
+    "-n", "count", type=click.IntRange(1, 1000), default=20, show_default=True, help="List length."
+)
+@click.option("--all", "everything", is_flag=True, help="Show the candidates it left out, too.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write the explanation here."
+)
+def recommend(
+    directory: Path,
+    songs: str,
+    history: str,
+    user: str | None,
+    count: int,
+    everything: bool,
+    json_file: Path | None,
+) -> None:
+    """Make one list as a worker would, and say how it came about.
+
+    Songs are named by their ids, their titles or parts of those. For each song: the list's
+    score, then each model's share of the chance to come next and the song's rank with that
+    model, who put it forward, the songs that carried it ("because", in shares), and every
+    feature the ranker saw. Songs that a rule left out stand at the end, with the rule. --user
+    reads the histories in SEGUE_DATA_DIR and changes nothing there.
+
+    \b
+    Examples:
+      segue recommend --bundle bundles/hybrid --songs 'Vitamin C,s17'
+      segue recommend --bundle bundles/hybrid --songs s17 --history s4,s9 -n 5 --all
+      segue recommend --bundle bundles/gru --user u42 --json list.json
+    """
+    from rich.console import Console
+
+    from models.bundle import read_bundle
+    from models.recommenders import recommender_of
+    from offline.explanation import explain
+    from offline.explanation_view import figures, view
+    from offline.report import write_json
+    from stream.settings import load_settings
+    from stream.worker import recommender_config
+
+    _check(songs, history, user)
+    settings = load_settings(list_length=count)
+    bundle = read_bundle(directory, kind=None)
+    request = _request(settings, bundle, songs, history, user)
+    told = explain(recommender_of(bundle, recommender_config(settings)), request)
+    write_json(json_file, figures(bundle, request, told, everything=everything))
+    Console().print(view(bundle, request, told, everything=everything))
+
+
+def _check(songs: str, history: str, user: str | None) -> None:
+    if user is None and not (songs or history):
+        raise click.UsageError("give --songs, --history or --user: whose list is it?")
+    if user is not None and history:
+        raise click.UsageError("--user brings its own history: leave --history out")
+
+
+def _request(
+    settings: Settings, bundle: Bundle, songs: str, history: str, user: str | None
+) -> Request:
+    """Put together what is known of the listener."""
+    from models.recommender import Request
+    from stream.stored_listener import read_listener
+    from stream.worker import store_config
+
+    played, before = _song_ids(bundle, songs), _song_ids(bundle, history)
+    if user is None:
+        return Request(played, (), before)
+    stored = read_listener(settings.data_dir / "histories", user, store_config(settings))
+    session = [*stored.session, *played][-settings.session_max_songs :]
+    return Request(session, stored.popular, stored.history)
+
+
+def _song_ids(bundle: Bundle, listed: str) -> list[str]:
+    from offline.song_names import find_song, split_names
+
+    names = split_names(listed)
+    if listed and not names:
+        raise click.UsageError(f"{listed!r} names no song")
+    return bundle.vocabulary.songs([find_song(bundle, name) for name in names])

@@ -1,0 +1,108 @@
+"""What a worker's store knows of one listener, read without changing the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import nsmallest
+from pathlib import Path
+
+import lmdb
+
+from models.errors import SegueError
+from models.popularity import PopularSong
+from stream.history import History, decode_history
+from stream.store import StoreConfig, StoreError
+from stream.store_layout import (
+    FORMAT,
+    FORMAT_KEY,
+    HISTORIES,
+    LEDGER,
+    PARTITION_NUMBER,
+    POPULARITY,
+    WEIGHT,
+    key_of,
+)
+
+
+class UnknownListener(SegueError):
+    """The store has no plays of a listener."""
+
+
+@dataclass(frozen=True)
+class StoredListener:
+    """A listener as of their last play.
+
+    history, session: song ids, oldest first, those before the current session and of it.
+    popular: the most played songs of the listener's partition, heaviest first.
+    """
+
+    history: list[str]
+    session: list[str]
+    popular: list[PopularSong]
+
+
+def read_listener(path: Path, user_id: str, config: StoreConfig) -> StoredListener:
+    """Read one listener from the store at `path`, beside the worker that may be writing it.
+
+    Gives what the worker would make its next list from. StoreError where there is no store
+    that can be read; UnknownListener where it has no plays of `user_id`.
+    """
+    with _opened(path) as env, env.begin() as txn:
+        found = max(
+            _histories(env, txn, user_id),
+            key=lambda one: one[1].played_at_ms[-1],
+            default=None,
+        )
+        if found is None:
+            raise UnknownListener(
+                f"the histories in {path} have no plays of {user_id!r}: check the user id, or "
+                "the data directory in SEGUE_DATA_DIR"
+            )
+        partition, history = found
+        earlier, session = history.split(history.offsets[-1], config.history)
+        weights = _weights(env, txn, partition)
+        return StoredListener(earlier, session, nsmallest(config.popular_list_length, weights))
+
+
+def _opened(path: Path) -> lmdb.Environment:
+    """Open a store read-only; StoreError says what to do where there is none."""
+    if not (path / "data.mdb").is_file():
+        raise StoreError(
+            f"there are no histories in {path}: name the data directory of a worker in "
+            "SEGUE_DATA_DIR, or run `segue worker` first"
+        )
+    try:
+        env = lmdb.open(str(path), readonly=True, max_dbs=4)
+    except lmdb.Error as error:
+        raise StoreError(f"cannot read the histories in {path}: {error}") from error
+    with env.begin() as txn:
+        found = txn.get(FORMAT_KEY)
+    if found != FORMAT:
+        env.close()
+        raise StoreError(
+            f"the histories in {path} have format {found!r}, this version reads {FORMAT!r}: "
+            "name another data directory in SEGUE_DATA_DIR"
+        )
+    return env
+
+
+def _histories(
+    env: lmdb.Environment, txn: lmdb.Transaction, user_id: str
+) -> Iterator[tuple[int, History]]:
+    """Give the partitions that have plays of a listener; two, where their number changed."""
+    histories = env.open_db(HISTORIES, txn, create=False)
+    for stored_key, _ in txn.cursor(db=env.open_db(LEDGER, txn, create=False)):
+        partition = PARTITION_NUMBER.unpack(bytes(stored_key))[0]
+        stored = txn.get(key_of(partition, user_id), db=histories)
+        if stored is not None:
+            yield partition, decode_history(bytes(stored))
+
+
+def _weights(env: lmdb.Environment, txn: lmdb.Transaction, partition: int) -> Iterator[PopularSong]:
+    prefix = PARTITION_NUMBER.pack(partition)
+    cursor = txn.cursor(db=env.open_db(POPULARITY, txn, create=False))
+    found = cursor.set_range(prefix)
+    while found and bytes(cursor.key()).startswith(prefix):
+        yield -WEIGHT.unpack(bytes(cursor.value()))[0], bytes(cursor.key())[4:].decode()
+        found = cursor.next()
