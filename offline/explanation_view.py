@@ -88,7 +88,7 @@ def _place(candidate: Candidate) -> str:
 
 def _opinion(opinion: Opinion) -> str:
     rank = "-" if opinion.rank is None else f"#{opinion.rank}"
-    return f"{opinion.share:.1%} {rank:>4}"
+    return f"{opinion.share:.1%}\n{rank}"  # one above the other, as a terminal is 80 wide
 
 
 def _reasons(titles: Titles, candidate: Candidate) -> RenderableType:

@@ -172,7 +172,7 @@ def test_names_of_kafka_may_come_in_lower_case():
         ),
         ({"topic_songs": "plays"}, "plays, recommendations", "give each its own"),
         ({"store_max_size_mb": 10}, "store_max_size_mb = 10", "raise it or lower the other"),
-        ({"candidates": 10}, "candidates = 10", "raise it or lower the other"),
+        ({"candidates": 10}, "candidates = 10", "raise it or lower one"),
         ({"history_max_songs": 10}, "history_max_songs = 10", "lower it or raise the other"),
     ],
 )
