@@ -114,8 +114,8 @@ def _bars(titles: Titles, candidate: Candidate) -> Iterator[str]:
 
 
 def _features(features: Mapping[str, float]) -> str:
-    # The spaces within a pair hold it together where the line breaks.
-    return "  ".join(f"{name}\N{NO-BREAK SPACE}{value:.3g}" for name, value in features.items())
+    # No space within a pair, so that no line ends between a name and its value.
+    return "  ".join(f"{name}={value:.3g}" for name, value in features.items())
 
 
 def _removed(titles: Titles, removed: Sequence[Candidate]) -> Iterator[Text]:

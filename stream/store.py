@@ -11,19 +11,9 @@ import lmdb
 
 from models.errors import SegueError
 from models.popularity import PopularSong, RecentPopularity
+from stream import store_layout as layout
 from stream.events import Play
 from stream.history import History, HistoryConfig, decode_history, encode_history
-from stream.store_layout import (
-    FORMAT,
-    FORMAT_KEY,
-    HISTORIES,
-    LEDGER,
-    LEDGER_ENTRY,
-    PARTITION_NUMBER,
-    POPULARITY,
-    WEIGHT,
-    key_of,
-)
 
 
 @dataclass(frozen=True)
@@ -101,13 +91,13 @@ class HistoryStore:
     def position(self, partition: int) -> int | None:
         """Give the offset up to which the partition's plays are counted; None for no state."""
         with self._env.begin() as txn:
-            stored = txn.get(PARTITION_NUMBER.pack(partition), db=self._ledger)
-        return None if stored is None else int(LEDGER_ENTRY.unpack(stored)[0])
+            stored = txn.get(layout.PARTITION_NUMBER.pack(partition), db=self._ledger)
+        return None if stored is None else int(layout.LEDGER_ENTRY.unpack(stored)[0])
 
     def history(self, partition: int, user_id: str) -> History:
         """Give one listener's history; empty where there is none."""
         with self._env.begin() as txn:
-            stored = txn.get(key_of(partition, user_id), db=self._histories)
+            stored = txn.get(layout.key_of(partition, user_id), db=self._histories)
         return History() if stored is None else decode_history(bytes(stored))
 
     def users(self) -> Iterator[tuple[int, str, History]]:
@@ -115,7 +105,7 @@ class HistoryStore:
         with self._env.begin() as txn:
             for stored_key, stored in txn.cursor(db=self._histories):
                 key = bytes(stored_key)
-                partition: int = PARTITION_NUMBER.unpack(key[:4])[0]
+                partition: int = layout.PARTITION_NUMBER.unpack(key[:4])[0]
                 yield partition, key[4:].decode(), decode_history(bytes(stored))
 
     def sweep(self, limit: int = 1000) -> int:
@@ -164,21 +154,22 @@ class HistoryStore:
             self._env = lmdb.open(
                 path, config.map_size, max_dbs=4, metasync=False, sync=config.sync
             )
-            self._histories = self._env.open_db(HISTORIES)
-            self._ledger = self._env.open_db(LEDGER)
-            self._counts = self._env.open_db(POPULARITY)
+            self._histories = self._env.open_db(layout.HISTORIES)
+            self._ledger = self._env.open_db(layout.LEDGER)
+            self._counts = self._env.open_db(layout.POPULARITY)
             with self._env.begin(write=True) as txn:
-                txn.put(FORMAT_KEY, FORMAT, overwrite=False)
-                found = txn.get(FORMAT_KEY)
+                txn.put(layout.FORMAT_KEY, layout.FORMAT, overwrite=False)
+                found = txn.get(layout.FORMAT_KEY)
         except lmdb.Error as error:
             raise StoreError(
                 f"cannot open the histories in {self.path}: {error}. Move the directory away; "
                 "they are built anew from the plays topic"
             ) from error
-        if found != FORMAT:
+        if found != layout.FORMAT:
             raise StoreError(
                 f"the histories in {self.path} have format {found!r}, this version reads "
-                f"{FORMAT!r}. Move the directory away; they are built anew from the plays topic"
+                f"{layout.FORMAT!r}. Move the directory away; they are built anew from the "
+                "plays topic"
             )
 
     @contextmanager
@@ -203,7 +194,7 @@ class HistoryStore:
     def _is_stale(self, txn: lmdb.Transaction, key: bytes, stored: bytes) -> bool:
         ledger = txn.get(key[:4], db=self._ledger)
         assert ledger is not None, "a history without its partition's ledger"
-        newest_ms: int = LEDGER_ENTRY.unpack(ledger)[1]
+        newest_ms: int = layout.LEDGER_ENTRY.unpack(ledger)[1]
         times = decode_history(stored).played_at_ms
         return max(times) < newest_ms - self.config.history.max_age_ms
 
@@ -229,7 +220,7 @@ class _Batch:
         return appended
 
     def _append_one(self, play: Play) -> Appended:
-        key = key_of(play.partition, play.user_id)
+        key = layout.key_of(play.partition, play.user_id)
         history = self._read_history(key)
         counts = self.popularity[play.partition]
         popular_before = counts.top
@@ -259,8 +250,8 @@ class _Batch:
         return history
 
     def _read_ledger(self, partition: int) -> tuple[int, int]:
-        stored = self.txn.get(PARTITION_NUMBER.pack(partition), db=self.store._ledger)
-        position, newest_ms = (0, 0) if stored is None else LEDGER_ENTRY.unpack(stored)
+        stored = self.txn.get(layout.PARTITION_NUMBER.pack(partition), db=self.store._ledger)
+        position, newest_ms = (0, 0) if stored is None else layout.LEDGER_ENTRY.unpack(stored)
         return position, newest_ms
 
     def _read_popularity(self, partition: int) -> RecentPopularity:
@@ -276,7 +267,7 @@ class _Batch:
         return counts
 
     def _stored_counts(self, partition: int) -> Iterator[tuple[str, float]]:
-        prefix = PARTITION_NUMBER.pack(partition)
+        prefix = layout.PARTITION_NUMBER.pack(partition)
         cursor = self.txn.cursor(db=self.store._counts)
         if not cursor.set_range(prefix):
             return
@@ -284,7 +275,7 @@ class _Batch:
             key = bytes(stored)
             if not key.startswith(prefix):
                 return
-            yield key[4:].decode(), WEIGHT.unpack(weight)[0]
+            yield key[4:].decode(), layout.WEIGHT.unpack(weight)[0]
 
     def _write(self) -> None:
         for key in self.changed:
@@ -292,11 +283,15 @@ class _Batch:
         for partition, song_id in self.counted:
             weight = self.popularity[partition].weights.get(song_id)
             if weight is None:
-                self.txn.delete(key_of(partition, song_id), db=self.store._counts)
+                self.txn.delete(layout.key_of(partition, song_id), db=self.store._counts)
             else:
-                self.txn.put(key_of(partition, song_id), WEIGHT.pack(weight), db=self.store._counts)
+                self.txn.put(
+                    layout.key_of(partition, song_id),
+                    layout.WEIGHT.pack(weight),
+                    db=self.store._counts,
+                )
         for partition, end in self.ends.items():
             position = max(self.positions[partition], end)
-            ledger = LEDGER_ENTRY.pack(position, self.newest_ms[partition])
-            self.txn.put(PARTITION_NUMBER.pack(partition), ledger, db=self.store._ledger)
+            ledger = layout.LEDGER_ENTRY.pack(position, self.newest_ms[partition])
+            self.txn.put(layout.PARTITION_NUMBER.pack(partition), ledger, db=self.store._ledger)
             self.store._popularity[partition] = (position, self.popularity[partition])

@@ -95,7 +95,9 @@ def test_no_command_loads_anything_heavy_before_it_runs():
     assert seconds < HELP_S
 
 
-@pytest.mark.parametrize(("wrong", "meant"), [("wroker", "worker"), ("recomend", None)])
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("wroker", "worker"), ("recomend", "recommend"), ("xyzzy", None)]
+)
 def test_an_unknown_command_is_answered_with_what_there_is(wrong, meant):
     result = CliRunner().invoke(main, [wrong])
     assert result.exit_code == 2
