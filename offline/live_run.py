@@ -27,6 +27,7 @@ from stream.topics import ensure_topics
 
 READY_TIMEOUT_S = 90.0
 STOP_GRACE_S = 15.0
+SENDER_END_S = 10.0
 LOG_TAIL_LINES = 15
 
 
@@ -47,6 +48,7 @@ class LiveRun:
         self.metrics_port = _free_port()
         self._stack = ExitStack()
         self._sender: threading.Thread | None = None
+        self._enough = threading.Event()
         self._failure: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -82,12 +84,16 @@ class LiveRun:
 
         def work() -> None:
             try:
-                send_plays(self.settings, plays, log_name, rate=rate, due_ms=due_ms)
+                send_plays(
+                    self.settings, plays, log_name, rate=rate, due_ms=due_ms, stop=self._enough
+                )
             except SegueError as error:
                 self._failure = error
 
         self._sender = threading.Thread(target=work, name="sender", daemon=True)
         self._sender.start()
+        # Before the broker goes, so that nothing is left to be closed while Python ends.
+        self._stack.callback(self._end_sending)
 
     def lists(self, wait_s: float) -> Iterator[Any]:
         """Give the records of the recommendations topic as they come.
@@ -120,6 +126,11 @@ class LiveRun:
             for found in family.samples
             if found.name == sample
         )
+
+    def _end_sending(self) -> None:
+        assert self._sender is not None, "registered by send"
+        self._enough.set()
+        self._sender.join(timeout=SENDER_END_S)
 
     def _start_worker(self) -> None:
         options = {
