@@ -7,7 +7,7 @@ from models.gru import gru_from_bundle
 from models.gru_recommender import GRURecommender
 from models.hybrid_next_song import HybridNextSong
 from models.hybrid_recommender import HybridRecommender
-from models.recommender import Recommender, RecommenderConfig
+from models.recommender import Recommender, RecommenderConfig, Request
 
 
 def recommender_of(bundle: Bundle, config: RecommenderConfig) -> Recommender:
@@ -15,7 +15,10 @@ def recommender_of(bundle: Bundle, config: RecommenderConfig) -> Recommender:
     manifest, popularity = bundle.manifest, bundle.weights["popularity"]
     if manifest.kind == "hybrid":
         model = HybridNextSong.from_bundle(bundle)
-        return HybridRecommender(model, popularity, manifest.version, config)
+        made = HybridRecommender(model, popularity, manifest.version, config)
+        # Its loops are compiled at the first call: now, and not while the first plays wait.
+        made.recommend([Request(bundle.vocabulary.song_ids[:2], ())])
+        return made
     if manifest.kind == "gru":
         network = gru_from_bundle(bundle)
         return GRURecommender(network, bundle.vocabulary, popularity, manifest.version, config)
