@@ -14,7 +14,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -149,6 +150,21 @@ def read_bundle(directory: Path, kind: str | None = "gru") -> Bundle:
     titles = _decode(directory / TITLES, contents.get(TITLES, b"{}"), Titles)
     _check_songs(directory, weights, vocabulary)
     return Bundle(manifest, weights, vocabulary, titles)
+
+
+@contextmanager
+def fitting_parts(bundle: Bundle) -> Iterator[None]:
+    """Build a model of a bundle's parts in here; BundleError where they do not fit together."""
+    try:
+        yield
+    except (msgspec.ValidationError, RuntimeError, KeyError) as error:
+        msg = f"{WEIGHTS} of {bundle.manifest.version} does not fit its config: {error}"
+        raise BundleError(f"{msg}: train the bundle again") from error
+
+
+def network_weights(bundle: Bundle) -> dict[str, Tensor]:
+    """Give the tensors of a bundle whose model is one network."""
+    return {name: tensor for name, tensor in bundle.weights.items() if name != "popularity"}
 
 
 def _entry(content: bytes) -> FileEntry:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 import torch
 from torch import Tensor
 
-from models.bundle import WEIGHTS, Bundle, BundleError
+from models.bundle import Bundle, fitting_parts, network_weights
 from models.candidate_attention import CandidateAttention, CandidateAttentionConfig
 from models.next_song import Contexts
 from models.places import place_songs
@@ -54,15 +52,8 @@ class CandidateAttentionNextSong:
 
 def candidate_attention_from_bundle(bundle: Bundle) -> CandidateAttention:
     """Build the network of a bundle, ready to serve; BundleError where its parts do not fit."""
-    try:
+    with fitting_parts(bundle):
         config = msgspec.convert(bundle.manifest.config, CandidateAttentionConfig)
         model = CandidateAttention(config, len(bundle.vocabulary))
-        model.load_state_dict(_network(bundle.weights))
-    except (msgspec.ValidationError, RuntimeError) as error:
-        msg = f"{WEIGHTS} of {bundle.manifest.version} does not fit its config: {error}"
-        raise BundleError(f"{msg}: train the bundle again") from error
+        model.load_state_dict(network_weights(bundle))
     return model.eval()
-
-
-def _network(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in weights.items() if name != "popularity"}

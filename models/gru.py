@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -12,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from models.bundle import WEIGHTS, Bundle, BundleError
+from models.bundle import Bundle, fitting_parts, network_weights
 from models.heard import NEVER, Heard, HeardHead
 from models.negatives import Negatives
 from models.sessions import ROW_BLOCK
@@ -207,15 +206,8 @@ def _find_heard(heard: Heard, new: Tensor, negatives: Negatives) -> tuple[Tensor
 
 def gru_from_bundle(bundle: Bundle) -> GRU:
     """Build the network of a bundle, ready to serve; BundleError where its parts do not fit."""
-    try:
+    with fitting_parts(bundle):
         config = msgspec.convert(bundle.manifest.config, GRUConfig)
         model = GRU(config, len(bundle.vocabulary))
-        model.load_state_dict(_network(bundle.weights))
-    except (msgspec.ValidationError, RuntimeError) as error:
-        msg = f"{WEIGHTS} of {bundle.manifest.version} does not fit its config: {error}"
-        raise BundleError(f"{msg}: train the bundle again") from error
+        model.load_state_dict(network_weights(bundle))
     return model.eval()
-
-
-def _network(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in weights.items() if name != "popularity"}

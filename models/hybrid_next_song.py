@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.bundle import WEIGHTS, Bundle, BundleError
+from models.bundle import Bundle, fitting_parts
 from models.candidate_attention import CandidateAttention, CandidateAttentionConfig
 from models.candidate_attention_next_song import CandidateAttentionNextSong
 from models.context_tree import ContextTree, ContextTreeConfig
@@ -127,7 +127,7 @@ class HybridNextSong:
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> HybridNextSong:
         """Build it from a verified bundle of kind "hybrid"."""
-        try:
+        with fitting_parts(bundle):
             config = msgspec.convert(bundle.manifest.config, HybridConfig)
             gru = GRU(config.gru, len(bundle.vocabulary))
             gru.load_state_dict(_part(bundle.weights, "gru"))
@@ -139,9 +139,6 @@ class HybridNextSong:
             learned = _part(bundle.weights, "blend")
             gate = RepeatGate(learned["gate"].numpy(), len(bundle.vocabulary))
             by_models = learned["new_songs"].numpy()
-        except (msgspec.ValidationError, RuntimeError, KeyError) as error:
-            msg = f"{WEIGHTS} of {bundle.manifest.version} does not fit its config: {error}"
-            raise BundleError(f"{msg}: train the bundle again") from error
         popularity = bundle.weights["popularity"]
         models = blended_models(memory, bundle.vocabulary, config)
         new_songs = NewSongs(by_models, np.log1p(models[0].popularity))
