@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.play_details import NO_DETAILS, PlayDetails
 from models.ragged import Ragged
-from models.vocabulary import Vocabulary
+from models.vocabulary import PADDING, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -19,17 +20,29 @@ class Contexts:
 
     sessions: the running session of each, item numbers, oldest first; empty where no song of
     it is known. histories: of the same listeners, the plays of earlier sessions, oldest first;
-    empty where there are none, or where nobody says who listens.
+    empty where there are none, or where nobody says who listens. session_details,
+    history_details: of every play of `sessions` and of `histories`, or of none. A next song is
+    asked for when the session's last play is told of, so that its time is the time of asking.
     """
 
     sessions: Ragged
     histories: Ragged
+    session_details: PlayDetails = NO_DETAILS
+    history_details: PlayDetails = NO_DETAILS
 
     @classmethod
-    def of(cls, sessions: Ragged, histories: Ragged | None = None) -> Contexts:
+    def of(
+        cls,
+        sessions: Ragged,
+        histories: Ragged | None = None,
+        session_details: PlayDetails = NO_DETAILS,
+        history_details: PlayDetails = NO_DETAILS,
+    ) -> Contexts:
         """Take sessions, and of listeners nothing else where `histories` is left out."""
         nothing = Ragged(np.zeros(0, np.int64), np.zeros(len(sessions) + 1, np.int64))
-        return cls(sessions, nothing if histories is None else histories)
+        return cls(
+            sessions, nothing if histories is None else histories, session_details, history_details
+        )
 
     def __len__(self) -> int:
         """Count them."""
@@ -37,11 +50,21 @@ class Contexts:
 
     def slice(self, start: int, stop: int) -> Contexts:
         """Give the contexts from `start` up to `stop`."""
-        return Contexts(self.sessions.slice(start, stop), self.histories.slice(start, stop))
+        return Contexts(
+            self.sessions.slice(start, stop),
+            self.histories.slice(start, stop),
+            self.session_details.take(_stretch(self.sessions, start, stop)),
+            self.history_details.take(_stretch(self.histories, start, stop)),
+        )
 
     def take(self, rows: NDArray[np.int64]) -> Contexts:
         """Give these of them, in this order."""
-        return Contexts(self.sessions.take(rows), self.histories.take(rows))
+        return Contexts(
+            self.sessions.take(rows),
+            self.histories.take(rows),
+            _details_of(self.sessions, self.session_details, rows),
+            _details_of(self.histories, self.history_details, rows),
+        )
 
     def known(self) -> NDArray[np.int64]:
         """Tell which contexts have a song in their session or their history."""
@@ -49,7 +72,25 @@ class Contexts:
 
     def translate(self, numbers: NDArray[np.int64]) -> Contexts:
         """Give them in another vocabulary's item numbers; songs it does not know are left out."""
-        return Contexts(self.sessions.translate(numbers), self.histories.translate(numbers))
+        return Contexts(
+            self.sessions.translate(numbers),
+            self.histories.translate(numbers),
+            self.session_details.take(numbers[self.sessions.values] != PADDING),
+            self.history_details.take(numbers[self.histories.values] != PADDING),
+        )
+
+    def without_details(self) -> Contexts:
+        """Give them as of somebody who tells songs alone."""
+        return Contexts(self.sessions, self.histories)
+
+
+def _stretch(rows: Ragged, start: int, stop: int) -> slice:
+    """Give where the values of the rows from `start` up to `stop` stand."""
+    return slice(int(rows.offsets[start]), int(rows.offsets[min(stop, len(rows))]))
+
+
+def _details_of(rows: Ragged, details: PlayDetails, wanted: NDArray[np.int64]) -> PlayDetails:
+    return details.take(rows.places().take(wanted).values) if len(details) else details
 
 
 @dataclass(frozen=True)
@@ -58,12 +99,13 @@ class SessionLog:
 
     sessions: item numbers >= 1. listeners: int64 [S], a number for each session's listener.
     began_ms: int64 [S], when each began, ascending; made up where the source has no clock,
-    but in its order.
+    but in its order. details: of every play of `sessions`, or of none.
     """
 
     sessions: Ragged
     listeners: NDArray[np.int64]
     began_ms: NDArray[np.int64]
+    details: PlayDetails = NO_DETAILS
 
     def __len__(self) -> int:
         """Count the sessions."""
@@ -72,12 +114,53 @@ class SessionLog:
     def slice(self, start: int, stop: int) -> SessionLog:
         """Give the sessions from `start` up to `stop`."""
         return SessionLog(
-            self.sessions.slice(start, stop), self.listeners[start:stop], self.began_ms[start:stop]
+            self.sessions.slice(start, stop),
+            self.listeners[start:stop],
+            self.began_ms[start:stop],
+            self.details.take(_stretch(self.sessions, start, stop)),
+        )
+
+    def take(self, rows: NDArray[np.int64]) -> SessionLog:
+        """Give these of the sessions, in this order."""
+        return SessionLog(
+            self.sessions.take(rows),
+            self.listeners[rows],
+            self.began_ms[rows],
+            _details_of(self.sessions, self.details, rows),
+        )
+
+    def joined(self, after: SessionLog) -> SessionLog:
+        """Put another log, of the same item numbers and listeners, behind this one."""
+        first, then = self.sessions, after.sessions
+        return SessionLog(
+            Ragged.from_lengths(
+                np.concatenate([first.values, then.values]),
+                np.concatenate([first.lengths, then.lengths]),
+            ),
+            np.concatenate([self.listeners, after.listeners]),
+            np.concatenate([self.began_ms, after.began_ms]),
+            self.details.joined(after.details, (len(first.values), len(then.values))),
         )
 
     def translate(self, numbers: NDArray[np.int64]) -> SessionLog:
         """Give it in another vocabulary's item numbers; songs it does not know are left out."""
-        return SessionLog(self.sessions.translate(numbers), self.listeners, self.began_ms)
+        return SessionLog(
+            self.sessions.translate(numbers),
+            self.listeners,
+            self.began_ms,
+            self.details.take(numbers[self.sessions.values] != PADDING),
+        )
+
+    def keep(self, plays: NDArray[np.bool_]) -> SessionLog:
+        """Leave out all plays but these, bool [N], and the sessions of which nothing remains."""
+        left = self.sessions.keep(plays)
+        some = left.lengths > 0
+        return SessionLog(
+            Ragged.from_lengths(left.values, left.lengths[some]),
+            self.listeners[some],
+            self.began_ms[some],
+            self.details.take(plays),
+        )
 
     def play_counts(self, vocabulary: Vocabulary) -> NDArray[np.float32]:
         """Count each song's plays, float32 [V + 1]."""

@@ -107,9 +107,20 @@ class Ragged:
         [[7], []]
         """
         values = numbers[self.values]
-        kept = values != PADDING
+        return Ragged(values, self.offsets).keep(values != PADDING)
+
+    def keep(self, kept: NDArray[np.bool_]) -> Ragged:
+        """Leave out all values but these, bool [N].
+
+        >>> [row.tolist() for row in Ragged.of([[1, 2], [2]]).keep(np.array([True, False, False]))]
+        [[1], []]
+        """
         before = np.concatenate([[0], kept.cumsum()])
-        return Ragged(values[kept], before[self.offsets])
+        return Ragged(self.values[kept], before[self.offsets])
+
+    def places(self) -> Ragged:
+        """Give rows of the same lengths that hold the place of each value in `values`."""
+        return Ragged(np.arange(len(self.values)), self.offsets)
 
     def row_numbers(self) -> NDArray[np.int64]:
         """Give the row of every value, int64 [N]."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from models.bundle import Manifest, check_writable, write_bundle
@@ -28,7 +27,6 @@ from models.hybrid_next_song import (
     retrieval_of,
 )
 from models.next_song import SessionLog
-from models.ragged import Ragged
 from models.ranking_inputs import CANDIDATE_FEATURES, Retrieval
 from models.session_neighbours import NeighboursConfig
 from models.vocabulary import Vocabulary
@@ -127,7 +125,7 @@ def train_hybrid_bundle(
     say("2/4 Candidates for the plays that the ranker learns from")
     retrieval = networks.retrieval(earlier, songs, config)
     examples = Examples.of(retrieval, held_back.sample(MOST_EXAMPLES, options.seed))
-    both = joined(earlier, between)
+    both = earlier.joined(between)
     last = numbering.number(parts[2], options.session_gap_s)
     judged = Predictions.of(last, len(songs), past=both).sample(MOST_JUDGED, options.seed)
     validation = Examples.of(retrieval, judged)
@@ -176,18 +174,6 @@ def train_hybrid_bundle(
     )
     report.facts["bundle"] = str(out)
     return manifest, report
-
-
-def joined(first: SessionLog, then: SessionLog) -> SessionLog:
-    """Put one log behind another."""
-    return SessionLog(
-        Ragged.from_lengths(
-            np.concatenate([first.sessions.values, then.sessions.values]),
-            np.concatenate([first.sessions.lengths, then.sessions.lengths]),
-        ),
-        np.concatenate([first.listeners, then.listeners]),
-        np.concatenate([first.began_ms, then.began_ms]),
-    )
 
 
 def _chosen(config: HybridConfig, log: SessionLog, songs: Vocabulary, seed: int) -> HybridConfig:

@@ -88,7 +88,9 @@ class PlayLog:
         return lists
 
     def session_table(self, gap_s: float) -> pl.DataFrame:
-        """Give the same sessions, one a row: user_id, began_ms and song_id, a list."""
+        """Give the same sessions, one a row: user_id, began_ms, and of each play, as lists,
+        song_id, played_at_ms and skipped.
+        """
         if not gap_s > 0:
             raise ValueError(f"gap_s must be > 0, got {gap_s!r}")
         self._require_order("cut into sessions")
@@ -106,6 +108,8 @@ class PlayLog:
                 pl.col("user_id").first(),
                 pl.col("played_at_ms").first().alias("began_ms"),
                 "song_id",
+                "played_at_ms",
+                "skipped",
             )
             .sort("began_ms", maintain_order=True)
             .drop("session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.next_song import Contexts, SessionLog
+from models.play_details import NO_DETAILS, UNKNOWN, PlayDetails
 from models.ragged import Ragged
 from models.vocabulary import PADDING, Vocabulary
 from offline.plays import PlayLog
@@ -37,6 +38,7 @@ class Numbering:
             Ragged.from_lengths(self._song_numbers(songs), lengths.to_numpy().astype(np.int64)),
             np.fromiter(map(self._listener, table["user_id"]), np.int64, count=table.height),
             table["began_ms"].to_numpy().astype(np.int64),
+            _details(table, timed=log.timed),
         )
 
     def _song_numbers(self, songs: pl.Series) -> NDArray[np.int64]:
@@ -82,23 +84,11 @@ class Predictions:
         sessions, which with the earlier ones of `judged` make up the listeners' histories, of
         at most `max_history` known songs each; without it histories stay empty.
         """
-        sessions, lengths = judged.sessions, judged.sessions.lengths
+        lengths = judged.sessions.lengths
         rows = np.repeat(np.arange(len(judged)), np.maximum(lengths - 1, 0))
         begins = np.concatenate([[0], np.maximum(lengths - 1, 0).cumsum()])[:-1]
         positions = np.arange(len(rows)) - begins[rows] + 1
-        answers = sessions.values[sessions.offsets[rows] + positions]
-        heard = _beginnings(sessions, rows, positions)
-        known = _known(judged, catalogue, past)
-        histories = None
-        if past is not None:
-            histories = _histories(past, judged, known, max_history).take(rows)
-        return cls(
-            Contexts.of(heard.translate(known), histories),
-            known[answers],
-            rows,
-            judged.listeners[rows],
-            positions,
-        )
+        return cls._at(judged, rows, positions, catalogue, past, max_history)
 
     @classmethod
     def last_of(
@@ -113,16 +103,35 @@ class Predictions:
 
         catalogue, past, max_history: as for `of`.
         """
-        positions = judged.sessions.lengths - 1
-        known, rows = _known(judged, catalogue, past), np.arange(len(judged))
-        histories = None if past is None else _histories(past, judged, known, max_history)
-        return cls(
-            Contexts.of(_beginnings(judged.sessions, rows, positions).translate(known), histories),
-            known[judged.sessions.values[judged.sessions.offsets[1:] - 1]],
-            rows,
-            judged.listeners,
-            positions,
-        )
+        rows = np.arange(len(judged))
+        return cls._at(judged, rows, judged.sessions.lengths - 1, catalogue, past, max_history)
+
+    @classmethod
+    def _at(
+        cls,
+        judged: SessionLog,
+        rows: NDArray[np.int64],
+        positions: NDArray[np.int64],
+        catalogue: int,
+        past: SessionLog | None,
+        max_history: int,
+    ) -> Self:
+        """Predict the plays at these positions of these sessions."""
+        known = _known(judged, catalogue, past)
+        sessions = judged.sessions
+        heard = _beginnings(sessions, rows, positions)
+        contexts = Contexts.of(
+            Ragged(sessions.values[heard.values], heard.offsets),
+            session_details=judged.details.take(heard.values),
+        ).translate(known)
+        if past is not None:
+            histories, details = _histories(past, judged, known, max_history)
+            before = Contexts.of(histories, session_details=details).take(rows)
+            contexts = replace(
+                contexts, histories=before.sessions, history_details=before.session_details
+            )
+        answers = known[sessions.values[sessions.offsets[rows] + positions]]
+        return cls(contexts, answers, rows, judged.listeners[rows], positions)
 
     def __len__(self) -> int:
         """Count them."""
@@ -156,28 +165,42 @@ def _known(judged: SessionLog, catalogue: int, past: SessionLog | None) -> NDArr
 
 
 def _beginnings(sessions: Ragged, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> Ragged:
-    """Give the first `lengths` values of each of `rows`, of which the last MAX_SESSION at most."""
+    """Give the places of the first `lengths` values of each of `rows`, the last MAX_SESSION."""
     kept = np.minimum(lengths, MAX_SESSION)
-    ends = kept.cumsum()
-    within = np.arange(int(kept.sum())) - np.repeat(ends - kept, kept)
-    values = sessions.values[np.repeat(sessions.offsets[rows] + lengths - kept, kept) + within]
-    return Ragged.from_lengths(values, kept)
+    return _ranges(sessions.offsets[rows] + lengths - kept, kept)
+
+
+def _ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> Ragged:
+    """Give `lengths` numbers from each of `begins` on, ascending."""
+    within = np.arange(int(lengths.sum())) - np.repeat(lengths.cumsum() - lengths, lengths)
+    return Ragged.from_lengths(np.repeat(begins, lengths) + within, lengths)
 
 
 def _histories(
     past: SessionLog, judged: SessionLog, known: NDArray[np.int64], limit: int
-) -> Ragged:
-    """Give, for each judged session, its listener's known songs before it."""
-    so_far: dict[int, list[int]] = {}
-    for listener, songs in zip(
-        past.listeners.tolist(), past.sessions.translate(known), strict=True
-    ):
-        so_far[listener] = [*so_far.get(listener, ()), *songs.tolist()][-limit:]
-    histories = []
-    for listener, songs in zip(
-        judged.listeners.tolist(), judged.sessions.translate(known), strict=True
-    ):
-        before = so_far.get(listener, [])
-        histories.append(before)
-        so_far[listener] = [*before, *songs.tolist()][-limit:]
-    return Ragged.of(histories)
+) -> tuple[Ragged, PlayDetails]:
+    """Give, for each judged session, its listener's known songs before it, and their details."""
+    log = past.joined(judged).translate(known)
+    order = np.argsort(log.listeners, kind="stable")  # of a listener, sessions stay in order
+    log = log.take(order)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    begins = log.sessions.offsets[:-1]
+    first = begins[np.searchsorted(log.listeners, log.listeners)]
+    mine = place[len(past) :]
+    lengths = np.minimum(begins[mine] - first[mine], limit)
+    before = _ranges(begins[mine] - lengths, lengths)
+    songs = Ragged(log.sessions.values[before.values], before.offsets)
+    return songs, log.details.take(before.values)
+
+
+def _details(table: pl.DataFrame, *, timed: bool) -> PlayDetails:
+    """Give what a table of sessions knows of their plays; a made-up clock knows no times."""
+    skipped = table["skipped"].explode().cast(pl.Int8)
+    if not timed and skipped.null_count() == len(skipped):
+        return NO_DETAILS
+    times = table["played_at_ms"].explode().to_numpy().astype(np.int64)
+    return PlayDetails(
+        times if timed else np.full(len(times), UNKNOWN, np.int64),
+        skipped.fill_null(UNKNOWN).to_numpy().astype(np.int8),
+    )

@@ -144,7 +144,7 @@ def leave_last_out(log: PlayLog, gap_s: float, max_history: int = 200) -> Split:
     last = last[plays[sessions.listeners[last]] > 1]
     kept = np.ones(len(sessions.sessions.values), dtype=bool)
     kept[sessions.sessions.offsets[1:][last] - 1] = False
-    train = _shortened(sessions, kept)
+    train = sessions.keep(kept)
     numbers, catalogue = _train_first(train.sessions.values, numbering.songs)
     past = None
     if listeners_known(log):
@@ -225,18 +225,6 @@ def _last_sessions(sessions: SessionLog) -> NDArray[np.int64]:
     return np.sort(len(sessions) - 1 - backwards)
 
 
-def _shortened(sessions: SessionLog, kept: NDArray[np.bool_]) -> SessionLog:
-    """Leave out single plays, and the sessions of which nothing remains."""
-    rows = sessions.sessions.row_numbers()[kept]
-    lengths = np.bincount(rows, minlength=len(sessions))
-    some = lengths > 0
-    return SessionLog(
-        Ragged.from_lengths(sessions.sessions.values[kept], lengths[some]),
-        sessions.listeners[some],
-        sessions.began_ms[some],
-    )
-
-
 def _train_first(
     learned: NDArray[np.int64], songs: Vocabulary
 ) -> tuple[NDArray[np.int64], Vocabulary]:
@@ -255,8 +243,4 @@ def _train_first(
 
 def _take(sessions: SessionLog, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> SessionLog:
     """Give these sessions in other item numbers."""
-    return SessionLog(
-        sessions.sessions.take(rows).translate(numbers),
-        sessions.listeners[rows],
-        sessions.began_ms[rows],
-    )
+    return sessions.take(rows).translate(numbers)

@@ -16,7 +16,6 @@ from models.kinds import open_model
 from models.next_song import Contexts
 from models.ragged import Ragged
 from models.ranking_inputs import CANDIDATE_FEATURES, CONTEXT_FEATURES, RETRIEVERS
-from offline.hybrid_bundle import joined
 from offline.ranker_training import GROUPS
 from tests.next_song_suite import PAIRS, NextSongSuite, log_of, numbered
 from tests.toy import paired_sessions, song
@@ -137,7 +136,7 @@ def test_neighbours_remember_the_last_plays_only():
     log = log_of([[1, 2, 3], [4, 5], [6]])
     assert [each.tolist() for each in remembered(log, 3).sessions] == [[4, 5], [6]]
     assert len(remembered(log, 100)) == 3
-    assert [each.tolist() for each in joined(log, log).sessions][3:] == [[1, 2, 3], [4, 5], [6]]
+    assert [each.tolist() for each in log.joined(log).sessions][3:] == [[1, 2, 3], [4, 5], [6]]
 
 
 def test_every_feature_belongs_to_one_group_and_every_retriever_is_known():
