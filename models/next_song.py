@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -72,11 +72,20 @@ class Contexts:
 
     def translate(self, numbers: NDArray[np.int64]) -> Contexts:
         """Give them in another vocabulary's item numbers; songs it does not know are left out."""
+        return replace(
+            self,
+            sessions=Ragged(numbers[self.sessions.values], self.sessions.offsets),
+            histories=Ragged(numbers[self.histories.values], self.histories.offsets),
+        ).without_padding()
+
+    def without_padding(self) -> Contexts:
+        """Leave out the plays whose item number is 0: of songs that are not known."""
+        sessions, histories = self.sessions.values != PADDING, self.histories.values != PADDING
         return Contexts(
-            self.sessions.translate(numbers),
-            self.histories.translate(numbers),
-            self.session_details.take(numbers[self.sessions.values] != PADDING),
-            self.history_details.take(numbers[self.histories.values] != PADDING),
+            self.sessions.keep(sessions),
+            self.histories.keep(histories),
+            self.session_details.take(sessions),
+            self.history_details.take(histories),
         )
 
     def without_details(self) -> Contexts:

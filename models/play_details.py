@@ -23,6 +23,9 @@ class DetailLists(NamedTuple):
     skipped: Sequence[bool | None] = ()
 
 
+NOTHING_TOLD = DetailLists()
+
+
 @dataclass(frozen=True)
 class PlayDetails:
     """The details of N plays, in the order of the plays; of none where nothing is known of any.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.lists import RecommendedSong
 from models.next_song import Contexts
+from models.play_details import NOTHING_TOLD, DetailLists, PlayDetails
 from models.popularity import PopularSong
 from models.ragged import Ragged
 from models.vocabulary import Vocabulary
@@ -51,12 +52,14 @@ class Request:
     """What is known of one listener.
 
     session, history: song ids, oldest first; history: those before the session. popular:
-    heaviest first.
+    heaviest first. session_details, history_details: of the plays of each, or empty.
     """
 
     session: Sequence[str]
     popular: Sequence[PopularSong]
     history: Sequence[str] = ()
+    session_details: DetailLists = NOTHING_TOLD
+    history_details: DetailLists = NOTHING_TOLD
 
 
 class Recommender(Protocol):
@@ -109,9 +112,14 @@ class PopularityRecommender:
 
 def contexts_of(requests: Sequence[Request], vocabulary: Vocabulary) -> Contexts:
     """Give what the vocabulary knows of each request's session and history."""
-    sessions = [vocabulary.numbers(request.session) for request in requests]
-    histories = [vocabulary.numbers(request.history) for request in requests]
-    return Contexts.of(Ragged.of(sessions), Ragged.of(histories))
+    sessions = [vocabulary.numbers_or_padding(request.session) for request in requests]
+    histories = [vocabulary.numbers_or_padding(request.history) for request in requests]
+    return Contexts(
+        Ragged.of(sessions),
+        Ragged.of(histories),
+        PlayDetails.of_lists([each.session_details for each in requests], [*map(len, sessions)]),
+        PlayDetails.of_lists([each.history_details for each in requests], [*map(len, histories)]),
+    ).without_padding()
 
 
 def most_played(vocabulary: Vocabulary, popularity: Tensor, config: RecommenderConfig) -> list[str]:

@@ -47,6 +47,15 @@ class Vocabulary:
         known = self._numbers
         return [known[song_id] for song_id in song_ids if song_id in known]
 
+    def numbers_or_padding(self, song_ids: Iterable[str]) -> list[int]:
+        """Give an item number for each song id, 0 for one that is unknown.
+
+        >>> Vocabulary(["a"]).numbers_or_padding(["new", "a"])
+        [0, 1]
+        """
+        known = self._numbers.get
+        return [known(song_id, PADDING) for song_id in song_ids]
+
     def song(self, number: int) -> str:
         """Give the song id behind an item number >= 1."""
         assert number >= 1, f"item number {number} is padding or negative"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
 from models.errors import SegueError
+from models.play_details import DetailLists
 from stream.events import Play
 
 
@@ -39,6 +41,13 @@ class LogReplaced(SegueError):
     """The plays topic is not the one these histories were built from."""
 
 
+class Stretch(NamedTuple):
+    """Plays of one listener, one after the other: their songs, and what is known beside them."""
+
+    songs: list[str]
+    details: DetailLists
+
+
 class History(msgspec.Struct, array_like=True):
     """Plays of one listener in the order of the log; columns, because they decode fast."""
 
@@ -62,8 +71,8 @@ class History(msgspec.Struct, array_like=True):
         if excess:
             self._drop_first(excess)
 
-    def split(self, offset: int, config: HistoryConfig) -> tuple[list[str], list[str]]:
-        """Give the songs before the session in which the play at `offset` stands, and those of it.
+    def split(self, offset: int, config: HistoryConfig) -> tuple[Stretch, Stretch]:
+        """Give the plays before the session in which the play at `offset` stands, and those of it.
 
         Of the session all up to that play; before it the last `config.earlier_songs`. A session
         ends where more than the gap lies between the starts of two plays. A play that reports
@@ -75,19 +84,25 @@ class History(msgspec.Struct, array_like=True):
         times = self.played_at_ms
         while start > stop and times[start] - times[start - 1] <= config.session_gap_ms:
             start -= 1
-        return self.songs[max(0, start - config.earlier_songs) : start], self.songs[start:end]
+        return self._stretch(max(0, start - config.earlier_songs), start), self._stretch(start, end)
 
-    def around(self, play: Play, config: HistoryConfig) -> tuple[list[str], list[str]]:
+    def around(self, play: Play, config: HistoryConfig) -> tuple[Stretch, Stretch]:
         """Give what `split` gives at a play of this listener.
 
         A play that has left the history is, by itself, all that is known of its session.
         """
         earlier, session = self.split(play.offset, config)
-        return earlier, session or [play.song_id]
+        if not session.songs:
+            session = Stretch([play.song_id], DetailLists([play.played_at_ms], [play.skipped]))
+        return earlier, session
 
     def session(self, offset: int, config: HistoryConfig) -> list[str]:
         """Give the songs of the session in which the play at `offset` stands, up to it."""
-        return self.split(offset, config)[1]
+        return self.split(offset, config)[1].songs
+
+    def _stretch(self, start: int, end: int) -> Stretch:
+        details = DetailLists(self.played_at_ms[start:end], self.skipped[start:end])
+        return Stretch(self.songs[start:end], details)
 
     def check_holds(self, play: Play) -> None:
         """Raise LogReplaced where a play that was counted before is not what stands here.

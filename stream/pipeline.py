@@ -26,7 +26,10 @@ def handle_plays(
     """
     with stage("histories"):
         appended = store.append(plays, next_offsets)
-    requests = [Request(one.session, one.popular, one.history) for one in appended]
+    requests = [
+        Request(one.session, one.popular, one.history, one.session_details, one.history_details)
+        for one in appended
+    ]
     songs = recommender.recommend(requests, stage) if requests else []
     generated_at = rfc3339(now_ms)
     lists = [

@@ -10,6 +10,7 @@ from pathlib import Path
 import lmdb
 
 from models.errors import SegueError
+from models.play_details import DetailLists
 from models.popularity import PopularSong, RecentPopularity
 from stream import store_layout as layout
 from stream.events import Play
@@ -40,6 +41,7 @@ class Appended:
     history, session: songs before the current session, and of it, this play's the last.
     popular, popular_before: the partition's most played songs with this play, and without.
     is_new: False where the log delivered the play again; then nothing was counted twice.
+    history_details, session_details: when those songs were played, and whether skipped.
     """
 
     play: Play
@@ -48,6 +50,8 @@ class Appended:
     popular: tuple[PopularSong, ...]
     popular_before: tuple[PopularSong, ...]
     is_new: bool
+    history_details: DetailLists
+    session_details: DetailLists
 
 
 class HistoryStore:
@@ -231,8 +235,9 @@ class _Batch:
             self.changed.add(key)
         else:
             history.check_holds(play)
-        heard = history.around(play, self.store.config.history)
-        return Appended(play, *heard, counts.top, popular_before, is_new)
+        earlier, session = history.around(play, self.store.config.history)
+        details, popular = (earlier.details, session.details), (counts.top, popular_before)
+        return Appended(play, earlier.songs, session.songs, *popular, is_new, *details)
 
     def _count(self, play: Play, counts: RecentPopularity) -> None:
         self.positions[play.partition] = play.offset + 1

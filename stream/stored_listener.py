@@ -11,7 +11,7 @@ import lmdb
 
 from models.errors import SegueError
 from models.popularity import PopularSong
-from stream.history import History, decode_history
+from stream.history import History, Stretch, decode_history
 from stream.store import StoreConfig, StoreError
 from stream.store_layout import (
     FORMAT,
@@ -33,12 +33,12 @@ class UnknownListener(SegueError):
 class StoredListener:
     """A listener as of their last play.
 
-    history, session: song ids, oldest first, those before the current session and of it.
+    history, session: plays, oldest first, those before the current session and of it.
     popular: the most played songs of the listener's partition, heaviest first.
     """
 
-    history: list[str]
-    session: list[str]
+    history: Stretch
+    session: Stretch
     popular: list[PopularSong]
 
 

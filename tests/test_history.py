@@ -75,21 +75,37 @@ def test_bounds_must_be_positive(name):
         HistoryConfig(**{name: 0})
 
 
+def songs_of(stretches):
+    return tuple(each.songs for each in stretches)
+
+
 def test_what_stood_before_the_session_is_told_apart_and_no_more_than_surely_stays():
     # 6 plays an hour apart, and a session of the last two; room for 8 plays, 2 of a session.
     config = HistoryConfig(max_songs=8, session_max_songs=2, session_gap_ms=30 * MINUTE)
     times = [0, 60, 120, 180, 240, 250]
     history = history_of([play(i, f"s{i}", t * MINUTE) for i, t in enumerate(times)], config)
     assert config.earlier_songs == 3
-    assert history.split(5, config) == (["s1", "s2", "s3"], ["s4", "s5"])
-    assert history.split(3, config) == (["s0", "s1", "s2"], ["s3"])
+    assert songs_of(history.split(5, config)) == (["s1", "s2", "s3"], ["s4", "s5"])
+    assert songs_of(history.split(3, config)) == (["s0", "s1", "s2"], ["s3"])
     # A play that comes again finds what it found, though others have come since.
     for later in range(6, 9):
         history.add(play(later, f"s{later}", (300 + later) * MINUTE), config)
-    assert history.split(5, config) == (["s1", "s2", "s3"], ["s4", "s5"])
+    assert songs_of(history.split(5, config)) == (["s1", "s2", "s3"], ["s4", "s5"])
 
 
 def test_a_play_that_has_left_is_all_that_is_known_of_its_session():
     config = HistoryConfig(max_songs=2)
     plays = [play(i, f"s{i}") for i in range(5)]
-    assert history_of(plays, config).around(plays[0], config) == ([], ["s0"])
+    assert songs_of(history_of(plays, config).around(plays[0], config)) == ([], ["s0"])
+
+
+def test_plays_come_with_their_times_and_skips():
+    config = HistoryConfig(session_gap_ms=30 * MINUTE)
+    history = History()
+    for offset, (minute, skipped) in enumerate([(0, True), (60, None), (61, False)]):
+        history.add(Play("e", "u", "s", minute * MINUTE, 0, offset, skipped=skipped), config)
+    earlier, session = history.split(2, config)
+    assert earlier.details == ([0], [True])
+    assert session.details == ([60 * MINUTE, 61 * MINUTE], [None, False])
+    gone = Play("e", "v", "s", 7, 0, 0, skipped=True)
+    assert History().around(gone, config)[1].details == ([7], [True])

@@ -164,7 +164,8 @@ def test_the_stored_listener_is_what_the_store_tells_at_a_play(tmp_path):
     told = store.append([*plays, Play("8", "u", song(4), 200 * MINUTE, 5, 8)])[-1]
     store.close()
     found = read_listener(path, "u", config)
-    assert (found.history, found.session) == (told.history, told.session)
+    assert found.history == (told.history, told.history_details)
+    assert found.session == (told.session, told.session_details)
     assert [song_id for _, song_id in found.popular] == [song_id for _, song_id in told.popular]
 
 

@@ -90,6 +90,7 @@ def _request(
     settings: Settings, bundle: Bundle, songs: str, history: str, user: str | None
 ) -> Request:
     """Put together what is known of the listener."""
+    from models.play_details import NOTHING_TOLD
     from models.recommender import Request
     from stream.stored_listener import read_listener
     from stream.worker import store_config
@@ -98,8 +99,10 @@ def _request(
     if user is None:
         return Request(played, (), before)
     stored = read_listener(settings.data_dir / "histories", user, store_config(settings))
-    session = [*stored.session, *played][-settings.session_max_songs :]
-    return Request(session, stored.popular, stored.history)
+    session, during = stored.session
+    if played:  # nobody says when, so that of the whole session nothing is known but its songs
+        session, during = [*session, *played][-settings.session_max_songs :], NOTHING_TOLD
+    return Request(session, stored.popular, stored.history.songs, during, stored.history.details)
 
 
 def _song_ids(bundle: Bundle, listed: str) -> list[str]:
