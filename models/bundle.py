@@ -135,7 +135,7 @@ def read_bundle(directory: Path, kind: str | None = "gru") -> Bundle:
 
     kind: the only one that will do; None takes any.
     """
-    manifest = _read_manifest(directory)
+    manifest = read_manifest(directory)
     if kind is not None and manifest.kind != kind:
         msg = f"{directory / MANIFEST}: the bundle holds a {manifest.kind!r} model, not {kind!r}"
         raise BundleError(f"{msg}: name a bundle made by `segue train {kind}`")
@@ -176,7 +176,8 @@ def _version(kind: str, files: Mapping[str, FileEntry], config: Mapping[str, Any
     return f"{kind}-{hashlib.sha256(told).hexdigest()[:12]}"
 
 
-def _read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path) -> Manifest:
+    """Read what a bundle says of itself, verifying nothing else; BundleError where it cannot be."""
     path = directory / MANIFEST
     try:
         raw = path.read_bytes()

@@ -70,6 +70,16 @@ class Metrics:
             "segue_store_size_bytes", "Bytes the store has reserved", registry=r
         )
         self.model = Info("segue_model", "The bundle that makes the lists", registry=r)
+        self.model_swaps = Counter("segue_model_swaps", "Models swapped in", registry=r)
+        self.models_refused = Counter(
+            "segue_models_refused",
+            "Announced bundles that were not loaded: unreadable, outside, damaged",
+            ["reason"],
+            registry=r,
+        )
+        self.model_load_seconds = Gauge(
+            "segue_model_load_seconds", "Seconds that the last announced bundle took", registry=r
+        )
         # Hit rate and MRR are hits/judged and reciprocal_ranks/judged over any window: rates of
         # counters add up over workers, where averages of averages would not.
         self.judged = Counter(

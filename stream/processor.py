@@ -7,11 +7,9 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
-
-import faiss
-import torch
 
 from models.recommender import Recommender
 from stream.batch import Batch, Record, read_batch
@@ -21,6 +19,7 @@ from stream.log import PlayLogReader
 from stream.metrics import Metrics
 from stream.pipeline import handle_plays
 from stream.publisher import Publisher
+from stream.serving import limit_threads
 from stream.settings import Settings
 from stream.store import Appended, HistoryStore
 
@@ -47,14 +46,13 @@ class Processor:
     ) -> None:
         self.settings = settings
         self.store = store
-        self.recommender = recommender
         self.judge = judge
         self.metrics = metrics
         self._clock = clock
         # One thread, so that batches keep their order, beside the event loop, so that Faust
         # fetches while LMDB waits for the disk and torch computes.
-        self._thread = ThreadPoolExecutor(1, "pipeline", self._limit_threads)
-        metrics.model.info({"version": recommender.version})
+        self._thread = ThreadPoolExecutor(1, "pipeline", limit_threads, (settings,))
+        self._serve(recommender)
 
     async def process(self, records: Sequence[Record]) -> None:
         """Take one batch all the way."""
@@ -65,6 +63,14 @@ class Processor:
         with self.metrics.stage("publish"):
             await self.publisher.publish(lists, batch.rejected)
         self._observe(batch, appended, lists)
+
+    def swap(self, recommender: Recommender) -> None:
+        """Let another model make the lists, from the next batch on; any thread may call this.
+
+        A batch is made by one model: the pipeline's thread changes it between two of them.
+        """
+        with suppress(RuntimeError):  # the thread is shut down: nobody waits for lists any more
+            self._thread.submit(self._serve, recommender).result()
 
     async def sweep(self) -> None:
         """Forget some of the listeners who have gone, and measure the store."""
@@ -86,6 +92,10 @@ class Processor:
             batch = read_batch(from_client(records), self.settings)
             await self._run(self.store.append, batch.plays, batch.next_offsets)
             self.metrics.rebuilt.inc(len(batch.plays))
+
+    def _serve(self, recommender: Recommender) -> None:
+        self.recommender = recommender
+        self.metrics.model.info({"version": recommender.version})
 
     def _handle(self, batch: Batch) -> tuple[list[Appended], list[RecommendationList]]:
         return handle_plays(
@@ -114,11 +124,6 @@ class Processor:
 
     async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-
-    def _limit_threads(self) -> None:
-        # Both keep their count by thread.
-        torch.set_num_threads(self.settings.worker_threads)
-        faiss.omp_set_num_threads(self.settings.worker_threads)
 
     async def __aenter__(self) -> Self:
         self.publisher = Publisher(self.settings)

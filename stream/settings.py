@@ -119,6 +119,9 @@ class Settings(BaseSettings):
     bundle: Path | None = about(
         None, "directory of the model bundle to begin with; none: popularity alone"
     )
+    bundle_root: Path | None = about(
+        None, "directory below which announced bundles lie; none: `models` is not followed"
+    )
     history_max_songs: int = about(200, "plays kept of each listener", ge=1, le=100_000)
     history_max_days: float = about(90, "days after which a play is forgotten", gt=0, le=36_500)
     session_gap_s: float = about(

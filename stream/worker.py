@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from typing import Any
 
@@ -10,12 +9,15 @@ import faust
 from prometheus_client import CollectorRegistry, start_http_server
 
 from models.errors import SegueError
-from models.recommender import PopularityRecommender, Recommender, RecommenderConfig
+from models.recommender import PopularityRecommender, Recommender
 from stream.agents import SIGNS, make_app
+from stream.collector import calm_collector
 from stream.history import HistoryConfig
 from stream.judge import Judge
 from stream.metrics import Metrics
+from stream.model_follower import ModelFollower
 from stream.processor import Processor
+from stream.serving import load_recommender
 from stream.settings import Settings
 from stream.store import HistoryStore, StoreConfig
 from stream.topics import ensure_topics
@@ -37,41 +39,31 @@ def run_worker(settings: Settings) -> None:
     """
     partitions = _partitions(settings)
     metrics = Metrics()
-    processor = make_processor(settings, metrics)
+    follower = _follower(settings, metrics)
+    recommender = follower.first() if follower else load_recommender(settings)
+    processor = make_processor(settings, metrics, recommender)
     watchdog = Watchdog(settings.stall_timeout_s, SIGNS)
     app = make_app(settings, partitions, processor, watchdog)
     serve_metrics(settings, metrics.registry)
-    _calm_collector()
+    del recommender  # or it would be kept for ever
+    calm_collector()
     worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
     watchdog.start()
+    if follower:
+        follower.start(processor.swap)
     try:
         worker.execute_from_commandline()
     finally:
         watchdog.stop()
+        if follower:
+            follower.stop()
 
 
-def make_processor(settings: Settings, metrics: Metrics) -> Processor:
-    """Open the store, load the model and put them together."""
-    recommender = load_recommender(settings)
+def make_processor(settings: Settings, metrics: Metrics, recommender: Recommender) -> Processor:
+    """Open the store and put the parts together."""
     judge = Judge(PopularityRecommender(recommender.config))
     store = HistoryStore(settings.data_dir / "histories", store_config(settings))
     return Processor(settings, store, recommender, judge, metrics)
-
-
-def load_recommender(settings: Settings) -> Recommender:
-    """Load the bundle of the settings; without one, lists come from popularity alone."""
-    config = recommender_config(settings)
-    if settings.bundle is None:
-        return PopularityRecommender(config)
-    from models.bundle import read_bundle
-    from models.recommenders import recommender_of
-
-    return recommender_of(read_bundle(settings.bundle, kind=None), config)
-
-
-def recommender_config(settings: Settings) -> RecommenderConfig:
-    """Give lists their shape and their rule."""
-    return RecommenderConfig(settings.list_length, settings.no_repeat_songs, settings.candidates)
 
 
 def store_config(settings: Settings) -> StoreConfig:
@@ -104,15 +96,10 @@ def serve_metrics(settings: Settings, registry: CollectorRegistry) -> None:
         ) from error
 
 
-def _calm_collector() -> None:
-    """Look for reference cycles more rarely, and never among what was loaded.
-
-    A batch makes tens of thousands of small objects and no cycles; with Python's defaults the
-    collector takes as long as the model.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
+def _follower(settings: Settings, metrics: Metrics) -> ModelFollower | None:
+    if settings.bundle_root is None:
+        return None
+    return ModelFollower(settings, settings.bundle_root, metrics)
 
 
 def _partitions(settings: Settings) -> int:
@@ -120,7 +107,10 @@ def _partitions(settings: Settings) -> int:
     reports: dict[str, Any] = {
         report.name: report for report in ensure_topics(settings, create=False)
     }
-    for name in (settings.topic_plays, settings.topic_recommendations, settings.topic_rejected):
+    needed = [settings.topic_plays, settings.topic_recommendations, settings.topic_rejected]
+    if settings.bundle_root is not None:
+        needed.append(settings.topic_models)
+    for name in needed:
         if reports[name].state == "missing":
             raise WorkerError(f"topic {name!r} is missing: run `segue topics`")
     plays, lists = reports[settings.topic_plays], reports[settings.topic_recommendations]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from models.lists import Because, RecommendedSong
+from stream.announcements import Announcement, Served, decode_announcement
 from stream.events import (
     Cause,
     DecodeError,
@@ -114,6 +115,8 @@ def test_there_are_no_other_schemas():
         ("recommendations", ["cause"], Cause),
         ("recommendations", ["items"], RecommendedSong),
         ("recommendations", ["items", "because"], Because),
+        ("model", [], Announcement),
+        ("model", ["previous"], Served),
     ],
 )
 def test_schemas_name_the_fields_that_the_code_has(name, path, struct):
@@ -131,6 +134,10 @@ def test_examples_are_read_by_the_code():
         assert isinstance(decode(json.dumps(example).encode()), Play)
     for example in schema("recommendations")["examples"]:
         assert json.loads(encode(decode_recommendations(json.dumps(example).encode()))) == example
+
+    for example in schema("model")["examples"]:
+        made = decode_announcement(example["kind"].encode(), json.dumps(example).encode())
+        assert json.loads(msgspec.json.encode(made)) == example
 
 
 @pytest.mark.parametrize(

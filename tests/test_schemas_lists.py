@@ -9,9 +9,9 @@ from models.lists import RecommendedSong
 from stream.batch import Record, read_batch
 from stream.events import Cause, Play, Reason, RecommendationList, encode
 from stream.pipeline import handle_plays
+from stream.serving import load_recommender
 from stream.settings import load_settings
 from stream.store import HistoryStore
-from stream.worker import load_recommender
 from tests.live import Reader, Worker, answered, event, produce
 from tests.schemas import BAD_PLAYS, BEYOND_JSON_SCHEMA, RECORDED_MS, errors, schema
 from tests.toy import song, write_toy_bundle

@@ -6,7 +6,6 @@ python -m offline.bench.worker '{"topic_plays": "p", ...}' list.json     the cei
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ import msgspec
 
 from stream.agents import SIGNS, make_app
 from stream.batch import Record
+from stream.collector import calm_collector
 from stream.events import Cause, RecommendationList
 from stream.log import PlayLogReader
 from stream.metrics import Metrics
@@ -101,9 +101,7 @@ def run_ceiling(settings: Settings, answer: FixedList) -> None:
     watchdog = Watchdog(settings.stall_timeout_s, SIGNS)
     app = make_app(settings, settings.topic_partitions, processor, watchdog)
     serve_metrics(settings, metrics.registry)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)  # as the worker's
+    calm_collector()
     worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
     watchdog.start()
     try:

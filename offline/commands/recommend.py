@@ -67,8 +67,8 @@ def recommend(
     from offline.explanation import explain
     from offline.explanation_view import figures, view
     from offline.report import write_json
+    from stream.serving import recommender_config
     from stream.settings import load_settings
-    from stream.worker import recommender_config
 
     _check(songs, history, user)
     settings = load_settings(list_length=count)

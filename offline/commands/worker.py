@@ -11,19 +11,26 @@ import click
 @click.command()
 @click.option("--bootstrap", "kafka_bootstrap", help="Kafka brokers: host:port, comma-separated.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="Model bundle to serve.")
+@click.option(
+    "--bundle-root",
+    type=click.Path(path_type=Path),
+    help="Serve what `segue models` activates below this directory.",
+)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where histories are kept.")
 @click.option("--metrics-port", type=int, help="Port of the Prometheus metrics; 0 for none.")
 def worker(**overrides: Any) -> None:
     """Consume plays, publish recommendations, until stopped.
 
     Start as many as the topic has partitions; each takes its share, and when one goes the
-    others take over with histories rebuilt from the log. What is not given here comes from
-    the environment or segue.toml: see `segue settings`. Exit status 70: the watchdog ended
-    a worker that hung.
+    others take over with histories rebuilt from the log. With --bundle-root it begins with the
+    model that is active by now, or else with --bundle, and changes to whatever `segue models`
+    activates, between two batches. What is not given here comes from the environment or
+    segue.toml: see `segue settings`. Exit status 70: the watchdog ended a worker that hung.
 
     \b
     Examples:
       segue worker --bundle bundles/gru
+      segue worker --bundle-root bundles
       SEGUE_KAFKA_BOOTSTRAP=kafka:9092 segue worker --bundle bundles/gru --metrics-port 9465
     """
     from stream.settings import load_settings

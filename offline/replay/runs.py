@@ -20,8 +20,8 @@ from offline.replay.publishing import ListPublisher
 from offline.replay.sources import OPEN, Bound, PlaySource
 from offline.replay.variants import Variant, known_songs
 from offline.replay.verification import Checked, Verifier
+from stream.serving import load_recommender
 from stream.settings import Settings
-from stream.worker import load_recommender
 
 LOOK_S = 0.2
 
