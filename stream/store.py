@@ -41,7 +41,6 @@ class Appended:
     history, session: songs before the current session, and of it, this play's the last.
     popular, popular_before: the partition's most played songs with this play, and without.
     is_new: False where the log delivered the play again; then nothing was counted twice.
-    history_details, session_details: when those songs were played, and whether skipped.
     """
 
     play: Play
@@ -256,8 +255,7 @@ class _Batch:
 
     def _read_ledger(self, partition: int) -> tuple[int, int]:
         stored = self.txn.get(layout.PARTITION_NUMBER.pack(partition), db=self.store._ledger)
-        position, newest_ms = (0, 0) if stored is None else layout.LEDGER_ENTRY.unpack(stored)
-        return position, newest_ms
+        return (0, 0) if stored is None else layout.LEDGER_ENTRY.unpack(stored)
 
     def _read_popularity(self, partition: int) -> RecentPopularity:
         position, counts = self.store._popularity.get(partition, (-1, None))
