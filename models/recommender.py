@@ -14,6 +14,7 @@ from models.next_song import Contexts
 from models.play_details import NOTHING_TOLD, DetailLists, PlayDetails
 from models.popularity import PopularSong
 from models.ragged import Ragged
+from models.recent_plays import Moment
 from models.vocabulary import Vocabulary
 
 Stage = Callable[[str], AbstractContextManager[object]]
@@ -52,7 +53,9 @@ class Request:
     """What is known of one listener.
 
     session, history: song ids, oldest first; history: those before the session. popular:
-    heaviest first. session_details, history_details: of the plays of each, or empty.
+    heaviest first. session_details, history_details: of the plays of each, or empty. moment:
+    what the listener's partition played of late, as of the session's last play; None where
+    nobody says.
     """
 
     session: Sequence[str]
@@ -60,6 +63,7 @@ class Request:
     history: Sequence[str] = ()
     session_details: DetailLists = NOTHING_TOLD
     history_details: DetailLists = NOTHING_TOLD
+    moment: Moment | None = None
 
 
 class Recommender(Protocol):

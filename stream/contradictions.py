@@ -32,6 +32,11 @@ def contradictions(settings: Settings) -> Iterator[str]:
             f"history_max_songs = {settings.history_max_songs} keeps: "
             "lower it or raise the other"
         )
+    if settings.batch_max > settings.recent_plays:
+        yield (
+            f"batch_max = {settings.batch_max} is more than recent_plays = "
+            f"{settings.recent_plays} look back on: lower it or raise the other"
+        )
 
 
 def _security(settings: Settings) -> Iterator[str]:

@@ -27,7 +27,10 @@ def handle_plays(
     with stage("histories"):
         appended = store.append(plays, next_offsets)
     requests = [
-        Request(one.session, one.popular, one.history, one.session_details, one.history_details)
+        Request(
+            *(one.session, one.popular, one.history),
+            *(one.session_details, one.history_details, one.moment),
+        )
         for one in appended
     ]
     songs = recommender.recommend(requests, stage) if requests else []

@@ -146,6 +146,9 @@ class Settings(BaseSettings):
     popularity_max_songs: int = about(
         20_000, "songs whose popularity is counted", ge=1, le=10_000_000
     )
+    recent_plays: int = about(
+        200_000, "last plays of a partition that new lists learn from", ge=1, le=10_000_000
+    )
 
     batch_max: int = about(512, "plays handled together at most", ge=1, le=100_000)
     batch_wait_ms: float = about(10, "milliseconds to wait for a batch to fill", ge=0, le=60_000)

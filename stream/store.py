@@ -1,4 +1,4 @@
-"""The state of the live system: histories, play counts and how far in the log they are true."""
+"""The state of the live system: histories, what partitions taught, and how far it is true."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ import lmdb
 
 from models.errors import SegueError
 from models.play_details import DetailLists
-from models.popularity import PopularSong, RecentPopularity
+from models.popularity import PopularSong
+from models.recent_plays import Moment
 from stream import store_layout as layout
 from stream.events import Play
 from stream.history import History, HistoryConfig, decode_history, encode_history
+from stream.partition_state import PartitionState, read_ledger
+from stream.store_layout import Databases
 
 
 @dataclass(frozen=True)
 class StoreConfig:
-    """Where bounds lie. Sizes in bytes."""
+    """Where bounds lie. Sizes in bytes. recent_plays: of each partition, its last so many."""
 
     history: HistoryConfig = field(default_factory=HistoryConfig)
     popularity_half_life_ms: int = 7 * 86_400_000
     popularity_max_songs: int = 20_000
     popular_list_length: int = 50
+    recent_plays: int = 200_000
     map_size: int = 256 << 20
     max_map_size: int = 64 << 30
     sync: bool = True  # wait for the disk at each commit; False only for what may be lost
@@ -41,6 +45,9 @@ class Appended:
     history, session: songs before the current session, and of it, this play's the last.
     popular, popular_before: the partition's most played songs with this play, and without.
     is_new: False where the log delivered the play again; then nothing was counted twice.
+    history_details, session_details: when those songs were played, and whether skipped.
+    moment: the partition's recent plays as of this one; None where it is a repeat of one long
+    past.
     """
 
     play: Play
@@ -51,6 +58,7 @@ class Appended:
     is_new: bool
     history_details: DetailLists
     session_details: DetailLists
+    moment: Moment | None
 
 
 class HistoryStore:
@@ -64,7 +72,7 @@ class HistoryStore:
     def __init__(self, path: Path, config: StoreConfig | None = None) -> None:
         self.path = path
         self.config = config or StoreConfig()
-        self._popularity: dict[int, tuple[int, RecentPopularity]] = {}
+        self._states: dict[int, PartitionState] = {}
         self._sweep_from = b""
         self._open()
 
@@ -94,19 +102,19 @@ class HistoryStore:
     def position(self, partition: int) -> int | None:
         """Give the offset up to which the partition's plays are counted; None for no state."""
         with self._env.begin() as txn:
-            stored = txn.get(layout.PARTITION_NUMBER.pack(partition), db=self._ledger)
+            stored = txn.get(layout.PARTITION_NUMBER.pack(partition), db=self._databases.ledger)
         return None if stored is None else int(layout.LEDGER_ENTRY.unpack(stored)[0])
 
     def history(self, partition: int, user_id: str) -> History:
         """Give one listener's history; empty where there is none."""
         with self._env.begin() as txn:
-            stored = txn.get(layout.key_of(partition, user_id), db=self._histories)
+            stored = txn.get(layout.key_of(partition, user_id), db=self._databases.histories)
         return History() if stored is None else decode_history(bytes(stored))
 
     def users(self) -> Iterator[tuple[int, str, History]]:
         """Walk over every history as (partition, user id, history)."""
         with self._env.begin() as txn:
-            for stored_key, stored in txn.cursor(db=self._histories):
+            for stored_key, stored in txn.cursor(db=self._databases.histories):
                 key = bytes(stored_key)
                 partition: int = layout.PARTITION_NUMBER.unpack(key[:4])[0]
                 yield partition, key[4:].decode(), decode_history(bytes(stored))
@@ -118,7 +126,7 @@ class HistoryStore:
         than histories reach. Any play of theirs would drop the rest, so no list changes.
         """
         with self._transaction() as txn:
-            cursor = txn.cursor(db=self._histories)
+            cursor = txn.cursor(db=self._databases.histories)
             stale: list[bytes] = []
             found = cursor.set_range(self._sweep_from)
             for _ in range(limit):
@@ -129,13 +137,13 @@ class HistoryStore:
                 found = cursor.next()
             self._sweep_from = bytes(cursor.key()) if found else b""
             for key in stale:
-                txn.delete(key, db=self._histories)
+                txn.delete(key, db=self._databases.histories)
         return len(stale)
 
     def count_users(self) -> int:
         """Count histories."""
         with self._env.begin() as txn:
-            return int(txn.stat(self._histories)["entries"])
+            return int(txn.stat(self._databases.histories)["entries"])
 
     def used_bytes(self) -> int:
         """Give the bytes in use, without those reserved for growth."""
@@ -157,9 +165,7 @@ class HistoryStore:
             self._env = lmdb.open(
                 path, config.map_size, max_dbs=4, metasync=False, sync=config.sync
             )
-            self._histories = self._env.open_db(layout.HISTORIES)
-            self._ledger = self._env.open_db(layout.LEDGER)
-            self._counts = self._env.open_db(layout.POPULARITY)
+            self._databases = Databases.open(self._env)
             with self._env.begin(write=True) as txn:
                 txn.put(layout.FORMAT_KEY, layout.FORMAT, overwrite=False)
                 found = txn.get(layout.FORMAT_KEY)
@@ -181,7 +187,7 @@ class HistoryStore:
             with self._env.begin(write=True) as txn:
                 yield txn
         except BaseException:
-            self._popularity.clear()  # counts in memory ran ahead of what was kept
+            self._states.clear()  # what is in memory ran ahead of what was kept
             raise
 
     def _grow(self) -> None:
@@ -195,7 +201,7 @@ class HistoryStore:
         self._env.set_mapsize(min(2 * size, self.config.max_map_size))
 
     def _is_stale(self, txn: lmdb.Transaction, key: bytes, stored: bytes) -> bool:
-        ledger = txn.get(key[:4], db=self._ledger)
+        ledger = txn.get(key[:4], db=self._databases.ledger)
         assert ledger is not None, "a history without its partition's ledger"
         newest_ms: int = layout.LEDGER_ENTRY.unpack(ledger)[1]
         times = decode_history(stored).played_at_ms
@@ -211,11 +217,7 @@ class _Batch:
         self.ends = ends
         self.histories: dict[bytes, History] = {}
         self.changed: set[bytes] = set()
-        self.counted: set[tuple[int, str]] = set()
-        ledgers = {partition: self._read_ledger(partition) for partition in ends}
-        self.positions = {partition: ledger[0] for partition, ledger in ledgers.items()}
-        self.newest_ms = {partition: ledger[1] for partition, ledger in ledgers.items()}
-        self.popularity = {partition: self._read_popularity(partition) for partition in ends}
+        self.states = {partition: self._state(partition) for partition in ends}
 
     def append(self, plays: Sequence[Play]) -> list[Appended]:
         appended = [self._append_one(play) for play in plays]
@@ -225,76 +227,40 @@ class _Batch:
     def _append_one(self, play: Play) -> Appended:
         key = layout.key_of(play.partition, play.user_id)
         history = self._read_history(key)
-        counts = self.popularity[play.partition]
-        popular_before = counts.top
-        is_new = play.offset >= self.positions[play.partition]
+        state, config = self.states[play.partition], self.store.config.history
+        popular_before = state.popularity.top
+        is_new = play.offset >= state.position
         if is_new:
-            history.add(play, self.store.config.history)
-            self._count(play, counts)
+            history.add(play, config)
+            moment: Moment | None = state.count(play, history.forerunner(config))
             self.changed.add(key)
         else:
             history.check_holds(play)
-        earlier, session = history.around(play, self.store.config.history)
-        details, popular = (earlier.details, session.details), (counts.top, popular_before)
-        return Appended(play, earlier.songs, session.songs, *popular, is_new, *details)
-
-    def _count(self, play: Play, counts: RecentPopularity) -> None:
-        self.positions[play.partition] = play.offset + 1
-        self.newest_ms[play.partition] = max(self.newest_ms[play.partition], play.played_at_ms)
-        counts.add(play.song_id, play.played_at_ms)
-        self.counted.add((play.partition, play.song_id))
-        self.counted.update((play.partition, gone) for gone in counts.shrink())
+            moment = state.moment_of(play)
+        earlier, session = history.around(play, config)
+        told = (state.popularity.top, popular_before, is_new, earlier.details, session.details)
+        return Appended(play, earlier.songs, session.songs, *told, moment)
 
     def _read_history(self, key: bytes) -> History:
         history = self.histories.get(key)
         if history is None:
-            stored = self.txn.get(key, db=self.store._histories)
+            stored = self.txn.get(key, db=self.store._databases.histories)
             history = History() if stored is None else decode_history(bytes(stored))
             self.histories[key] = history
         return history
 
-    def _read_ledger(self, partition: int) -> tuple[int, int]:
-        stored = self.txn.get(layout.PARTITION_NUMBER.pack(partition), db=self.store._ledger)
-        return (0, 0) if stored is None else layout.LEDGER_ENTRY.unpack(stored)
-
-    def _read_popularity(self, partition: int) -> RecentPopularity:
-        position, counts = self.store._popularity.get(partition, (-1, None))
-        if counts is None or position != self.positions[partition]:
-            config = self.store.config
-            counts = RecentPopularity(
-                config.popularity_half_life_ms,
-                config.popularity_max_songs,
-                config.popular_list_length,
-                dict(self._stored_counts(partition)),
-            )
-        return counts
-
-    def _stored_counts(self, partition: int) -> Iterator[tuple[str, float]]:
-        prefix = layout.PARTITION_NUMBER.pack(partition)
-        cursor = self.txn.cursor(db=self.store._counts)
-        if not cursor.set_range(prefix):
-            return
-        for stored, weight in cursor:
-            key = bytes(stored)
-            if not key.startswith(prefix):
-                return
-            yield key[4:].decode(), layout.WEIGHT.unpack(weight)[0]
+    def _state(self, partition: int) -> PartitionState:
+        databases, config = self.store._databases, self.store.config
+        state = self.store._states.get(partition)
+        # Another process of this machine may have brought the partition further.
+        if state is None or state.position != read_ledger(self.txn, databases, partition)[0]:
+            state = PartitionState.read(self.txn, databases, partition, config)
+        return state
 
     def _write(self) -> None:
+        databases = self.store._databases
         for key in self.changed:
-            self.txn.put(key, encode_history(self.histories[key]), db=self.store._histories)
-        for partition, song_id in self.counted:
-            weight = self.popularity[partition].weights.get(song_id)
-            if weight is None:
-                self.txn.delete(layout.key_of(partition, song_id), db=self.store._counts)
-            else:
-                self.txn.put(
-                    layout.key_of(partition, song_id),
-                    layout.WEIGHT.pack(weight),
-                    db=self.store._counts,
-                )
+            self.txn.put(key, encode_history(self.histories[key]), db=databases.histories)
         for partition, end in self.ends.items():
-            position = max(self.positions[partition], end)
-            ledger = layout.LEDGER_ENTRY.pack(position, self.newest_ms[partition])
-            self.txn.put(layout.PARTITION_NUMBER.pack(partition), ledger, db=self.store._ledger)
-            self.store._popularity[partition] = (position, self.popularity[partition])
+            self.states[partition].write(self.txn, databases, end)
+        self.store._states.update(self.states)

@@ -11,18 +11,11 @@ import lmdb
 
 from models.errors import SegueError
 from models.popularity import PopularSong
+from models.recent_plays import Moment
 from stream.history import History, Stretch, decode_history
+from stream.partition_state import read_recent, stored_weights
 from stream.store import StoreConfig, StoreError
-from stream.store_layout import (
-    FORMAT,
-    FORMAT_KEY,
-    HISTORIES,
-    LEDGER,
-    PARTITION_NUMBER,
-    POPULARITY,
-    WEIGHT,
-    key_of,
-)
+from stream.store_layout import FORMAT, FORMAT_KEY, PARTITION_NUMBER, Databases, key_of
 
 
 class UnknownListener(SegueError):
@@ -34,12 +27,14 @@ class StoredListener:
     """A listener as of their last play.
 
     history, session: plays, oldest first, those before the current session and of it.
-    popular: the most played songs of the listener's partition, heaviest first.
+    popular: the most played songs of the listener's partition, heaviest first. moment: the
+    partition's recent plays as of that play; None where it is long past.
     """
 
     history: Stretch
     session: Stretch
     popular: list[PopularSong]
+    moment: Moment | None
 
 
 def read_listener(path: Path, user_id: str, config: StoreConfig) -> StoredListener:
@@ -49,8 +44,9 @@ def read_listener(path: Path, user_id: str, config: StoreConfig) -> StoredListen
     that can be read; UnknownListener where it has no plays of `user_id`.
     """
     with _opened(path) as env, env.begin() as txn:
+        databases = Databases.open(env, txn)
         found = max(
-            _histories(env, txn, user_id),
+            _histories(txn, databases, user_id),
             key=lambda one: one[1].played_at_ms[-1],
             default=None,
         )
@@ -61,8 +57,12 @@ def read_listener(path: Path, user_id: str, config: StoreConfig) -> StoredListen
             )
         partition, history = found
         earlier, session = history.split(history.offsets[-1], config.history)
-        weights = _weights(env, txn, partition)
-        return StoredListener(earlier, session, nsmallest(config.popular_list_length, weights))
+        weights = ((-weight, song) for song, weight in stored_weights(txn, databases, partition))
+        popular = nsmallest(config.popular_list_length, weights)
+        recent = read_recent(txn, databases, partition, config.recent_plays)
+        number = recent.number_at(history.offsets[-1])
+        moment = None if number is None else Moment(recent, number)
+        return StoredListener(earlier, session, popular, moment)
 
 
 def _opened(path: Path) -> lmdb.Environment:
@@ -88,21 +88,11 @@ def _opened(path: Path) -> lmdb.Environment:
 
 
 def _histories(
-    env: lmdb.Environment, txn: lmdb.Transaction, user_id: str
+    txn: lmdb.Transaction, databases: Databases, user_id: str
 ) -> Iterator[tuple[int, History]]:
     """Give the partitions that have plays of a listener; two, where their number changed."""
-    histories = env.open_db(HISTORIES, txn, create=False)
-    for stored_key, _ in txn.cursor(db=env.open_db(LEDGER, txn, create=False)):
+    for stored_key, _ in txn.cursor(db=databases.ledger):
         partition = PARTITION_NUMBER.unpack(bytes(stored_key))[0]
-        stored = txn.get(key_of(partition, user_id), db=histories)
+        stored = txn.get(key_of(partition, user_id), db=databases.histories)
         if stored is not None:
             yield partition, decode_history(bytes(stored))
-
-
-def _weights(env: lmdb.Environment, txn: lmdb.Transaction, partition: int) -> Iterator[PopularSong]:
-    prefix = PARTITION_NUMBER.pack(partition)
-    cursor = txn.cursor(db=env.open_db(POPULARITY, txn, create=False))
-    found = cursor.set_range(prefix)
-    while found and bytes(cursor.key()).startswith(prefix):
-        yield -WEIGHT.unpack(bytes(cursor.value()))[0], bytes(cursor.key())[4:].decode()
-        found = cursor.next()

@@ -78,6 +78,7 @@ def store_config(settings: Settings) -> StoreConfig:
         popularity_half_life_ms=int(settings.popularity_half_life_days * DAY_MS),
         popularity_max_songs=settings.popularity_max_songs,
         popular_list_length=settings.list_length + settings.no_repeat_songs,
+        recent_plays=settings.recent_plays,
         map_size=settings.store_size_mb << 20,
         max_map_size=settings.store_max_size_mb << 20,
     )

@@ -14,6 +14,7 @@ SMALL = StoreConfig(
     popularity_half_life_ms=60 * MINUTE,
     popularity_max_songs=4,
     popular_list_length=3,
+    recent_plays=12,
 )
 
 
@@ -32,8 +33,7 @@ def play(offset, user="u", song="s", minute=None, partition=0):
 def state(store):
     """Everything the store holds, byte for byte."""
     with store._env.begin() as txn:
-        databases = (store._histories, store._ledger, store._counts)
-        return [list(txn.cursor(db=database)) for database in databases]
+        return [list(txn.cursor(db=database)) for database in store._databases]
 
 
 def test_each_play_is_told_with_its_session_and_what_was_popular(store):
@@ -60,6 +60,19 @@ def test_a_play_delivered_again_changes_nothing_and_gets_the_same_session(store)
     assert state(store) == before
     assert [one.session for one in again] == [one.session for one in first[:2]]
     assert [one.is_new for one in again] == [False, False]
+
+
+def test_each_play_has_its_moment_and_finds_it_again(store):
+    plays = [play(n, song=f"s{n}", minute=60 * (n // 3) + n % 3) for n in range(30)]
+    told = store.append(plays)
+    assert [one.moment.number for one in told] == list(range(1, 31))
+    again = store.append(plays[18:])
+    assert [one.moment for one in again] == [one.moment for one in told[18:]]
+    recent = again[-1].moment.recent
+    sessions = [int(recent.ring.sessions[n % recent.capacity]) for n in range(19, 31)]
+    assert sessions == [19, 19, 19, 22, 22, 22, 25, 25, 25, 28, 28, 28]
+    [long_past] = store.append(plays[3:4])
+    assert long_past.moment is None
 
 
 def test_records_that_are_no_plays_move_the_position(store):

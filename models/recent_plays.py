@@ -1,0 +1,171 @@
+"""The last plays of one partition, linked so that they can be asked as of any of them.
+
+Plays are numbered from 1 in the order of the log. A play's links lead to the plays before and
+after it in its session, and to the play before it of the same song. Links only ever lead back
+to what was there, or forward to what came later, so that whoever asks as of play n, and passes
+over what is numbered above n or not above n - window, sees what was there at n and nothing
+else, whatever has come since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class RecentPlay(NamedTuple):
+    """One play as it is kept.
+
+    number: from 1, in the order of the log. previous: the number of the play before it in its
+    session, 0 for none. session: the number of its session's first play.
+    """
+
+    number: int
+    offset: int
+    played_at_ms: int
+    previous: int
+    session: int
+    song_id: str
+
+
+class Ring(NamedTuple):
+    """The plays in columns, as compiled code takes them; play n stands at n % capacity.
+
+    songs: int32 [capacity], song slots from 1. sessions, previous, following, earlier: int64
+    [capacity], numbers of plays: the session's first, the one before and the one after in the
+    session, and the one before of the same song; 0 for none. played_at_ms, offsets: int64
+    [capacity]. newest: int64 [capacity + 1], each slot's newest play, 0 for none.
+    """
+
+    songs: NDArray[np.int32]
+    sessions: NDArray[np.int64]
+    previous: NDArray[np.int64]
+    following: NDArray[np.int64]
+    earlier: NDArray[np.int64]
+    played_at_ms: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    newest: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, capacity: int) -> Ring:
+        """Give a ring without plays. Zeros take no memory until they are written over."""
+        songs, newest = np.zeros(capacity, np.int32), np.zeros(capacity + 1, np.int64)
+        sessions, previous, following, earlier, played_at_ms, offsets = (
+            np.zeros(capacity, np.int64) for _ in range(6)
+        )
+        return cls(songs, sessions, previous, following, earlier, played_at_ms, offsets, newest)
+
+
+class RecentPlays:
+    """A ring of plays, of which any of the last `window` can be asked as of.
+
+    It holds twice as many, as a play that the log delivers again, or one early in a batch, must
+    find the whole window before it. Songs have slots, which are given away anew once no play
+    of the song is left: so nothing may depend on which slot a song has.
+    """
+
+    def __init__(self, window: int) -> None:
+        if window < 1:
+            raise ValueError(f"window must be >= 1, got {window!r}")
+        self.window = window
+        self.capacity = 2 * window
+        self.ring = Ring.empty(self.capacity)
+        self.first = 1  # the number of the oldest play that is held
+        self.end = 0  # the number of the newest
+        self.song_ids = [""]  # by slot
+        self.given = np.zeros(self.capacity + 1, np.int64)  # by slot, at which play it was given
+        self._slots: dict[str, int] = {}
+        self._free: list[int] = []
+
+    @classmethod
+    def of(cls, window: int, plays: Iterable[RecentPlay]) -> RecentPlays:
+        """Take up plays that were kept, in their order, without a gap."""
+        recent = cls(window)
+        for play in plays:
+            if not recent.end:
+                recent.first = play.number
+            recent._put(play)
+        return recent
+
+    def add(
+        self, song_id: str, offset: int, played_at_ms: int, follows: int | None = None
+    ) -> RecentPlay:
+        """Take one play. follows: the offset of the play before it in its session."""
+        number = self.end + 1
+        previous = 0 if follows is None else self.number_at(follows) or 0
+        session = int(self.ring.sessions[previous % self.capacity]) if previous else number
+        play = RecentPlay(number, offset, played_at_ms, previous, session, song_id)
+        self._put(play)
+        return play
+
+    def number_at(self, offset: int) -> int | None:
+        """Give the number of the play at an offset; None where it is not held."""
+        # The ring in order is two slices; of the offsets, both ascend.
+        begin, end = self.first % self.capacity, self.end % self.capacity + 1
+        if self.end < self.first:
+            return None
+        offsets, number = self.ring.offsets, self.first
+        if begin < end:
+            offsets = offsets[begin:end]
+        elif offset >= offsets[0]:
+            offsets, number = offsets[:end], self.first + self.capacity - begin
+        else:
+            offsets = offsets[begin:]
+        place = int(offsets.searchsorted(offset))
+        return number + place if place < len(offsets) and offsets[place] == offset else None
+
+    def slot(self, song_id: str) -> int:
+        """Give a song's slot, 0 where none of its plays is held."""
+        return self._slots.get(song_id, 0)
+
+    def _put(self, play: RecentPlay) -> None:
+        ring, number, capacity = self.ring, play.number, self.capacity
+        place = number % capacity
+        if number - capacity >= self.first:
+            self._let_go(number - capacity)
+        slot = self._slots.get(play.song_id) or self._new_slot(play.song_id, number)
+        ring.songs[place] = slot
+        ring.sessions[place] = play.session
+        ring.previous[place] = play.previous
+        ring.following[place] = 0
+        ring.earlier[place] = ring.newest[slot]
+        ring.played_at_ms[place] = play.played_at_ms
+        ring.offsets[place] = play.offset
+        ring.newest[slot] = number
+        self.end = number
+        if play.previous >= self.first:
+            ring.following[play.previous % capacity] = number
+
+    def _let_go(self, number: int) -> None:
+        self.first = number + 1
+        slot = int(self.ring.songs[number % self.capacity])
+        if self.ring.newest[slot] == number:
+            self.ring.newest[slot] = 0
+            del self._slots[self.song_ids[slot]]
+            self._free.append(slot)
+
+    def _new_slot(self, song_id: str, number: int) -> int:
+        if self._free:
+            slot = self._free.pop()
+            self.song_ids[slot] = song_id
+        else:
+            slot = len(self.song_ids)
+            self.song_ids.append(song_id)
+        self._slots[song_id] = slot
+        self.given[slot] = number
+        return slot
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The recent plays as of one of them, that of the listener who asks; number: which.
+
+    Moments are equal where their numbers are.
+    """
+
+    recent: RecentPlays = field(compare=False, repr=False)
+    number: int

@@ -1,0 +1,133 @@
+"""What is learned of one partition as a whole: how far its log is read, and of what it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import lmdb
+
+from models.popularity import RecentPopularity
+from models.recent_plays import Moment, RecentPlay, RecentPlays
+from stream import store_layout as layout
+from stream.events import Play
+from stream.store_layout import Databases
+
+if TYPE_CHECKING:
+    from stream.store import StoreConfig
+
+
+@dataclass
+class PartitionState:
+    """A partition in memory, kept in step with the store.
+
+    position: the offset up to which its plays are counted. newest_ms: the latest played_at_ms.
+    """
+
+    partition: int
+    position: int
+    newest_ms: int
+    popularity: RecentPopularity
+    recent: RecentPlays
+    _counted: set[str] = field(default_factory=set)
+    _added: list[RecentPlay] = field(default_factory=list)
+
+    @classmethod
+    def read(
+        cls, txn: lmdb.Transaction, databases: Databases, partition: int, config: StoreConfig
+    ) -> PartitionState:
+        """Read what the store holds of a partition; nothing counted where it holds nothing."""
+        popularity = RecentPopularity(
+            config.popularity_half_life_ms,
+            config.popularity_max_songs,
+            config.popular_list_length,
+            dict(stored_weights(txn, databases, partition)),
+        )
+        recent = read_recent(txn, databases, partition, config.recent_plays)
+        return cls(partition, *read_ledger(txn, databases, partition), popularity, recent)
+
+    def count(self, play: Play, follows: int | None) -> Moment:
+        """Count a new play. follows: the offset of the play before it in its session."""
+        self.position = play.offset + 1
+        self.newest_ms = max(self.newest_ms, play.played_at_ms)
+        self.popularity.add(play.song_id, play.played_at_ms)
+        self._counted.add(play.song_id)
+        self._counted.update(self.popularity.shrink())
+        added = self.recent.add(play.song_id, play.offset, play.played_at_ms, follows)
+        self._added.append(added)
+        return Moment(self.recent, added.number)
+
+    def moment_of(self, play: Play) -> Moment | None:
+        """Give the moment of a play that was counted before; None where it is long past."""
+        number = self.recent.number_at(play.offset)
+        return None if number is None else Moment(self.recent, number)
+
+    def write(self, txn: lmdb.Transaction, databases: Databases, end: int) -> None:
+        """Write what has changed. end: the offset after the last record that was read."""
+        self.position = max(self.position, end)
+        partition = layout.PARTITION_NUMBER.pack(self.partition)
+        ledger = layout.LEDGER_ENTRY.pack(self.position, self.newest_ms)
+        txn.put(partition, ledger, db=databases.ledger)
+        for song_id in self._counted:
+            key, weight = partition + song_id.encode(), self.popularity.weights.get(song_id)
+            if weight is None:
+                txn.delete(key, db=databases.popularity)
+            else:
+                txn.put(key, layout.WEIGHT.pack(weight), db=databases.popularity)
+        for play in self._added:
+            self._keep(txn, databases, play)
+        self._counted.clear()
+        self._added.clear()
+
+    def _keep(self, txn: lmdb.Transaction, databases: Databases, play: RecentPlay) -> None:
+        key = layout.RECENT_KEY.pack(self.partition, play.number)
+        txn.put(key, layout.encode_recent(play), db=databases.recent)
+        if play.number > self.recent.capacity:
+            gone = layout.RECENT_KEY.pack(self.partition, play.number - self.recent.capacity)
+            txn.delete(gone, db=databases.recent)
+
+
+def read_ledger(txn: lmdb.Transaction, databases: Databases, partition: int) -> tuple[int, int]:
+    """Give a partition's position and its newest played_at_ms; zeros where there is no state."""
+    stored = txn.get(layout.PARTITION_NUMBER.pack(partition), db=databases.ledger)
+    return (0, 0) if stored is None else layout.LEDGER_ENTRY.unpack(stored)
+
+
+def stored_weights(
+    txn: lmdb.Transaction, databases: Databases, partition: int
+) -> Iterator[tuple[str, float]]:
+    """Walk over a partition's songs and log2 of their decayed play counts."""
+    prefix = layout.PARTITION_NUMBER.pack(partition)
+    cursor = txn.cursor(db=databases.popularity)
+    found = cursor.set_range(prefix)
+    while found and bytes(cursor.key()).startswith(prefix):
+        yield bytes(cursor.key())[4:].decode(), layout.WEIGHT.unpack(bytes(cursor.value()))[0]
+        found = cursor.next()
+
+
+def read_recent(
+    txn: lmdb.Transaction, databases: Databases, partition: int, window: int
+) -> RecentPlays:
+    """Read the plays that a window of this size, and as many again, has room for."""
+    cursor = txn.cursor(db=databases.recent)
+    newest = _newest_number(cursor, partition)
+    first = max(1, newest - 2 * window + 1)
+    return RecentPlays.of(window, _stored_plays(cursor, partition, first))
+
+
+def _newest_number(cursor: lmdb.Cursor, partition: int) -> int:
+    """Give the number of a partition's newest play, 0 for none."""
+    beyond = cursor.set_range(layout.RECENT_KEY.pack(partition + 1, 0))
+    if not (cursor.prev() if beyond else cursor.last()):
+        return 0
+    owner, number = layout.RECENT_KEY.unpack(bytes(cursor.key()))
+    return number if owner == partition else 0
+
+
+def _stored_plays(cursor: lmdb.Cursor, partition: int, first: int) -> Iterator[RecentPlay]:
+    prefix = layout.PARTITION_NUMBER.pack(partition)
+    found = cursor.set_range(layout.RECENT_KEY.pack(partition, first))
+    while found and bytes(cursor.key()).startswith(prefix):
+        yield layout.decode_recent(bytes(cursor.key()), bytes(cursor.value()))
+        found = cursor.next()
