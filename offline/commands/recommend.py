@@ -102,8 +102,8 @@ def _request(
     session, during = stored.session
     if played:  # nobody says when, so that of the whole session nothing is known but its songs
         session, during = [*session, *played][-settings.session_max_songs :], NOTHING_TOLD
-    history, before_it = stored.history
-    return Request(session, stored.popular, history, during, before_it, stored.moment)
+    earlier = stored.history
+    return Request(session, stored.popular, earlier.songs, during, earlier.details, stored.moment)
 
 
 def _song_ids(bundle: Bundle, listed: str) -> list[str]:
