@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.bundle import Bundle, fitting_parts, network_weights
@@ -32,22 +34,12 @@ class CandidateAttentionNextSong:
     @torch.inference_mode()
     def scores(self, contexts: Contexts) -> Tensor:
         """Score every song for each context, float32 [B, V + 1]."""
-        return self.model.all_scores(self._places(contexts))
+        return self.model.all_scores(torch.from_numpy(self.places(contexts)))
 
-    @torch.no_grad()
-    def rerank(self, contexts: Contexts, candidates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Score candidates, int64 [B, C], and give the reasons.
-
-        Returns scores, float32 [B, C]; the songs looked at, int64 [B, K], padded with 0; and
-        the share that each of them has in each score, float32 [B, C, K].
-        """
-        places = self._places(contexts)
-        scores, weights = self.model.score(places, candidates)
-        return scores, places, weights
-
-    def _places(self, contexts: Contexts) -> Tensor:
+    def places(self, contexts: Contexts) -> NDArray[np.int64]:
+        """Give the songs that are looked at, int64 [B, K], as `place_songs` does."""
         config = self.model.config
-        return place_songs(contexts, config.recent, config.past)
+        return place_songs(contexts, config.recent, config.past).numpy()
 
 
 def candidate_attention_from_bundle(bundle: Bundle) -> CandidateAttention:

@@ -25,6 +25,7 @@ from models.vocabulary import PADDING
 
 LOSSES = ("classification", "features", "retrieval")
 LEAST_BALANCE = -1.0
+SUM_LANES = 16
 FIRST_WEIGHTS = {"gru": 0.5, "amnn": 0.1, "blend": 0.6}
 """What the best models weigh before anything is learned: a product of their shares."""
 
@@ -92,30 +93,38 @@ class Ranker(nn.Module):
         """
         context = (inputs.contexts - self.context_mean) / self.context_scale
         features = (inputs.candidates - self.candidate_mean) / self.candidate_scale
-        listener = _linear(self.listener_layer, torch.cat([inputs.listeners, inputs.sessions], 1))
-        moment = _linear(self.context_layer, torch.cat([context, inputs.states], 1))
-        listener = self._dropped(listener.relu(), generator)
-        moment = self._dropped(moment.relu(), generator)
-        preference = F.normalize(_linear(self.preference, torch.cat([listener, moment], 1)), dim=1)
-        shared = context.unsqueeze(1).expand(-1, features.shape[1], -1)
-        candidate = _linear(self.candidate_layer, torch.cat([features, shared], 2)).relu()
-        candidate = self._dropped(candidate, generator)
-        wide = features.shape[1]
-        joined = torch.cat(
-            [
-                candidate,
-                moment.unsqueeze(1).expand(-1, wide, -1),
-                listener.unsqueeze(1).expand(-1, wide, -1),
-            ],
-            2,
+        listener, moment = self.layers(inputs, context)
+        listener = self._dropped(listener, generator)
+        moment = self._dropped(moment, generator)
+        preference = self.preferred(listener, moment)
+        # Each layer takes the listener's part once, and not once for each candidate.
+        own, shared = self.candidate_layer.weight.split([features.shape[2], context.shape[1]], 1)
+        told = F.linear(context, shared, self.candidate_layer.bias).unsqueeze(1)
+        candidate = self._dropped((F.linear(features, own) + told).relu(), generator)
+        of_candidate, of_both = self.joined.weight.split(
+            [self.config.width, 2 * self.config.width], 1
         )
-        # Products with one column run otherwise for few rows than for many; sums do not.
-        correction = (_linear(self.joined, joined).relu() * self.last.weight[0]).sum(
-            2
-        ) + self.last.bias
+        both = F.linear(torch.cat([moment, listener], 1), of_both, self.joined.bias).unsqueeze(1)
+        joined = (F.linear(candidate, of_candidate) + both).relu()
+        correction = (joined * self.last.weight[0]).sum(2) + self.last.bias
         liked = (vectors * preference.unsqueeze(1)).sum(2)
         logits = (inputs.candidates * self.weights.weight[0]).sum(2) + correction + liked
         return logits.masked_fill(inputs.items == PADDING, -torch.inf), preference
+
+    def layers(self, inputs: RankingInputs, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the listener layer and the context layer, float32 [B, width] each.
+
+        context: float32 [B, G], the context features, standardised.
+        """
+        listener = padded_linear(
+            self.listener_layer, torch.cat([inputs.listeners, inputs.sessions], 1)
+        )
+        moment = padded_linear(self.context_layer, torch.cat([context, inputs.states], 1))
+        return listener.relu(), moment.relu()
+
+    def preferred(self, listener: Tensor, moment: Tensor) -> Tensor:
+        """Give the direction of what is preferred, float32 [B, D], from both layers."""
+        return F.normalize(padded_linear(self.preference, torch.cat([listener, moment], 1)), dim=1)
 
     def losses(
         self,
@@ -157,11 +166,11 @@ class Ranker(nn.Module):
         return values * kept / (1 - self.config.dropout)
 
 
-def _linear(layer: nn.Linear, inputs: Tensor) -> Tensor:
+def padded_linear(layer: nn.Linear, inputs: Tensor) -> Tensor:
     """Run a layer so that a row's bits do not depend on which rows come with it.
 
-    Products over a number of columns that is not a multiple of 16 end in a remainder, which is
-    added up differently by a row's place in the batch.
+    Products over a number of columns that is not a multiple of SUM_LANES end in a remainder,
+    which is added up differently by a row's place in the batch.
     """
-    missing = -inputs.shape[-1] % 16
+    missing = -inputs.shape[-1] % SUM_LANES
     return F.linear(F.pad(inputs, (0, missing)), F.pad(layer.weight, (0, missing)), layer.bias)

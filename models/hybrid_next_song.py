@@ -27,7 +27,7 @@ from models.ranking_inputs import RankingInputs, Retrieval, RetrievalConfig
 from models.repeat_gate import RepeatGate
 from models.rules import Rules, RulesConfig
 from models.session_neighbours import NeighboursConfig, SessionNeighbours
-from models.sessions import ROW_BLOCK
+from models.serving_ranker import ServingRanker
 from models.sparse_scores import SparseNextSong
 from models.vocabulary import PADDING, Vocabulary
 
@@ -121,6 +121,7 @@ class HybridNextSong:
     ) -> None:
         self.retrieval = retrieval
         self.ranker = ranker.eval()
+        self.serving = ServingRanker(ranker, retrieval.gru.vectors)
         self.vocabulary = vocabulary
         self._popularity = (popularity / popularity.sum()).log()
 
@@ -161,12 +162,7 @@ class HybridNextSong:
 
     def shares(self, inputs: RankingInputs) -> Tensor:
         """Give the candidates' log-shares, float32 [B, C]; -inf where there is none."""
-        count = len(inputs)
-        whole = torch.arange(count + -count % ROW_BLOCK).clamp_max(count - 1)
-        filled = inputs.take(whole)
-        logits, _ = self.ranker(filled, self.retrieval.gru.vectors[filled.items])
-        shares: Tensor = logits.log_softmax(1)
-        return shares[:count]
+        return self.serving.shares(inputs)
 
     @torch.inference_mode()
     def scores(self, contexts: Contexts) -> Tensor:

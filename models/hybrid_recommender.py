@@ -100,8 +100,8 @@ class HybridRecommender:
 
     def _reasons(self, contexts: Contexts, items: Tensor) -> tuple[Tensor, Tensor]:
         """Give AMNN's heaviest songs for each item and their weights, [B, n, R]; 0 for none."""
-        _, looked_at, weights = self.model.retrieval.amnn.rerank(contexts, items)
-        weights, songs = _by_song(looked_at, weights)
+        looked_at, shares = self.model.retrieval.reasons(contexts, items.numpy())
+        weights, songs = _by_song(torch.from_numpy(looked_at), torch.from_numpy(shares))
         heaviest, places = weights.topk(min(self.config.reasons, weights.shape[2]), dim=2)
         wide = songs.unsqueeze(1).expand(-1, items.shape[1], -1)
         return wide.gather(2, places), heaviest

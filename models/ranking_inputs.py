@@ -15,9 +15,11 @@ from models.candidate_attention_next_song import CandidateAttentionNextSong
 from models.candidates import Candidates, Proposals
 from models.gated_next_song import GatedNextSong
 from models.gru_retriever import GRURetriever, Retrieved
+from models.inner_products import inner_products
 from models.next_song import Contexts
 from models.ragged import Ragged
 from models.replays import count_repeats, when_heard
+from models.serving_attention import AttentionTables
 from models.sessions import pad_listeners
 from models.sparse_scores import SparseScores, best_named
 from models.vocabulary import PADDING
@@ -108,6 +110,7 @@ class Retrieval:
         """
         self.gru = gru
         self.amnn = amnn
+        self._attends = AttentionTables.of(amnn.model)
         self.blend = blend
         self.config = config or RetrievalConfig()
         share = torch.from_numpy((popularity + 1) / (popularity.sum() + len(popularity)))
@@ -139,9 +142,11 @@ class Retrieval:
         heard = torch.from_numpy(when_heard(united.items, *_columns(contexts)))
         vectors = self.gru.vectors
         likeness = _Likeness.of(vectors, plays, contexts)
-        # One pass over the candidates' vectors, [B, C, D], for everything they are compared with.
-        against = torch.stack([found.queries[:count], *likeness.directions], 2)  # [B, D, 4]
-        products = vectors[items] @ against  # [B, C, 4]
+        # One pass over the candidates' vectors for everything they are compared with.
+        against = torch.stack([found.queries[:count], *likeness.directions], 1)  # [B, 4, D]
+        products = torch.from_numpy(
+            inner_products(vectors.numpy(), united.items, against.numpy())
+        )  # [B, C, 4]
         candidates = torch.stack(
             [
                 self._log_probabilities(found, united, products[:, :, 0]),
@@ -181,9 +186,18 @@ class Retrieval:
 
     def _attention(self, contexts: Contexts, items: Tensor) -> Tensor:
         """Give each candidate's share by AMNN among the candidates, a logarithm, [B, C]."""
-        scores, _, _ = self.amnn.rerank(contexts, items)
-        shares = scores.masked_fill(items == PADDING, -torch.inf).log_softmax(1)
-        return shares.clamp_(LEAST_LOG_PROBABILITY, 0.0)
+        shares = self._attends.log_shares(self.amnn.places(contexts), items.numpy())
+        return torch.from_numpy(shares).clamp_(LEAST_LOG_PROBABILITY, 0.0)
+
+    def reasons(
+        self, contexts: Contexts, items: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Give the songs that AMNN looked at, int64 [B, K], and how much each spoke for items.
+
+        items: int64 [B, n]. The weights, float32 [B, n, K], are `AttentionTables.weights`.
+        """
+        places = self.amnn.places(contexts)
+        return places, self._attends.weights(places, items)
 
     def _contexts(
         self,

@@ -170,7 +170,8 @@ def test_the_partner_comes_first_and_its_song_is_the_reason(trained: TrainedAtte
         contexts = Contexts.of(Ragged.of([heard]))
         best = int(trained.model.scores(contexts)[0].argmax())
         assert songs.song(best) == partner(song(2 * pair))
-        scores, places, weights = trained.model.rerank(contexts, torch.tensor([[best, heard[0]]]))
+        places = torch.from_numpy(trained.model.places(contexts))
+        scores, weights = trained.model.model.score(places, torch.tensor([[best, heard[0]]]))
         assert places.tolist() == [[*heard[::-1], 0]]
         assert weights[0, 0].argmax() == 0
         assert scores[0, 0] > scores[0, 1]
