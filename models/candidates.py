@@ -63,16 +63,24 @@ def _unite(
     place: NDArray[np.int64],
     retrievers: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int32]]:
-    rows, width = items.shape[0], -(-items.shape[1] // SUM_BLOCK) * SUM_BLOCK
+    rows, wide = items.shape
+    # Sorted by song, and of each song by entry: as one number, which sorts faster than two.
+    bits = int(np.ceil(np.log2(wide + 1)))
+    keys = (items << bits) | np.arange(wide)
+    longest = 0
+    for row in range(rows):
+        keys[row].sort()
+        songs = keys[row] >> bits
+        first = songs[0] != PADDING
+        longest = max(longest, first + np.count_nonzero(songs[1:] != songs[:-1]))
+    width = -(-longest // SUM_BLOCK) * SUM_BLOCK
     united = np.zeros((rows, width), np.int64)
     values = np.full((rows, width, retrievers), np.nan, np.float32)
     ranks = np.zeros((rows, width, retrievers), np.int32)
-    longest = 0
     for row in range(rows):
-        order = np.argsort(items[row], kind="mergesort")
         slot, last = -1, PADDING
-        for entry in order:
-            item = items[row, entry]
+        for key in keys[row]:
+            item, entry = key >> bits, key & ((1 << bits) - 1)
             if item == PADDING:
                 continue
             if item != last:
@@ -83,10 +91,4 @@ def _unite(
             if ranks[row, slot, mine] == 0:
                 values[row, slot, mine] = scores[row, entry]
                 ranks[row, slot, mine] = place[entry]
-        longest = max(longest, slot + 1)
-    longest = min(width, -(-longest // SUM_BLOCK) * SUM_BLOCK)
-    return (
-        united[:, :longest].copy(),
-        values[:, :longest].copy(),
-        ranks[:, :longest].copy(),
-    )
+    return united, values, ranks

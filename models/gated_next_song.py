@@ -20,11 +20,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.choice import fit_choice, probabilities
+from models.choice import fit_choice
+from models.compiled import compiled
 from models.next_song import Contexts
 from models.repeat_gate import RepeatGate
+from models.scratch import Scratch
 from models.sparse_scores import SMALLEST, SparseNextSong, SparseScores
-from models.sparse_sets import NamedTogether, merged, named_together, places_of
+from models.sparse_sets import NamedTogether, named_together, places_of
 
 MOST_TO_LEARN = 4_000
 """Contexts that teach what scores mean: a handful of numbers needs no more."""
@@ -58,10 +60,29 @@ class NewSongs:
         weights = fit_choice(features, named.offsets, chosen[chosen >= 0], prior)
         return cls(weights, log_plays)
 
-    def probabilities(self, named: NamedTogether) -> NDArray[np.float32]:
-        """Give the chance of each song named, if a new one comes next; float32 [N]."""
-        features = _features(named, self.log_plays)
-        return probabilities(features, named.offsets, self.weights).astype(np.float32)
+    def blended(
+        self, models: Sequence[SparseScores], heard: SparseScores, slots: NDArray[np.int32]
+    ) -> SparseScores:
+        """Give songs that were heard their chances, and what these leave to new ones.
+
+        models: what each model names; heard: the songs heard with their probabilities, which
+        come first in each context. slots: int32 [V + 1], all 0 before and after.
+        """
+        return SparseScores(
+            *_blended(
+                tuple(each.items for each in models),
+                tuple(each.scores for each in models),
+                tuple(each.offsets for each in models),
+                (heard.items, heard.scores, heard.offsets),
+                self.weights,
+                self.log_plays,
+                slots,
+            )
+        )
+
+    def features(self, named: NamedTogether) -> NDArray[np.float32]:
+        """Give of each song named what its utility is the weighted sum of, [N, 2 + 2 M]."""
+        return _features(named, self.log_plays)
 
 
 def _features(named: NamedTogether, log_plays: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -80,6 +101,7 @@ class GatedNextSong(SparseNextSong):
     ) -> None:
         """Take models of one vocabulary."""
         super().__init__(models[0].vocabulary, models[0].popularity)
+        self._slots = Scratch(len(models[0].vocabulary) + 1, np.int32)
         self.models = models
         self.gate = gate
         self.new_songs = new_songs
@@ -98,7 +120,7 @@ class GatedNextSong(SparseNextSong):
         what came after `contexts`; answers: int64 [B], the songs that did, 0 if unknown.
         """
         songs = len(final[0].vocabulary)
-        gate = RepeatGate.fit(contexts, answers, songs)
+        gate = RepeatGate.fit(contexts, answers)
         heard = gate.probabilities(contexts)
         again = places_of(answers, heard.items, heard.offsets) >= 0
         # Songs that nobody had played by then are no fault of the models' scores.
@@ -116,9 +138,58 @@ class GatedNextSong(SparseNextSong):
     def blended(self, contexts: Contexts, named: Sequence[SparseScores]) -> SparseScores:
         """Do so from what the models, in their order, name already."""
         heard = self.gate.probabilities(contexts)
-        new = named_together(named, heard, len(self.vocabulary))
-        left_over = 1 - np.bincount(heard.rows(), heard.scores, len(contexts))
-        likely = self.new_songs.probabilities(new)
-        likely *= np.repeat(left_over, np.diff(new.offsets)).astype(np.float32)
-        both = merged(heard, SparseScores(new.items, likely, new.offsets))
-        return SparseScores(both.items, np.maximum(both.scores, SMALLEST), both.offsets)
+        return self.new_songs.blended(named, heard, self._slots.array)
+
+
+@compiled
+def _blended(
+    items: tuple[NDArray[np.int64], ...],
+    scores: tuple[NDArray[np.float32], ...],
+    offsets: tuple[NDArray[np.int64], ...],
+    heard: tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]],
+    weights: NDArray[np.float64],
+    log_plays: NDArray[np.float32],
+    slots: NDArray[np.int32],
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Add up each new song's utility over the models that name it, and share what is left."""
+    heard_items, heard_scores, heard_offsets = heard
+    most = len(heard_items)
+    for model in range(len(items)):
+        most += len(items[model])
+    found, chances = np.empty(most, np.int64), np.empty(most, np.float32)
+    utilities = np.empty(most, np.float64)
+    begins = np.zeros(len(heard_offsets), np.int64)
+    used = 0
+    for row in range(len(begins) - 1):
+        left_over, greatest = 1.0, 0.0
+        for entry in range(heard_offsets[row], heard_offsets[row + 1]):
+            found[used], chances[used] = heard_items[entry], max(heard_scores[entry], SMALLEST)
+            slots[found[used]] = -1
+            left_over -= heard_scores[entry]
+            used += 1
+        first = used
+        for model in range(len(items)):
+            named, power = weights[2 + 2 * model], weights[3 + 2 * model]
+            for place in range(offsets[model][row], offsets[model][row + 1]):
+                item = items[model][place]
+                if slots[item] < 0:
+                    continue
+                if slots[item] == 0:
+                    found[used] = item
+                    utilities[used] = weights[0] + weights[1] * log_plays[item]
+                    used += 1
+                    slots[item] = used - first
+                utility = named + power * np.log(scores[model][place])
+                utilities[first + slots[item] - 1] += utility
+        # None of them has utility 0, so that the greatest is never less.
+        for slot in range(first, used):
+            greatest = max(greatest, utilities[slot])
+        total = np.exp(-greatest)
+        for slot in range(first, used):
+            utilities[slot] = np.exp(utilities[slot] - greatest)
+            total += utilities[slot]
+        for slot in range(first, used):
+            chances[slot] = max(utilities[slot] / total * left_over, SMALLEST)
+        slots[found[begins[row] : used]] = 0
+        begins[row + 1] = used
+    return found[:used].copy(), chances[:used].copy(), begins

@@ -9,11 +9,10 @@ import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from torch import Tensor
 
 from models.gru import GRU
-from models.heard import Heard
 from models.index import ItemIndex
 from models.negatives import NegativeSampler
+from models.serving_heard import ServingHeard, hide_heard
 from models.sessions import ListenerBatch
-from models.vocabulary import PADDING
 
 SAMPLED_SONGS = 1024
 """Songs that stand for all but the candidates in the sum that a song's share is taken of."""
@@ -24,10 +23,11 @@ class Retrieved:
     """What was found for B listeners, of whom the last may only fill a block of rows.
 
     states: float32 [B, hidden]. queries: float32 [B, D]. items: int64 [B, C + S], candidates
-    found by the index, then what the listeners heard, history before session. scores: float32
-    [B, C + S], log P(next = item); -inf where there is no item, or where it stands elsewhere in
-    the row. found: C. gate: float32 [B], the logit of P(heard). log_new: float32 [B], what is
-    added to a new song's inner product with the query to make its log-probability.
+    found by the index, then the songs that the listeners heard, each once. scores: float32
+    [B, C + S], log P(next = item); -inf where there is no item, or where a song found was heard
+    and so stands elsewhere in the row. found: C. gate: float32 [B], the logit of P(heard).
+    log_new: float32 [B], what is added to a new song's inner product with the query to make its
+    log-probability.
     """
 
     states: Tensor
@@ -51,6 +51,7 @@ class GRURetriever:
         """Take a trained model; popularity: float32 [V + 1], its training play counts."""
         self.model = model.eval()
         self.vectors = model.item_vectors()
+        self._heard = ServingHeard(model.heard, model.songs.weight)
         self.index = index or ItemIndex(self.vectors)
         # A song more than were played, so that every song can be drawn.
         sampler = NegativeSampler(popularity + 1, SAMPLED_SONGS, 1.0, full_softmax_songs=0)
@@ -63,18 +64,16 @@ class GRURetriever:
         states = self.model.states(batch.sessions.items, batch.sessions.lengths)
         queries = self.model.queries(states)  # [B, D]
         products, found = self.index.search(queries, candidates)  # [B, C]
-        heard = Heard.after(batch)
-        sources = heard.sources
-        gate, likeness = self.model.heard(states.unsqueeze(1), self.model.songs(sources), heard)
-        was_heard = (found.unsqueeze(2) == sources.unsqueeze(1)).any(2)
-        new = products.masked_fill(was_heard, -torch.inf)
+        gate = self._heard.gate(states, batch)  # [B, 1]
+        again, shares = self._heard.log_shares(states, batch)  # [B, S]
+        new = products.clone()
+        hide_heard(new.numpy(), found.numpy(), again)
         log_new = F.logsigmoid(-gate) - self._log_sum(queries, products, new)
-        again = _summed(sources, likeness[:, 0].softmax(1)).log() + F.logsigmoid(gate)
-        scores = torch.cat([new + log_new, again], 1)
+        scores = torch.cat([new + log_new, torch.from_numpy(shares) + F.logsigmoid(gate)], 1)
         return Retrieved(
             states,
             queries,
-            torch.cat([found, sources], 1),
+            torch.cat([found, torch.from_numpy(again)], 1),
             # A listener who heard every song has no new one, and nothing to divide by.
             scores.nan_to_num_(nan=-torch.inf, neginf=-torch.inf),
             found.shape[1],
@@ -90,10 +89,3 @@ class GRURetriever:
         among = rest >= (-torch.inf if everything else products.amin(1, keepdim=True))
         rest = (rest + self._sample.log_weights).masked_fill_(among, -torch.inf)
         return torch.logaddexp(new.logsumexp(1), rest.logsumexp(1)).unsqueeze(1)
-
-
-def _summed(sources: Tensor, shares: Tensor) -> Tensor:
-    """Sum the shares of equal songs at the first of them, float32 [B, S]; 0 at the others."""
-    same = sources.unsqueeze(2) == sources.unsqueeze(1)  # [B, S, S]
-    repeated = same.tril(-1).any(2) | (sources == PADDING)
-    return (same * shares.unsqueeze(1)).sum(2).masked_fill_(repeated, 0.0)

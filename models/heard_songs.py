@@ -62,13 +62,13 @@ class HeardSongs(NamedTuple):
     last_known: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, contexts: Contexts, songs: int) -> HeardSongs:
-        """Go through the last plays of sessions and histories. songs: V, the highest number."""
+    def of(cls, contexts: Contexts) -> HeardSongs:
+        """Go through the last plays of sessions and histories."""
         sessions = contexts.sessions.last(LONGEST_SESSION)
         histories = contexts.histories.last(LONGEST_HISTORY)
         plays = histories.joined(sessions)
         begins = plays.offsets[:-1] + histories.lengths
-        return _heard_songs(plays.values, plays.offsets, begins, songs)
+        return _heard_songs(plays.values, plays.offsets, begins)
 
     def features(self) -> NDArray[np.float32]:
         """Give FEATURES of each song, float32 [N, len(FEATURES)]."""
@@ -108,10 +108,9 @@ class HeardSongs(NamedTuple):
 
 @compiled
 def _heard_songs(
-    plays: NDArray[np.int64], offsets: NDArray[np.int64], begins: NDArray[np.int64], songs: int
+    plays: NDArray[np.int64], offsets: NDArray[np.int64], begins: NDArray[np.int64]
 ) -> HeardSongs:
     """Go through all plays; the session of each context begins at its place in `begins`."""
-    slot = np.full(songs + 1, -1, np.int64)  # all -1 again after each context
     items, last = np.empty(len(plays), np.int64), np.empty(len(plays), np.int64)
     within, before = np.zeros(len(plays), np.int64), np.zeros(len(plays), np.int64)
     follows = np.zeros(len(plays), np.bool_)
@@ -123,11 +122,12 @@ def _heard_songs(
         first, end = used, offsets[row + 1]
         for place in range(offsets[row], end):
             song = plays[place]
-            if slot[song] < 0:
-                slot[song] = used
+            mine = first
+            while mine < used and items[mine] != song:
+                mine += 1
+            if mine == used:
                 items[used] = song
                 used += 1
-            mine = slot[song]
             last[mine] = place
             follows[mine] |= place > offsets[row] and plays[place - 1] == plays[end - 1]
             if place < begins[row]:
@@ -140,7 +140,6 @@ def _heard_songs(
                 within[mine] += 1
         for mine in range(first, used):
             last[mine] = end - 1 - last[mine]
-            slot[items[mine]] = -1
         item_offsets[row + 1] = used
     return HeardSongs(
         item_offsets,

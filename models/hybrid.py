@@ -98,14 +98,12 @@ class Ranker(nn.Module):
         moment = self._dropped(moment, generator)
         preference = self.preferred(listener, moment)
         # Each layer takes the listener's part once, and not once for each candidate.
-        own, shared = self.candidate_layer.weight.split([features.shape[2], context.shape[1]], 1)
+        own, shared = halves(self.candidate_layer, features.shape[2])
         told = F.linear(context, shared, self.candidate_layer.bias).unsqueeze(1)
         candidate = self._dropped((F.linear(features, own) + told).relu(), generator)
-        of_candidate, of_both = self.joined.weight.split(
-            [self.config.width, 2 * self.config.width], 1
-        )
-        both = F.linear(torch.cat([moment, listener], 1), of_both, self.joined.bias).unsqueeze(1)
-        joined = (F.linear(candidate, of_candidate) + both).relu()
+        own, shared = halves(self.joined, self.config.width)
+        told = F.linear(torch.cat([moment, listener], 1), shared, self.joined.bias).unsqueeze(1)
+        joined = (F.linear(candidate, own) + told).relu()
         correction = (joined * self.last.weight[0]).sum(2) + self.last.bias
         liked = (vectors * preference.unsqueeze(1)).sum(2)
         logits = (inputs.candidates * self.weights.weight[0]).sum(2) + correction + liked
@@ -164,6 +162,11 @@ class Ranker(nn.Module):
             return values
         kept = torch.empty_like(values).bernoulli_(1 - self.config.dropout, generator=generator)
         return values * kept / (1 - self.config.dropout)
+
+
+def halves(layer: nn.Linear, first: int) -> tuple[Tensor, Tensor]:
+    """Give a layer's weights of its `first` inputs, and those of the others."""
+    return layer.weight[:, :first], layer.weight[:, first:]
 
 
 def padded_linear(layer: nn.Linear, inputs: Tensor) -> Tensor:

@@ -26,8 +26,8 @@ from models.ragged import Ragged
 from models.ranking_inputs import RankingInputs, Retrieval, RetrievalConfig
 from models.repeat_gate import RepeatGate
 from models.rules import Rules, RulesConfig
-from models.session_neighbours import NeighboursConfig, SessionNeighbours
 from models.serving_ranker import ServingRanker
+from models.session_neighbours import NeighboursConfig, SessionNeighbours
 from models.sparse_scores import SparseNextSong
 from models.vocabulary import PADDING, Vocabulary
 
@@ -138,7 +138,7 @@ class HybridNextSong:
             ranker.load_state_dict(_part(bundle.weights, "ranker"))
             memory = _memory(_part(bundle.weights, "memory"))
             learned = _part(bundle.weights, "blend")
-            gate = RepeatGate(learned["gate"].numpy(), len(bundle.vocabulary))
+            gate = RepeatGate(learned["gate"].numpy())
             by_models = learned["new_songs"].numpy()
         popularity = bundle.weights["popularity"]
         models = blended_models(memory, bundle.vocabulary, config)

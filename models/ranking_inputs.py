@@ -21,7 +21,7 @@ from models.ragged import Ragged
 from models.replays import count_repeats, when_heard
 from models.serving_attention import AttentionTables
 from models.sessions import pad_listeners
-from models.sparse_scores import SparseScores, best_named
+from models.sparse_scores import SparseScores, best_named, totals
 from models.vocabulary import PADDING
 
 BLENDED = ("neighbours", "tree", "rules", "items")
@@ -251,10 +251,9 @@ def _mean(vectors: Tensor, songs: Ragged) -> Tensor:
 
 def _proposals(named: SparseScores, most: int) -> Proposals:
     """Give a model's best songs, scored by their share of all that it named."""
-    count = len(named.offsets) - 1
-    totals = np.bincount(named.rows(), named.scores, count).astype(np.float32)
     items, scores = best_named(named.items, named.scores, named.offsets, most)
-    shares = np.where(items == PADDING, 0, scores) / np.maximum(totals, 1e-30)[:, None]
+    sums = totals(named.scores, named.offsets)
+    shares = np.where(items == PADDING, 0, scores) / np.maximum(sums, 1e-30)[:, None]
     return Proposals(items, shares.astype(np.float32))
 
 

@@ -29,24 +29,23 @@ PRIOR = -4.0
 class RepeatGate:
     """Gives songs that were heard their chance to be next.
 
-    weights: float64 [len(FEATURES)]. songs: V, the highest item number.
+    weights: float64 [len(FEATURES)].
     """
 
     weights: NDArray[np.float64]
-    songs: int
 
     @classmethod
-    def fit(cls, contexts: Contexts, answers: NDArray[np.int64], songs: int) -> Self:
+    def fit(cls, contexts: Contexts, answers: NDArray[np.int64]) -> Self:
         """Learn from contexts and the songs that came next, int64 [B], 0 if unknown."""
-        heard = HeardSongs.of(contexts, songs)
+        heard = HeardSongs.of(contexts)
         chosen = places_of(answers, heard.items, heard.offsets)
         prior = np.array([PRIOR if name in CONSTANTS else 0.0 for name in FEATURES])
         weights = fit_choice(heard.features(), heard.offsets, chosen[chosen >= 0], prior)
-        return cls(weights, songs)
+        return cls(weights)
 
     def probabilities(self, contexts: Contexts) -> SparseScores:
         """Give each song that was heard its probability to be the next; the rest is new songs'."""
-        heard = HeardSongs.of(contexts, self.songs)
+        heard = HeardSongs.of(contexts)
         likely = probabilities(heard.features(), heard.offsets, self.weights)
         return SparseScores(heard.items, likely.astype(np.float32), heard.offsets)
 

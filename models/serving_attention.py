@@ -38,7 +38,7 @@ class AttentionTables(NamedTuple):
         """Take them from a trained network."""
         song = [
             (torch.tanh(model.preference(rows)) * model.context.weight[0]).sum(1)
-            for rows in model.heard.weight.split(CATALOGUE_CHUNK)
+            for rows in torch.split(model.heard.weight, CATALOGUE_CHUNK)
         ]
         tables = (
             model.heard.weight,
@@ -72,7 +72,8 @@ class AttentionTables(NamedTuple):
 @compiled_sums
 def _heard_at(places: NDArray[np.int64]) -> NDArray[np.int64]:
     """Number the places with a song, of one row, int64 [K]."""
-    return (places != PADDING).nonzero()[0]
+    real: NDArray[np.int64] = (places != PADDING).nonzero()[0]
+    return real
 
 
 @compiled_sums

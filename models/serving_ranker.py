@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.compiled import compiled_sums
-from models.hybrid import SUM_LANES, Ranker
+from models.hybrid import SUM_LANES, Ranker, halves
 from models.inner_products import inner_products
 from models.ranking_inputs import RankingInputs
 from models.sessions import ROW_BLOCK
@@ -28,16 +28,12 @@ class ServingRanker:
         self.ranker = ranker.eval()
         self.vectors = vectors.numpy()
         with torch.no_grad():
-            features = len(ranker.candidate_mean)
-            own, self._shared = ranker.candidate_layer.weight.split(
-                [features, ranker.candidate_layer.in_features - features], 1
-            )
+            own, self._shared = halves(ranker.candidate_layer, len(ranker.candidate_mean))
             scaled = own / ranker.candidate_scale
             self._first_bias = ranker.candidate_layer.bias - scaled @ ranker.candidate_mean
-            self._own = F.pad(scaled, (0, -features % SUM_LANES))
-            width = ranker.config.width
-            self._joined, self._both = ranker.joined.weight.split([width, 2 * width], 1)
-            self._joined = F.pad(self._joined, (0, -width % SUM_LANES))
+            self._own = F.pad(scaled, (0, -scaled.shape[1] % SUM_LANES))
+            joined, self._both = halves(ranker.joined, ranker.config.width)
+            self._joined = F.pad(joined, (0, -joined.shape[1] % SUM_LANES))
             self._last = ranker.last.weight[0].numpy()
             self._last_bias = np.float32(ranker.last.bias.item())
             self._weights = ranker.weights.weight[0].numpy()

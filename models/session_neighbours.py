@@ -28,6 +28,7 @@ from models.compiled import compiled
 from models.next_song import Contexts, SessionLog
 from models.ragged import Ragged
 from models.rules import session_weights
+from models.scratch import Scratch
 from models.session_index import SessionIndex
 from models.song_relations import LONGEST_MEMORY, ages
 from models.sparse_scores import SMALLEST, SparseNextSong, SparseScores, with_room
@@ -121,6 +122,11 @@ class SessionNeighbours(SparseNextSong):
         self.index = index
         self.weights = weights
         self.config = config
+        sessions = len(weights.sessions)
+        self._similarity = Scratch(sessions, np.float32)
+        self._anchor = Scratch(sessions, np.float32)
+        self._position = Scratch(sessions, np.int32)
+        self._total = Scratch(len(weights.match), np.float32)
 
     @classmethod
     def fit(cls, log: SessionLog, vocabulary: Vocabulary, config: NeighboursConfig) -> Self:
@@ -134,10 +140,19 @@ class SessionNeighbours(SparseNextSong):
         sessions = contexts.sessions.last(LONGEST_MEMORY)
         places = place_weights(sessions, self.config.place_decay)
         anchors = place_weights(sessions, self.config.anchor_decay)
-        most = self.config.neighbours
         return SparseScores(
             *_named(
-                self.index, self.weights, sessions.values, sessions.offsets, places, anchors, most
+                self.index,
+                self.weights,
+                sessions.values,
+                sessions.offsets,
+                places,
+                anchors,
+                self.config.neighbours,
+                self._similarity.array,
+                self._anchor.array,
+                self._position.array,
+                self._total.array,
             )
         )
 
@@ -177,12 +192,15 @@ def _named(
     places: NDArray[np.float32],
     anchors: NDArray[np.float32],
     most: int,
+    similarity: NDArray[np.float32],
+    anchor: NDArray[np.float32],
+    position: NDArray[np.int32],
+    total: NDArray[np.float32],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    # Both are all 0 again after each context: nothing here grows with the catalogue or the log.
-    similarity = np.zeros(len(weights.sessions), np.float32)
-    total = np.zeros(len(weights.match), np.float32)
-    anchor = np.empty(len(weights.sessions), np.float32)
-    position = np.empty(len(weights.sessions), np.int64)
+    """Name songs; `similarity`, [S], and `total`, [V + 1], are all 0 again after each context.
+
+    anchor, position: [S], written before they are read.
+    """
     near = np.empty(1024, np.int64)
     found = np.empty(1024, np.int64)
     scores = np.empty(1024, np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import sparse
 from models.compiled import compiled
 from models.next_song import Contexts
 from models.ragged import Ragged
+from models.scratch import Scratch
 from models.sparse_scores import SparseNextSong, SparseScores, with_room
 from models.vocabulary import Vocabulary
 
@@ -61,12 +63,16 @@ class Relations:
                 self.offsets,
                 self.items,
                 self.values,
-                self.songs,
+                self._total.array,
                 rows.values,
                 rows.offsets,
                 weights,
             )
         )
+
+    @cached_property
+    def _total(self) -> Scratch[np.float32]:
+        return Scratch(self.songs + 1, np.float32)
 
 
 class RelatedSongs(SparseNextSong):
@@ -107,12 +113,12 @@ def _sums(
     matrix_offsets: NDArray[np.int64],
     matrix_items: NDArray[np.int64],
     matrix_values: NDArray[np.float32],
-    songs: int,
+    total: NDArray[np.float32],
     rows: NDArray[np.int64],
     offsets: NDArray[np.int64],
     weights: NDArray[np.float32],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    total = np.zeros(songs + 1, np.float32)  # all 0 again after each context
+    """Add up; `total`, float32 [V + 1], is all 0 again after each context."""
     found = np.empty(1024, np.int64)
     found_scores = np.empty(1024, np.float32)
     found_offsets = np.zeros(len(offsets), np.int64)

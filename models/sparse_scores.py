@@ -96,23 +96,62 @@ class SparseNextSong(ABC):
 def best_named(
     items: NDArray[np.int64], scores: NDArray[np.float32], offsets: NDArray[np.int64], n: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Sort out the best `n` of each context, [B, n]; 0 and -inf where there are fewer."""
+    """Sort out the best `n` of each context, [B, n]; 0 and -inf where there are fewer.
+
+    Of songs that score alike the lower item number comes first.
+    """
     best_items = np.zeros((len(offsets) - 1, n), np.int64)
     best_scores = np.full((len(offsets) - 1, n), -np.inf, np.float32)
     for row in range(len(offsets) - 1):
         begin, end = offsets[row], offsets[row + 1]
-        mine, own = items[begin:end], scores[begin:end]
-        if end - begin > n:
-            # Ties with the n-th are kept here, and cut only once they are in order.
-            least = np.partition(own, end - begin - n)[end - begin - n]
-            kept = own >= least
-            mine, own = mine[kept], own[kept]
-        by_number = np.argsort(mine)
-        mine, own = mine[by_number], own[by_number]
-        order = np.argsort(-own, kind="mergesort")[:n]
-        best_items[row, : len(order)] = mine[order]
-        best_scores[row, : len(order)] = own[order]
+        mine, own = best_items[row], best_scores[row]
+        # A heap with the worst of the best on top: most songs are not better than that one.
+        size = min(n, end - begin)
+        mine[:size], own[:size] = items[begin : begin + size], scores[begin : begin + size]
+        for place in range(size // 2 - 1, -1, -1):
+            _sink(mine, own, place, size)
+        for entry in range(begin + size, end):
+            if _is_worse(own[0], mine[0], scores[entry], items[entry]):
+                mine[0], own[0] = items[entry], scores[entry]
+                _sink(mine, own, 0, size)
+        for last in range(size - 1, 0, -1):
+            mine[0], mine[last] = mine[last], mine[0]
+            own[0], own[last] = own[last], own[0]
+            _sink(mine, own, 0, last)
     return best_items, best_scores
+
+
+@compiled
+def _is_worse(score: float, item: int, than: float, other: int) -> bool:
+    return score < than or (score == than and item > other)
+
+
+@compiled
+def _sink(items: NDArray[np.int64], scores: NDArray[np.float32], place: int, size: int) -> None:
+    """Let the song at `place` of a heap of `size` sink below all that are worse."""
+    item, score = items[place], scores[place]
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        other = child + 1
+        if other < size and _is_worse(scores[other], items[other], scores[child], items[child]):
+            child = other
+        if not _is_worse(scores[child], items[child], score, item):
+            break
+        items[place], scores[place] = items[child], scores[child]
+        place = child
+    items[place], scores[place] = item, score
+
+
+@compiled
+def totals(scores: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sum the scores of each context, float64 [B]."""
+    sums = np.zeros(len(offsets) - 1)
+    for row in range(len(offsets) - 1):
+        for entry in range(offsets[row], offsets[row + 1]):
+            sums[row] += scores[entry]
+    return sums
 
 
 @compiled

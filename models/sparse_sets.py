@@ -90,16 +90,3 @@ def places_of(
     places = np.full(len(answers), -1)
     places[rows[hits]] = hits
     return places
-
-
-def merged(first: SparseScores, second: SparseScores) -> SparseScores:
-    """Put the songs of `second` behind those of `first`, context by context."""
-    offsets = first.offsets + second.offsets
-    items = np.empty(offsets[-1], np.int64)
-    scores = np.empty(offsets[-1], np.float32)
-    # Those of a context stand behind all of both before it, and the second's behind the first's.
-    places = np.arange(len(first.items)) + second.offsets[first.rows()]
-    items[places], scores[places] = first.items, first.scores
-    places = np.arange(len(second.items)) + first.offsets[second.rows() + 1]
-    items[places], scores[places] = second.items, second.scores
-    return SparseScores(items, scores, offsets)

@@ -13,7 +13,7 @@ from models.ragged import Ragged
 from models.repeat_gate import RepeatGate
 from models.rules import RulesConfig
 from models.sparse_scores import SparseScores
-from models.sparse_sets import merged, named_together, places_of
+from models.sparse_sets import named_together, places_of
 from models.vocabulary import Vocabulary
 from offline.gating import BlendConfig, fit_gated
 from tests.next_song_suite import SparseNextSongSuite, log_of
@@ -44,7 +44,7 @@ def feature(heard: HeardSongs, item: int, name: str) -> float:
 
 def test_what_is_known_of_songs_by_hand():
     # Before: 1 2 3. Now: 4 1 4. After an earlier play of 4, the last song, came 1.
-    heard = HeardSongs.of(contexts_of([[4, 1, 4]], [[1, 2, 3]]), songs=5)
+    heard = HeardSongs.of(contexts_of([[4, 1, 4]], [[1, 2, 3]]))
     assert dict(zip(heard.items.tolist(), heard.ages.tolist(), strict=True)) == {
         1: 1,
         2: 4,
@@ -69,13 +69,13 @@ def test_what_is_known_of_songs_by_hand():
 
 
 def test_of_listeners_who_heard_nothing_nothing_is_known():
-    heard = HeardSongs.of(contexts_of([[], [2]]), songs=2)
+    heard = HeardSongs.of(contexts_of([[], [2]]))
     assert heard.offsets.tolist() == [0, 0, 1]
     assert heard.features().shape == (1, len(FEATURES))
 
 
 def test_an_empty_session_still_has_a_history():
-    heard = HeardSongs.of(contexts_of([[]], [[2, 1, 2]]), songs=2)
+    heard = HeardSongs.of(contexts_of([[]], [[2, 1, 2]]))
     assert feature(heard, 2, "in the history") == 1
     assert feature(heard, 1, "in the history: has followed the last song") == 1
     assert np.isfinite(heard.features()).all()
@@ -93,7 +93,7 @@ def test_who_plays_in_circles_is_known_to_go_on():
         else:
             sessions.append(songs[: rng.integers(4, 9)].tolist())
             answers.append(int(songs[20]))
-    gate = RepeatGate.fit(contexts_of(sessions), np.array(answers), songs=50)
+    gate = RepeatGate.fit(contexts_of(sessions), np.array(answers))
     found = gate.probabilities(contexts_of([[7, 8, 9, 7, 8], [7, 8, 9, 6, 5]]))
     circle = dict(zip(found.items[:3].tolist(), found.scores[:3].tolist(), strict=True))
     assert circle[9] > 0.9
@@ -106,7 +106,7 @@ def test_chances_come_true_as_often_as_they_say():
     again = rng.random(4000) < 0.2
     answers = np.where(again, [session[-1] for session in sessions], 25)
     contexts = contexts_of([session.tolist() for session in sessions])
-    found = RepeatGate.fit(contexts, answers, songs=25).probabilities(contexts)
+    found = RepeatGate.fit(contexts, answers).probabilities(contexts)
     last = found.scores.reshape(-1, 5)[:, -1]
     assert last.mean() == pytest.approx(again.mean(), abs=0.01)
     assert found.scores.sum() / 4000 == pytest.approx(again.mean(), abs=0.02)
@@ -115,7 +115,7 @@ def test_chances_come_true_as_often_as_they_say():
 def test_where_nothing_is_repeated_gates_close():
     sessions = [[song, song + 1, song + 2] for song in range(1, 2000)]
     answers = np.arange(4, 2003)
-    gate = RepeatGate.fit(contexts_of(sessions), answers, songs=2003)
+    gate = RepeatGate.fit(contexts_of(sessions), answers)
     assert gate.probabilities(contexts_of([[5, 9, 2]])).scores.sum() < 0.01
 
 
@@ -124,7 +124,7 @@ def test_songs_of_the_past_come_back_by_the_history():
     histories = [rng.permutation(30)[:6] + 1 for _ in range(500)]
     answers = np.array([history[2] for history in histories])
     contexts = contexts_of([[31]] * 500, [history.tolist() for history in histories])
-    gate = RepeatGate.fit(contexts, answers, songs=31)
+    gate = RepeatGate.fit(contexts, answers)
     found = gate.probabilities(contexts)
     places = places_of(answers, found.items, found.offsets)
     assert found.scores.sum() / 500 == pytest.approx(1, abs=0.1)
@@ -151,8 +151,4 @@ def test_sets_of_songs_by_hand():
     assert together.items.tolist() == [1, 2, 3]
     assert together.scores.tolist() == [[1, 0], [2, 5], [3, 0]]
     assert together.offsets.tolist() == [0, 2, 3]
-    both = merged(first, second)
-    assert both.items.tolist() == [1, 2, 2, 3, 4]
-    assert both.scores.tolist() == [1, 2, 5, 3, 6]
-    assert both.offsets.tolist() == [0, 3, 5]
     assert places_of(np.array([2, 2]), first.items, first.offsets).tolist() == [1, -1]

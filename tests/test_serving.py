@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from models.candidate_attention import CandidateAttention, CandidateAttentionConfig
+from models.choice import probabilities
+from models.gated_next_song import NewSongs
+from models.gru import GRU, GRUConfig
+from models.heard import Heard
 from models.hybrid import Ranker, RankerConfig
 from models.inner_products import inner_products
 from models.next_song import Contexts
 from models.ragged import Ragged
 from models.serving_attention import AttentionTables
+from models.serving_heard import ServingHeard, hide_heard
 from models.serving_ranker import ServingRanker
+from models.sessions import pad_listeners
+from models.sparse_scores import SparseScores, best_named
+from models.sparse_sets import named_together
 from tests.next_song_suite import PAIRS, numbered
 from tests.toy import paired_sessions
 from tests.toy_hybrid import CONFIG, fit_hybrid
@@ -106,3 +112,78 @@ def test_inner_products_are_those_of_each_row_s_own_directions():
     found = inner_products(vectors, items, directions)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     assert found.dtype == np.float32
+
+
+def test_songs_heard_get_the_head_s_gate_and_shares():
+    model = GRU(GRUConfig(dim=24, hidden=16), songs=2 * PAIRS)
+    model.initialise(torch.Generator().manual_seed(5))
+    contexts = contexts_of(21)
+    plays = contexts.histories.joined(contexts.sessions)
+    batch = pad_listeners(plays, contexts.sessions.lengths, max_length=9, max_history=15)
+    states = torch.randn(len(batch.histories), 16, generator=torch.Generator().manual_seed(6))
+    listening = Heard.after(batch)
+    serving = ServingHeard(model.heard, model.songs.weight)
+    with torch.no_grad():
+        vectors = model.songs(listening.sources)
+        gate, sources = model.heard(states.unsqueeze(1), vectors, listening)
+        likely = sources[:, 0].softmax(1)
+        torch.testing.assert_close(serving.gate(states, batch), gate, rtol=1e-5, atol=1e-5)
+        songs, shares = serving.log_shares(states, batch)
+    for row in range(batch.count):
+        expected: dict[int, float] = {}
+        for song, share in zip(listening.sources[row].tolist(), likely[row].tolist(), strict=True):
+            expected[song] = expected.get(song, 0.0) + share
+        expected.pop(0, None)
+        found = dict(zip(songs[row].tolist(), np.exp(shares[row]).tolist(), strict=True))
+        assert found.pop(0, 0.0) == 0
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_song_heard_is_no_new_one():
+    products = np.array([[3.0, 2.0, 1.0]], np.float32)
+    hide_heard(products, np.array([[4, 5, 6]]), np.array([[5, 9, 0]]))
+    assert products.tolist() == [[3.0, -np.inf, 1.0]]
+
+
+def some_scores(rng: np.random.Generator, most: int, songs: int) -> SparseScores:
+    """Let a model name up to `most` songs in each of 12 contexts; many score alike."""
+    counts = rng.integers(0, most + 1, 12)
+    items = [rng.permutation(songs)[:count] + 1 for count in counts]
+    scores = rng.integers(1, 9, counts.sum()).astype(np.float32) / 4
+    return SparseScores(np.concatenate(items), scores, np.r_[0, counts.cumsum()])
+
+
+@pytest.mark.parametrize("n", [1, 5, 40])
+def test_the_best_named_are_those_of_a_whole_sort(n):
+    named = some_scores(np.random.default_rng(n), 30, songs=60)
+    items, scores = best_named(named.items, named.scores, named.offsets, n)
+    for row, (begin, end) in enumerate(zip(named.offsets[:-1], named.offsets[1:], strict=True)):
+        order = np.lexsort((named.items[begin:end], -named.scores[begin:end]))[:n]
+        filled = len(order)
+        assert items[row, :filled].tolist() == named.items[begin:end][order].tolist()
+        assert scores[row, :filled].tolist() == named.scores[begin:end][order].tolist()
+        assert not items[row, filled:].any()
+        assert (scores[row, filled:] == -np.inf).all()
+
+
+def test_the_blend_gives_new_songs_the_choice_s_probabilities():
+    rng = np.random.default_rng(11)
+    songs = 25
+    models = [some_scores(rng, 15, songs) for _ in range(3)]
+    heard = some_scores(rng, 4, songs)
+    heard = SparseScores(heard.items, heard.scores / 20, heard.offsets)
+    plays = rng.integers(0, 100, songs + 1).astype(np.float32)
+    new_songs = NewSongs(rng.normal(size=8), np.log1p(plays))
+    slots = np.zeros(songs + 1, np.int32)
+    found = new_songs.blended(models, heard, slots)
+    assert not slots.any()
+    together = named_together(models, heard, songs)
+    likely = probabilities(new_songs.features(together), together.offsets, new_songs.weights)
+    for row in range(12):
+        heard_here = slice(*heard.offsets[row : row + 2])
+        new_here = slice(*together.offsets[row : row + 2])
+        left_over = 1 - heard.scores[heard_here].sum()
+        expected = [*heard.scores[heard_here], *(likely[new_here] * left_over)]
+        here = slice(*found.offsets[row : row + 2])
+        assert [*heard.items[heard_here], *together.items[new_here]] == found.items[here].tolist()
+        np.testing.assert_allclose(found.scores[here], expected, rtol=1e-5)
