@@ -11,7 +11,6 @@ of it comes from plays that neither has seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,10 @@ from models.next_song import SessionLog
 from models.ranking_inputs import CANDIDATE_FEATURES, Retrieval
 from models.session_neighbours import NeighboursConfig
 from models.vocabulary import Vocabulary
-from offline.attention_training import TrainedAttention, train_attention
 from offline.baselines import BASELINES, choose_config
+from offline.finished_stages import FinishedStages
 from offline.gating import BlendConfig, fit_gated
+from offline.hybrid_networks import NetworkPlan, Networks, train_networks
 from offline.plays import PlayLog
 from offline.ranker_training import (
     GROUPS,
@@ -43,7 +43,6 @@ from offline.ranker_training import (
     train_ranker,
 )
 from offline.session_log import Numbering, Predictions
-from offline.train import TrainedGRU, train_gru
 
 SINGLE = ("gru", "amnn", "neighbours", "tree", "rules", "items", "blend")
 """Features that are a model's whole opinion, by which it is judged alone."""
@@ -82,18 +81,15 @@ class HybridReport:
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class _Networks:
-    gru: TrainedGRU
-    amnn: TrainedAttention
-
-    def retrieval(self, log: SessionLog, songs: Vocabulary, config: HybridConfig) -> Retrieval:
-        memory = remembered(log, config.memory_plays)
-        popularity = torch.from_numpy(log.play_counts(songs))
-        models = (config.neighbours, config.tree, config.rules, config.items)
-        blend = fit_gated(memory, songs, BlendConfig(models))
-        amnn = self.amnn.model.model
-        return retrieval_of(self.gru.model, amnn, blend, popularity, memory, config)
+def _retrieval(
+    networks: Networks, log: SessionLog, songs: Vocabulary, config: HybridConfig
+) -> Retrieval:
+    memory = remembered(log, config.memory_plays)
+    popularity = torch.from_numpy(log.play_counts(songs))
+    models = (config.neighbours, config.tree, config.rules, config.items)
+    blend = fit_gated(memory, songs, BlendConfig(models))
+    gru, amnn = networks.gru.network, networks.amnn.network
+    return retrieval_of(gru, amnn, blend, popularity, memory, config)
 
 
 def train_hybrid_bundle(
@@ -107,10 +103,13 @@ def train_hybrid_bundle(
 ) -> tuple[Manifest, HybridReport]:
     """Train all models and the ranker on one log, judge them, and write the bundle.
 
+    What an interrupted run has trained of the networks is found again by the next.
+
     Raises BundleError before anything is trained where `out` must not be written, and
     TrainingError, AttentionTrainingError or RankerTrainingError where nothing can be learned.
     """
     check_writable(out, overwrite=overwrite)
+    stages = FinishedStages.beside(out)
     report = HybridReport()
     parts = _parted(log, options)
     say(f"1/4 Retrievers learn from the first {len(parts[0].plays):,} plays")
@@ -120,10 +119,13 @@ def train_hybrid_bundle(
     between = numbering.number(parts[1], options.session_gap_s)
     held_back = Predictions.of(between, len(songs), past=earlier)
     judged_early = held_back.sample(MOST_EARLY_JUDGED, options.seed)
-    networks = _train_networks(earlier, songs, config, options, judged_early, say)
+    plan = NetworkPlan(options.seed, options.gru_epochs, options.amnn_epochs)
+    networks = train_networks(
+        earlier, songs, config.gru, config.amnn, plan, judged_early, stages, say
+    )
     config = _chosen(config, earlier, songs, options.seed)
     say("2/4 Candidates for the plays that the ranker learns from")
-    retrieval = networks.retrieval(earlier, songs, config)
+    retrieval = _retrieval(networks, earlier, songs, config)
     examples = Examples.of(retrieval, held_back.sample(MOST_EXAMPLES, options.seed))
     both = earlier.joined(between)
     last = numbering.number(parts[2], options.session_gap_s)
@@ -134,19 +136,19 @@ def train_hybrid_bundle(
         "examples": len(examples),
         "judged": len(validation),
         "candidates_recall": validation.recall,
-        "gru_epochs": networks.gru.best.number,
-        "amnn_epochs": networks.amnn.best.number,
+        "gru_epochs": networks.gru.epoch,
+        "amnn_epochs": networks.amnn.epoch,
     }
     say("3/4 The ranker learns to order them")
     ranker = _train_rankers(examples, validation, retrieval, config, options, report, say)
     say("4/4 Retrievers learn once more, from everything")
     everything = Numbering()
     full = everything.number(log, options.session_gap_s)
-    refitted = replace(
-        options, gru_epochs=networks.gru.best.number, amnn_epochs=networks.amnn.best.number
+    refitted = NetworkPlan(options.seed, networks.gru.epoch, networks.amnn.epoch)
+    final = train_networks(
+        full, everything.songs, config.gru, config.amnn, refitted, None, stages, say
     )
-    final = _train_networks(full, everything.songs, config, refitted, None, say)
-    retrieval = final.retrieval(full, everything.songs, config)
+    retrieval = _retrieval(final, full, everything.songs, config)
     memory = remembered(full, config.memory_plays)
     popularity = torch.from_numpy(full.play_counts(everything.songs))
     times = log.plays["played_at_ms"]
@@ -173,6 +175,7 @@ def train_hybrid_bundle(
         overwrite=overwrite,
     )
     report.facts["bundle"] = str(out)
+    stages.clear()
     return manifest, report
 
 
@@ -188,42 +191,6 @@ def _parted(log: PlayLog, options: HybridOptions) -> tuple[PlayLog, PlayLog, Pla
     earlier, rest = log.split_by_time(1 - held_back)
     between, last = rest.split_by_time(options.ranker_fraction / held_back)
     return earlier, between, last
-
-
-def _train_networks(
-    log: SessionLog,
-    songs: Vocabulary,
-    config: HybridConfig,
-    options: HybridOptions,
-    judged: Predictions | None,
-    say: Say,
-) -> _Networks:
-    # Side by side: both spend their time in torch, which lets other threads run.
-    with ThreadPoolExecutor(2) as pool:
-        recurrent = pool.submit(
-            train_gru,
-            log,
-            songs,
-            config.gru,
-            validation=judged,
-            seed=options.seed,
-            epochs=options.gru_epochs,
-            patience=3,
-        )
-        attentive = pool.submit(
-            train_attention,
-            log,
-            songs,
-            config.amnn,
-            judged,
-            seed=options.seed,
-            epochs=options.amnn_epochs,
-            patience=1,
-        )
-        gru, amnn = recurrent.result(), attentive.result()
-    say(f"    GRU: {gru.plays_per_s:,.0f} plays/s, epoch {gru.best.number} is best")
-    say(f"    AMNN: {amnn.best.plays_per_s:,.0f} plays/s, epoch {amnn.best.number} is best")
-    return _Networks(gru, amnn)
 
 
 def _train_rankers(

@@ -49,7 +49,9 @@ def hybrid(
     """Train everything the hybrid needs from one log: GRU, AMNN, neighbours, and the ranker.
 
     Retrievers learn from the first 85 % of the plays, the ranker from the next 10 %, and all
-    are judged on the last 5 %. Then the retrievers learn once more, from everything.
+    are judged on the last 5 %. Then the retrievers learn once more, from everything. A run that
+    was interrupted is gone on with by the same command: networks that were done by then are
+    kept beside --out until all is.
 
     \b
     Examples:

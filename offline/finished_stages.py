@@ -1,0 +1,72 @@
+"""What a long training has finished, kept beside its goal until all of it is done.
+
+Whoever gives the same command again after an interruption goes on from there: a stage is
+found by a hash over everything that went into it, and trained anew where anything differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import safetensors
+import safetensors.torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+TOLD = "told"
+
+
+class FinishedStages:
+    """Tensors by stage, in a directory of their own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @classmethod
+    def beside(cls, out: Path) -> FinishedStages:
+        """Keep the stages of a training whose bundle will stand at `out`."""
+        return cls(out.with_name(f".{out.name}.unfinished"))
+
+    def once(
+        self, key: str, train: Callable[[], tuple[Mapping[str, Tensor], Mapping[str, Any]]]
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Give what `train` gives: tensors by name, and what is told of them as plain values.
+
+        Where a stage of this key was finished before, nothing is trained. A file that cannot
+        be read, as a crash may leave one, is made anew.
+        """
+        file = self.directory / f"{key}.safetensors"
+        try:
+            with safetensors.safe_open(str(file), "pt") as kept:
+                told = msgspec.json.decode(kept.metadata()[TOLD])
+                return {name: kept.get_tensor(name) for name in kept.keys()}, told  # noqa: SIM118
+        except (OSError, safetensors.SafetensorError, KeyError, msgspec.DecodeError):
+            pass
+        tensors, facts = train()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(".new")
+        told = msgspec.json.encode(facts).decode()
+        safetensors.torch.save_file(
+            {name: tensor.contiguous() for name, tensor in tensors.items()}, fresh, {TOLD: told}
+        )
+        os.replace(fresh, file)
+        return dict(tensors), dict(facts)
+
+    def clear(self) -> None:
+        """Forget them: what they were for is done."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def stage_key(name: str, arrays: Iterable[NDArray[Any]], settings: Any) -> str:
+    """Name a stage by all that went into it: arrays, and settings that JSON can hold."""
+    digest = hashlib.sha256(msgspec.json.encode(settings, order="deterministic"))
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return f"{name}-{digest.hexdigest()[:16]}"

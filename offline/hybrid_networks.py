@@ -1,0 +1,137 @@
+"""The hybrid's two networks, trained side by side; a finished one is not trained again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
+
+from torch import Tensor
+
+from models.candidate_attention import CandidateAttention, CandidateAttentionConfig
+from models.gru import GRU, GRUConfig
+from models.next_song import SessionLog
+from models.vocabulary import Vocabulary
+from offline.attention_training import train_attention
+from offline.finished_stages import FinishedStages, stage_key
+from offline.session_log import Predictions
+from offline.train import train_gru
+
+Trained = tuple[dict[str, Tensor], dict[str, float]]
+Network = TypeVar("Network", GRU, CandidateAttention)
+
+
+@dataclass(frozen=True)
+class TrainedNetwork(Generic[Network]):
+    """A network as it was after its best epoch."""
+
+    network: Network
+    epoch: int
+    plays_per_s: float
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Both of them."""
+
+    gru: TrainedNetwork[GRU]
+    amnn: TrainedNetwork[CandidateAttention]
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """How long they learn, at most."""
+
+    seed: int
+    gru_epochs: int
+    amnn_epochs: int
+
+
+def train_networks(
+    log: SessionLog,
+    songs: Vocabulary,
+    gru_config: GRUConfig,
+    amnn_config: CandidateAttentionConfig,
+    plan: NetworkPlan,
+    judged: Predictions | None,
+    stages: FinishedStages,
+    say: Callable[[str], None],
+) -> Networks:
+    """Train both on one log, in the numbers of `songs`.
+
+    judged: the predictions by which the best epoch is told; None runs all epochs.
+    """
+    # Side by side: both spend their time in torch, which lets other threads run.
+    with ThreadPoolExecutor(2) as pool:
+        recurrent = pool.submit(_gru, log, songs, gru_config, plan, judged, stages)
+        attentive = pool.submit(_attention, log, songs, amnn_config, plan, judged, stages)
+        gru, amnn = recurrent.result(), attentive.result()
+    say(f"    GRU: {gru.plays_per_s:,.0f} plays/s, epoch {gru.epoch} is best")
+    say(f"    AMNN: {amnn.plays_per_s:,.0f} plays/s, epoch {amnn.epoch} is best")
+    return Networks(gru, amnn)
+
+
+def _gru(
+    log: SessionLog,
+    songs: Vocabulary,
+    config: GRUConfig,
+    plan: NetworkPlan,
+    judged: Predictions | None,
+    stages: FinishedStages,
+) -> TrainedNetwork[GRU]:
+    def train() -> Trained:
+        done = train_gru(
+            log,
+            songs,
+            config,
+            validation=judged,
+            seed=plan.seed,
+            epochs=plan.gru_epochs,
+            patience=3,
+        )
+        told = {"epoch": done.best.number, "plays_per_s": done.plays_per_s}
+        return done.model.state_dict(), told
+
+    key = _key("gru", log, config, plan.seed, plan.gru_epochs, judged)
+    weights, told = stages.once(key, train)
+    network = GRU(config, len(songs))
+    network.load_state_dict(weights)
+    return TrainedNetwork(network, int(told["epoch"]), told["plays_per_s"])
+
+
+def _attention(
+    log: SessionLog,
+    songs: Vocabulary,
+    config: CandidateAttentionConfig,
+    plan: NetworkPlan,
+    judged: Predictions | None,
+    stages: FinishedStages,
+) -> TrainedNetwork[CandidateAttention]:
+    def train() -> Trained:
+        done = train_attention(
+            log,
+            songs,
+            config,
+            judged,
+            seed=plan.seed,
+            epochs=plan.amnn_epochs,
+            patience=1,
+        )
+        told = {"epoch": done.best.number, "plays_per_s": done.best.plays_per_s}
+        return done.model.model.state_dict(), told
+
+    key = _key("amnn", log, config, plan.seed, plan.amnn_epochs, judged)
+    weights, told = stages.once(key, train)
+    network = CandidateAttention(config, len(songs))
+    network.load_state_dict(weights)
+    return TrainedNetwork(network, int(told["epoch"]), told["plays_per_s"])
+
+
+def _key(
+    name: str, log: SessionLog, config: Any, seed: int, epochs: int, judged: Predictions | None
+) -> str:
+    arrays = [log.sessions.values, log.sessions.offsets, log.listeners]
+    if judged is not None:
+        arrays.append(judged.contexts.sessions.values)
+    return stage_key(name, arrays, [asdict(config), seed, epochs])
