@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
@@ -11,6 +12,18 @@ from stream.judge import Judgement
 
 JUDGED_AT = 20
 """The list length at which live hit rate and MRR are told."""
+
+SHADOW_GROUPS = 32
+"""Groups of listeners whose pairs are counted apart: how they differ says what chance does."""
+
+PAIRED_LISTS = ("segue", "shadow")
+OUTCOMES = {
+    (True, True): "both",
+    (True, False): "segue",
+    (False, True): "shadow",
+    (False, False): "neither",
+}
+"""Which lists of a pair, the active one first, had the song that came next."""
 
 _STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _LATENCY_BUCKETS = (0.005, 0.01, 0.015, 0.02, 0.025, 0.035, 0.05, 0.075, 0.1, 0.25, 0.5, 1, 5, 30)
@@ -41,7 +54,7 @@ class Metrics:
         )
         self.stage_seconds = Histogram(
             "segue_stage_seconds",
-            "Seconds a batch spends in decode, histories, retrieve, score and publish",
+            "Seconds a batch spends in decode, histories, retrieve, score, publish and shadow",
             ["stage"],
             buckets=_STAGE_BUCKETS,
             registry=r,
@@ -100,10 +113,75 @@ class Metrics:
         """Count what listeners did next."""
         for judgement in judgements:
             self.judged.inc()
-            self._count("segue", judgement.rank)
-            self._count("popularity", judgement.popularity_rank)
+            self.count_rank("segue", judgement.rank)
+            self.count_rank("popularity", judgement.popularity_rank)
 
-    def _count(self, made_by: str, rank: int | None) -> None:
-        if rank is not None and rank <= JUDGED_AT:
+    def count_rank(self, made_by: str, rank: int | None) -> None:
+        """Count where a judged play stood in one maker's list, from 1; None where it did not."""
+        gain = _gain(rank)
+        if gain:
             self.hits.labels(made_by).inc()
-            self.reciprocal_ranks.labels(made_by).inc(1 / rank)
+            self.reciprocal_ranks.labels(made_by).inc(gain)
+
+
+class ShadowMetrics:
+    """What a shadow model did on the plays where both models had a list.
+
+    All are counters, so that pairs add up over workers and over any window of time, and a
+    paired test can be had from them; by groups of listeners, so that it need not take the plays
+    of one listener for independent.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        r = metrics.registry
+        self._metrics = metrics
+        self.model = Info("segue_shadow_model", "The bundle on trial", registry=r)
+        self.running = Gauge(
+            "segue_shadow_running", "1 while the shadow makes lists, 0 once it failed", registry=r
+        )
+        self.errors = Counter("segue_shadow_errors", "Errors of the shadow", registry=r)
+        self.skipped = Counter(
+            "segue_shadow_plays_skipped",
+            "Plays that the shadow made no list for, as more waited already",
+            registry=r,
+        )
+        self.pairs = Counter(
+            "segue_shadow_pairs",
+            "Plays judged by both lists, by which had them among the first 20",
+            ["outcome", "group"],
+            registry=r,
+        )
+        self.reciprocal_ranks = Counter(
+            "segue_shadow_reciprocal_ranks_at_20",
+            "Sum of 1 / rank over those plays, by list",
+            ["list", "group"],
+            registry=r,
+        )
+
+    def begin(self, version: str) -> None:
+        """Count pairs from 0, every series there from the first scrape on."""
+        self.model.info({"version": version})
+        self.running.set(1)
+        series = ((self.pairs, OUTCOMES.values()), (self.reciprocal_ranks, PAIRED_LISTS))
+        for counter, names in series:
+            counter.clear()
+            for name, group in product(names, range(SHADOW_GROUPS)):
+                counter.labels(name, group)
+
+    def judge(self, group: int, active: int | None, shadow: int | None) -> None:
+        """Count a pair by where the play that came next stood in each list, from 1, or None."""
+        gains = [_gain(active), _gain(shadow)]
+        self.pairs.labels(OUTCOMES[gains[0] > 0, gains[1] > 0], group).inc()
+        for name, gain in zip(PAIRED_LISTS, gains, strict=True):
+            self.reciprocal_ranks.labels(name, group).inc(gain)
+        self._metrics.count_rank("shadow", shadow)
+
+    def fail(self) -> None:
+        """Say that the shadow is off."""
+        self.errors.inc()
+        self.running.set(0)
+
+
+def _gain(rank: int | None) -> float:
+    """Give what a play at this rank adds to reciprocal ranks; 0 where it is no hit."""
+    return 1 / rank if rank is not None and rank <= JUDGED_AT else 0.0

@@ -26,13 +26,7 @@ def handle_plays(
     """
     with stage("histories"):
         appended = store.append(plays, next_offsets)
-    requests = [
-        Request(
-            *(one.session, one.popular, one.history),
-            *(one.session_details, one.history_details, one.moment),
-        )
-        for one in appended
-    ]
+    requests = [request_of(one) for one in appended]
     songs = recommender.recommend(requests, stage) if requests else []
     generated_at = rfc3339(now_ms)
     lists = [
@@ -46,3 +40,11 @@ def handle_plays(
         for play, items in zip(plays, songs, strict=True)
     ]
     return appended, lists
+
+
+def request_of(known: Appended) -> Request:
+    """Ask for the list that a play causes."""
+    return Request(
+        *(known.session, known.popular, known.history),
+        *(known.session_details, known.history_details, known.moment),
+    )

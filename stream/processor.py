@@ -21,6 +21,7 @@ from stream.pipeline import handle_plays
 from stream.publisher import Publisher
 from stream.serving import limit_threads
 from stream.settings import Settings
+from stream.shadow import Shadow
 from stream.store import Appended, HistoryStore
 
 logger = logging.getLogger(__name__)
@@ -43,11 +44,13 @@ class Processor:
         judge: Judge,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
+        shadow: Shadow | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
         self.judge = judge
         self.metrics = metrics
+        self.shadow = shadow
         self._clock = clock
         # One thread, so that batches keep their order, beside the event loop, so that Faust
         # fetches while LMDB waits for the disk and torch computes.
@@ -63,6 +66,10 @@ class Processor:
         with self.metrics.stage("publish"):
             await self.publisher.publish(lists, batch.rejected)
         self._observe(batch, appended, lists)
+        if self.shadow is not None:
+            # Nobody waits for it but the next batch. A full batch left plays behind.
+            is_full = len(records) >= self.settings.batch_max
+            self._thread.submit(self.shadow.follow, appended, lists, is_full)
 
     def swap(self, recommender: Recommender) -> None:
         """Let another model make the lists, from the next batch on; any thread may call this.

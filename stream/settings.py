@@ -11,11 +11,9 @@ import tomllib
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
-    BeforeValidator,
-    Field,
     FilePath,
     PrivateAttr,
     SecretStr,
@@ -32,30 +30,24 @@ from pydantic_settings import (
 
 from models.errors import SegueError
 from stream.contradictions import contradictions
+from stream.setting_types import (
+    Bootstrap,
+    Level,
+    Mechanism,
+    Protocol,
+    TopicName,
+    UpperCase,
+    about,
+)
 
 PREFIX = "SEGUE_"
 CONFIG_VARIABLE = "SEGUE_CONFIG"
 TEST_PREFIX = "SEGUE_TEST_"  # belongs to the tests: no setting, and no slip of the pen either
 CONFIG_FILE = Path("segue.toml")
 
-UpperCase = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
-Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
-Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
-Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
-# host:port, host:port, ...; an IPv6 address stands in brackets.
-Bootstrap = Annotated[
-    str, Field(pattern=r"^(\[[^\]\s]+\]|[^\s:,/]+):\d+(,([^\s:,/]+|\[[^\]\s]+\]):\d+)*$")
-]
-TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-
 
 class SettingsError(SegueError):
     """A setting that cannot be used: names the setting, its value and the remedy."""
-
-
-def about(default: Any, description: str, **bounds: Any) -> Any:
-    """Give a field its default, its one-line description and its bounds."""
-    return Field(default=default, description=description, **bounds)
 
 
 class Settings(BaseSettings):
@@ -122,6 +114,10 @@ class Settings(BaseSettings):
     bundle_root: Path | None = about(
         None, "directory below which announced bundles lie; none: `models` is not followed"
     )
+    shadow_bundle: Path | None = about(
+        None, "directory of a bundle on trial, judged beside the first and published by nobody"
+    )
+    shadow_share: float = about(1, "share of listeners the bundle on trial follows", gt=0, le=1)
     history_max_songs: int = about(200, "plays kept of each listener", ge=1, le=100_000)
     history_max_days: float = about(90, "days after which a play is forgotten", gt=0, le=36_500)
     session_gap_s: float = about(

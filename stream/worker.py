@@ -14,11 +14,12 @@ from stream.agents import SIGNS, make_app
 from stream.collector import calm_collector
 from stream.history import HistoryConfig
 from stream.judge import Judge
-from stream.metrics import Metrics
+from stream.metrics import Metrics, ShadowMetrics
 from stream.model_follower import ModelFollower
 from stream.processor import Processor
 from stream.serving import load_recommender
 from stream.settings import Settings
+from stream.shadow import Shadow
 from stream.store import HistoryStore, StoreConfig
 from stream.topics import ensure_topics
 from stream.watchdog import Watchdog
@@ -63,7 +64,16 @@ def make_processor(settings: Settings, metrics: Metrics, recommender: Recommende
     """Open the store and put the parts together."""
     judge = Judge(PopularityRecommender(recommender.config))
     store = HistoryStore(settings.data_dir / "histories", store_config(settings))
-    return Processor(settings, store, recommender, judge, metrics)
+    shadow = load_shadow(settings, metrics)
+    return Processor(settings, store, recommender, judge, metrics, shadow=shadow)
+
+
+def load_shadow(settings: Settings, metrics: Metrics) -> Shadow | None:
+    """Load the bundle on trial, if there is one."""
+    if settings.shadow_bundle is None:
+        return None
+    recommender = load_recommender(settings.model_copy(update={"bundle": settings.shadow_bundle}))
+    return Shadow(recommender, ShadowMetrics(metrics), settings.shadow_share, metrics.stage)
 
 
 def store_config(settings: Settings) -> StoreConfig:

@@ -19,18 +19,18 @@ from stream.settings import Settings
 from stream.store import HistoryStore
 from stream.worker import store_config
 
-SEGUE = Path(sys.executable).parent / "segue"
+SEGUE = [sys.executable, "-m", "offline.cli"]
 Place = tuple[int, int]  # partition, offset
 
 
 class Worker:
-    """`segue worker` with given settings; its output goes to a file."""
+    """`segue worker` with given settings and options; its output goes to a file."""
 
-    def __init__(self, settings: Settings, log_file: Path) -> None:
+    def __init__(self, settings: Settings, log_file: Path, *options: str) -> None:
         self.log_file = log_file
         with log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [SEGUE, "worker"], env=environment(settings), stdout=log, stderr=log
+                [*SEGUE, "worker", *options], env=environment(settings), stdout=log, stderr=log
             )
 
     def kill(self) -> None:

@@ -16,6 +16,12 @@ import click
     type=click.Path(path_type=Path),
     help="Serve what `segue models` activates below this directory.",
 )
+@click.option(
+    "--shadow",
+    "shadow_bundle",
+    type=click.Path(path_type=Path),
+    help="Second bundle, judged on the same plays and never published: see `segue compare`.",
+)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where histories are kept.")
 @click.option("--metrics-port", type=int, help="Port of the Prometheus metrics; 0 for none.")
 def worker(**overrides: Any) -> None:
@@ -31,6 +37,7 @@ def worker(**overrides: Any) -> None:
     Examples:
       segue worker --bundle bundles/gru
       segue worker --bundle-root bundles
+      segue worker --bundle bundles/gru --shadow bundles/hybrid
       SEGUE_KAFKA_BOOTSTRAP=kafka:9092 segue worker --bundle bundles/gru --metrics-port 9465
     """
     from stream.settings import load_settings

@@ -1,0 +1,253 @@
+"""A model on trial: judged on the plays of the active one, heard by nobody, harmful to none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Sequence
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from models.lists import RecommendedSong
+from models.recommender import PopularityRecommender, RecommenderConfig
+from offline.live_counts import LiveCountsError, scrape_counts
+from stream.batch import Record
+from stream.events import Play, encode
+from stream.judge import Judge
+from stream.metrics import SHADOW_GROUPS, Metrics, ShadowMetrics
+from stream.pipeline import handle_plays
+from stream.processor import Processor
+from stream.shadow import Shadow
+from stream.store import HistoryStore
+from tests.live import Reader, Worker, answered, event, lists, produce_events
+from tests.toy import write_toy_bundle
+
+MINUTE = 60_000
+
+
+class Always:
+    """Gives everybody the same songs."""
+
+    def __init__(self, *songs: str, version: str = "always") -> None:
+        self.songs = songs
+        self.version = version
+        self.config = RecommenderConfig()
+        self.asked = 0
+
+    def recommend(self, requests, stage=None):
+        self.asked += len(requests)
+        return [[RecommendedSong(song, 1.0, ("x",), ()) for song in self.songs] for _ in requests]
+
+
+class Broken(Always):
+    """Fails once it is asked for lists."""
+
+    def recommend(self, requests, stage=None):
+        raise ZeroDivisionError("a model on trial")
+
+
+class Trial:
+    """A store, an active model and a shadow, without Kafka."""
+
+    def __init__(self, store: HistoryStore, active: Always, shadow: Always, **options) -> None:
+        self.store = store
+        self.active = active
+        self.metrics = Metrics(CollectorRegistry())
+        self.shadow = Shadow(
+            shadow, ShadowMetrics(self.metrics), stage=self.metrics.stage, **options
+        )
+
+    def play(self, *plays: Play, behind: bool = False) -> None:
+        self.shadow.follow(*handle_plays(plays, {}, self.store, self.active, now_ms=0), behind)
+
+    def value(self, name: str, **labels: str) -> float:
+        """Add up a metric's samples that have these labels."""
+        return sum(
+            sample.value
+            for family in self.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def outcomes(self) -> dict[str, float]:
+        names = ("both", "segue", "shadow", "neither")
+        return {name: self.value("segue_shadow_pairs_total", outcome=name) for name in names}
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = HistoryStore(tmp_path)
+    yield store
+    store.close()
+
+
+def play(offset: int, song: str, user: str = "u") -> Play:
+    return Play(f"e{offset}", user, song, offset * MINUTE, 2, offset)
+
+
+def test_each_pair_is_judged_by_what_came_next(store):
+    trial = Trial(store, Always("a", "b"), Always("c", "b"))
+    trial.play(play(0, "x"), play(1, "a"), play(2, "b"))
+    trial.play(play(3, "c"), play(4, "d"))
+    assert trial.outcomes() == {"both": 1, "segue": 1, "shadow": 1, "neither": 1}
+    ranks = "segue_shadow_reciprocal_ranks_at_20_total"
+    assert trial.value(ranks, list="segue") == trial.value(ranks, list="shadow") == 1.5
+    assert trial.value("segue_hits_at_20_total", list="shadow") == 2
+    assert trial.value("segue_reciprocal_ranks_at_20_total", list="shadow") == 1.5
+    assert trial.value("segue_stage_seconds_count", stage="shadow") == 2
+
+
+def test_a_hit_beyond_the_twentieth_place_is_none(store):
+    songs = [f"s{n}" for n in range(21)]
+    trial = Trial(store, Always(*songs), Always(*reversed(songs)))
+    trial.play(play(0, "x"), play(1, "s20"))
+    assert trial.outcomes() == {"both": 0, "segue": 0, "shadow": 1, "neither": 0}
+
+
+def test_repeats_are_neither_judged_nor_asked_about(store):
+    shadow = Always("a")
+    trial = Trial(store, Always("a"), shadow)
+    for _ in range(2):
+        trial.play(play(0, "x"), play(1, "a"))
+    assert trial.outcomes()["both"] == 1
+    assert shadow.asked == 2
+
+
+def test_while_plays_wait_it_makes_no_lists_and_no_half_pairs(store):
+    trial = Trial(store, Always("a"), Always("a"))
+    trial.play(play(0, "x"))
+    trial.play(play(1, "a"), play(2, "a"), behind=True)
+    trial.play(play(3, "a"))
+    trial.play(play(4, "a"))
+    # The play at 0 was answered by 1, and that at 3 by 4; those at 1 and 2 had one list alone.
+    assert trial.outcomes()["both"] == 2
+    assert trial.value("segue_shadow_plays_skipped_total") == 2
+
+
+def test_a_share_of_listeners_is_followed_the_same_in_every_worker(store, tmp_path):
+    other = HistoryStore(tmp_path / "other")
+    users = [f"user-{n}" for n in range(2_000)]
+    found = []
+    for where in (store, other):
+        trial = Trial(where, Always("a"), Always("a"), share=0.25)
+        trial.play(*(play(n, "x", user) for n, user in enumerate(users)))
+        trial.play(*(play(2_000 + n, "a", user) for n, user in enumerate(users)))
+        groups = range(SHADOW_GROUPS)
+        found.append([trial.value("segue_shadow_pairs_total", group=str(g)) for g in groups])
+    other.close()
+    assert found[0] == found[1]
+    assert sum(found[0]) == pytest.approx(500, abs=80)
+    assert min(found[0]) > 0
+
+
+def test_another_active_model_begins_the_count_anew(store):
+    trial = Trial(store, Always("a", version="one"), Always("a"))
+    trial.play(play(0, "x"), play(1, "a"))
+    trial.active = Always("a", version="two")
+    trial.play(play(2, "a"))
+    assert sum(trial.outcomes().values()) == 0, "two models' lists are no pair of either"
+    trial.play(play(3, "a"))
+    assert trial.outcomes()["both"] == 1
+
+
+def test_only_so_many_listeners_are_remembered(store):
+    trial = Trial(store, Always("a"), Always("a"), max_users=2)
+    trial.play(*(play(n, "x", f"u{n}") for n in range(3)))
+    trial.play(play(3, "a", "u0"))
+    assert sum(trial.outcomes().values()) == 0
+    trial.play(play(4, "a", "u2"))
+    assert sum(trial.outcomes().values()) == 1
+
+
+def test_a_shadow_that_fails_is_off_and_says_so_once(store, caplog):
+    trial = Trial(store, Always("a"), Broken(version="broken-1"))
+    assert trial.value("segue_shadow_running") == 1
+    with caplog.at_level(logging.ERROR):
+        for offset in range(3):
+            trial.play(play(offset, "a"))
+    assert [record.message.partition(" failed")[0] for record in caplog.records] == [
+        "The shadow model broken-1"
+    ]
+    assert trial.value("segue_shadow_running") == 0
+    assert trial.value("segue_shadow_errors_total") == 1
+    assert store.position(2) == 3
+
+
+def records(settings, count: int) -> Sequence[Record]:
+    """Make records of one partition, as they come from its log."""
+    return [
+        Record(settings.topic_plays, 0, n, 0, b"u", encode(event(n, "u", f"s{n % 3}")))
+        for n in range(count)
+    ]
+
+
+@pytest.mark.broker
+def test_lists_are_published_the_same_whether_a_shadow_fails_or_none_is_there(broker_settings):
+    async def publish(data: str, shadow: Always | None) -> None:
+        metrics, config = Metrics(), RecommenderConfig(10, 1, 20)
+        processor = Processor(
+            broker_settings,
+            HistoryStore(broker_settings.data_dir / data),
+            PopularityRecommender(config),
+            Judge(PopularityRecommender(config)),
+            metrics,
+            clock=lambda: 1_700_000_000,
+            shadow=Shadow(shadow, ShadowMetrics(metrics)) if shadow else None,
+        )
+        everything = records(broker_settings, 12)
+        async with processor:
+            for start in range(0, 12, 3):
+                await processor.process(everything[start : start + 3])
+
+    reader = Reader(broker_settings, broker_settings.topic_recommendations)
+    asyncio.run(publish("without", None))
+    asyncio.run(publish("with", Broken()))
+    values = [record.value for record in reader.read_until(lambda found: len(found) >= 24)]
+    reader.close()
+    assert values[:12] == values[12:]
+
+
+@pytest.mark.broker
+@pytest.mark.timeout(120)
+def test_a_real_worker_publishes_one_model_and_counts_the_pairs_of_two(broker_settings, tmp_path):
+    bundles = [tmp_path / name for name in ("active", "trial")]
+    active, trial = (write_toy_bundle(where, songs=30, seed=n) for n, where in enumerate(bundles))
+    events = [event(n, f"user-{n % 40}", f"song-{n * 7 % 30}") for n in range(400)]
+    places = produce_events(broker_settings, events)
+    port = free_port()
+    options = ["--bundle", bundles[0], "--shadow", bundles[1], "--metrics-port", port]
+    worker = Worker(broker_settings, tmp_path / "worker.log", *map(str, options))
+    reader = Reader(broker_settings, broker_settings.topic_recommendations)
+    with worker.running():
+        made = lists(reader.read_until(answered(places)))
+        live = counts_of(f"127.0.0.1:{port}", pairs=360, worker=worker)
+        assert worker.stop() == 0
+    reader.close()
+    assert {one.model for one in made} == {active.version} != {trial.version}
+    assert (live.active, live.shadow, live.failed) == (active.version, trial.version, False)
+    # Every play but the first of each listener answers a pair, and the models differ.
+    assert live.counts.sizes.sum() == 360
+    assert live.counts.outcomes["segue"].sum() > 0
+    assert live.counts.outcomes["shadow"].sum() > 0
+
+
+def counts_of(address: str, pairs: int, worker: Worker):
+    """Wait until a worker tells of as many pairs; the last batch's shadow follows its lists."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            live = scrape_counts([address])
+        except LiveCountsError:
+            live = None
+        if live is not None and live.counts.sizes.sum() >= pairs:
+            return live
+        assert time.monotonic() < deadline, worker.log()
+        time.sleep(0.1)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
