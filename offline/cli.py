@@ -21,6 +21,7 @@ COMMANDS = {
     "models": "Say which model serves, and put another in its place.",
     "evaluate": "Judge models on sessions that they have not seen.",
     "replay": "Replay logged plays through what runs live, and judge every list.",
+    "compare": "Judge the active model and its shadow on the same live plays.",
     "experiment": "Run a paper's experiment anew.",
     "recommend": "Explain one list: every candidate, every model, every reason.",
     "similar": "Show the songs nearest to one, or to a listener.",
