@@ -54,7 +54,7 @@ class Metrics:
         )
         self.stage_seconds = Histogram(
             "segue_stage_seconds",
-            "Seconds a batch spends in decode, histories, retrieve, score, publish and shadow",
+            "Seconds of a batch: decode, histories, retrieve, score, choose, publish, shadow",
             ["stage"],
             buckets=_STAGE_BUCKETS,
             registry=r,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from offline.bench.process import BenchError, MeasuredWorker, Sample
 
-STAGES = ("decode", "histories", "retrieve", "score", "publish")
+STAGES = ("decode", "histories", "retrieve", "score", "choose", "publish")
 WARM_UP_SHARE = 0.1  # of the time, left out
 SAMPLE_S = 0.5  # each is some milliseconds of the worker's time
 
