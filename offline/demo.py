@@ -15,7 +15,7 @@ from rich.console import Console
 
 from models.errors import SegueError
 from models.gru import GRUConfig
-from models.recommender import PopularityRecommender, RecommenderConfig
+from models.recommender import PopularityRecommender
 from offline.demo_view import DemoView, Moment
 from offline.formats import read_plays
 from offline.gru_bundle import train_gru_bundle
@@ -26,6 +26,7 @@ from offline.progress import training_progress
 from offline.scoreboard import Scoreboard, next_rows, popular_hits
 from offline.world import WorldConfig, generate_world
 from stream.events import decode_recommendations
+from stream.serving import recommender_config
 from stream.settings import Settings, load_settings
 
 MOST_EPOCHS = 30
@@ -149,9 +150,7 @@ def describe(log: PlayLog, console: Console) -> None:
 def make_board(plays: DemoPlays, settings: Settings) -> Scoreboard:
     """Know beforehand which play judges which list, and what popularity would have said."""
     live = plays.live.plays
-    lists = PopularityRecommender(
-        RecommenderConfig(settings.list_length, settings.no_repeat_songs, settings.candidates)
-    )
+    lists = PopularityRecommender(recommender_config(settings))
     half_life_ms = settings.popularity_half_life_days * DAY_MS
     return Scoreboard(
         live["song_id"].to_list(),

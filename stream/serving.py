@@ -1,4 +1,4 @@
-"""From settings and a bundle's directory to what makes lists."""
+"""From settings to what makes lists and what keeps histories: in workers and in replay alike."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import faiss
 import torch
 
 from models.recommender import PopularityRecommender, Recommender, RecommenderConfig, Request
+from stream.history import HistoryConfig
 from stream.settings import Settings
+from stream.store import StoreConfig
+
+DAY_MS = 86_400_000
 
 
 def load_recommender(settings: Settings) -> Recommender:
@@ -42,6 +46,24 @@ def load_bundle(
 def recommender_config(settings: Settings) -> RecommenderConfig:
     """Give lists their shape and their rule."""
     return RecommenderConfig(settings.list_length, settings.no_repeat_songs, settings.candidates)
+
+
+def store_config(settings: Settings) -> StoreConfig:
+    """Give the store its bounds."""
+    return StoreConfig(
+        HistoryConfig(
+            settings.history_max_songs,
+            int(settings.history_max_days * DAY_MS),
+            int(settings.session_gap_s * 1000),
+            settings.session_max_songs,
+        ),
+        popularity_half_life_ms=int(settings.popularity_half_life_days * DAY_MS),
+        popularity_max_songs=settings.popularity_max_songs,
+        popular_list_length=settings.list_length + settings.no_repeat_songs,
+        recent_plays=settings.recent_plays,
+        map_size=settings.store_size_mb << 20,
+        max_map_size=settings.store_max_size_mb << 20,
+    )
 
 
 def limit_threads(settings: Settings) -> None:

@@ -12,20 +12,18 @@ from models.errors import SegueError
 from models.recommender import PopularityRecommender, Recommender
 from stream.agents import SIGNS, make_app
 from stream.collector import calm_collector
-from stream.history import HistoryConfig
 from stream.judge import Judge
 from stream.metrics import Metrics, ShadowMetrics
 from stream.model_follower import ModelFollower
 from stream.processor import Processor
-from stream.serving import load_recommender
+from stream.serving import load_recommender, store_config
 from stream.settings import Settings
 from stream.shadow import Shadow
-from stream.store import HistoryStore, StoreConfig
+from stream.store import HistoryStore
 from stream.topics import ensure_topics
 from stream.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
-DAY_MS = 86_400_000
 
 
 class WorkerError(SegueError):
@@ -74,24 +72,6 @@ def load_shadow(settings: Settings, metrics: Metrics) -> Shadow | None:
         return None
     recommender = load_recommender(settings.model_copy(update={"bundle": settings.shadow_bundle}))
     return Shadow(recommender, ShadowMetrics(metrics), settings.shadow_share, metrics.stage)
-
-
-def store_config(settings: Settings) -> StoreConfig:
-    """Give the store its bounds."""
-    return StoreConfig(
-        HistoryConfig(
-            settings.history_max_songs,
-            int(settings.history_max_days * DAY_MS),
-            int(settings.session_gap_s * 1000),
-            settings.session_max_songs,
-        ),
-        popularity_half_life_ms=int(settings.popularity_half_life_days * DAY_MS),
-        popularity_max_songs=settings.popularity_max_songs,
-        popular_list_length=settings.list_length + settings.no_repeat_songs,
-        recent_plays=settings.recent_plays,
-        map_size=settings.store_size_mb << 20,
-        max_map_size=settings.store_max_size_mb << 20,
-    )
 
 
 def serve_metrics(settings: Settings, registry: CollectorRegistry) -> None:

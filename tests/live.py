@@ -15,9 +15,9 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from stream.clients import kafka_python_config
 from stream.events import PlayEvent, RecommendationList, decode_recommendations, encode
+from stream.serving import store_config
 from stream.settings import Settings
 from stream.store import HistoryStore
-from stream.worker import store_config
 
 SEGUE = [sys.executable, "-m", "offline.cli"]
 Place = tuple[int, int]  # partition, offset

@@ -212,6 +212,30 @@ def test_no_modules_import_each_other_in_a_loop():
     assert loop(SOURCES) == []
 
 
+def reached(files: dict[str, str], start: str) -> set[str]:
+    """Give the modules of ours that are needed where those below `start` are."""
+    graph = needs(files)
+    found = {module for module in graph if module.startswith(start)}
+    ahead = list(found)
+    while ahead:
+        new = graph[ahead.pop()] - found
+        found |= new
+        ahead += new
+    return found
+
+
+@pytest.mark.parametrize("start", ["offline.replay", "offline.commands.recommend"])
+def test_what_runs_offline_needs_no_module_that_imports_faust(start):
+    with_faust = {dotted(path) for path in FAUST - {"stream/clients.py"}}
+    assert reached(SOURCES, start) & with_faust == set()
+
+
+def test_what_is_needed_in_turn_is_seen():
+    files = {"models/a.py": "", "stream/b.py": "from models import a", "offline/c.py": ""}
+    files["offline/d/e.py"] = "def f():\n    from stream.b import g"
+    assert reached(files, "offline.d") == {"offline.d.e", "stream.b", "models.a"}
+
+
 def test_a_loop_would_be_seen_even_where_it_is_lazy():
     files = {"models/a.py": "from models import b", "models/b.py": "def f():\n    import models.a"}
     assert set(loop(files)) == {"models.a", "models.b"}

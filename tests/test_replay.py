@@ -24,10 +24,9 @@ from offline.replay.variants import variants
 from stream.batch import read_batch
 from stream.judge import Judge
 from stream.pipeline import handle_plays
-from stream.serving import load_recommender
+from stream.serving import load_recommender, store_config
 from stream.settings import load_settings
 from stream.store import HistoryStore
-from stream.worker import store_config
 from tests.toy import song, write_toy_bundle
 
 START_MS = 1_700_000_000_000

@@ -92,8 +92,8 @@ def _request(
     """Put together what is known of the listener."""
     from models.play_details import NOTHING_TOLD
     from models.recommender import Request
+    from stream.serving import store_config
     from stream.stored_listener import read_listener
-    from stream.worker import store_config
 
     played, before = _song_ids(bundle, songs), _song_ids(bundle, history)
     if user is None:

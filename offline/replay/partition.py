@@ -20,9 +20,9 @@ from offline.replay.sources import OPEN, Bound, PlaySource
 from stream.batch import Record, read_batch
 from stream.events import Play, RecommendationList, rfc3339
 from stream.pipeline import handle_plays
+from stream.serving import store_config
 from stream.settings import Settings
 from stream.store import HistoryStore
-from stream.worker import store_config
 
 T = TypeVar("T")
 Advance = Callable[[int], None]
