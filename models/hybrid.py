@@ -60,13 +60,13 @@ class Ranker(nn.Module):
     context_mean: Tensor
     context_scale: Tensor
 
-    def __init__(self, config: RankerConfig, dim: int, hidden: int) -> None:
-        """dim: numbers in a song's vector; hidden: in the GRU's state."""
+    def __init__(self, config: RankerConfig, dim: int, hidden: int, skipgram: int) -> None:
+        """dim: numbers in a song's vector; hidden: in the GRU's state; skipgram: in that space."""
         super().__init__()
         self.config = config
         width, candidate = config.width, len(CANDIDATE_FEATURES)
         context = len(CONTEXT_FEATURES)
-        self.listener_layer = nn.Linear(2 * dim, width)
+        self.listener_layer = nn.Linear(3 * dim + skipgram, width)
         self.context_layer = nn.Linear(context + hidden, width)
         self.candidate_layer = nn.Linear(candidate + context, width)
         self.preference = nn.Linear(2 * width, dim)
@@ -114,9 +114,7 @@ class Ranker(nn.Module):
 
         context: float32 [B, G], the context features, standardised.
         """
-        listener = padded_linear(
-            self.listener_layer, torch.cat([inputs.listeners, inputs.sessions], 1)
-        )
+        listener = padded_linear(self.listener_layer, inputs.heard)
         moment = padded_linear(self.context_layer, torch.cat([context, inputs.states], 1))
         return listener.relu(), moment.relu()
 

@@ -28,6 +28,9 @@ from models.repeat_gate import RepeatGate
 from models.rules import Rules, RulesConfig
 from models.serving_ranker import ServingRanker
 from models.session_neighbours import NeighboursConfig, SessionNeighbours
+from models.skipgram import SkipGramConfig
+from models.skipgram_space import HYBRID_SKIPGRAM, SkipGramSpace
+from models.song_traits import SongTraits
 from models.sparse_scores import SparseNextSong
 from models.vocabulary import PADDING, Vocabulary
 
@@ -58,6 +61,7 @@ class HybridConfig:
     tree: ContextTreeConfig = field(default_factory=ContextTreeConfig)
     rules: RulesConfig = SESSION_RULES
     items: ItemNeighboursConfig = ITEM_NEIGHBOURS
+    skipgram: SkipGramConfig = HYBRID_SKIPGRAM
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
     ranker: RankerConfig = field(default_factory=RankerConfig)
     trend_half_life: float = 0.03
@@ -66,6 +70,10 @@ class HybridConfig:
     def __post_init__(self) -> None:
         if self.gru.min_count != 1:
             raise ValueError(f"gru.min_count must be 1 in a hybrid, got {self.gru.min_count!r}")
+        if self.skipgram.min_count != 1:
+            raise ValueError(
+                f"skipgram.min_count must be 1 in a hybrid, got {self.skipgram.min_count!r}"
+            )
 
 
 def remembered(log: SessionLog, plays: int) -> SessionLog:
@@ -90,13 +98,16 @@ def retrieval_of(
     gru: GRU,
     amnn: CandidateAttention,
     blend: GatedNextSong,
+    skipgram: Tensor,
+    traits: SongTraits,
     popularity: Tensor,
     memory: SessionLog,
     config: HybridConfig,
 ) -> Retrieval:
     """Put the retrievers together.
 
-    popularity: play counts in training, float32 [V + 1]. memory: the sessions that `blend` was
+    skipgram: vectors of length 1, float32 [V + 1, S]. popularity: play counts in training, float32
+    [V + 1]. memory: the sessions that `blend` was
     fitted on, in the item numbers of its vocabulary.
     """
     songs = blend.vocabulary
@@ -104,6 +115,8 @@ def retrieval_of(
         GRURetriever(gru, popularity),
         CandidateAttentionNextSong(amnn.eval(), songs),
         blend,
+        SkipGramSpace(skipgram, config.skipgram.decay),
+        traits,
         popularity.numpy(),
         decayed_plays(memory, songs, config.trend_half_life),
         config.retrieval,
@@ -134,17 +147,21 @@ class HybridNextSong:
             gru.load_state_dict(_part(bundle.weights, "gru"))
             amnn = CandidateAttention(config.amnn, len(bundle.vocabulary))
             amnn.load_state_dict(_part(bundle.weights, "amnn"))
-            ranker = Ranker(config.ranker, config.gru.dim, config.gru.hidden)
+            ranker = Ranker(config.ranker, config.gru.dim, config.gru.hidden, config.skipgram.dim)
             ranker.load_state_dict(_part(bundle.weights, "ranker"))
             memory = _memory(_part(bundle.weights, "memory"))
             learned = _part(bundle.weights, "blend")
             gate = RepeatGate(learned["gate"].numpy())
+            traits = SongTraits(
+                *(bundle.weights[f"songs.{name}"].numpy() for name in ("artists", "ages", "hours"))
+            )
+            skipgram = bundle.weights["skipgram.vectors"]
             by_models = learned["new_songs"].numpy()
         popularity = bundle.weights["popularity"]
         models = blended_models(memory, bundle.vocabulary, config)
         new_songs = NewSongs(by_models, np.log1p(models[0].popularity))
         blend = GatedNextSong(models, gate, new_songs)
-        retrieval = retrieval_of(gru, amnn, blend, popularity, memory, config)
+        retrieval = retrieval_of(gru, amnn, blend, skipgram, traits, popularity, memory, config)
         return cls(retrieval, ranker, bundle.vocabulary, popularity)
 
     def song_vectors(self) -> Tensor:
@@ -189,6 +206,12 @@ def hybrid_weights(
         "blend": {
             "gate": torch.from_numpy(retrieval.blend.gate.weights),
             "new_songs": torch.from_numpy(retrieval.blend.new_songs.weights),
+        },
+        "skipgram": {"vectors": retrieval.skipgram.vectors},
+        "songs": {
+            "artists": torch.from_numpy(retrieval.traits.artists),
+            "ages": torch.from_numpy(retrieval.traits.ages),
+            "hours": torch.from_numpy(retrieval.traits.hours),
         },
         "memory": {
             "songs": torch.from_numpy(memory.sessions.values.astype(np.int32)),

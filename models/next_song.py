@@ -88,9 +88,13 @@ class Contexts:
             self.history_details.take(histories),
         )
 
-    def without_details(self) -> Contexts:
-        """Give them as of somebody who tells songs alone."""
-        return Contexts(self.sessions, self.histories)
+    def without_details(self, rows: NDArray[np.bool_]) -> Contexts:
+        """Take away what is known of plays beside their songs in some of them, bool [B]."""
+        return replace(
+            self,
+            session_details=self.session_details.forget(rows[self.sessions.row_numbers()]),
+            history_details=self.history_details.forget(rows[self.histories.row_numbers()]),
+        )
 
 
 def _stretch(rows: Ragged, start: int, stop: int) -> slice:

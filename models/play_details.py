@@ -69,6 +69,15 @@ class PlayDetails:
             return self
         return PlayDetails(self.played_at_ms[places], self.skipped[places])
 
+    def forget(self, plays: NDArray[np.bool_]) -> PlayDetails:
+        """Let those of some plays be UNKNOWN, bool [N]."""
+        if not len(self):
+            return self
+        return PlayDetails(
+            np.where(plays, UNKNOWN, self.played_at_ms),
+            np.where(plays, np.int8(UNKNOWN), self.skipped),
+        )
+
     def filled(self, count: int) -> PlayDetails:
         """Give those of all `count` plays, UNKNOWN where nothing is known of any."""
         assert len(self) in (0, count), f"{len(self)} details of {count} plays"

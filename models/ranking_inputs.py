@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,27 +15,35 @@ from models.candidates import Candidates, Proposals
 from models.gated_next_song import GatedNextSong
 from models.gru_retriever import GRURetriever, Retrieved
 from models.inner_products import inner_products
+from models.likeness import Likeness
+from models.moments import MOMENT_FEATURES, describe_moments
 from models.next_song import Contexts
-from models.ragged import Ragged
 from models.replays import count_repeats, when_heard
 from models.serving_attention import AttentionTables
 from models.sessions import pad_listeners
+from models.skipgram_space import SPACE_FEATURES, SkipGramSpace
+from models.song_traits import TRAIT_FEATURES, SongTraits
 from models.sparse_scores import SparseScores, best_named, totals
 from models.vocabulary import PADDING
 
 BLENDED = ("neighbours", "tree", "rules", "items")
 """The models behind the repeat gate, in their order there."""
-RETRIEVERS = ("gru", *BLENDED, "blend", "popularity")
+RETRIEVERS = ("gru", *BLENDED, "blend", "skipgram", "popularity")
+HEARD_FEATURES = (
+    *("in_session", "session_ago", "session_plays", "in_history", "history_ago", "history_plays"),
+    "is_last",
+)
+LIKENESS_FEATURES = ("like_last", "like_session", "like_listener", "like_lately")
 CANDIDATE_FEATURES = (
     *("gru", "gru_rank", "amnn", "neighbours", "neighbours_rank", "tree", "tree_rank"),
     *("rules", "rules_rank", "items", "items_rank", "blend", "blend_rank", "popularity", "trend"),
-    *("in_session", "session_ago", "session_plays", "in_history", "history_ago", "history_plays"),
-    *("is_last", "like_last", "like_session", "like_listener"),
+    *(*HEARD_FEATURES, *LIKENESS_FEATURES, *SPACE_FEATURES, "skipgram_rank", *TRAIT_FEATURES),
 )
 CONTEXT_FEATURES = (
     *("plays", "repeats", "last_was_repeat", "history", "has_history"),
     *("heard", "surest", "known"),
     *("neighbours_named", "tree_named", "rules_named", "items_named", "blend_named"),
+    *MOMENT_FEATURES,
 )
 SPARSE = (*BLENDED, "blend")
 LEAST_SHARE = 1e-4
@@ -49,8 +56,10 @@ class RankingInputs:
 
     items: int64 [B, C], 0 behind the last. candidates: float32 [B, C, F], CANDIDATE_FEATURES.
     contexts: float32 [B, G], CONTEXT_FEATURES. states: float32 [B, hidden], the GRU's.
-    listeners, sessions: float32 [B, D], the mean vectors of what they heard before and of what
-    the session holds. ranks: int32 [B, C, K], place by retriever, 0 where it had no part.
+    listeners, lately, sessions: float32 [B, D], the mean vectors of what they heard before, of
+    the last of it, and of what the session holds. tastes: float32 [B, S], the mean skip-gram
+    vectors of what they heard before. ranks: int32 [B, C, K], place by retriever, 0 where it had
+    no part.
     """
 
     items: Tensor
@@ -58,12 +67,19 @@ class RankingInputs:
     contexts: Tensor
     states: Tensor
     listeners: Tensor
+    lately: Tensor
     sessions: Tensor
+    tastes: Tensor
     ranks: NDArray[np.int32]
 
     def __len__(self) -> int:
         """Count the listeners."""
         return len(self.items)
+
+    @property
+    def heard(self) -> Tensor:
+        """What the listener layer is told, float32 [B, 3 D + S]."""
+        return torch.cat([self.listeners, self.lately, self.sessions, self.tastes], 1)
 
     def take(self, rows: Tensor) -> RankingInputs:
         """Give some of the listeners, int64 [R]."""
@@ -73,7 +89,9 @@ class RankingInputs:
             self.contexts[rows],
             self.states[rows],
             self.listeners[rows],
+            self.lately[rows],
             self.sessions[rows],
+            self.tastes[rows],
             self.ranks[rows.numpy()],
         )
 
@@ -89,6 +107,7 @@ class RetrievalConfig:
     items: int = 50
     blend: int = 100
     popularity: int = 20
+    skipgram: int = 50
 
 
 class Retrieval:
@@ -99,6 +118,8 @@ class Retrieval:
         gru: GRURetriever,
         amnn: CandidateAttentionNextSong,
         blend: GatedNextSong,
+        skipgram: SkipGramSpace,
+        traits: SongTraits,
         popularity: NDArray[np.float32],
         recent: NDArray[np.float32],
         config: RetrievalConfig | None = None,
@@ -112,6 +133,8 @@ class Retrieval:
         self.amnn = amnn
         self._attends = AttentionTables.of(amnn.model)
         self.blend = blend
+        self.skipgram = skipgram
+        self.traits = traits
         self.config = config or RetrievalConfig()
         share = torch.from_numpy((popularity + 1) / (popularity.sum() + len(popularity)))
         late = torch.from_numpy((recent + 1e-3) / (recent.sum() + 1e-3 * len(recent)))
@@ -135,46 +158,44 @@ class Retrieval:
             _proposals(each, getattr(self.config, name))
             for name, each in zip(SPARSE, named, strict=True)
         ]
+        near = self.skipgram.likeness(contexts)
+        nearest = self.skipgram.retrieve(near, self.config.skipgram)
         popular = np.tile(self._popular, (count, 1))
         rest = Proposals(popular, np.ones(popular.shape, np.float32))
-        united = Candidates.of([_by_score(found, count), *proposals, rest])
+        united = Candidates.of([_by_score(found, count), *proposals, nearest, rest])
         items = torch.from_numpy(united.items)
-        heard = torch.from_numpy(when_heard(united.items, *_columns(contexts)))
-        vectors = self.gru.vectors
-        likeness = _Likeness.of(vectors, plays, contexts)
+        vectors = self.gru.vectors.numpy()
+        like = Likeness.of(vectors, contexts)
         # One pass over the candidates' vectors for everything they are compared with.
-        against = torch.stack([found.queries[:count], *likeness.directions], 1)  # [B, 4, D]
-        products = torch.from_numpy(
-            inner_products(vectors.numpy(), united.items, against.numpy())
-        )  # [B, C, 4]
-        candidates = torch.stack(
-            [
-                self._log_probabilities(found, united, products[:, :, 0]),
-                _reciprocal(united.ranks, 0),
-                self._attention(contexts, items),
-                *(
-                    feature
-                    for place in range(1, len(SPARSE) + 1)
-                    for feature in (
-                        _log_share(united.scores[:, :, place]),
-                        _reciprocal(united.ranks, place),
-                    )
-                ),
-                self._popularity[items],
-                self._trend[items],
-                *heard.unbind(2),
-                *products[:, :, 1:].unbind(2),
-            ],
-            dim=2,
-        )
+        directions = (like.last, like.session, like.listener, like.lately)
+        against = np.stack([found.queries[:count].numpy(), *directions], 1)  # [B, 5, D]
+        products = torch.from_numpy(inner_products(vectors, united.items, against))  # [B, C, 5]
+        told = {
+            "gru": self._log_probabilities(found, united, products[:, :, 0]),
+            "amnn": self._attention(contexts, items),
+            **{name: _log_share(united.scores[:, :, RETRIEVERS.index(name)]) for name in SPARSE},
+            **{
+                f"{name}_rank": _reciprocal(united.ranks, place)
+                for place, name in enumerate(RETRIEVERS)
+            },
+            "popularity": self._popularity[items],
+            "trend": self._trend[items],
+            **_named(HEARD_FEATURES, when_heard(united.items, *_columns(contexts))),
+            **_named(LIKENESS_FEATURES, products[:, :, 1:].numpy()),
+            **_named(SPACE_FEATURES, self.skipgram.describe(united.items, near)),
+            **_named(TRAIT_FEATURES, self.traits.describe(united.items, contexts)),
+        }
+        candidates = torch.stack([told[name] for name in CANDIDATE_FEATURES], 2)
         candidates.masked_fill_((items == PADDING).unsqueeze(2), 0.0)
         return RankingInputs(
             items,
             candidates,
             self._contexts(contexts, found, count, [np.diff(each.offsets) for each in named]),
             found.states[:count],
-            likeness.listener,
-            likeness.session,
+            torch.from_numpy(like.listener),
+            torch.from_numpy(like.lately),
+            torch.from_numpy(like.session),
+            torch.from_numpy(near.listener),
             united.ranks,
         )
 
@@ -220,33 +241,8 @@ class Retrieval:
             plays > 0,
             *(np.log1p(count) for count in named),
         ]
-        return torch.from_numpy(np.stack([c.astype(np.float32) for c in columns], 1))
-
-
-@dataclass(frozen=True)
-class _Likeness:
-    """Unit vectors that candidates are compared with, float32 [B, D]; 0 where there is none."""
-
-    last: Tensor
-    session: Tensor
-    listener: Tensor
-
-    @property
-    def directions(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.last, self.session, self.listener
-
-    @classmethod
-    def of(cls, vectors: Tensor, plays: Ragged, contexts: Contexts) -> _Likeness:
-        last = vectors[torch.from_numpy(plays.values[plays.offsets[1:] - 1])]
-        return cls(last, _mean(vectors, contexts.sessions), _mean(vectors, contexts.histories))
-
-
-def _mean(vectors: Tensor, songs: Ragged) -> Tensor:
-    """Give the direction of the mean of each row's vectors, float32 [B, D]."""
-    rows = torch.from_numpy(songs.row_numbers())
-    total = torch.zeros(len(songs), vectors.shape[1])
-    total.index_add_(0, rows, vectors[torch.from_numpy(songs.values)])
-    return F.normalize(total, dim=1)
+        stacked = np.stack([column.astype(np.float32) for column in columns], 1)
+        return torch.from_numpy(np.concatenate([stacked, describe_moments(contexts)], 1))
 
 
 def _proposals(named: SparseScores, most: int) -> Proposals:
@@ -262,6 +258,10 @@ def _by_score(found: Retrieved, count: int) -> Proposals:
     scores, order = found.scores[:count].sort(dim=1, descending=True, stable=True)
     items = found.items[:count].gather(1, order).masked_fill_(scores == -torch.inf, PADDING)
     return Proposals(items.numpy(), scores.numpy())
+
+
+def _named(names: Sequence[str], columns: NDArray[np.float32]) -> dict[str, Tensor]:
+    return dict(zip(names, torch.from_numpy(columns).unbind(2), strict=True))
 
 
 def _reciprocal(ranks: NDArray[np.int32], retriever: int) -> Tensor:

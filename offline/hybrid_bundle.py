@@ -15,7 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from models.bundle import Manifest, check_writable, write_bundle
 from models.hybrid_next_song import (
@@ -28,6 +30,7 @@ from models.hybrid_next_song import (
 from models.next_song import SessionLog
 from models.ranking_inputs import CANDIDATE_FEATURES, Retrieval
 from models.session_neighbours import NeighboursConfig
+from models.song_traits import SongTraits
 from models.vocabulary import Vocabulary
 from offline.baselines import BASELINES, choose_config
 from offline.finished_stages import FinishedStages
@@ -41,10 +44,12 @@ from offline.ranker_training import (
     TrainedRanker,
     judge_ranking,
     train_ranker,
+    without_some_details,
 )
 from offline.session_log import Numbering, Predictions
+from offline.song_artists import artist_numbers
 
-SINGLE = ("gru", "amnn", "neighbours", "tree", "rules", "items", "blend")
+SINGLE = ("gru", "amnn", "neighbours", "tree", "rules", "items", "blend", "skipgram")
 """Features that are a model's whole opinion, by which it is judged alone."""
 MOST_EXAMPLES = 25_000
 MOST_JUDGED = 5_000
@@ -82,14 +87,19 @@ Say = Callable[[str], None]
 
 
 def _retrieval(
-    networks: Networks, log: SessionLog, songs: Vocabulary, config: HybridConfig
+    networks: Networks,
+    log: SessionLog,
+    songs: Vocabulary,
+    artists: NDArray[np.int32],
+    config: HybridConfig,
 ) -> Retrieval:
     memory = remembered(log, config.memory_plays)
     popularity = torch.from_numpy(log.play_counts(songs))
     models = (config.neighbours, config.tree, config.rules, config.items)
     blend = fit_gated(memory, songs, BlendConfig(models))
     gru, amnn = networks.gru.network, networks.amnn.network
-    return retrieval_of(gru, amnn, blend, popularity, memory, config)
+    traits = SongTraits.of(log, artists)
+    return retrieval_of(gru, amnn, blend, networks.skipgram, traits, popularity, memory, config)
 
 
 def train_hybrid_bundle(
@@ -120,13 +130,12 @@ def train_hybrid_bundle(
     held_back = Predictions.of(between, len(songs), past=earlier)
     judged_early = held_back.sample(MOST_EARLY_JUDGED, options.seed)
     plan = NetworkPlan(options.seed, options.gru_epochs, options.amnn_epochs)
-    networks = train_networks(
-        earlier, songs, config.gru, config.amnn, plan, judged_early, stages, say
-    )
+    networks = train_networks(earlier, songs, config, plan, judged_early, stages, say)
     config = _chosen(config, earlier, songs, options.seed)
     say("2/4 Candidates for the plays that the ranker learns from")
-    retrieval = _retrieval(networks, earlier, songs, config)
-    examples = Examples.of(retrieval, held_back.sample(MOST_EXAMPLES, options.seed))
+    retrieval = _retrieval(networks, earlier, songs, artist_numbers(log, songs), config)
+    taught = without_some_details(held_back.sample(MOST_EXAMPLES, options.seed))
+    examples = Examples.of(retrieval, taught)
     both = earlier.joined(between)
     last = numbering.number(parts[2], options.session_gap_s)
     judged = Predictions.of(last, len(songs), past=both).sample(MOST_JUDGED, options.seed)
@@ -145,10 +154,9 @@ def train_hybrid_bundle(
     everything = Numbering()
     full = everything.number(log, options.session_gap_s)
     refitted = NetworkPlan(options.seed, networks.gru.epoch, networks.amnn.epoch)
-    final = train_networks(
-        full, everything.songs, config.gru, config.amnn, refitted, None, stages, say
-    )
-    retrieval = _retrieval(final, full, everything.songs, config)
+    final = train_networks(full, everything.songs, config, refitted, None, stages, say)
+    artists = artist_numbers(log, everything.songs)
+    retrieval = _retrieval(final, full, everything.songs, artists, config)
     memory = remembered(full, config.memory_plays)
     popularity = torch.from_numpy(full.play_counts(everything.songs))
     times = log.plays["played_at_ms"]

@@ -1,4 +1,4 @@
-"""The hybrid's two networks, trained side by side; a finished one is not trained again."""
+"""The hybrid's networks and song vectors, trained side by side; what is done is not done again."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from models.candidate_attention import CandidateAttention, CandidateAttentionConfig
 from models.gru import GRU, GRUConfig
+from models.hybrid_next_song import HybridConfig
 from models.next_song import SessionLog
+from models.skipgram import SkipGramConfig, train_skipgram
+from models.song_vectors import unit
 from models.vocabulary import Vocabulary
 from offline.attention_training import train_attention
 from offline.finished_stages import FinishedStages, stage_key
@@ -33,10 +37,11 @@ class TrainedNetwork(Generic[Network]):
 
 @dataclass(frozen=True)
 class Networks:
-    """Both of them."""
+    """All of them. skipgram: songs' vectors of length 1, float32 [V + 1, S]."""
 
     gru: TrainedNetwork[GRU]
     amnn: TrainedNetwork[CandidateAttention]
+    skipgram: Tensor
 
 
 @dataclass(frozen=True)
@@ -51,25 +56,25 @@ class NetworkPlan:
 def train_networks(
     log: SessionLog,
     songs: Vocabulary,
-    gru_config: GRUConfig,
-    amnn_config: CandidateAttentionConfig,
+    config: HybridConfig,
     plan: NetworkPlan,
     judged: Predictions | None,
     stages: FinishedStages,
     say: Callable[[str], None],
 ) -> Networks:
-    """Train both on one log, in the numbers of `songs`.
+    """Train all on one log, in the numbers of `songs`.
 
     judged: the predictions by which the best epoch is told; None runs all epochs.
     """
-    # Side by side: both spend their time in torch, which lets other threads run.
+    # Side by side: they spend their time in torch and gensim, which let other threads run.
     with ThreadPoolExecutor(2) as pool:
-        recurrent = pool.submit(_gru, log, songs, gru_config, plan, judged, stages)
-        attentive = pool.submit(_attention, log, songs, amnn_config, plan, judged, stages)
-        gru, amnn = recurrent.result(), attentive.result()
+        recurrent = pool.submit(_gru, log, songs, config.gru, plan, judged, stages)
+        attentive = pool.submit(_attention, log, songs, config.amnn, plan, judged, stages)
+        near = pool.submit(_skipgram, log, songs, config.skipgram, plan, stages)
+        gru, amnn, skipgram = recurrent.result(), attentive.result(), near.result()
     say(f"    GRU: {gru.plays_per_s:,.0f} plays/s, epoch {gru.epoch} is best")
     say(f"    AMNN: {amnn.plays_per_s:,.0f} plays/s, epoch {amnn.epoch} is best")
-    return Networks(gru, amnn)
+    return Networks(gru, amnn, skipgram)
 
 
 def _gru(
@@ -126,6 +131,21 @@ def _attention(
     network = CandidateAttention(config, len(songs))
     network.load_state_dict(weights)
     return TrainedNetwork(network, int(told["epoch"]), told["plays_per_s"])
+
+
+def _skipgram(
+    log: SessionLog,
+    songs: Vocabulary,
+    config: SkipGramConfig,
+    plan: NetworkPlan,
+    stages: FinishedStages,
+) -> Tensor:
+    def train() -> Trained:
+        learned = train_skipgram(log.sessions, len(songs), config, seed=plan.seed)
+        return {"vectors": unit(torch.from_numpy(learned.inputs))}, {}
+
+    weights, _ = stages.once(_key("skipgram", log, config, plan.seed, config.epochs, None), train)
+    return weights["vectors"]
 
 
 def _key(

@@ -6,17 +6,29 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from models.errors import SegueError
 from models.hybrid import LOSSES, Ranker, RankerConfig
-from models.ranking_inputs import CANDIDATE_FEATURES, RETRIEVERS, RankingInputs, Retrieval
+from models.moments import SKIPS, TIMES
+from models.ranking_inputs import (
+    CANDIDATE_FEATURES,
+    CONTEXT_FEATURES,
+    HEARD_FEATURES,
+    LIKENESS_FEATURES,
+    RETRIEVERS,
+    RankingInputs,
+    Retrieval,
+)
+from models.skipgram_space import SPACE_FEATURES
 from models.vocabulary import PADDING
 from offline.ranking import UNRANKED, hit_rate, mrr
 from offline.session_log import Predictions
 
 ROWS = 256
+LEAST_DEVIATION = 1e-3
 STAGES = {
     "listener": ("listener_layer", "preference"),
     "context": ("context_layer",),
@@ -32,13 +44,19 @@ GROUPS = {
     "items": ("items", "items_rank"),
     "blend": ("blend", "blend_rank"),
     "popularity": ("popularity", "trend"),
-    "heard": (
-        *("in_session", "session_ago", "session_plays"),
-        *("in_history", "history_ago", "history_plays", "is_last"),
-    ),
-    "likeness": ("like_last", "like_session", "like_listener"),
+    "heard": HEARD_FEATURES,
+    "likeness": LIKENESS_FEATURES,
+    "skipgram": (*SPACE_FEATURES, "skipgram_rank"),
+    "age": ("age",),
+    "artist": ("artist_known", "artist_is_last", "artist_session", "artist_history"),
+    "time": (*TIMES, "hour_match"),
+    "skips": (*SKIPS, "skips_known", "skipped_before"),
 }
-"""What can be taken away to see what it was worth."""
+"""What can be taken away to see what it was worth: features of candidates and of contexts."""
+
+
+SILENT_EVERY = 16
+"""Of so many examples one tells nothing of times and skips, as not everybody who asks does."""
 
 
 class RankerTrainingError(SegueError):
@@ -89,11 +107,15 @@ class Examples:
 
     def without(self, group: str) -> Examples:
         """Take a group of features away, and the songs that only its retriever put forward."""
-        columns = [CANDIDATE_FEATURES.index(name) for name in GROUPS[group]]
+        names = GROUPS[group]
+        columns = [CANDIDATE_FEATURES.index(name) for name in names if name in CANDIDATE_FEATURES]
+        of_contexts = [CONTEXT_FEATURES.index(name) for name in names if name in CONTEXT_FEATURES]
         batches = []
         for inputs, answers in self.batches:
-            candidates = inputs.candidates.clone()
+            candidates, contexts = inputs.candidates.clone(), inputs.contexts.clone()
             candidates[:, :, columns] = 0.0
+            contexts[:, of_contexts] = 0.0
+            tastes = inputs.tastes * 0 if group == "skipgram" else inputs.tastes
             items = inputs.items
             if group in RETRIEVERS:
                 ranks = torch.from_numpy(inputs.ranks).clone()
@@ -101,8 +123,18 @@ class Examples:
                 items = items.masked_fill((ranks == 0).all(2), PADDING)
                 there = items.gather(1, answers.clamp_min(0).unsqueeze(1))[:, 0] != PADDING
                 answers = torch.where(there, answers, -1)
-            batches.append((replace(inputs, items=items, candidates=candidates), answers))
+            less = replace(
+                inputs, items=items, candidates=candidates, contexts=contexts, tastes=tastes
+            )
+            batches.append((less, answers))
         return Examples(batches, self.missed)
+
+
+def without_some_details(predictions: Predictions) -> Predictions:
+    """Take times and skips away from every SILENT_EVERY-th context."""
+    contexts = predictions.contexts
+    silent = np.arange(len(predictions)) % SILENT_EVERY == 0
+    return replace(predictions, contexts=contexts.without_details(silent))
 
 
 Figures = dict[str, float]
@@ -164,7 +196,8 @@ def train_ranker(
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for the layers' own first weights
-        ranker = Ranker(config, vectors.shape[1], hidden)
+        skipgram = examples.batches[0][0].tastes.shape[1]
+        ranker = Ranker(config, vectors.shape[1], hidden, skipgram)
     _standardise(ranker, examples)
     best = judge_ranking(validation, lambda inputs: ranker(inputs, vectors[inputs.items])[0])
     weights = copy.deepcopy(ranker.state_dict())
@@ -234,4 +267,7 @@ def _standardise(ranker: Ranker, examples: Examples) -> None:
     contexts = torch.cat([x.contexts for x, _ in examples.batches])
     for name, told in (("candidate", candidates), ("context", contexts)):
         getattr(ranker, f"{name}_mean").copy_(told.mean(0))
-        getattr(ranker, f"{name}_scale").copy_(told.std(0, correction=0).clamp_min(1e-3))
+        deviation = told.std(0, correction=0)
+        # Of what never changes here nothing is learned, so that a change may not weigh much.
+        scale = torch.where(deviation > LEAST_DEVIATION, deviation, 1.0)
+        getattr(ranker, f"{name}_scale").copy_(scale)

@@ -120,5 +120,7 @@ def test_the_bundle_s_kind_chooses_who_serves(directory, recommender):
 
 
 def test_sources_stand_by_rank_and_only_those_that_had_the_song():
-    ranks = np.array([[[3, 0, 1, 0, 0, 0, 2], [0, 0, 0, 4, 0, 0, 0]]], np.int32)
+    ranks = np.zeros((1, 2, len(RETRIEVERS)), np.int32)
+    for song_, name, rank in [(0, "gru", 3), (0, "tree", 1), (0, "popularity", 2), (1, "rules", 4)]:
+        ranks[0, song_, RETRIEVERS.index(name)] = rank
     assert source_names(ranks) == [[("tree", "popularity", "gru"), ("rules",)]]

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from models.kinds import open_model
 from models.next_song import Contexts
 from models.ragged import Ragged
-from models.ranking_inputs import CANDIDATE_FEATURES
+from models.ranking_inputs import CANDIDATE_FEATURES, CONTEXT_FEATURES
 from offline.cli import main
 from offline.ranker_training import (
     GROUPS,
@@ -117,9 +117,12 @@ def test_stages_leave_the_other_layers_alone(hybrid, examples, judged):
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_group_taken_away_is_gone(examples, group):
     less = examples.without(group)
-    columns = [CANDIDATE_FEATURES.index(name) for name in GROUPS[group]]
     for inputs, _ in less.batches:
-        assert not inputs.candidates[:, :, columns].any()
+        for name in GROUPS[group]:
+            if name in CANDIDATE_FEATURES:
+                assert not inputs.candidates[:, :, CANDIDATE_FEATURES.index(name)].any()
+            else:
+                assert not inputs.contexts[:, CONTEXT_FEATURES.index(name)].any()
     assert less.recall <= examples.recall
 
 

@@ -25,6 +25,8 @@ from tests.next_song_suite import PAIRS, numbered
 from tests.toy import paired_sessions
 from tests.toy_hybrid import CONFIG, fit_hybrid
 
+SIZES = CONFIG.gru.dim, CONFIG.gru.hidden, CONFIG.skipgram.dim
+
 
 @pytest.fixture(scope="module")
 def hybrid():
@@ -60,7 +62,7 @@ def with_any_weights(ranker: Ranker) -> Ranker:
 def test_the_serving_ranker_gives_the_ranker_s_shares(hybrid, width):
     inputs = hybrid.retrieval.inputs(contexts_of(21))
     vectors = hybrid.retrieval.gru.vectors
-    ranker = with_any_weights(Ranker(RankerConfig(width=width), CONFIG.gru.dim, CONFIG.gru.hidden))
+    ranker = with_any_weights(Ranker(RankerConfig(width=width), *SIZES))
     with torch.no_grad():
         expected = ranker(inputs, vectors[inputs.items])[0].log_softmax(1)
     found = ServingRanker(ranker, vectors).shares(inputs)
@@ -71,7 +73,7 @@ def test_the_serving_ranker_gives_the_ranker_s_shares(hybrid, width):
 
 
 def test_a_listener_s_shares_do_not_depend_on_the_company(hybrid):
-    ranker = with_any_weights(Ranker(RankerConfig(), CONFIG.gru.dim, CONFIG.gru.hidden))
+    ranker = with_any_weights(Ranker(RankerConfig(), *SIZES))
     serving = ServingRanker(ranker, hybrid.retrieval.gru.vectors)
     inputs = hybrid.retrieval.inputs(contexts_of(21))
     together = serving.shares(inputs)

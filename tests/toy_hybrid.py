@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from models.bundle import Manifest, write_bundle
 from models.candidate_attention import CandidateAttention, CandidateAttentionConfig
@@ -19,6 +21,9 @@ from models.hybrid_next_song import (
 )
 from models.next_song import SessionLog
 from models.ranking_inputs import RetrievalConfig
+from models.skipgram import SkipGramConfig, train_skipgram
+from models.song_traits import SongTraits
+from models.song_vectors import unit
 from models.vocabulary import Vocabulary
 from offline.attention_training import train_attention
 from offline.gating import BlendConfig, fit_gated
@@ -27,29 +32,43 @@ from offline.train import train_gru
 CONFIG = HybridConfig(
     gru=GRUConfig(dim=16, hidden=16, batch_plays=64, learning_rate=0.01, dropout=0.1),
     amnn=CandidateAttentionConfig(dim=8, batch_plays=128, negatives=20),
-    retrieval=RetrievalConfig(20, 20, 10, 10, 10, 20, 5),
+    skipgram=SkipGramConfig(dim=8, epochs=3, decay=0.7),
+    retrieval=RetrievalConfig(20, 20, 10, 10, 10, 20, 5, 10),
     ranker=RankerConfig(width=8),
 )
 
 
-def fit_hybrid(log: SessionLog, songs: Vocabulary, epochs: int = 4) -> HybridNextSong:
+def fit_hybrid(
+    log: SessionLog,
+    songs: Vocabulary,
+    epochs: int = 4,
+    artists: NDArray[np.int32] | None = None,
+) -> HybridNextSong:
     """Train the networks; the ranker is left as it begins, a product of their shares."""
     gru = train_gru(log, songs, CONFIG.gru, epochs=epochs).model
     amnn = train_attention(log, songs, CONFIG.amnn, None, epochs=2).model.model
-    return assemble(gru, amnn, log, songs)
+    return assemble(gru, amnn, log, songs, artists)
 
 
 def assemble(
-    gru: torch.nn.Module, amnn: CandidateAttention, log: SessionLog, songs: Vocabulary
+    gru: torch.nn.Module,
+    amnn: CandidateAttention,
+    log: SessionLog,
+    songs: Vocabulary,
+    artists: NDArray[np.int32] | None = None,
 ) -> HybridNextSong:
     """Put a hybrid together from its networks."""
     popularity = torch.from_numpy(log.play_counts(songs))
     models = (CONFIG.neighbours, CONFIG.tree, CONFIG.rules, CONFIG.items)
     blend = fit_gated(log, songs, BlendConfig(models))
-    retrieval = retrieval_of(gru, amnn, blend, popularity, log, CONFIG)
+    learned = train_skipgram(log.sessions, len(songs), CONFIG.skipgram)
+    skipgram = unit(torch.from_numpy(learned.inputs))
+    no_artists = np.zeros(len(songs) + 1, np.int32)
+    traits = SongTraits.of(log, no_artists if artists is None else artists)
+    retrieval = retrieval_of(gru, amnn, blend, skipgram, traits, popularity, log, CONFIG)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        ranker = Ranker(CONFIG.ranker, CONFIG.gru.dim, CONFIG.gru.hidden)
+        ranker = Ranker(CONFIG.ranker, CONFIG.gru.dim, CONFIG.gru.hidden, CONFIG.skipgram.dim)
     return HybridNextSong(retrieval, ranker, songs, popularity)
 
 

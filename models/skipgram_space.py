@@ -1,0 +1,54 @@
+"""The skip-gram space in the hybrid: a retriever, and what it says of listeners and candidates.
+
+Its vectors know which songs are heard near each other, in whatever order; the GRU's know what
+comes next. So what is far off by the one may be near by the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.candidates import Proposals
+from models.index import IndexConfig, ItemIndex
+from models.inner_products import inner_products
+from models.likeness import Likeness
+from models.next_song import Contexts
+from models.skipgram import SkipGramConfig
+
+SPACE_FEATURES = ("skipgram", "skipgram_last", "skipgram_listener")
+"""Cosines of a candidate with the session, with the last song, with the listener's history."""
+HYBRID_SKIPGRAM = SkipGramConfig(dim=64, epochs=10, decay=0.7)
+INDEX = IndexConfig(probes=8)
+
+
+class SkipGramSpace:
+    """Songs' vectors of length 1, an index over them, and where listeners stand among them."""
+
+    def __init__(self, vectors: Tensor, memory: float) -> None:
+        """vectors: float32 [V + 1, S], of length 1; row 0 is zeros.
+
+        memory: what a play of the session counts, relative to the one after it.
+        """
+        self.vectors = vectors
+        self.memory = memory
+        self._rows = self.vectors.numpy()
+        self._index = ItemIndex(self.vectors, INDEX)
+
+    def likeness(self, contexts: Contexts) -> Likeness:
+        """Tell where listeners stand."""
+        return Likeness.of(self._rows, contexts, self.memory)
+
+    def retrieve(self, likeness: Likeness, most: int) -> Proposals:
+        """Give the songs nearest to each session, or to a listener who has none yet."""
+        empty = ~likeness.session.any(1, keepdims=True)
+        queries = np.where(empty, likeness.listener, likeness.session)
+        cosines, items = self._index.search(torch.from_numpy(queries), most)
+        return Proposals(items.numpy(), cosines.numpy())
+
+    def describe(self, items: NDArray[np.int64], likeness: Likeness) -> NDArray[np.float32]:
+        """Give SPACE_FEATURES of candidates, int64 [B, C]: float32 [B, C, 3]."""
+        against = np.stack([likeness.session, likeness.last, likeness.listener], 1)
+        return inner_products(self._rows, items, against)
