@@ -90,6 +90,8 @@ def _counts_of(samples: Iterable[Sample], where: str) -> LiveCounts:
     told: dict[str, list[tuple[Mapping[str, str], float]]] = {}
     for name, labels, value in samples:
         told.setdefault(name, []).append((labels, value))
+    if PAIRS not in told and RUNNING in told:
+        raise LiveCountsError(f"the shadow model {where} failed: the worker's log says why")
     if PAIRS not in told:
         raise LiveCountsError(
             f"no shadow model runs {where}: start workers with `segue worker --shadow BUNDLE`"
@@ -108,7 +110,7 @@ def _counts_of(samples: Iterable[Sample], where: str) -> LiveCounts:
 def _one_version(
     told: Mapping[str, list[tuple[Mapping[str, str], float]]], name: str, role: str
 ) -> str:
-    versions = sorted({labels["version"] for labels, _ in told.get(name, ())})
+    versions = sorted({of["version"] for of, _ in told.get(name, ()) if "version" in of})
     if len(versions) != 1:
         raise LiveCountsError(
             f"{len(versions)} {role} models made these pairs ({', '.join(versions)}): compare "

@@ -10,12 +10,29 @@ from hashlib import blake2b
 from models.recommender import Recommender, Stage, untimed
 from stream.events import RecommendationList
 from stream.judge import rank
-from stream.metrics import SHADOW_GROUPS, ShadowMetrics
+from stream.metrics import SHADOW_GROUPS, Metrics, ShadowMetrics
 from stream.pipeline import request_of
+from stream.serving import load_recommender
+from stream.settings import Settings
 from stream.store import Appended
 
 logger = logging.getLogger(__name__)
 HASH_END = 1 << 32
+
+
+def load_shadow(settings: Settings, metrics: Metrics) -> Shadow | None:
+    """Load the bundle on trial; None where there is none, or none that can be loaded."""
+    if settings.shadow_bundle is None:
+        return None
+    counts = ShadowMetrics(metrics)
+    try:
+        model = load_recommender(settings.model_copy(update={"bundle": settings.shadow_bundle}))
+    # As below: the active model serves whatever is wrong with the other.
+    except Exception:
+        counts.fail()
+        logger.exception("No shadow model: %s cannot be loaded", settings.shadow_bundle)
+        return None
+    return Shadow(model, counts, settings.shadow_share, metrics.stage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from models.recommender import PopularityRecommender, Recommender
 from stream.agents import SIGNS, make_app
 from stream.collector import calm_collector
 from stream.judge import Judge
-from stream.metrics import Metrics, ShadowMetrics
+from stream.metrics import Metrics
 from stream.model_follower import ModelFollower
 from stream.processor import Processor
 from stream.serving import load_recommender, store_config
 from stream.settings import Settings
-from stream.shadow import Shadow
+from stream.shadow import load_shadow
 from stream.store import HistoryStore
 from stream.topics import ensure_topics
 from stream.watchdog import Watchdog
@@ -64,14 +64,6 @@ def make_processor(settings: Settings, metrics: Metrics, recommender: Recommende
     store = HistoryStore(settings.data_dir / "histories", store_config(settings))
     shadow = load_shadow(settings, metrics)
     return Processor(settings, store, recommender, judge, metrics, shadow=shadow)
-
-
-def load_shadow(settings: Settings, metrics: Metrics) -> Shadow | None:
-    """Load the bundle on trial, if there is one."""
-    if settings.shadow_bundle is None:
-        return None
-    recommender = load_recommender(settings.model_copy(update={"bundle": settings.shadow_bundle}))
-    return Shadow(recommender, ShadowMetrics(metrics), settings.shadow_share, metrics.stage)
 
 
 def serve_metrics(settings: Settings, registry: CollectorRegistry) -> None:

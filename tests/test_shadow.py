@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import socket
 import time
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -17,10 +20,12 @@ from offline.live_counts import LiveCountsError, scrape_counts
 from stream.batch import Record
 from stream.events import Play, encode
 from stream.judge import Judge
-from stream.metrics import SHADOW_GROUPS, Metrics, ShadowMetrics
+from stream.metrics import OUTCOMES, PAIRED_LISTS, SHADOW_GROUPS, Metrics, ShadowMetrics
 from stream.pipeline import handle_plays
 from stream.processor import Processor
-from stream.shadow import Shadow
+from stream.serving import load_bundle
+from stream.settings import load_settings
+from stream.shadow import Shadow, load_shadow
 from stream.store import HistoryStore
 from tests.live import Reader, Worker, answered, event, lists, produce_events
 from tests.toy import write_toy_bundle
@@ -73,8 +78,9 @@ class Trial:
         )
 
     def outcomes(self) -> dict[str, float]:
-        names = ("both", "segue", "shadow", "neither")
-        return {name: self.value("segue_shadow_pairs_total", outcome=name) for name in names}
+        return {
+            name: self.value("segue_shadow_pairs_total", outcome=name) for name in OUTCOMES.values()
+        }
 
 
 @pytest.fixture
@@ -162,6 +168,34 @@ def test_only_so_many_listeners_are_remembered(store):
     assert sum(trial.outcomes().values()) == 1
 
 
+def test_pairs_are_what_the_judge_says_of_each_model_by_itself(tmp_path):
+    for number, name in enumerate(("first", "second")):
+        write_toy_bundle(tmp_path / name, songs=30, seed=number)
+    config = RecommenderConfig(10, 1, 20)
+    models = [load_bundle(tmp_path / name, config) for name in ("first", "second")]
+    chance = random.Random(3)
+    plays = [play(n, f"song-{chance.randrange(30)}", f"u{n % 7}") for n in range(200)]
+    ranks = []
+    for name, model in zip(("a", "b"), models, strict=True):
+        with closing(HistoryStore(tmp_path / name)) as store:
+            judge = Judge(PopularityRecommender(config))
+            told = handle_plays(plays, {}, store, model, now_ms=0)
+            ranks.append([one.rank for one in judge.observe(*told)])
+    expected = Counter((bool(one), bool(other)) for one, other in zip(*ranks, strict=True))
+    with closing(HistoryStore(tmp_path / "both")) as store:
+        trial = Trial(store, *models)
+        while plays:
+            size = chance.randrange(1, 20)
+            trial.play(*plays[:size])
+            plays = plays[size:]
+    assert trial.outcomes() == {name: expected[hits] for hits, name in OUTCOMES.items()}
+    assert expected[True, False]
+    assert expected[False, True]
+    for made_by, found in zip(PAIRED_LISTS, ranks, strict=True):
+        total = trial.value("segue_shadow_reciprocal_ranks_at_20_total", list=made_by)
+        assert total == pytest.approx(sum(1 / rank for rank in found if rank))
+
+
 def test_a_shadow_that_fails_is_off_and_says_so_once(store, caplog):
     trial = Trial(store, Always("a"), Broken(version="broken-1"))
     assert trial.value("segue_shadow_running") == 1
@@ -174,6 +208,16 @@ def test_a_shadow_that_fails_is_off_and_says_so_once(store, caplog):
     assert trial.value("segue_shadow_running") == 0
     assert trial.value("segue_shadow_errors_total") == 1
     assert store.position(2) == 3
+
+
+def test_a_shadow_that_cannot_be_loaded_stops_no_worker(tmp_path, caplog):
+    metrics = Metrics(CollectorRegistry())
+    with caplog.at_level(logging.ERROR):
+        assert load_shadow(load_settings(shadow_bundle=tmp_path / "none"), metrics) is None
+    assert f"No shadow model: {tmp_path / 'none'} cannot be loaded" in caplog.text
+    assert metrics.registry.get_sample_value("segue_shadow_running") == 0
+    assert metrics.registry.get_sample_value("segue_shadow_errors_total") == 1
+    assert load_shadow(load_settings(), Metrics(CollectorRegistry())) is None
 
 
 def records(settings, count: int) -> Sequence[Record]:

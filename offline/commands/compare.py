@@ -37,6 +37,8 @@ def compare(
     independent witnesses; p is adjusted for two metrics. McNemar's exact test of the hits stands
     beside them; it takes every pair for independent, so it is too sure.
 
+    Listeners were shown the active model's lists, and what they are shown they may well play: so
+    a shadow that is no worse may be better, and by how much only an experiment on listeners says.
     Decide beforehand how long to wait: whoever looks until a difference shows will see one.
 
     Offline, on logged plays: `segue replay --plays FILE --bundle A --compare B`.

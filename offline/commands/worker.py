@@ -19,7 +19,7 @@ import click
 @click.option(
     "--shadow",
     "shadow_bundle",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Second bundle, judged on the same plays and never published: see `segue compare`.",
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where histories are kept.")
