@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from models.errors import SegueError
 from models.recommender import Recommender, Stage, untimed
 from stream.events import RecommendationList
 from stream.judge import rank
@@ -18,6 +20,10 @@ from stream.store import Appended
 
 logger = logging.getLogger(__name__)
 HASH_END = 1 << 32
+
+
+class ShadowTooSlow(SegueError):
+    """A model on trial that keeps listeners of the other waiting."""
 
 
 def load_shadow(settings: Settings, metrics: Metrics) -> Shadow | None:
@@ -65,12 +71,17 @@ class Shadow:
         share: float = 1.0,
         stage: Stage = untimed,
         max_users: int = 200_000,
+        patience_s: float = 5.0,
     ) -> None:
-        """Follow a share, in (0, 1], of the listeners, and remember `max_users` at most."""
+        """Follow a share, in (0, 1], of the listeners, and remember `max_users` at most.
+
+        patience_s: seconds that a batch may take: the next one's lists wait meanwhile.
+        """
         self.recommender = recommender
         self.metrics = metrics
         self.share = share
         self.max_users = max_users
+        self.patience_s = patience_s
         self.works = True
         self._stage = stage
         self._active_version = ""
@@ -86,8 +97,12 @@ class Shadow:
         """
         if not self.works or not lists:
             return
+        began = time.monotonic()
         try:
             self._follow(appended, lists, behind)
+            took_s = time.monotonic() - began
+            if took_s > self.patience_s:
+                raise ShadowTooSlow(f"a batch of {len(lists)} plays took it {took_s:.1f} s")
         # A model on trial may fail in any way; whichever it is, no listener may notice.
         except Exception:
             self.works = False

@@ -2,56 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
-import socket
-import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import closing
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from models.lists import RecommendedSong
 from models.recommender import PopularityRecommender, RecommenderConfig
-from offline.live_counts import LiveCountsError, scrape_counts
-from stream.batch import Record
-from stream.events import Play, encode
+from stream.events import Play
 from stream.judge import Judge
 from stream.metrics import OUTCOMES, PAIRED_LISTS, SHADOW_GROUPS, Metrics, ShadowMetrics
 from stream.pipeline import handle_plays
-from stream.processor import Processor
 from stream.serving import load_bundle
 from stream.settings import load_settings
 from stream.shadow import Shadow, load_shadow
 from stream.store import HistoryStore
-from tests.live import Reader, Worker, answered, event, lists, produce_events
 from tests.toy import write_toy_bundle
+from tests.toy_recommenders import Always, Broken, Slow
 
 MINUTE = 60_000
-
-
-class Always:
-    """Gives everybody the same songs."""
-
-    def __init__(self, *songs: str, version: str = "always") -> None:
-        self.songs = songs
-        self.version = version
-        self.config = RecommenderConfig()
-        self.asked = 0
-
-    def recommend(self, requests, stage=None):
-        self.asked += len(requests)
-        return [[RecommendedSong(song, 1.0, ("x",), ()) for song in self.songs] for _ in requests]
-
-
-class Broken(Always):
-    """Fails once it is asked for lists."""
-
-    def recommend(self, requests, stage=None):
-        raise ZeroDivisionError("a model on trial")
 
 
 class Trial:
@@ -210,6 +181,15 @@ def test_a_shadow_that_fails_is_off_and_says_so_once(store, caplog):
     assert store.position(2) == 3
 
 
+def test_a_shadow_that_keeps_plays_waiting_is_off(store, caplog):
+    trial = Trial(store, Always("a"), Slow("a"), patience_s=0.01)
+    trial.play(play(0, "a"))
+    trial.play(play(1, "a"))
+    assert "a batch of 1 plays took it 0." in caplog.text
+    assert trial.value("segue_shadow_running") == 0
+    assert trial.shadow.recommender.asked == 1
+
+
 def test_a_shadow_that_cannot_be_loaded_stops_no_worker(tmp_path, caplog):
     metrics = Metrics(CollectorRegistry())
     with caplog.at_level(logging.ERROR):
@@ -218,80 +198,3 @@ def test_a_shadow_that_cannot_be_loaded_stops_no_worker(tmp_path, caplog):
     assert metrics.registry.get_sample_value("segue_shadow_running") == 0
     assert metrics.registry.get_sample_value("segue_shadow_errors_total") == 1
     assert load_shadow(load_settings(), Metrics(CollectorRegistry())) is None
-
-
-def records(settings, count: int) -> Sequence[Record]:
-    """Make records of one partition, as they come from its log."""
-    return [
-        Record(settings.topic_plays, 0, n, 0, b"u", encode(event(n, "u", f"s{n % 3}")))
-        for n in range(count)
-    ]
-
-
-@pytest.mark.broker
-def test_lists_are_published_the_same_whether_a_shadow_fails_or_none_is_there(broker_settings):
-    async def publish(data: str, shadow: Always | None) -> None:
-        metrics, config = Metrics(), RecommenderConfig(10, 1, 20)
-        processor = Processor(
-            broker_settings,
-            HistoryStore(broker_settings.data_dir / data),
-            PopularityRecommender(config),
-            Judge(PopularityRecommender(config)),
-            metrics,
-            clock=lambda: 1_700_000_000,
-            shadow=Shadow(shadow, ShadowMetrics(metrics)) if shadow else None,
-        )
-        everything = records(broker_settings, 12)
-        async with processor:
-            for start in range(0, 12, 3):
-                await processor.process(everything[start : start + 3])
-
-    reader = Reader(broker_settings, broker_settings.topic_recommendations)
-    asyncio.run(publish("without", None))
-    asyncio.run(publish("with", Broken()))
-    values = [record.value for record in reader.read_until(lambda found: len(found) >= 24)]
-    reader.close()
-    assert values[:12] == values[12:]
-
-
-@pytest.mark.broker
-@pytest.mark.timeout(120)
-def test_a_real_worker_publishes_one_model_and_counts_the_pairs_of_two(broker_settings, tmp_path):
-    bundles = [tmp_path / name for name in ("active", "trial")]
-    active, trial = (write_toy_bundle(where, songs=30, seed=n) for n, where in enumerate(bundles))
-    events = [event(n, f"user-{n % 40}", f"song-{n * 7 % 30}") for n in range(400)]
-    places = produce_events(broker_settings, events)
-    port = free_port()
-    options = ["--bundle", bundles[0], "--shadow", bundles[1], "--metrics-port", port]
-    worker = Worker(broker_settings, tmp_path / "worker.log", *map(str, options))
-    reader = Reader(broker_settings, broker_settings.topic_recommendations)
-    with worker.running():
-        made = lists(reader.read_until(answered(places)))
-        live = counts_of(f"127.0.0.1:{port}", pairs=360, worker=worker)
-        assert worker.stop() == 0
-    reader.close()
-    assert {one.model for one in made} == {active.version} != {trial.version}
-    assert (live.active, live.shadow, live.failed) == (active.version, trial.version, False)
-    # Every play but the first of each listener answers a pair, and the models differ.
-    assert live.counts.sizes.sum() == 360
-    assert live.counts.outcomes["segue"].sum() > 0
-    assert live.counts.outcomes["shadow"].sum() > 0
-
-
-def counts_of(address: str, pairs: int, worker: Worker):
-    """Wait until a worker tells of as many pairs; the last batch's shadow follows its lists."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            live = scrape_counts([address])
-        except LiveCountsError:
-            live = None
-        if live is not None and live.counts.sizes.sum() >= pairs:
-            return live
-        assert time.monotonic() < deadline, worker.log()
-        time.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
