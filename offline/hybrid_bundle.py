@@ -58,10 +58,10 @@ MOST_EARLY_JUDGED = 2_000
 
 @dataclass(frozen=True)
 class HybridOptions:
-    """How a hybrid is trained. ablate: train once more without each of GROUPS, and tell.
+    """How a hybrid is trained. examples: that the ranker learns from, at most.
 
-    staged, rival: train the ranker in the document's stages too, or gradient-boosted trees on
-    the same features, and tell.
+    ablate: train once more without each of GROUPS, and tell. staged, rival: train the ranker in
+    the document's stages too, or gradient-boosted trees on the same features, and tell.
     """
 
     session_gap_s: float
@@ -70,6 +70,7 @@ class HybridOptions:
     seed: int = 0
     gru_epochs: int = 12
     amnn_epochs: int = 6
+    examples: int = MOST_EXAMPLES
     ablate: bool = False
     staged: bool = False
     rival: bool = False
@@ -134,7 +135,7 @@ def train_hybrid_bundle(
     config = _chosen(config, earlier, songs, options.seed)
     say("2/4 Candidates for the plays that the ranker learns from")
     retrieval = _retrieval(networks, earlier, songs, artist_numbers(log, songs), config)
-    taught = without_some_details(held_back.sample(MOST_EXAMPLES, options.seed))
+    taught = without_some_details(held_back.sample(options.examples, options.seed))
     examples = Examples.of(retrieval, taught)
     both = earlier.joined(between)
     last = numbering.number(parts[2], options.session_gap_s)

@@ -33,11 +33,13 @@ LISTS_WAIT_S = 10.0
 
 @dataclass(frozen=True)
 class ThroughputConfig:
-    """songs: in the catalogue. plays: that wait in the topic. seconds: of each peak.
+    """kind: of the bundle that serves, one of KINDS. songs: in the catalogue.
 
-    bootstrap: brokers to use; None for an embedded one.
+    plays: that wait in the topic. seconds: of each peak. bootstrap: brokers to use; None for an
+    embedded one.
     """
 
+    kind: str = "gru"
     songs: int = 100_000
     plays: int = 120_000
     rounds: int = 3
@@ -50,7 +52,7 @@ class ThroughputConfig:
 def measure_throughput(config: ThroughputConfig, say: Callable[[str], None]) -> dict[str, Any]:
     """Run the benchmark and give its figures; `say` is told what is being done."""
     kept = load_settings().data_dir / "bench"
-    world = bench_world(kept, config.songs, config.plays, config.seed, say)
+    world = bench_world(kept, config.kind, config.songs, config.plays, config.seed, say)
     with (
         brokers(config.bootstrap) as kafka,
         # Beside a real worker's histories, so that syncing costs what it costs there.
@@ -61,6 +63,7 @@ def measure_throughput(config: ThroughputConfig, say: Callable[[str], None]) -> 
         rate = median(worker.plays_per_s for worker, _ in rounds) / 2
         worker, ceiling = bench.latencies(world.plays, rate)
         return {
+            "kind": config.kind,
             "songs": config.songs,
             **peak_figures(rounds),
             "load_plays_per_s": rate,

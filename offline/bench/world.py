@@ -1,16 +1,18 @@
-"""What a benchmark runs on: a generated world's plays and a GRU bundle that learned from them."""
+"""What a benchmark runs on: a generated world's plays and a bundle that learned from them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from models.gru import GRUConfig
+from models.hybrid_next_song import HybridConfig
 from offline.gru_bundle import train_gru_bundle
+from offline.hybrid_bundle import HybridOptions, train_hybrid_bundle
 from offline.plays import PLAYS_SCHEMA, PlayLog
 from offline.world import WorldConfig, generate_world
 from offline.world.config import GENRES, SONGS_PER_GENRE
@@ -18,45 +20,64 @@ from offline.world.config import GENRES, SONGS_PER_GENRE
 SESSION_GAP_S = 1800
 HELD_BACK = 0.25  # of the plays, the last ones: sent and never learned from
 PLAYS_PER_LISTENER = 140  # in the world's days, a little under the mean
-TRAINING_S = 30.0
+TRAINING_S = 30.0  # of the GRU alone
+RANKER_EXAMPLES = 2_000
 PLAYS_OF_TRAINING = 120_000  # where it is training that is measured
 
 
 @dataclass(frozen=True)
 class BenchWorld:
-    """plays: PLAYS_SCHEMA, in order; bundle: a GRU's directory with every song of the world."""
+    """plays: PLAYS_SCHEMA, in order; bundle: a directory with every song of the world."""
 
     plays: pl.DataFrame
     bundle: Path
 
 
 def bench_world(
-    directory: Path, songs: int, plays: int, seed: int, say: Callable[[str], None]
+    directory: Path, kind: str, songs: int, plays: int, seed: int, say: Callable[[str], None]
 ) -> BenchWorld:
-    """Give the world of that many songs, with `plays` plays to send.
+    """Give the world of that many songs, with `plays` plays to send, and a bundle of its `kind`.
 
-    It is made once and kept in `directory`: the same arguments find it there again.
+    Each is made once and kept in `directory`: the same arguments find it there again. kind: one
+    of KINDS.
     """
     kept = directory / f"songs-{songs}-plays-{plays}-seed-{seed}"
-    plays_file, bundle = kept / "plays.parquet", kept / "bundle"
-    if not plays_file.exists():
+    plays_file, bundle = kept / "plays.parquet", kept / kind
+    if not (plays_file.exists() and bundle.exists()):
         say(f"Generating a world of {songs:,} songs")
         log = generate_world(world_config(songs, int(plays / HELD_BACK)), seed).log
         learned, sent = log.split_by_time(1 - HELD_BACK)
-        say(f"Training a GRU on {learned.plays.height:,} of its plays")
-        train_gru_bundle(
-            _with_every_song(learned),
-            bundle,
-            GRUConfig(),
-            session_gap_s=SESSION_GAP_S,
-            validation_fraction=0,
-            seed=seed,
-            epochs=1,
-            time_budget_s=TRAINING_S,
-            overwrite=True,
-        )
+        say(f"Training a {kind} bundle on {learned.plays.height:,} of its plays")
+        KINDS[kind](_with_every_song(learned), bundle, seed)
         _write_plays(plays_file, sent.plays.head(plays))
     return BenchWorld(pl.read_parquet(plays_file), bundle)
+
+
+def _train_gru(log: PlayLog, bundle: Path, seed: int) -> None:
+    train_gru_bundle(
+        log,
+        bundle,
+        GRUConfig(),
+        session_gap_s=SESSION_GAP_S,
+        validation_fraction=0,
+        seed=seed,
+        epochs=1,
+        time_budget_s=TRAINING_S,
+    )
+
+
+def _train_hybrid(log: PlayLog, bundle: Path, seed: int) -> None:
+    options = HybridOptions(
+        SESSION_GAP_S, seed=seed, gru_epochs=1, amnn_epochs=1, examples=RANKER_EXAMPLES
+    )
+    train_hybrid_bundle(log, bundle, HybridConfig(), options)
+
+
+KINDS: Mapping[str, Callable[[PlayLog, Path, int], None]] = {
+    "gru": _train_gru,
+    "hybrid": _train_hybrid,
+}
+"""How a bundle of each kind is trained: briefly, as it is its speed that is measured."""
 
 
 def world_config(songs: int, plays: int) -> WorldConfig:

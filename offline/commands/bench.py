@@ -24,6 +24,13 @@ def bench() -> None:
 
 @bench.command()
 @click.option(
+    "--kind",
+    type=click.Choice(["gru", "hybrid"]),
+    default="gru",
+    show_default=True,
+    help="Of the bundle that the worker serves.",
+)
+@click.option(
     "--songs",
     type=click.IntRange(200, 5_000_000),
     default=100_000,
@@ -77,6 +84,7 @@ def throughput(json_file: Path | None, **options: Any) -> None:
     \b
     Examples:
       segue bench throughput
+      segue bench throughput --kind hybrid
       segue bench throughput --songs 1000000 --rounds 1 --json figures.json
       segue bench throughput --bootstrap kafka:9092
     """
@@ -217,7 +225,10 @@ def _show(figures: dict[str, Any]) -> None:
 
     console = Console()
     machine = figures["machine"]
-    title = f"{figures['songs']:,} songs, {machine['cores']} cores of {machine['cpu']}"
+    title = (
+        f"{figures['kind']}, {figures['songs']:,} songs, {machine['cores']} cores of "
+        f"{machine['cpu']}"
+    )
     table = Table("", "worker", "ceiling", title=title, title_justify="left", box=None)
     for number, one in enumerate(figures["rounds"], 1):
         table.add_row(f"plays/s, round {number}", *_rates(one))
