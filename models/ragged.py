@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -31,8 +32,8 @@ class Ragged:
     def of(cls, rows: Sequence[Sequence[int]]) -> Self:
         """Put rows end to end."""
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-        flat = (item for row in rows for item in row)
-        return cls.from_lengths(np.fromiter(flat, np.int64, count=int(lengths.sum())), lengths)
+        flat = np.fromiter(chain.from_iterable(rows), np.int64, count=int(lengths.sum()))
+        return cls.from_lengths(flat, lengths)
 
     @classmethod
     def from_lengths(cls, values: NDArray[np.int64], lengths: NDArray[np.int64]) -> Self:

@@ -1,11 +1,13 @@
 """The trained ranker as it serves: the same logits as `Ranker`, in a fraction of the time.
 
 Features are not standardised one by one, as their means and scales are folded into the first
-layer; and listeners are ranked by few, so that what lies between two layers stays in the
-processor's cache.
+layer. Candidates are packed end to end, and listeners ranked by few, so that nothing is worked
+out for padding and what lies between two layers stays in the processor's cache.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,11 +15,12 @@ import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.compiled import compiled_sums
+from models.compiled import compiled, compiled_sums
 from models.hybrid import SUM_LANES, Ranker, halves
 from models.inner_products import inner_products
 from models.ranking_inputs import RankingInputs
 from models.sessions import ROW_BLOCK
+from models.vocabulary import PADDING
 
 
 class ServingRanker:
@@ -32,6 +35,7 @@ class ServingRanker:
             scaled = own / ranker.candidate_scale
             self._first_bias = ranker.candidate_layer.bias - scaled @ ranker.candidate_mean
             self._own = F.pad(scaled, (0, -scaled.shape[1] % SUM_LANES))
+            self._columns = self._own.shape[1]
             joined, self._both = halves(ranker.joined, ranker.config.width)
             self._joined = F.pad(joined, (0, -joined.shape[1] % SUM_LANES))
             self._last = ranker.last.weight[0].numpy()
@@ -41,52 +45,107 @@ class ServingRanker:
     @torch.inference_mode()
     def shares(self, inputs: RankingInputs) -> Tensor:
         """Give the candidates' log-shares, float32 [B, C]; -inf where there is none."""
-        count, wide = inputs.items.shape
-        filled = inputs.take(torch.arange(count + -count % ROW_BLOCK).clamp_max(count - 1))
-        first, second, preference = self._by_listener(filled)
-        items = filled.items.numpy()
-        liked = inner_products(self.vectors, items, preference.unsqueeze(1).numpy())
-        missing = self._own.shape[1] - filled.candidates.shape[2]
-        shares = np.empty((len(filled), wide), np.float32)
-        for start in range(0, len(filled), ROW_BLOCK):
+        first, second, preference = self._by_listener(inputs)
+        items, features = inputs.items.numpy(), inputs.candidates.numpy()
+        liked = inner_products(self.vectors, items, preference[:, None])[:, :, 0]
+        begins = _begins(items)
+        shares = np.full(items.shape, -np.inf, np.float32)
+        for start in range(0, len(items), ROW_BLOCK):
             rows = slice(start, start + ROW_BLOCK)
-            features = filled.candidates[rows]
-            hidden = F.linear(F.pad(features, (0, missing)), self._own)
-            hidden.add_(first[rows].unsqueeze(1)).relu_()
-            hidden = F.linear(F.pad(hidden, (0, -hidden.shape[2] % SUM_LANES)), self._joined)
+            packed = _packed(features[rows], begins[start : start + ROW_BLOCK + 1], self._columns)
+            hidden = F.linear(torch.from_numpy(packed), self._own)
+            _cut_off(hidden.numpy(), begins[start : start + ROW_BLOCK + 1], first[rows])
+            hidden = F.linear(F.pad(hidden, (0, -hidden.shape[1] % SUM_LANES)), self._joined)
             _finish(
                 hidden.numpy(),
-                second[rows].numpy(),
+                begins[start : start + ROW_BLOCK + 1],
+                second[rows],
                 self._last,
                 self._last_bias,
-                features.numpy(),
+                features[rows],
                 self._weights,
-                liked[rows, :, 0],
+                liked[rows],
                 items[rows],
                 shares[rows],
             )
-        return torch.from_numpy(shares[:count])
+        return torch.from_numpy(shares)
 
-    def _by_listener(self, inputs: RankingInputs) -> tuple[Tensor, Tensor, Tensor]:
+    def _by_listener(self, inputs: RankingInputs) -> tuple[NDArray[np.float32], ...]:
         """Give what the listener adds to each of the two layers, and what is preferred."""
-        ranker = self.ranker
+        count, ranker = len(inputs), self.ranker
+        whole = torch.arange(count + -count % ROW_BLOCK).clamp_max(count - 1)
+        inputs = _without_candidates(inputs).take(whole)
         context = (inputs.contexts - ranker.context_mean) / ranker.context_scale
         listener, moment = ranker.layers(inputs, context)
-        missing = -context.shape[1] % SUM_LANES
-        first = F.linear(
-            F.pad(context, (0, missing)), F.pad(self._shared, (0, missing)), self._first_bias
-        )
         both = torch.cat([moment, listener], 1)
-        missing = -both.shape[1] % SUM_LANES
-        second = F.linear(
-            F.pad(both, (0, missing)), F.pad(self._both, (0, missing)), ranker.joined.bias
+        told = (
+            _padded(context, self._shared, self._first_bias),
+            _padded(both, self._both, ranker.joined.bias),
+            ranker.preferred(listener, moment),
         )
-        return first, second, ranker.preferred(listener, moment)
+        return tuple(each[:count].numpy() for each in told)
+
+
+def _without_candidates(inputs: RankingInputs) -> RankingInputs:
+    return replace(
+        inputs,
+        items=inputs.items[:, :0],
+        candidates=inputs.candidates[:, :0],
+        ranks=inputs.ranks[:, :0],
+    )
+
+
+def _padded(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    missing = -inputs.shape[1] % SUM_LANES
+    return F.linear(F.pad(inputs, (0, missing)), F.pad(weight, (0, missing)), bias)
+
+
+@compiled
+def _begins(items: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give where each listener's candidates begin when they are packed end to end, [B + 1].
+
+    Each has room for a multiple of SUM_LANES, so that it lies alike in any company.
+    """
+    begins = np.zeros(len(items) + 1, np.int64)
+    for row in range(len(items)):
+        count = 0
+        for slot in range(items.shape[1]):
+            if items[row, slot] != PADDING:
+                count = slot + 1
+        begins[row + 1] = begins[row] + (count + SUM_LANES - 1) // SUM_LANES * SUM_LANES
+    return begins
+
+
+@compiled
+def _packed(
+    features: NDArray[np.float32], begins: NDArray[np.int64], columns: int
+) -> NDArray[np.float32]:
+    """Put the features of few listeners, [B, C, F], end to end, [N, columns], filled with 0."""
+    rows, wide, own = features.shape
+    packed = np.zeros((begins[-1] - begins[0], columns), np.float32)
+    for row in range(rows):
+        begin = begins[row] - begins[0]
+        for slot in range(min(begins[row + 1] - begins[row], wide)):
+            packed[begin + slot, :own] = features[row, slot]
+    return packed
+
+
+@compiled
+def _cut_off(
+    hidden: NDArray[np.float32], begins: NDArray[np.int64], shared: NDArray[np.float32]
+) -> None:
+    """Add to the first layer, [N, width], what the listener adds, and cut it off at 0."""
+    for row in range(len(shared)):
+        for place in range(begins[row] - begins[0], begins[row + 1] - begins[0]):
+            for column in range(hidden.shape[1]):
+                value = hidden[place, column] + shared[row, column]
+                hidden[place, column] = max(value, np.float32(0))
 
 
 @compiled_sums
 def _finish(
     hidden: NDArray[np.float32],
+    begins: NDArray[np.int64],
     shared: NDArray[np.float32],
     last: NDArray[np.float32],
     bias: np.float32,
@@ -96,20 +155,19 @@ def _finish(
     items: NDArray[np.int64],
     shares: NDArray[np.float32],
 ) -> None:
-    """Add up the logits and write their log-softmax to `shares`, float32 [B, C].
+    """Add up the logits and write their log-softmax to `shares`, float32 [B, C], -inf before.
 
-    hidden: float32 [B, C, width], the second layer without what the listener adds to it,
-    `shared`, float32 [B, width], and not yet cut off at 0.
+    hidden: float32 [N, width], the second layer without what the listener adds to it, `shared`,
+    float32 [B, width], and not yet cut off at 0.
     """
     for row in range(len(items)):
-        greatest = np.float32(-np.inf)
+        begin, greatest = begins[row] - begins[0], np.float32(-np.inf)
         for slot in range(items.shape[1]):
-            if items[row, slot] == 0:
-                shares[row, slot] = -np.inf
+            if items[row, slot] == PADDING:
                 continue
             correction, linear = np.float32(0), np.float32(0)
             for column in range(len(last)):
-                value = hidden[row, slot, column] + shared[row, column]
+                value = hidden[begin + slot, column] + shared[row, column]
                 correction += last[column] * max(value, np.float32(0))
             for column in range(len(weights)):
                 linear += weights[column] * features[row, slot, column]
@@ -118,9 +176,5 @@ def _finish(
             greatest = max(greatest, logit)
         total = np.float32(0)
         for slot in range(items.shape[1]):
-            if items[row, slot] != 0:
-                total += np.exp(shares[row, slot] - greatest)
-        away = greatest + np.log(total)
-        for slot in range(items.shape[1]):
-            if items[row, slot] != 0:
-                shares[row, slot] -= away
+            total += np.exp(shares[row, slot] - greatest)
+        shares[row] -= greatest + np.log(total)

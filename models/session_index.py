@@ -15,13 +15,13 @@ class SessionIndex(NamedTuple):
 
     A named tuple of arrays, as compiled code takes no other records.
 
-    songs: int64 [N], all sessions end to end; begins: int64 [S + 1], where each begins.
+    songs: int32 [N], all sessions end to end; begins: int64 [S + 1], where each begins.
     song_offsets: int64 [V + 2], where the places of each item number begin; sessions: int32
     [M], the session of a place; positions: int32 [M], where the song was last played in it,
     from 0.
     """
 
-    songs: NDArray[np.int64]
+    songs: NDArray[np.int32]
     begins: NDArray[np.int64]
     song_offsets: NDArray[np.int64]
     sessions: NDArray[np.int32]
@@ -45,7 +45,7 @@ class SessionIndex(NamedTuple):
         begins = np.searchsorted(values, np.arange(songs + 2))
         kept = np.arange(len(values)) - begins[values] < newest
         return cls(
-            sessions.values,
+            sessions.values.astype(np.int32),
             sessions.offsets,
             np.searchsorted(values[kept], np.arange(songs + 2)).astype(np.int64),
             rows[kept].astype(np.int32),

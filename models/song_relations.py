@@ -25,12 +25,12 @@ LONGEST_MEMORY = 50
 class Relations:
     """A sparse matrix: what each of its rows (a song, or a run of songs) says of songs.
 
-    offsets: int64 [R + 1], where each row begins; items: int64 [N]; values: float32 [N], > 0.
+    offsets: int64 [R + 1], where each row begins; items: int32 [N]; values: float32 [N], > 0.
     songs: V, the highest item number.
     """
 
     offsets: NDArray[np.int64]
-    items: NDArray[np.int64]
+    items: NDArray[np.int32]
     values: NDArray[np.float32]
     songs: int
 
@@ -47,7 +47,7 @@ class Relations:
         np.cumsum(np.minimum(np.diff(matrix.indptr), most), out=offsets[1:])
         return cls(
             offsets,
-            matrix.indices[kept].astype(np.int64),
+            matrix.indices[kept].astype(np.int32),
             matrix.data[kept].astype(np.float32),
             matrix.shape[1] - 1,
         )
@@ -111,7 +111,7 @@ def ages(sessions: Ragged) -> NDArray[np.int64]:
 @compiled
 def _sums(
     matrix_offsets: NDArray[np.int64],
-    matrix_items: NDArray[np.int64],
+    matrix_items: NDArray[np.int32],
     matrix_values: NDArray[np.float32],
     total: NDArray[np.float32],
     rows: NDArray[np.int64],

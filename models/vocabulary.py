@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,7 @@ class Vocabulary:
         >>> Vocabulary(["a"]).numbers_or_padding(["new", "a"])
         [0, 1]
         """
-        known = self._numbers.get
-        return [known(song_id, PADDING) for song_id in song_ids]
+        return list(map(self._numbers.get, song_ids, repeat(PADDING)))
 
     def song(self, number: int) -> str:
         """Give the song id behind an item number >= 1."""
