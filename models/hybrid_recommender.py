@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.compiled import compiled
 from models.hybrid_next_song import HybridNextSong
 from models.next_song import Contexts
 from models.ranked_recommender import Described, Ranked, RankedRecommender
 from models.ranking_inputs import RETRIEVERS
 from models.recommender import RecommenderConfig, Request, Stage
-from models.vocabulary import PADDING
+
+CODE_BASE = len(RETRIEVERS) + 1
 
 
 class HybridRecommender(RankedRecommender):
@@ -40,46 +42,48 @@ class HybridRecommender(RankedRecommender):
 
         def describe(places: Tensor) -> Described:
             ranks = np.take_along_axis(inputs.ranks, places.numpy()[:, :, None], 1)
-            reasons = self._reasons(contexts, inputs.items.gather(1, places))
+            chosen = inputs.items.gather(1, places)
+            reasons = self.model.retrieval.reasons(contexts, chosen, self.config.reasons)
             return Described(source_names(ranks), *reasons)
 
         return Ranked(inputs.items, shares, describe, self.vocabulary)
-
-    def _reasons(self, contexts: Contexts, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Give AMNN's heaviest songs for each item and their weights, [B, n, R]; 0 for none."""
-        looked_at, shares = self.model.retrieval.reasons(contexts, items.numpy())
-        weights, songs = _by_song(torch.from_numpy(looked_at), torch.from_numpy(shares))
-        heaviest, places = weights.topk(min(self.config.reasons, weights.shape[2]), dim=2)
-        wide = songs.unsqueeze(1).expand(-1, items.shape[1], -1)
-        return wide.gather(2, places), heaviest
 
 
 def source_names(ranks: NDArray[np.int32]) -> list[list[tuple[str, ...]]]:
     """Name the retrievers that put each song forward, the one that had it highest first.
 
-    ranks: int32 [B, n, K], 0 where a retriever did not. Equal lists of names are one tuple.
+    ranks: int32 [B, n, K], 0 where a retriever did not; of equal ranks the first retriever's
+    comes first. Equal lists of names are one tuple.
     """
-    order = np.argsort(np.where(ranks > 0, ranks, np.iinfo(np.int32).max), axis=2, kind="stable")
-    counts = (ranks > 0).sum(2, keepdims=True)
-    base = len(RETRIEVERS) + 1
-    digits = np.where(np.arange(len(RETRIEVERS)) < counts, order + 1, 0)
-    codes = digits @ base ** np.arange(len(RETRIEVERS))
-    names = {
-        int(code): tuple(
-            RETRIEVERS[digit - 1] for digit in digits.reshape(-1, len(RETRIEVERS))[place] if digit
-        )
-        for code, place in zip(*np.unique(codes, return_index=True), strict=True)
-    }
-    return [[names[code] for code in row] for row in codes.tolist()]
+    return [[_names(code) for code in row] for row in _codes(ranks).tolist()]
 
 
-def _by_song(looked_at: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Let a song that was played more than once speak once, with all its weight.
+@lru_cache(maxsize=1 << 14)
+def _names(code: int) -> tuple[str, ...]:
+    names = []
+    while code:
+        code, digit = divmod(code, CODE_BASE)
+        names.append(RETRIEVERS[digit - 1])
+    return tuple(names)
 
-    looked_at: int64 [B, K]; weights: float32 [B, n, K]. Returns weights with each song's sum at
-    its latest play and 0 at the others, and `looked_at`.
-    """
-    same = looked_at.unsqueeze(2) == looked_at.unsqueeze(1)  # [B, K, K]
-    earlier = same.tril(-1).any(2) | (looked_at == PADDING)
-    summed = torch.einsum("bnk,bjk->bnj", weights, same.float())
-    return summed.masked_fill_(earlier.unsqueeze(1), 0.0), looked_at
+
+@compiled
+def _codes(ranks: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Write the order of each song's retrievers as one number, the first as its last digit."""
+    codes = np.zeros(ranks.shape[:2], np.int64)
+    for row in range(ranks.shape[0]):
+        for slot in range(ranks.shape[1]):
+            unit, last, before = 1, 0, -1
+            while True:
+                # The next in order: the least that comes after the one before it.
+                best, rank = -1, np.iinfo(np.int32).max
+                for retriever in range(ranks.shape[2]):
+                    own = ranks[row, slot, retriever]
+                    follows = own > last or (own == last and retriever > before)
+                    if own > 0 and follows and own < rank:
+                        best, rank = retriever, own
+                if best < 0:
+                    break
+                codes[row, slot] += unit * (best + 1)
+                unit, last, before = unit * CODE_BASE, rank, best
+    return codes

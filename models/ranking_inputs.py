@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.candidate_attention_next_song import CandidateAttentionNextSong
+from models.candidate_columns import log_shares, reciprocals, side_by_side
 from models.candidates import Candidates, Proposals
 from models.gated_next_song import GatedNextSong
 from models.gru_retriever import GRURetriever, Retrieved
@@ -46,7 +47,8 @@ CONTEXT_FEATURES = (
     *MOMENT_FEATURES,
 )
 SPARSE = (*BLENDED, "blend")
-LEAST_SHARE = 1e-4
+SPARSE_COLUMNS = slice(RETRIEVERS.index(SPARSE[0]), RETRIEVERS.index(SPARSE[-1]) + 1)
+RANK_FEATURES = tuple(f"{name}_rank" for name in RETRIEVERS)
 LEAST_LOG_PROBABILITY = -20.0
 
 
@@ -173,11 +175,8 @@ class Retrieval:
         told = {
             "gru": self._log_probabilities(found, united, products[:, :, 0]),
             "amnn": self._attention(contexts, items),
-            **{name: _log_share(united.scores[:, :, RETRIEVERS.index(name)]) for name in SPARSE},
-            **{
-                f"{name}_rank": _reciprocal(united.ranks, place)
-                for place, name in enumerate(RETRIEVERS)
-            },
+            **_named(SPARSE, log_shares(united.scores[:, :, SPARSE_COLUMNS])),
+            **_named(RANK_FEATURES, reciprocals(united.ranks)),
             "popularity": self._popularity[items],
             "trend": self._trend[items],
             **_named(HEARD_FEATURES, when_heard(united.items, *_columns(contexts))),
@@ -185,8 +184,8 @@ class Retrieval:
             **_named(SPACE_FEATURES, self.skipgram.describe(united.items, near)),
             **_named(TRAIT_FEATURES, self.traits.describe(united.items, contexts)),
         }
-        candidates = torch.stack([told[name] for name in CANDIDATE_FEATURES], 2)
-        candidates.masked_fill_((items == PADDING).unsqueeze(2), 0.0)
+        columns = torch.stack([told[name] for name in CANDIDATE_FEATURES])
+        candidates = torch.from_numpy(side_by_side(columns.numpy(), united.items))
         return RankingInputs(
             items,
             candidates,
@@ -210,15 +209,10 @@ class Retrieval:
         shares = self._attends.log_shares(self.amnn.places(contexts), items.numpy())
         return torch.from_numpy(shares).clamp_(LEAST_LOG_PROBABILITY, 0.0)
 
-    def reasons(
-        self, contexts: Contexts, items: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Give the songs that AMNN looked at, int64 [B, K], and how much each spoke for items.
-
-        items: int64 [B, n]. The weights, float32 [B, n, K], are `AttentionTables.weights`.
-        """
-        places = self.amnn.places(contexts)
-        return places, self._attends.weights(places, items)
+    def reasons(self, contexts: Contexts, items: Tensor, most: int) -> tuple[Tensor, Tensor]:
+        """Give AMNN's heaviest songs for each item, int64 [B, n], as `AttentionTables.reasons`."""
+        songs, shares = self._attends.reasons(self.amnn.places(contexts), items.numpy(), most)
+        return torch.from_numpy(songs), torch.from_numpy(shares)
 
     def _contexts(
         self,
@@ -262,15 +256,6 @@ def _by_score(found: Retrieved, count: int) -> Proposals:
 
 def _named(names: Sequence[str], columns: NDArray[np.float32]) -> dict[str, Tensor]:
     return dict(zip(names, torch.from_numpy(columns).unbind(2), strict=True))
-
-
-def _reciprocal(ranks: NDArray[np.int32], retriever: int) -> Tensor:
-    mine = ranks[:, :, retriever].astype(np.float32)
-    return torch.from_numpy(np.where(mine > 0, 1 / np.maximum(mine, 1), 0).astype(np.float32))
-
-
-def _log_share(shares: NDArray[np.float32]) -> Tensor:
-    return torch.from_numpy(np.log(np.nan_to_num(shares) + LEAST_SHARE).astype(np.float32))
 
 
 def _columns(contexts: Contexts) -> tuple[NDArray[np.int64], ...]:

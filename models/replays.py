@@ -39,9 +39,10 @@ def when_heard(
                 told[row, slot, 3 * part + 2] += 1
                 if part == 0:
                     told[row, slot, 6] = place == end - 1
-        for slot in range(width):
-            told[row, slot, 2] = np.log1p(told[row, slot, 2])
-            told[row, slot, 5] = np.log1p(told[row, slot, 5])
+        for slot in range(known[row]):
+            for plays in (2, 5):
+                if told[row, slot, plays] > 0:
+                    told[row, slot, plays] = np.log1p(told[row, slot, plays])
     return told
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.candidate_attention import CATALOGUE_CHUNK, CandidateAttention
-from models.compiled import compiled_sums
+from models.compiled import compiled, compiled_sums
 from models.vocabulary import PADDING
 
 
@@ -61,12 +61,16 @@ class AttentionTables(NamedTuple):
         """
         return _log_shares(self, places, items)
 
-    def weights(self, places: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Give the share that each place has in each candidate's score, float32 [B, C, K].
+    def reasons(
+        self, places: NDArray[np.int64], items: NDArray[np.int64], most: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Give the songs that spoke most for each item, int64 [B, n, most], heaviest first.
 
-        They sum to 1 over K and are 0 where there is no song; all 0 for the padding.
+        places: int64 [B, K]; items: int64 [B, n]. And their shares of its score, float32
+        [B, n, most]: 0 and 0.0 where there are fewer. A song that was played more than once
+        speaks once, with all its weight.
         """
-        return _weights(self, places, items)
+        return _reasons(self, places, items, most)
 
 
 @compiled_sums
@@ -135,11 +139,12 @@ def _log_shares(
 
 
 @compiled_sums
-def _weights(
-    tables: AttentionTables, places: NDArray[np.int64], items: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def _reasons(
+    tables: AttentionTables, places: NDArray[np.int64], items: NDArray[np.int64], most: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     rows, wide = items.shape
-    weights = np.zeros((rows, wide, places.shape[1]), np.float32)
+    songs = np.zeros((rows, wide, most), np.int64)
+    shares = np.zeros((rows, wide, most), np.float32)
     logits = np.empty(places.shape[1], np.float32)
     for row in range(rows):
         real = _heard_at(places[row])
@@ -152,5 +157,24 @@ def _weights(
                 logits[number] = np.exp(logits[number] - greatest)
                 total += logits[number]
             for number in range(len(real)):
-                weights[row, slot, real[number]] = logits[number] / total
-    return weights
+                _add_to_first(logits, places[row], real, number)
+            for reason in range(min(most, len(real))):
+                heaviest = logits[: len(real)].argmax()
+                if logits[heaviest] == 0:
+                    break
+                songs[row, slot, reason] = places[row, real[heaviest]]
+                shares[row, slot, reason] = logits[heaviest] / total
+                logits[heaviest] = 0
+    return songs, shares
+
+
+@compiled
+def _add_to_first(
+    weights: NDArray[np.float32], places: NDArray[np.int64], real: NDArray[np.int64], number: int
+) -> None:
+    """Move a place's weight to the latest play of the same song, if it is not that one."""
+    for earlier in range(number):
+        if places[real[earlier]] == places[real[number]]:
+            weights[earlier] += weights[number]
+            weights[number] = 0
+            break

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from models.candidate_columns import LEAST_SHARE
 from models.gru_recommender import GRURecommender
 from models.hybrid_recommender import HybridRecommender
 from models.lists import RecommendedSong
 from models.ranking_inputs import (
     CANDIDATE_FEATURES,
     CONTEXT_FEATURES,
-    LEAST_SHARE,
     RETRIEVERS,
     SPARSE,
     RankingInputs,

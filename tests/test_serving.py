@@ -99,9 +99,18 @@ def test_attention_gives_the_network_s_scores_and_weights():
         shares = scores.masked_fill(items == 0, -torch.inf).log_softmax(1)
     found = torch.from_numpy(tables.log_shares(places.numpy(), items.numpy()))
     torch.testing.assert_close(found, shares, rtol=1e-4, atol=1e-4)
-    weights = weights.masked_fill((items == 0).unsqueeze(2), 0.0)
-    found = torch.from_numpy(tables.weights(places.numpy(), items.numpy()))
-    torch.testing.assert_close(found, weights, rtol=1e-4, atol=1e-5)
+    songs, told = tables.reasons(places.numpy(), items.numpy(), 2)
+    for row, slot in np.ndindex(*items.shape):
+        by_song: dict[int, float] = {}
+        for song, weight in zip(places[row].tolist(), weights[row, slot].tolist(), strict=True):
+            by_song[song] = by_song.get(song, 0.0) + weight
+        if items[row, slot] == 0:
+            by_song = {}
+        by_song.pop(0, None)
+        heaviest = sorted(by_song.items(), key=lambda entry: -entry[1])[:2]
+        expected = heaviest + [(0, 0.0)] * (2 - len(heaviest))
+        assert songs[row, slot].tolist() == [song for song, _ in expected]
+        np.testing.assert_allclose(told[row, slot], [w for _, w in expected], rtol=1e-4)
 
 
 def test_inner_products_are_those_of_each_row_s_own_directions():
