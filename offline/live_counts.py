@@ -57,7 +57,8 @@ def scrape_counts(addresses: Sequence[str]) -> LiveCounts:
 def prometheus_counts(address: str, since: str) -> LiveCounts:
     """Ask Prometheus how much the counts of all its workers grew over a window such as 1h.
 
-    Prometheus estimates growth from what it scraped; it is rounded to whole pairs.
+    Prometheus stretches growth between scrapes over the whole window, so counts are no whole
+    numbers; all are stretched alike, so rates and differences stay what they are.
     Raises LiveCountsError where it does not answer or knows of no shadow.
     """
     if not WINDOW.fullmatch(since):
@@ -82,8 +83,7 @@ def prometheus_counts(address: str, since: str) -> LiveCounts:
             f"and on (instance, job) last_over_time({SHADOW_MODEL}[{since}]))",
         ),
     ]
-    whole = [(name, of, round(count) if name == PAIRS else count) for name, of, count in told]
-    return _counts_of(whole, f"in the last {since}")
+    return _counts_of(told, f"in the last {since}")
 
 
 def _counts_of(samples: Iterable[Sample], where: str) -> LiveCounts:

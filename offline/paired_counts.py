@@ -78,7 +78,7 @@ def compare_pairs(counts: PairedCounts) -> dict[str, Any]:
     Raises TooFewPairs where chance could not be told from anything.
     """
     sizes = counts.sizes
-    pairs, groups = int(sizes.sum()), int((sizes > 0).sum())
+    pairs, groups = round(sizes.sum()), int((sizes > 0).sum())
     if pairs < LEAST_PAIRS or groups < LEAST_GROUPS:
         raise TooFewPairs(
             f"{pairs} pairs of {groups} groups of listeners are too few to compare: "
@@ -86,8 +86,8 @@ def compare_pairs(counts: PairedCounts) -> dict[str, Any]:
         )
     gains = {name: counts.gains(name) for name in PAIRED_LISTS}
     tests = _tests(gains[SHADOW] - gains[ACTIVE], sizes)
-    outcomes = {name: int(found.sum()) for name, found in counts.outcomes.items()}
-    rates = {name: gains[name].sum(0) / pairs for name in PAIRED_LISTS}
+    outcomes = {name: round(found.sum()) for name, found in counts.outcomes.items()}
+    rates = {name: gains[name].sum(0) / sizes.sum() for name in PAIRED_LISTS}
     return {
         **{name: dict(zip(METRICS, rates[name].tolist(), strict=True)) for name in PAIRED_LISTS},
         "difference": tests,

@@ -176,13 +176,13 @@ def prometheus(path: str, versions: tuple[str, ...] = ("gru-1",)) -> tuple[int, 
     return 200, vector(({}, 1))
 
 
-def test_prometheus_is_asked_over_a_window_and_counts_whole_pairs():
+def test_prometheus_is_asked_over_a_window_and_its_counts_are_told_whole():
     with answering(prometheus) as address:
         live = prometheus_counts(address, "30m")
         result = compare("--prometheus", f"http://{address}/", "--since", "30m")
     assert (live.active, live.shadow, live.failed) == ("gru-1", "hybrid-1", False)
-    assert live.counts.outcomes["shadow"].tolist() == [10 + g for g in range(SHADOW_GROUPS)]
-    assert live.counts.outcomes["segue"].tolist() == [3] * SHADOW_GROUPS
+    assert live.counts.outcomes["shadow"].tolist() == [10.002 + g for g in range(SHADOW_GROUPS)]
+    assert "of the active alone 96, of the shadow alone 816, of neither 0" in result.output
     assert "Verdict: the shadow is better" in result.output
 
 

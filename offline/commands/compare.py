@@ -103,7 +103,7 @@ def _show(figures: dict[str, Any]) -> None:
         "[{:+.2f}, {:+.2f}]".format(*(100 * bound for bound in test["ci"])) for test in tests
     )
     table.add_row("95 % interval", *between)
-    table.add_row("p", *(f"{test['p_holm']:.4f}" for test in tests))
+    table.add_row("p", *(_p(test["p_holm"]) for test in tests))
     console = Console(soft_wrap=True)
     console.print(table)
     for line in _lines(figures):
@@ -116,9 +116,13 @@ def _lines(figures: dict[str, Any]) -> list[str]:
         f"{figures['pairs']:,} pairs of {figures['groups']} groups of listeners: hits of both "
         f"{found['both']:,}, of the active alone {found['segue']:,}, of the shadow alone "
         f"{found['shadow']:,}, of neither {found['neither']:,}; McNemar p "
-        f"{figures['mcnemar_p']:.4f}",
+        f"{_p(figures['mcnemar_p'])}",
         f"Verdict: {figures['verdict']}.",
     ]
     if figures["shadow_failed"]:
         lines.append("A worker's shadow has failed and is off: its log says why.")
     return lines
+
+
+def _p(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.00005 else "< 0.0001"
