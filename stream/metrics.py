@@ -142,7 +142,7 @@ class ShadowMetrics:
         self.errors = Counter("segue_shadow_errors", "Errors of the shadow", registry=r)
         self.skipped = Counter(
             "segue_shadow_plays_skipped",
-            "Plays that the shadow made no list for, as more waited already",
+            "Plays that the shadow made no list for, as lists came late already",
             registry=r,
         )
         self.pairs = Counter(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from statistics import median
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -66,10 +67,10 @@ class Processor:
         with self.metrics.stage("publish"):
             await self.publisher.publish(lists, batch.rejected)
         self._observe(batch, appended, lists)
-        if self.shadow is not None:
-            # Nobody waits for it but the next batch. A full batch left plays behind.
-            is_full = len(records) >= self.settings.batch_max
-            self._thread.submit(self.shadow.follow, appended, lists, is_full)
+        if self.shadow is not None and lists:
+            # Only the next batch waits for it.
+            waited_s = self._clock() - median(batch.timestamps_ms) / 1000
+            self._thread.submit(self.shadow.follow, appended, lists, waited_s)
 
     def swap(self, recommender: Recommender) -> None:
         """Let another model make the lists, from the next batch on; any thread may call this.

@@ -118,6 +118,9 @@ class Settings(BaseSettings):
         None, "directory of a bundle on trial, judged beside the first and published by nobody"
     )
     shadow_share: float = about(1, "share of listeners the bundle on trial follows", gt=0, le=1)
+    shadow_max_wait_s: float = about(
+        1, "seconds a list may come after its play for the bundle on trial to follow", gt=0, le=1e6
+    )
     history_max_songs: int = about(200, "plays kept of each listener", ge=1, le=100_000)
     history_max_days: float = about(90, "days after which a play is forgotten", gt=0, le=36_500)
     session_gap_s: float = about(

@@ -38,7 +38,8 @@ def load_shadow(settings: Settings, metrics: Metrics) -> Shadow | None:
         counts.fail()
         logger.exception("No shadow model: %s cannot be loaded", settings.shadow_bundle)
         return None
-    return Shadow(model, counts, settings.shadow_share, metrics.stage)
+    share, max_wait_s = settings.shadow_share, settings.shadow_max_wait_s
+    return Shadow(model, counts, share, max_wait_s, stage=metrics.stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +70,21 @@ class Shadow:
         recommender: Recommender,
         metrics: ShadowMetrics,
         share: float = 1.0,
+        max_wait_s: float = 1.0,
+        *,
         stage: Stage = untimed,
         max_users: int = 200_000,
         patience_s: float = 5.0,
     ) -> None:
         """Follow a share, in (0, 1], of the listeners, and remember `max_users` at most.
 
-        patience_s: seconds that a batch may take: the next one's lists wait meanwhile.
+        max_wait_s: seconds from plays to their lists beyond which a worker is behind, and the
+        shadow stands back. patience_s: seconds that a batch may take it, or it is off.
         """
         self.recommender = recommender
         self.metrics = metrics
         self.share = share
+        self.max_wait_s = max_wait_s
         self.max_users = max_users
         self.patience_s = patience_s
         self.works = True
@@ -89,17 +94,17 @@ class Shadow:
         metrics.begin(recommender.version)
 
     def follow(
-        self, appended: Sequence[Appended], lists: Sequence[RecommendationList], behind: bool
+        self, appended: Sequence[Appended], lists: Sequence[RecommendationList], waited_s: float
     ) -> None:
         """Judge the pairs that a batch's plays answer, and make the next ones. Never raises.
 
-        behind: that more plays wait already. Then no lists are made, and those plays counted.
+        waited_s: seconds from those plays to the delivery of their lists.
         """
         if not self.works or not lists:
             return
         began = time.monotonic()
         try:
-            self._follow(appended, lists, behind)
+            self._follow(appended, lists, waited_s > self.max_wait_s)
             took_s = time.monotonic() - began
             if took_s > self.patience_s:
                 raise ShadowTooSlow(f"a batch of {len(lists)} plays took it {took_s:.1f} s")

@@ -36,8 +36,8 @@ class Trial:
             shadow, ShadowMetrics(self.metrics), stage=self.metrics.stage, **options
         )
 
-    def play(self, *plays: Play, behind: bool = False) -> None:
-        self.shadow.follow(*handle_plays(plays, {}, self.store, self.active, now_ms=0), behind)
+    def play(self, *plays: Play, waited_s: float = 0.1) -> None:
+        self.shadow.follow(*handle_plays(plays, {}, self.store, self.active, now_ms=0), waited_s)
 
     def value(self, name: str, **labels: str) -> float:
         """Add up a metric's samples that have these labels."""
@@ -93,10 +93,10 @@ def test_repeats_are_neither_judged_nor_asked_about(store):
     assert shadow.asked == 2
 
 
-def test_while_plays_wait_it_makes_no_lists_and_no_half_pairs(store):
+def test_while_lists_come_late_it_makes_none_and_no_half_pairs(store):
     trial = Trial(store, Always("a"), Always("a"))
     trial.play(play(0, "x"))
-    trial.play(play(1, "a"), play(2, "a"), behind=True)
+    trial.play(play(1, "a"), play(2, "a"), waited_s=1.1)
     trial.play(play(3, "a"))
     trial.play(play(4, "a"))
     # The play at 0 was answered by 1, and that at 3 by 4; those at 1 and 2 had one list alone.

@@ -23,18 +23,19 @@ from tests.toy import write_toy_bundle
 from tests.toy_recommenders import Always, Broken
 
 pytestmark = pytest.mark.broker
+NOW_S = 1_700_000_000
 
 
 def records(settings, count: int) -> Sequence[Record]:
     """Make records of one partition, as they come from its log."""
     return [
-        Record(settings.topic_plays, 0, n, 0, b"u", encode(event(n, "u", f"s{n % 3}")))
+        Record(settings.topic_plays, 0, n, NOW_S * 1000, b"u", encode(event(n, "u", f"s{n % 3}")))
         for n in range(count)
     ]
 
 
 def test_lists_are_published_the_same_whether_a_shadow_fails_or_none_is_there(broker_settings):
-    async def publish(data: str, shadow: Always | None) -> None:
+    async def publish(data: str, shadow: Always | None) -> float | None:
         metrics, config = Metrics(), RecommenderConfig(10, 1, 20)
         processor = Processor(
             broker_settings,
@@ -42,17 +43,18 @@ def test_lists_are_published_the_same_whether_a_shadow_fails_or_none_is_there(br
             PopularityRecommender(config),
             Judge(PopularityRecommender(config)),
             metrics,
-            clock=lambda: 1_700_000_000,
+            clock=lambda: NOW_S,
             shadow=Shadow(shadow, ShadowMetrics(metrics)) if shadow else None,
         )
         everything = records(broker_settings, 12)
         async with processor:
             for start in range(0, 12, 3):
                 await processor.process(everything[start : start + 3])
+        return metrics.registry.get_sample_value("segue_shadow_errors_total")
 
     reader = Reader(broker_settings, broker_settings.topic_recommendations)
-    asyncio.run(publish("without", None))
-    asyncio.run(publish("with", Broken()))
+    assert asyncio.run(publish("without", None)) is None
+    assert asyncio.run(publish("with", Broken())) == 1
     values = [record.value for record in reader.read_until(lambda found: len(found) >= 24)]
     reader.close()
     assert values[:12] == values[12:]
@@ -65,8 +67,10 @@ def test_a_real_worker_publishes_one_model_and_counts_the_pairs_of_two(broker_se
     events = [event(n, f"user-{n % 40}", f"song-{n * 7 % 30}") for n in range(400)]
     places = produce_events(broker_settings, events)
     port = free_port()
+    # These plays lie there before their worker begins.
+    patient = broker_settings.model_copy(update={"shadow_max_wait_s": 600.0})
     options = ["--bundle", bundles[0], "--shadow", bundles[1], "--metrics-port", port]
-    worker = Worker(broker_settings, tmp_path / "worker.log", *map(str, options))
+    worker = Worker(patient, tmp_path / "worker.log", *map(str, options))
     reader = Reader(broker_settings, broker_settings.topic_recommendations)
     with worker.running():
         made = lists(reader.read_until(answered(places)))
