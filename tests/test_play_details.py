@@ -7,6 +7,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.moments import describe_moments
 from models.next_song import Contexts, SessionLog
 from models.play_details import NO_DETAILS, UNKNOWN, DetailLists, PlayDetails
 from models.ragged import Ragged
@@ -14,6 +15,8 @@ from models.recommender import Request, contexts_of
 from models.vocabulary import Vocabulary
 from offline.plays import PLAYS_SCHEMA, PlayLog
 from offline.session_log import Numbering, Predictions
+from stream.events import Play
+from stream.store import HistoryStore
 
 MINUTE = 60_000
 
@@ -113,3 +116,42 @@ def test_predictions_know_them_of_the_session_and_of_the_history():
     assert last.histories.values.tolist() == [1, 2, 3]
     assert last.history_details.played_at_ms.tolist() == [0, 2 * MINUTE, 90 * MINUTE]
     assert last.history_details.skipped.tolist() == [1, UNKNOWN, 0]
+
+
+def test_live_and_offline_a_listener_is_known_by_the_same(tmp_path):
+    rng = np.random.default_rng(2)
+    minutes = np.cumsum(rng.choice([3, 4, 90, 1500], 40))
+    rows = [
+        (f"u{rng.integers(3)}", f"s{rng.integers(9)}", int(minute), [True, False, None][minute % 3])
+        for minute in minutes
+    ]
+    numbering = Numbering()
+    sessions = numbering.number(log_of(rows), 1800)
+    nothing = SessionLog(Ragged.of([]), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    offline = Predictions.of(sessions, len(numbering.songs), past=nothing)
+    store = HistoryStore(tmp_path)
+    told = store.append(
+        [
+            Play(str(place), user, song, minute * MINUTE, 0, place, skipped=skipped)
+            for place, (user, song, minute, skipped) in enumerate(rows)
+        ]
+    )
+    store.close()
+    live = {}
+    for one in told:
+        request = Request(one.session, (), one.history, one.session_details, one.history_details)
+        live[one.play.user_id, one.play.played_at_ms] = contexts_of([request], numbering.songs)
+    users = dict(enumerate(dict.fromkeys(user for user, *_ in rows)))
+    assert len(offline) > 5
+    for row, listener in enumerate(offline.listeners.tolist()):
+        asked = offline.contexts.slice(row, row + 1)
+        known = live[users[listener], int(asked.session_details.played_at_ms[-1])]
+        for name in ("sessions", "histories"):
+            assert getattr(known, name).values.tolist() == getattr(asked, name).values.tolist()
+        for name in ("session_details", "history_details"):
+            mine, theirs = getattr(known, name), getattr(asked, name)
+            count = len(getattr(asked, "sessions" if "session" in name else "histories").values)
+            mine, theirs = mine.filled(count), theirs.filled(count)
+            assert mine.played_at_ms.tolist() == theirs.played_at_ms.tolist()
+            assert mine.skipped.tolist() == theirs.skipped.tolist()
+        np.testing.assert_array_equal(describe_moments(known), describe_moments(asked))
