@@ -213,13 +213,22 @@ def hybrid_weights(
             "ages": torch.from_numpy(retrieval.traits.ages),
             "hours": torch.from_numpy(retrieval.traits.hours),
         },
-        "memory": {
-            "songs": torch.from_numpy(memory.sessions.values.astype(np.int32)),
-            "offsets": torch.from_numpy(memory.sessions.offsets.copy()),
-        },
     }
     named = {f"{part}.{name}": t for part, own in parts.items() for name, t in own.items()}
-    return {**named, "popularity": popularity}
+    return {**named, **memory_weights(memory), "popularity": popularity}
+
+
+def memory_of(bundle: Bundle) -> SessionLog:
+    """Give the sessions that a hybrid's neighbours, rules, runs and recent popularity are of."""
+    return _memory(_part(bundle.weights, "memory"))
+
+
+def memory_weights(memory: SessionLog) -> dict[str, Tensor]:
+    """Give the tensors of those sessions, from which `memory_of` makes the same."""
+    return {
+        "memory.songs": torch.from_numpy(memory.sessions.values.astype(np.int32)),
+        "memory.offsets": torch.from_numpy(memory.sessions.offsets.copy()),
+    }
 
 
 def plain_config(config: HybridConfig) -> dict[str, Any]:

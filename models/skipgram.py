@@ -138,16 +138,18 @@ def continue_training(
     seed: int = 0,
     workers: int = 1,
     on_plays: Callable[[int], None] = lambda plays: None,
+    counted: int = 0,
 ) -> SkipGram:
     """Go on learning from further sessions, in which songs up to number `songs` may be new.
 
     Old songs begin where they were left, new ones near zero. Negatives are drawn, and frequent
-    songs passed over, by all plays so far. The learning rate starts anew at
+    songs passed over, by all plays so far. counted: the last so many plays of `sessions` are in
+    the counts of `vectors` by now, and are learned from again. The learning rate starts anew at
     `config.learning_rate` and falls to `config.min_learning_rate` over `config.epochs`: to
     leave old songs nearly where they are, give fewer epochs or a lower rate. workers,
     on_plays and SkipGramError as for `train_skipgram`; `vectors` is left as it was.
     """
-    counts = _total_counts(vectors, sessions, songs)
+    counts = _total_counts(vectors, sessions, songs, counted)
     if vectors.inputs.shape[1] != config.dim:
         raise ValueError(f"dim must stay {vectors.inputs.shape[1]}, got {config.dim!r}")
     plays = len(sessions.values)
@@ -178,16 +180,20 @@ def _nothing(dim: int) -> SkipGram:
     return SkipGram(empty, empty, np.zeros(1, np.int64), 0, 0.0)
 
 
-def _total_counts(vectors: SkipGram, sessions: Ragged, songs: int) -> NDArray[np.int64]:
-    """Add the plays of `sessions` to those so far, int64 [songs + 1]."""
+def _total_counts(
+    vectors: SkipGram, sessions: Ragged, songs: int, counted: int
+) -> NDArray[np.int64]:
+    """Add the plays of `sessions` but the last `counted` to those so far, int64 [songs + 1]."""
     if not (sessions.lengths > 1).any():
         raise SkipGramError(
             f"none of {len(sessions):,} sessions has two songs, so that no song is heard near "
             "another: give a longer play log, or a lower min_count"
         )
     assert songs >= len(vectors), f"{len(vectors)} songs have vectors, only {songs} are told of"
-    counts = np.bincount(sessions.values, minlength=songs + 1)
-    assert len(counts) == songs + 1, f"sessions hold song {len(counts) - 1} of {songs}"
+    highest = int(sessions.values.max())
+    assert highest <= songs, f"sessions hold song {highest} of {songs}"
+    new = sessions.values[: len(sessions.values) - counted]
+    counts = np.bincount(new, minlength=songs + 1)
     counts[: len(vectors) + 1] += vectors.counts
     assert counts[0] == 0, "sessions hold padding"
     if not counts[1:].all():

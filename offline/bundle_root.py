@@ -18,12 +18,12 @@ from stream.announcements import (
     Served,
     bundle_directory,
 )
+from stream.refresh import REASON
 from stream.serving import load_bundle, recommender_config
 from stream.settings import Settings
 
 DEEPEST = 3  # directories between the root and a bundle's manifest
-REASON = "reason.json"
-"""Beside the manifest of a bundle that a refresh refused: why."""
+
 
 SERVES, BEFORE, KEPT, REFUSED = "serves", "before", "kept", "refused"
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "produce": "Send a play log to the plays topic.",
     "consume": "Read recommendations.",
     "train": "Train a model from a play log into a bundle.",
+    "refresh": "Keep models fresh from the stream.",
     "models": "Say which model serves, and put another in its place.",
     "evaluate": "Judge models on sessions that they have not seen.",
     "replay": "Replay logged plays through what runs live, and judge every list.",

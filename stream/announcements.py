@@ -108,6 +108,10 @@ class Announcements:
         able = [made for kind, made in self._by_kind.items() if kind in SERVING_KINDS]
         return able[-1] if able else None
 
+    def of_kind(self, kind: str) -> Announcement | None:
+        """What is announced of one kind, or None."""
+        return self._by_kind.get(kind)
+
 
 def activation(served: Served, before: Announcement | None) -> Announcement:
     """Announce a bundle in the place of the one that serves by now."""

@@ -36,7 +36,7 @@ def run_worker(settings: Settings) -> None:
     Raises SegueError where something is missing, and whatever made a batch fail; a worker that
     hangs is ended by its watchdog with status 70.
     """
-    partitions = _partitions(settings)
+    partitions = planned_partitions(settings)
     metrics = Metrics()
     follower = _follower(settings, metrics)
     recommender = follower.first() if follower else load_recommender(settings)
@@ -85,7 +85,7 @@ def _follower(settings: Settings, metrics: Metrics) -> ModelFollower | None:
     return ModelFollower(settings, settings.bundle_root, metrics)
 
 
-def _partitions(settings: Settings) -> int:
+def planned_partitions(settings: Settings) -> int:
     """Count the partitions of the plays topic; every topic must be as it is planned."""
     reports: dict[str, Any] = {
         report.name: report for report in ensure_topics(settings, create=False)

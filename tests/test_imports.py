@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = ["models", "stream", "offline"]  # each may import itself and those before it
 FAUST = {
     *("stream/agents.py", "stream/transport.py", "stream/worker.py", "stream/clients.py"),
+    "stream/refresh_agent.py",
     "offline/bench/worker.py",
 }
 ENVIRONMENT = {"stream/settings.py"}

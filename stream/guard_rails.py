@@ -1,0 +1,117 @@
+"""What a refreshed bundle must hold to before anybody is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from models.next_song import Contexts, NextSongModel
+from models.ragged import Ragged
+from models.refreshed_bundle import Refreshed
+from models.refreshed_vectors import Drift
+from stream.fresh_sessions import Session
+
+CUTOFF = 20
+ROWS = 64
+
+
+@dataclass(frozen=True)
+class GuardRails:
+    """Bounds. most_lost: by which the hit rate @20 may fall, on the newest sessions held back.
+
+    most_predictions: of those sessions, the last ones. least_predictions: fewer tell nothing,
+    and then the hit rate is not looked at. least_cosine: of the anchors with themselves before,
+    on average. most_growth: of their length, by which factor either way.
+    """
+
+    most_lost: float = 0.02
+    most_predictions: int = 500
+    least_predictions: int = 30
+    least_cosine: float = 0.8
+    most_growth: float = 1.5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Hit rates @20 of the bundle before and of the refreshed one, and what is wrong with it."""
+
+    predictions: int
+    before: float | None
+    after: float | None
+    problems: tuple[str, ...]
+
+
+def check_refreshed(
+    rails: GuardRails,
+    before: NextSongModel,
+    after: NextSongModel,
+    refreshed: Refreshed,
+    held_back: Sequence[Session],
+) -> Verdict:
+    """Judge a refreshed bundle by itself, and beside the one before on the newest sessions."""
+    problems = [*_not_finite(refreshed), *_drifted(rails, refreshed.drift)]
+    asked = _predictions(held_back)[-rails.most_predictions :]
+    if problems or len(asked) < rails.least_predictions:
+        return Verdict(len(asked), None, None, tuple(problems))
+    old, new = hit_rate(before, asked), hit_rate(after, asked)
+    if old - new > rails.most_lost:
+        problems.append(
+            f"hit rate @{CUTOFF} fell from {old:.2%} to {new:.2%} on {len(asked)} predictions, by "
+            f"more than {rails.most_lost:.2%}"
+        )
+    return Verdict(len(asked), old, new, tuple(problems))
+
+
+Prediction = tuple[list[str], str]  # the session so far, and the song that came next
+
+
+def _predictions(sessions: Sequence[Session]) -> list[Prediction]:
+    return [
+        (one.songs[:place], one.songs[place])
+        for one in sessions
+        for place in range(1, len(one.songs))
+    ]
+
+
+@torch.inference_mode()
+def hit_rate(model: NextSongModel, asked: Sequence[Prediction]) -> float:
+    """Give the share of next songs among a model's first 20; ties count against it.
+
+    A song that the model does not know is a miss, and so is any where it knows nothing of the
+    session.
+    """
+    hits = 0
+    for start in range(0, len(asked), ROWS):
+        rows = asked[start : start + ROWS]
+        contexts = Contexts.of(Ragged.of([model.vocabulary.numbers(heard) for heard, _ in rows]))
+        answers = torch.tensor([model.vocabulary.number(song) or 0 for _, song in rows])
+        scores = model.scores(contexts)
+        own = scores.gather(1, answers.unsqueeze(1))
+        ranks = (scores[:, 1:] >= own).sum(1)
+        known = (answers > 0) & (own[:, 0] > -torch.inf)
+        hits += int((known & (ranks <= CUTOFF)).sum())
+    return hits / len(asked)
+
+
+def _not_finite(refreshed: Refreshed) -> Iterator[str]:
+    for name, tensor in sorted(refreshed.weights.items()):
+        if tensor.is_floating_point() and not np.isfinite(tensor.numpy()).all():
+            yield f"tensor {name!r} holds numbers that are not finite"
+
+
+def _drifted(rails: GuardRails, drift: Drift | None) -> Iterator[str]:
+    if drift is None:
+        return
+    if not drift.cosine >= rails.least_cosine:
+        yield (
+            f"song vectors moved to a mean cosine of {drift.cosine:.3f} with themselves before, "
+            f"below {rails.least_cosine:g}"
+        )
+    if not 1 / rails.most_growth <= drift.length <= rails.most_growth:
+        yield (
+            f"song vectors are {drift.length:.2f} times as long as before, beyond a factor of "
+            f"{rails.most_growth:g}"
+        )

@@ -1,0 +1,212 @@
+"""One refresh: a bundle and the sessions since, to a new bundle that is accepted or set aside."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.bundle import Bundle, Manifest, read_bundle, write_bundle
+from models.kinds import KINDS
+from models.next_song import SessionLog
+from models.play_details import DetailLists, PlayDetails
+from models.ragged import Ragged
+from models.refreshed_bundle import NewPlays, Refreshed, extended, refresh_bundle
+from models.refreshed_vectors import Drift, RefreshConfig
+from models.vocabulary import Vocabulary
+from stream.announcements import Served
+from stream.fresh_sessions import Session
+from stream.guard_rails import GuardRails, Verdict, check_refreshed
+
+DAY_MS = 86_400_000
+REFUSED = "refused"
+REASON = "reason.json"
+CANDIDATE = ".candidate"
+
+
+@dataclass(frozen=True)
+class RefreshPlan:
+    """How bundles are refreshed. held_back: share of the new sessions, the newest, to judge by.
+
+    They are learned by the next refresh. mixed: learned sessions mixed in, as a multiple of the
+    new ones. half_life_days: after which a play counts half. least_sessions: fewer new ones are
+    not worth a bundle.
+    """
+
+    vectors: RefreshConfig = field(default_factory=RefreshConfig)
+    rails: GuardRails = field(default_factory=GuardRails)
+    held_back: float = 0.1
+    mixed: float = 1.0
+    half_life_days: float = 60.0
+    least_sessions: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.held_back < 1:
+            raise ValueError(f"held_back must be >= 0 and < 1, got {self.held_back!r}")
+        if not self.mixed >= 0:
+            raise ValueError(f"mixed must be >= 0, got {self.mixed!r}")
+        if not self.half_life_days > 0:
+            raise ValueError(f"half_life_days must be > 0, got {self.half_life_days!r}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one refresh. learned_ms: up to which the bundle in force has learned by now.
+
+    seconds, cpu_s: of this process, other threads' work at the time included.
+    """
+
+    before: str
+    served: Served | None
+    learned_ms: int
+    plays: int
+    new_songs: int
+    drift: Drift | None
+    verdict: Verdict
+    seconds: float
+    cpu_s: float
+
+    @property
+    def accepted(self) -> bool:
+        """Whether there is a bundle to announce."""
+        return not self.verdict.problems
+
+    def facts(self) -> dict[str, Any]:
+        """Give all of it for people and machines."""
+        return {**asdict(self), "accepted": self.accepted}
+
+
+def learned_ms(manifest: Manifest) -> int:
+    """Give the time up to which a bundle has learned; 0 where its training had no clock."""
+    return int(manifest.training.get("to_ms") or 0)
+
+
+def refresh(
+    root: Path,
+    directory: Path,
+    sessions: Sequence[Session],
+    old: Sequence[Session],
+    plan: RefreshPlan,
+) -> Outcome | None:
+    """Refresh the bundle in `directory` by newer sessions, in the order of their ends.
+
+    An accepted bundle stands below `root` as <kind>/<version>; a refused one as
+    refused/<version> with the reason beside it. None: there is too little to learn from. The
+    same input gives the same bundle. Raises BundleError where `directory` holds none that can
+    be refreshed, SkipGramError where its vectors cannot learn from the sessions.
+    """
+    began_s, began_cpu_s = time.monotonic(), time.process_time()
+    learn, held_back = _split(sessions, plan.held_back)
+    if len(learn) < plan.least_sessions:
+        return None
+    bundle = read_bundle(directory, kind=None)
+    to_ms = learn[-1].end_ms
+    songs = extended(bundle)
+    plays = _new_plays(bundle, songs, learn, old, plan, to_ms)
+    made = refresh_bundle(bundle, plays, plan.vectors, seed=plan.seed + to_ms % 2**31)
+    kind = bundle.manifest.kind
+    after = KINDS[kind](replace(bundle, weights=made.weights, vocabulary=made.songs))
+    verdict = check_refreshed(plan.rails, KINDS[kind](bundle), after, made, held_back)
+    manifest = _write(root / CANDIDATE, bundle, made, plays, to_ms, verdict)
+    accepted = not verdict.problems
+    outcome = Outcome(
+        bundle.manifest.version,
+        Served(manifest.version, f"{kind}/{manifest.version}") if accepted else None,
+        to_ms if accepted else learned_ms(bundle.manifest),
+        len(plays.sessions.sessions.values),
+        len(songs) - len(bundle.vocabulary),
+        made.drift,
+        verdict,
+        time.monotonic() - began_s,
+        time.process_time() - began_cpu_s,
+    )
+    _put(root, root / CANDIDATE, manifest, outcome)
+    return outcome
+
+
+def _split(
+    sessions: Sequence[Session], held_back: float
+) -> tuple[Sequence[Session], Sequence[Session]]:
+    """Part the sessions at one moment, so that what is learned has one mark in time."""
+    count = len(sessions) - int(len(sessions) * held_back)
+    while 0 < count < len(sessions) and sessions[count].end_ms == sessions[count - 1].end_ms:
+        count += 1
+    return sessions[:count], sessions[count:]
+
+
+def _new_plays(
+    bundle: Bundle,
+    songs: Vocabulary,
+    learn: Sequence[Session],
+    old: Sequence[Session],
+    plan: RefreshPlan,
+    to_ms: int,
+) -> NewPlays:
+    """Number the sessions: new songs behind the bundle's. In the order of their first plays."""
+    ordered = sorted(learn, key=lambda one: (one.played_at_ms[0], one.user_id))
+    rows = [[songs.add(song) for song in one.songs] for one in ordered]
+    details = [DetailLists(one.played_at_ms, one.skipped) for one in ordered]
+    lengths = [len(row) for row in rows]
+    listeners: dict[str, int] = {}
+    log = SessionLog(
+        Ragged.of(rows),
+        np.array([listeners.setdefault(one.user_id, len(listeners)) for one in ordered]),
+        np.array([one.played_at_ms[0] for one in ordered], np.int64),
+        PlayDetails.of_lists(details, lengths),
+    )
+    before_ms = learned_ms(bundle.manifest)
+    gone_days = (to_ms - before_ms) / DAY_MS if before_ms else 0.0
+    # Some of the old sessions' songs may be none of this bundle's, where it came from elsewhere.
+    mixed = Ragged.of([songs.numbers(one.songs) for one in old])
+    return NewPlays(songs, log, mixed, 2.0 ** -(max(gone_days, 0.0) / plan.half_life_days))
+
+
+def _write(
+    candidate: Path,
+    bundle: Bundle,
+    made: Refreshed,
+    plays: NewPlays,
+    to_ms: int,
+    verdict: Verdict,
+) -> Manifest:
+    shutil.rmtree(candidate, ignore_errors=True)  # of a refresh that was killed
+    training = bundle.manifest.training
+    count = len(plays.sessions.sessions.values)
+    return write_bundle(
+        candidate,
+        kind=bundle.manifest.kind,
+        config=bundle.manifest.config,
+        weights=made.weights,
+        vocabulary=made.songs,
+        titles=bundle.titles,
+        training={
+            **training,
+            "plays": int(training.get("plays") or 0) + count,
+            "songs": len(made.songs),
+            "to_ms": to_ms,
+            "refreshes": int(training.get("refreshes") or 0) + 1,
+            "refreshed_from": bundle.manifest.version,
+        },
+        metrics={} if verdict.after is None else {"hit_rate_at_20": verdict.after},
+    )
+
+
+def _put(root: Path, candidate: Path, manifest: Manifest, outcome: Outcome) -> None:
+    """Move the candidate to its place; one that a crash left there is the same bundle."""
+    kind = manifest.kind if outcome.accepted else REFUSED
+    place = root / kind / manifest.version
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if not outcome.accepted:
+        reason = {"reason": "; ".join(outcome.verdict.problems), **outcome.facts()}
+        (candidate / REASON).write_text(json.dumps(reason, indent=2) + "\n", encoding="utf-8")
+    if place.exists():
+        shutil.rmtree(candidate)
+    else:
+        candidate.rename(place)

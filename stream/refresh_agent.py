@@ -1,0 +1,77 @@
+"""The refresh process: a Faust app and consumer group of its own. Only wiring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import faust
+from mode.supervisors import CrashingSupervisor
+
+from stream.agents import from_faust
+from stream.clients import faust_broker_config
+from stream.refresh import RefreshPlan
+from stream.refresh_metrics import RefreshMetrics
+from stream.refresher import Refresher, Schedule
+from stream.settings import Settings
+from stream.transport import prompt_transport
+from stream.worker import WorkerError, planned_partitions, serve_metrics
+
+BATCH = 10_000
+WITHIN_S = 0.5
+TICK_S = 1.0
+
+
+def run_refresh(settings: Settings, plan: RefreshPlan, schedule: Schedule) -> None:
+    """Refresh models from the stream until stopped by SIGINT or SIGTERM.
+
+    Raises SegueError where something is missing.
+    """
+    if settings.bundle_root is None:
+        raise WorkerError("no bundle root is set: give --bundle-root or SEGUE_BUNDLE_ROOT")
+    partitions = planned_partitions(settings)
+    metrics = RefreshMetrics()
+    refresher = Refresher(settings, Path(settings.bundle_root), plan, schedule, metrics)
+    app = make_refresh_app(settings, partitions, refresher)
+    serve_metrics(settings, metrics.registry)
+    faust.Worker(
+        app, loglevel=settings.log_level, redirect_stdouts=False
+    ).execute_from_commandline()
+
+
+def make_refresh_app(settings: Settings, partitions: int, refresher: Refresher) -> Any:
+    """Wire the app. partitions: those of the plays topic, which Faust must be told."""
+    app = faust.App(
+        f"{settings.group_id}-refresh",
+        **faust_broker_config(settings),
+        topic_partitions=partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        web_enabled=False,
+        datadir=settings.data_dir / "faust-refresh",
+    )
+    app.transport = prompt_transport(app, settings.fetch_wait_ms)
+    plays = app.topic(
+        settings.topic_plays,
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+    )
+
+    async def learn(stream: Any) -> None:
+        async with refresher:
+            async for events in stream.noack_take(BATCH, within=WITHIN_S):
+                await refresher.take(list(from_faust(events)))
+                # Counted in memory: what a kill undoes is read back from the checkpoint on.
+                for event in events:
+                    await stream.ack(event)
+
+    async def tick() -> None:
+        assigned = [place.partition for place in app.consumer.assignment()]
+        await refresher.tick(assigned, partitions)
+
+    app.agent(plays, name="learn", supervisor_strategy=CrashingSupervisor)(learn)
+    app.timer(TICK_S)(tick)
+    return app

@@ -1,0 +1,227 @@
+"""A refresh process without Faust: plays in, bundles out, and checkpoints between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from models.bundle import read_manifest
+from models.errors import SegueError
+from models.refreshed_bundle import REFRESHED_KINDS
+from stream.announcements import (
+    SERVING_KINDS,
+    Announcement,
+    Served,
+    activation,
+    announce,
+    bundle_directory,
+    read_announcements,
+)
+from stream.batch import Record, read_batch
+from stream.fresh_sessions import FreshConfig, FreshSessions, Session
+from stream.log import PlayLogReader
+from stream.processor import from_client
+from stream.refresh import Outcome, RefreshPlan, learned_ms, refresh
+from stream.refresh_metrics import RefreshMetrics
+from stream.serving import limit_threads
+from stream.settings import Settings
+
+logger = logging.getLogger(__name__)
+CHECKPOINT = "sessions.msgpack"
+LEADING = 0
+"""The partition whose holder refreshes, where several processes share the plays."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When to refresh: after so many plays, or so many seconds, whichever is first.
+
+    checkpoint_s: seconds between checkpoints; what is lost with a kill is read again.
+    """
+
+    every_plays: int = 50_000
+    every_s: float = 3_600.0
+    checkpoint_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("every_plays", "every_s", "checkpoint_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class _Base:
+    """A bundle to refresh, and what the topic says of it; None where the settings name it."""
+
+    directory: Path
+    kind: str
+    learned_ms: int
+    told: Announcement | None
+
+
+class Refresher:
+    """Counts plays, each once whatever is delivered twice, and refreshes what is in service.
+
+    Training runs in one thread beside the event loop. What it learns from was checkpointed
+    before, and how far it came stands in the bundle: so a kill at any moment costs time only.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        root: Path,
+        plan: RefreshPlan,
+        schedule: Schedule,
+        metrics: RefreshMetrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.root = root
+        self.plan = plan
+        self.schedule = schedule
+        self.metrics = metrics
+        self._clock = clock
+        self._file = settings.data_dir / "refresh" / CHECKPOINT
+        config = FreshConfig(int(settings.session_gap_s * 1000), seed=plan.seed)
+        self.fresh = FreshSessions.restore(self._file, config)
+        self._thread = ThreadPoolExecutor(1, "refresh", limit_threads, (settings,))
+        self._written_s = self._refreshed_s = clock()
+        self._running: asyncio.Task[None] | None = None
+
+    async def take(self, records: Sequence[Record]) -> None:
+        """Count the plays of a batch; a gap before it is filled from the log first."""
+        batch = read_batch(records, self.settings)
+        for partition, first in batch.first_offsets.items():
+            if self.fresh.position(partition) < first:
+                await self._read_back(partition, first)
+        self.fresh.take(batch.plays, batch.next_offsets)
+        self.metrics.plays.inc(len(batch.plays))
+
+    async def tick(self, assigned: Collection[int], partitions: int) -> None:
+        """Write a checkpoint where one is due, and begin a refresh where one is."""
+        if self._running is not None and self._running.done():
+            self._running.result()  # a slip of ours ends the process, loudly
+            self._running = None
+        self.metrics.observe(self.fresh)
+        if self._clock() - self._written_s >= self.schedule.checkpoint_s:
+            self.checkpoint()
+        if self._running is None and LEADING in assigned and self._is_due():
+            for partition in set(range(partitions)) - set(assigned):
+                [end] = (await self.reader.ends([partition])).values()
+                await self._read_back(partition, end)
+            self._running = asyncio.create_task(self._refresh())
+
+    def checkpoint(self) -> None:
+        """Write down all that is known of the stream."""
+        self.fresh.checkpoint(self._file)
+        self._written_s = self._clock()
+
+    def _is_due(self) -> bool:
+        plays = self.fresh.state.plays
+        waited_s = self._clock() - self._refreshed_s
+        return plays >= self.schedule.every_plays or (
+            plays > 0 and waited_s >= self.schedule.every_s
+        )
+
+    async def _read_back(self, partition: int, end: int) -> None:
+        start = self.fresh.position(partition)
+        if start >= end:
+            return
+        logger.info("Reading partition %d from offset %d to %d", partition, start, end)
+        async for records in self.reader.read(partition, start, end):
+            batch = read_batch(from_client(records), self.settings)
+            self.fresh.take(batch.plays, batch.next_offsets)
+
+    async def _refresh(self) -> None:
+        """Refresh every bundle in service, announce what is accepted, and write it down."""
+        self._refreshed_s, self.fresh.state.plays = self._clock(), 0
+        self.fresh.close_stale()
+        self.checkpoint()
+        loop = asyncio.get_running_loop()
+        learned = []
+        for base in await loop.run_in_executor(self._thread, lambda: list(self._bases())):
+            sessions = self.fresh.ready(base.learned_ms)
+            old = self.fresh.sample(int(len(sessions) * self.plan.mixed))
+            work = partial(self._refresh_one, base, sessions, old)
+            learned.append(await loop.run_in_executor(self._thread, work))
+        if learned:
+            self.fresh.learned(min(learned))
+        self.checkpoint()
+
+    def _bases(self) -> Iterator[_Base]:
+        """Find the bundle that makes the lists, and the song vectors that are announced."""
+        told = read_announcements(self.settings)
+        serving = told.in_service
+        for made in (serving, told.of_kind("skipgram")):
+            if made is not None and made.kind in REFRESHED_KINDS:
+                directory = bundle_directory(self.root, made.location)
+                yield _Base(directory, made.kind, learned_ms(read_manifest(directory)), made)
+        if serving is None and self.settings.bundle is not None:
+            manifest = read_manifest(self.settings.bundle)
+            yield _Base(self.settings.bundle, manifest.kind, learned_ms(manifest), None)
+
+    def _refresh_one(self, base: _Base, sessions: Sequence[Session], old: Sequence[Session]) -> int:
+        """Refresh one bundle; give the time up to which the one in force has learned."""
+        try:
+            outcome = refresh(self.root, base.directory, sessions, old, self.plan)
+        except (SegueError, OSError) as error:
+            self.metrics.refreshes.labels(base.kind, "failed").inc()
+            logger.error("The %s bundle is not refreshed: %s", base.kind, error)
+            return base.learned_ms
+        if outcome is None:
+            return base.learned_ms
+        self.metrics.told(base.kind, outcome)
+        _tell(base.kind, outcome)
+        if outcome.served is not None and not self._announce(base, outcome.served):
+            return base.learned_ms
+        return outcome.learned_ms
+
+    def _announce(self, base: _Base, served: Served) -> bool:
+        """Announce a bundle, unless another was activated while it was made; tell whether."""
+        told = read_announcements(self.settings)
+        now = told.in_service if base.kind in SERVING_KINDS else told.of_kind(base.kind)
+        if (now and now.version) != (base.told and base.told.version):
+            logger.warning("%s is not announced: another was activated by now", served.version)
+            return False
+        announce(self.settings, activation(served, base.told))
+        return True
+
+    async def __aenter__(self) -> Self:
+        self.reader = PlayLogReader(self.settings)
+        await self.reader.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._running is not None:
+            self._running.cancel()
+        self._thread.shutdown(wait=True)
+        self.checkpoint()
+        await self.reader.stop()
+
+
+def _tell(kind: str, outcome: Outcome) -> None:
+    if outcome.served is None:
+        problems = "; ".join(outcome.verdict.problems)
+        logger.error("A refreshed %s bundle is refused: %s", kind, problems)
+        return
+    logger.info(
+        "%s follows %s: %d plays, %d new songs, %.1f s",
+        outcome.served.version,
+        outcome.before,
+        outcome.plays,
+        outcome.new_songs,
+        outcome.seconds,
+    )

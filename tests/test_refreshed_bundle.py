@@ -1,0 +1,195 @@
+"""Models with newer plays in them: new songs find their place, old ones keep theirs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+
+from models.bundle import BundleError, read_bundle, write_bundle
+from models.company import Company
+from models.kinds import KINDS
+from models.next_song import Contexts, SessionLog
+from models.ragged import Ragged
+from models.refreshed_bundle import NewPlays, extended, refresh_bundle
+from models.refreshed_vectors import RefreshConfig, refresh_vectors, turn_back
+from models.skipgram import SkipGramConfig, train_skipgram
+from models.skipgram_next_song import bundle_weights
+from models.vocabulary import Vocabulary
+from tests.toy import number_sessions, paired_sessions, partner, song, write_toy_bundle
+from tests.toy_hybrid import fit_hybrid, write_hybrid
+
+PAIRS = 30
+CONFIG = SkipGramConfig(dim=16, window=1, epochs=40, decay=0.0)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Give vectors of a world of pairs, its songs and the sessions they were learned from."""
+    songs = Vocabulary()
+    log = number_sessions(paired_sessions(PAIRS, 600, seed=1), songs)
+    return train_skipgram(log.sessions, len(songs), CONFIG), songs, log
+
+
+def with_new_pair(songs, sessions=40, seed=2):
+    """Give sessions in which two songs nobody knew, `first` then `second`, stand among pair 0."""
+    grown = Vocabulary(songs.song_ids)
+    rows = [["song-0", "first", "second", "song-1"] for _ in range(sessions)]
+    log = number_sessions([*rows, *paired_sessions(PAIRS, 100, seed=seed)], grown)
+    return log, grown
+
+
+def cosine(rows, one, other):
+    return float(rows[one] @ rows[other] / np.linalg.norm(rows[one]) / np.linalg.norm(rows[other]))
+
+
+class TestCompany:
+    def test_a_row_is_the_mean_of_its_company_the_nearer_the_more_and_as_long(self):
+        table = np.array([[0, 0], [2, 0], [0, 2], [0, 0]], np.float32)
+        company = Company.of(Ragged.of([[1, 4, 3, 2]]), np.array([0, 1, 1, 1]), 4)
+        assert company.shares.toarray().tolist() == [[0, 0.4, 0.2, 0.4]]  # 1, 1/2, 1 over 2.5
+        [row] = company.extend(table)[4:]
+        expected = np.array([0.8, 0.4]) / np.hypot(0.8, 0.4) * 1.2
+        assert row == pytest.approx(expected)
+
+    def test_songs_heard_among_new_ones_alone_take_the_mean_of_all(self):
+        table = np.array([[0, 0], [2, 0], [0, 4]], np.float32)
+        company = Company.of(Ragged.of([[3, 4], [1, 2]]), np.array([0, 1, 1]), 4)
+        assert company.extend(table)[3:].tolist() == [[1, 2], [1, 2]]
+
+    def test_a_single_column_is_that_of_the_rarest(self):
+        table = np.array([[0], [-1], [-9], [-2]], np.float32)
+        company = Company.of(Ragged.of([[1, 4]]), np.array([0, 9, 1, 5]), 4)
+        assert company.extend(table)[4:].tolist() == [[-9]]
+
+    def test_sessions_do_not_reach_into_each_other(self):
+        company = Company.of(Ragged.of([[1, 3], [2]]), np.array([0, 1, 1]), 3)
+        assert company.shares.toarray().tolist() == [[0, 1, 0]]
+
+
+class TestVectors:
+    def test_new_songs_stand_where_they_are_heard_and_old_ones_stay(self, trained):
+        vectors, songs, old = trained
+        log, grown = with_new_pair(songs)
+        refreshed, drift = refresh_vectors(
+            vectors, log.sessions, old.sessions, len(grown), CONFIG, RefreshConfig()
+        )
+        first, zero = grown.number("first"), grown.number("song-0")
+        near = [cosine(refreshed.inputs, first, other) for other in range(1, len(songs) + 1)]
+        assert 1 + int(np.argsort(near)[-1]) in (zero, grown.number("song-1"))
+        assert drift.cosine > 0.95
+        assert drift.cosine >= drift.turned
+
+    def test_continued_training_alone_turns_the_space_and_it_is_turned_back(self, trained):
+        vectors = trained[0]
+        turn = np.linalg.qr(np.random.default_rng(0).normal(size=(16, 16)))[0].astype(np.float32)
+        turned = replace(vectors, inputs=vectors.inputs @ turn, outputs=vectors.outputs @ turn)
+        back, drift = turn_back(turned, vectors, anchors=50)
+        assert drift.turned < 0.5
+        assert drift.cosine == pytest.approx(1, abs=1e-5)
+        assert back.inputs == pytest.approx(vectors.inputs, abs=1e-4)
+        products = vectors.inputs @ vectors.outputs.T
+        assert back.inputs @ back.outputs.T == pytest.approx(products, abs=1e-3)
+
+    def test_counts_decay_and_old_sessions_are_not_counted_twice(self, trained):
+        vectors, songs, old = trained
+        log, grown = with_new_pair(songs, sessions=40)
+        refreshed, _ = refresh_vectors(
+            vectors, log.sessions, old.sessions, len(grown), CONFIG, RefreshConfig(), kept=0.5
+        )
+        new = np.bincount(log.sessions.values, minlength=len(grown) + 1)
+        before = np.append(vectors.counts, [0, 0])
+        decayed = np.maximum((before * 0.5).round(), before > 0)
+        assert refreshed.counts.tolist() == (decayed + new).tolist()
+        assert refreshed.counts[grown.number("first")] == 40
+        assert refreshed.epochs == vectors.epochs + RefreshConfig().epochs
+        assert refreshed.learning_rate == pytest.approx(RefreshConfig().learning_rate)
+
+    def test_the_same_again_is_the_same(self, trained):
+        vectors, songs, old = trained
+        log, grown = with_new_pair(songs)
+        made = [
+            refresh_vectors(
+                vectors, log.sessions, old.sessions, len(grown), CONFIG, RefreshConfig(), seed=3
+            )[0]
+            for _ in range(2)
+        ]
+        assert (made[0].inputs == made[1].inputs).all()
+        assert (made[0].outputs == made[1].outputs).all()
+
+
+def new_plays(bundle, rows, kept=1.0):
+    songs = extended(bundle)
+    log = number_sessions(rows, songs)
+    return NewPlays(songs, log, Ragged.of([]), kept)
+
+
+def scored(model, heard):
+    numbers = model.vocabulary.numbers(heard)
+    [scores] = model.scores(Contexts.of(Ragged.of([numbers])))
+    return scores
+
+
+class TestBundles:
+    def test_a_gru_gets_rows_for_new_songs_and_keeps_the_rest(self, tmp_path):
+        write_toy_bundle(tmp_path / "gru", songs=6)
+        bundle = read_bundle(tmp_path / "gru")
+        made = refresh_bundle(
+            bundle, new_plays(bundle, [["song-1", "new", "song-2"]], kept=0.5), RefreshConfig()
+        )
+        assert made.songs.song_ids == [*bundle.vocabulary.song_ids, "new"]
+        assert torch.equal(made.weights["songs.weight"][:7], bundle.weights["songs.weight"])
+        assert made.weights["popularity"].tolist() == [0, 0.5, 2, 2.5, 2, 2.5, 3, 1]
+        model = KINDS["gru"](replace(bundle, weights=made.weights, vocabulary=made.songs))
+        assert scored(model, ["song-1"])[7] > -torch.inf
+
+    def test_a_hybrid_recommends_a_new_song_where_it_was_heard(self, tmp_path):
+        songs = Vocabulary()
+        log = number_sessions(paired_sessions(PAIRS, 400, seed=1), songs)
+        write_hybrid(tmp_path / "hybrid", fit_hybrid(log, songs, epochs=2), log)
+        bundle = read_bundle(tmp_path / "hybrid", kind="hybrid")
+        rows = [["song-4", "new"] for _ in range(30)]
+        made = refresh_bundle(bundle, new_plays(bundle, rows), RefreshConfig())
+        model = KINDS["hybrid"](replace(bundle, weights=made.weights, vocabulary=made.songs))
+        best = scored(model, ["song-20", "song-21", "song-4"]).topk(3).indices.tolist()
+        assert made.songs.number("new") in best
+        assert scored(model, [song(8)]).argmax() == made.songs.number(partner(song(8)))
+
+    def test_a_kind_that_cannot_be_refreshed_is_named(self, tmp_path):
+        write_bundle(
+            tmp_path / "b",
+            kind="amnn",
+            config={},
+            weights={"popularity": torch.zeros(2)},
+            vocabulary=Vocabulary(["a"]),
+            titles={},
+            training={},
+            metrics={},
+        )
+        bundle = read_bundle(tmp_path / "b", kind="amnn")
+        with pytest.raises(BundleError, match="'amnn' bundle cannot be refreshed"):
+            refresh_bundle(bundle, new_plays(bundle, [["a", "b"]]), RefreshConfig())
+
+    def test_song_vectors_go_through_a_bundle(self, trained, tmp_path):
+        vectors, songs, _ = trained
+        write_bundle(
+            tmp_path / "songs",
+            kind="skipgram",
+            config=asdict(CONFIG),
+            weights=bundle_weights(vectors),
+            vocabulary=songs,
+            titles={},
+            training={},
+            metrics={},
+        )
+        bundle = read_bundle(tmp_path / "songs", kind="skipgram")
+        log, grown = with_new_pair(songs)
+        empty = SessionLog(log.sessions, log.listeners, log.began_ms)
+        made = refresh_bundle(bundle, NewPlays(grown, empty, Ragged.of([]), 1.0), RefreshConfig())
+        assert made.drift.cosine > 0.9
+        model = KINDS["skipgram"](replace(bundle, weights=made.weights, vocabulary=made.songs))
+        assert scored(model, ["first"]).argmax() in grown.numbers(
+            ["first", "second", "song-0", "song-1"]
+        )
