@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 POLL_MS = 200
 RETRY_S = 2.0
 
+# At INFO it tells of every connection that is made and closed, several lines each.
+logging.getLogger("kafka").setLevel(logging.WARNING)
+
 OnRecords = Callable[[Sequence[Record]], None]
 """Told records in the order of the log. A record without a value takes its key away."""
 

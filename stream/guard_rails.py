@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from models.next_song import Contexts, NextSongModel
 from models.ragged import Ragged
@@ -22,13 +24,14 @@ ROWS = 64
 class GuardRails:
     """Bounds. most_lost: by which the hit rate @20 may fall, on the newest sessions held back.
 
-    most_predictions: of those sessions, the last ones. least_predictions: fewer tell nothing,
-    and then the hit rate is not looked at. least_cosine: of the anchors with themselves before,
-    on average. most_growth: of their length, by which factor either way.
+    A fall that chance explains is none: two standard errors of the difference on the same
+    predictions. most_predictions: of those sessions, the last ones. least_predictions: fewer
+    tell nothing, and then the hit rate is not looked at. least_cosine: of the anchors with
+    themselves before, on average. most_growth: of their length, by which factor either way.
     """
 
     most_lost: float = 0.02
-    most_predictions: int = 500
+    most_predictions: int = 1_000
     least_predictions: int = 30
     least_cosine: float = 0.8
     most_growth: float = 1.5
@@ -56,13 +59,14 @@ def check_refreshed(
     asked = _predictions(held_back)[-rails.most_predictions :]
     if problems or len(asked) < rails.least_predictions:
         return Verdict(len(asked), None, None, tuple(problems))
-    old, new = hit_rate(before, asked), hit_rate(after, asked)
-    if old - new > rails.most_lost:
+    old, new = hits(before, asked), hits(after, asked)
+    lost, told = old.mean() - new.mean(), int((old != new).sum())
+    if lost > max(rails.most_lost, 2 * math.sqrt(told) / len(asked)):
         problems.append(
-            f"hit rate @{CUTOFF} fell from {old:.2%} to {new:.2%} on {len(asked)} predictions, by "
-            f"more than {rails.most_lost:.2%}"
+            f"hit rate @{CUTOFF} fell from {old.mean():.2%} to {new.mean():.2%} on {len(asked)} "
+            f"predictions, by more than {rails.most_lost:.2%} and than chance explains"
         )
-    return Verdict(len(asked), old, new, tuple(problems))
+    return Verdict(len(asked), float(old.mean()), float(new.mean()), tuple(problems))
 
 
 Prediction = tuple[list[str], str]  # the session so far, and the song that came next
@@ -77,13 +81,13 @@ def _predictions(sessions: Sequence[Session]) -> list[Prediction]:
 
 
 @torch.inference_mode()
-def hit_rate(model: NextSongModel, asked: Sequence[Prediction]) -> float:
-    """Give the share of next songs among a model's first 20; ties count against it.
+def hits(model: NextSongModel, asked: Sequence[Prediction]) -> NDArray[np.bool_]:
+    """Tell which next songs are among a model's first 20, bool [P]; ties count against it.
 
     A song that the model does not know is a miss, and so is any where it knows nothing of the
     session.
     """
-    hits = 0
+    found = []
     for start in range(0, len(asked), ROWS):
         rows = asked[start : start + ROWS]
         contexts = Contexts.of(Ragged.of([model.vocabulary.numbers(heard) for heard, _ in rows]))
@@ -91,9 +95,8 @@ def hit_rate(model: NextSongModel, asked: Sequence[Prediction]) -> float:
         scores = model.scores(contexts)
         own = scores.gather(1, answers.unsqueeze(1))
         ranks = (scores[:, 1:] >= own).sum(1)
-        known = (answers > 0) & (own[:, 0] > -torch.inf)
-        hits += int((known & (ranks <= CUTOFF)).sum())
-    return hits / len(asked)
+        found.append((answers > 0) & (own[:, 0] > -torch.inf) & (ranks <= CUTOFF))
+    return torch.cat(found).numpy()
 
 
 def _not_finite(refreshed: Refreshed) -> Iterator[str]:

@@ -41,6 +41,7 @@ def run_refresh(settings: Settings, plan: RefreshPlan, schedule: Schedule) -> No
 
 def make_refresh_app(settings: Settings, partitions: int, refresher: Refresher) -> Any:
     """Wire the app. partitions: those of the plays topic, which Faust must be told."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         f"{settings.group_id}-refresh",
         **faust_broker_config(settings),
@@ -48,6 +49,9 @@ def make_refresh_app(settings: Settings, partitions: int, refresher: Refresher) 
         topic_allow_declare=False,
         topic_disable_leader=True,
         table_standby_replicas=0,
+        broker_session_timeout=6.0,
+        broker_heartbeat_interval=2.0,
+        broker_rebalance_timeout=6.0,
         web_enabled=False,
         datadir=settings.data_dir / "faust-refresh",
     )
@@ -69,8 +73,9 @@ def make_refresh_app(settings: Settings, partitions: int, refresher: Refresher) 
                     await stream.ack(event)
 
     async def tick() -> None:
-        assigned = [place.partition for place in app.consumer.assignment()]
-        await refresher.tick(assigned, partitions)
+        places = app.consumer.assignment()
+        ends = {place.partition: app.consumer.highwater(place) or 0 for place in places}
+        await refresher.tick(ends, partitions)
 
     app.agent(plays, name="learn", supervisor_strategy=CrashingSupervisor)(learn)
     app.timer(TICK_S)(tick)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +25,7 @@ from stream.announcements import (
     bundle_directory,
     read_announcements,
 )
-from stream.batch import Record, read_batch
+from stream.batch import Batch, Record, read_batch
 from stream.fresh_sessions import FreshConfig, FreshSessions, Session
 from stream.log import PlayLogReader
 from stream.processor import from_client
@@ -94,29 +94,30 @@ class Refresher:
         self.fresh = FreshSessions.restore(self._file, config)
         self._thread = ThreadPoolExecutor(1, "refresh", limit_threads, (settings,))
         self._written_s = self._refreshed_s = clock()
+        self._reading = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
 
     async def take(self, records: Sequence[Record]) -> None:
         """Count the plays of a batch; a gap before it is filled from the log first."""
         batch = read_batch(records, self.settings)
-        for partition, first in batch.first_offsets.items():
-            if self.fresh.position(partition) < first:
+        async with self._reading:
+            for partition, first in batch.first_offsets.items():
                 await self._read_back(partition, first)
-        self.fresh.take(batch.plays, batch.next_offsets)
-        self.metrics.plays.inc(len(batch.plays))
+            self._count(batch)
 
-    async def tick(self, assigned: Collection[int], partitions: int) -> None:
-        """Write a checkpoint where one is due, and begin a refresh where one is."""
+    async def tick(self, ends: Mapping[int, int], partitions: int) -> None:
+        """Write a checkpoint where one is due, and begin a refresh where one is.
+
+        ends: of the partitions assigned to this process, the log's as its consumer knows them.
+        """
         if self._running is not None and self._running.done():
             self._running.result()  # a slip of ours ends the process, loudly
             self._running = None
         self.metrics.observe(self.fresh)
         if self._clock() - self._written_s >= self.schedule.checkpoint_s:
             self.checkpoint()
-        if self._running is None and LEADING in assigned and self._is_due():
-            for partition in set(range(partitions)) - set(assigned):
-                [end] = (await self.reader.ends([partition])).values()
-                await self._read_back(partition, end)
+        if self._running is None and LEADING in ends and self._is_due():
+            await self._catch_up(ends, partitions)
             self._running = asyncio.create_task(self._refresh())
 
     def checkpoint(self) -> None:
@@ -131,14 +132,28 @@ class Refresher:
             plays > 0 and waited_s >= self.schedule.every_s
         )
 
+    async def _catch_up(self, ends: Mapping[int, int], partitions: int) -> None:
+        """Count all that stands in the log by now, of every partition, whoever it is assigned to.
+
+        Which sessions have ended is told by the newest play of all: a partition that is read
+        later than the others would have its sessions taken for learned.
+        """
+        async with self._reading:
+            for partition, end in (await self.reader.ends(range(partitions))).items():
+                await self._read_back(partition, max(end, ends.get(partition, 0)))
+
+    def _count(self, batch: Batch) -> None:
+        counted = sum(self.fresh.position(p) for p in batch.next_offsets)
+        self.fresh.take(batch.plays, batch.next_offsets)
+        self.metrics.plays.inc(sum(self.fresh.position(p) for p in batch.next_offsets) - counted)
+
     async def _read_back(self, partition: int, end: int) -> None:
         start = self.fresh.position(partition)
         if start >= end:
             return
-        logger.info("Reading partition %d from offset %d to %d", partition, start, end)
+        logger.debug("Reading partition %d from offset %d to %d", partition, start, end)
         async for records in self.reader.read(partition, start, end):
-            batch = read_batch(from_client(records), self.settings)
-            self.fresh.take(batch.plays, batch.next_offsets)
+            self._count(read_batch(from_client(records), self.settings))
 
     async def _refresh(self) -> None:
         """Refresh every bundle in service, announce what is accepted, and write it down."""

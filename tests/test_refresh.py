@@ -1,0 +1,166 @@
+"""One refresh: accepted and put in its place, or refused and set aside with its reason."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from models.bundle import read_bundle, write_bundle
+from models.refreshed_vectors import RefreshConfig
+from models.skipgram import SkipGramConfig, train_skipgram
+from models.skipgram_next_song import bundle_weights
+from models.vocabulary import Vocabulary
+from stream.fresh_sessions import Session
+from stream.guard_rails import GuardRails
+from stream.refresh import RefreshPlan, learned_ms, refresh
+from tests.toy import number_sessions, paired_sessions, write_toy_bundle
+
+PAIRS = 30
+CONFIG = SkipGramConfig(dim=16, window=1, epochs=40, readout="product")
+PLAN = RefreshPlan(least_sessions=5)
+HOUR = 3_600_000
+
+
+@pytest.fixture(scope="module")
+def song_vectors(tmp_path_factory):
+    """Give the directory of a skip-gram bundle of a world of pairs, learned up to hour 0."""
+    songs = Vocabulary()
+    log = number_sessions(paired_sessions(PAIRS, 600, seed=1), songs)
+    vectors = train_skipgram(log.sessions, len(songs), CONFIG)
+    directory = tmp_path_factory.mktemp("base") / "songs"
+    write_bundle(
+        directory,
+        kind="skipgram",
+        config=asdict(CONFIG),
+        weights=bundle_weights(vectors),
+        vocabulary=songs,
+        titles={"song-0": ("A title", "An artist")},
+        training={"plays": 3600, "to_ms": 1},
+        metrics={},
+    )
+    return directory
+
+
+def sessions_of(rows, hour=1):
+    return [
+        Session(
+            f"u{n}",
+            row,
+            [hour * HOUR + 10_000 * n + place for place in range(len(row))],
+            [None] * len(row),
+        )
+        for n, row in enumerate(rows)
+    ]
+
+
+def good_sessions(seed=2):
+    rows = paired_sessions(PAIRS, 120, seed=seed)
+    return sessions_of([*rows[:60], *[["song-0", "new", "song-1"]] * 20, *rows[60:]])
+
+
+def test_a_good_bundle_stands_in_its_place_and_says_where_it_comes_from(song_vectors, tmp_path):
+    sessions = good_sessions()
+    outcome = refresh(tmp_path, song_vectors, sessions, [], PLAN)
+    assert outcome.accepted
+    assert outcome.new_songs == 1
+    bundle = read_bundle(tmp_path / outcome.served.location, kind="skipgram")
+    assert bundle.manifest.version == outcome.served.version
+    assert outcome.served.location == f"skipgram/{outcome.served.version}"
+    assert bundle.titles == {"song-0": ("A title", "An artist")}
+    learned = sessions[:126]  # the newest tenth is held back
+    assert learned_ms(bundle.manifest) == outcome.learned_ms == learned[-1].end_ms
+    assert bundle.manifest.training["plays"] == 3600 + sum(len(one.songs) for one in learned)
+    assert bundle.manifest.training["refreshes"] == 1
+    assert bundle.manifest.metrics["hit_rate_at_20"] == outcome.verdict.after
+    assert outcome.verdict.predictions == sum(len(one.songs) - 1 for one in sessions[126:])
+    assert outcome.verdict.after > 0.5
+    assert [path.name for path in tmp_path.iterdir()] == ["skipgram"]
+
+
+def test_the_same_refresh_again_is_the_same_bundle(song_vectors, tmp_path):
+    first = refresh(tmp_path, song_vectors, good_sessions(), [], PLAN)
+    again = refresh(tmp_path, song_vectors, good_sessions(), [], PLAN)
+    assert first.served == again.served
+    assert [path.name for path in (tmp_path / "skipgram").iterdir()] == [first.served.version]
+
+
+def test_sessions_are_parted_at_one_moment(song_vectors, tmp_path):
+    sessions = good_sessions()
+    for one in sessions[-30:]:
+        one.played_at_ms = [50 * HOUR] * len(one.songs)
+    outcome = refresh(tmp_path, song_vectors, sessions, [], PLAN)
+    assert outcome.learned_ms == 50 * HOUR
+    assert outcome.verdict.predictions == 0
+
+
+def assert_set_aside(root, outcome, said):
+    assert not outcome.accepted
+    assert outcome.served is None
+    assert said in outcome.verdict.problems[0]
+    [kept] = (root / "refused").iterdir()
+    assert said in json.loads((kept / "reason.json").read_text())["reason"]
+    assert read_bundle_of(kept).manifest.version == kept.name
+    assert [path.name for path in root.iterdir()] == ["refused"]
+
+
+def read_bundle_of(directory):
+    return read_bundle(directory, kind=None)
+
+
+def test_one_that_knows_less_than_before_is_set_aside(song_vectors, tmp_path):
+    chance = np.random.default_rng(0)
+    noise = sessions_of(
+        [[f"song-{n}" for n in chance.integers(0, 2 * PAIRS, 8)] for _ in range(300)]
+    )
+    after = sessions_of(paired_sessions(PAIRS, 60, seed=3), hour=9)
+    hard = replace(PLAN, vectors=RefreshConfig(epochs=60, learning_rate=0.05), held_back=1 / 6)
+    loose = replace(hard, rails=GuardRails(least_cosine=-1, most_growth=100))
+    outcome = refresh(tmp_path, song_vectors, [*noise, *after], [], loose)
+    assert outcome.verdict.before > outcome.verdict.after + 0.02
+    assert outcome.learned_ms == 1, "nothing is learned where nothing is accepted"
+    assert_set_aside(tmp_path, outcome, "hit rate @20 fell from")
+
+
+def test_one_whose_vectors_moved_too_far_is_set_aside(song_vectors, tmp_path):
+    strict = replace(PLAN, rails=GuardRails(least_cosine=0.9999))
+    outcome = refresh(tmp_path, song_vectors, good_sessions(), [], strict)
+    assert_set_aside(tmp_path, outcome, "mean cosine")
+
+
+def test_one_with_numbers_that_are_none_is_set_aside(tmp_path):
+    write_toy_bundle(tmp_path / "gru", songs=6)
+    bundle = read_bundle(tmp_path / "gru")
+    weights = {
+        **bundle.weights,
+        "recurrence.weight_ih_l0": bundle.weights["recurrence.weight_ih_l0"].clone(),
+    }
+    weights["recurrence.weight_ih_l0"][0, 0] = float("nan")
+    write_bundle(
+        tmp_path / "nan",
+        kind="gru",
+        config=bundle.manifest.config,
+        weights=weights,
+        vocabulary=bundle.vocabulary,
+        titles={},
+        training={},
+        metrics={},
+    )
+    root = tmp_path / "root"
+    root.mkdir()
+    rows = [["song-1", "song-2"]] * 10
+    outcome = refresh(root, tmp_path / "nan", sessions_of(rows), [], PLAN)
+    assert_set_aside(root, outcome, "'recurrence.weight_ih_l0' holds numbers that are not finite")
+
+
+def test_too_little_makes_no_bundle(song_vectors, tmp_path):
+    assert refresh(tmp_path, song_vectors, good_sessions()[:4], [], PLAN) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_kill_left_behind_is_cleared_away(song_vectors, tmp_path):
+    (tmp_path / ".candidate").mkdir()
+    (tmp_path / ".candidate" / "reason.json").write_text("{}")
+    assert refresh(tmp_path, song_vectors, good_sessions(), [], PLAN).accepted
