@@ -2,15 +2,15 @@
 
     gru       a row for each new song, play counts
     skipgram  vectors go on learning (models/refreshed_vectors.py), play counts
-    hybrid    rows for new songs in every table, the sessions that neighbours, rules, runs and
-              recent popularity are made of, play counts
+    hybrid    all of these: rows for new songs in every table, its skip-gram space, the sessions
+              that neighbours, rules, runs and recent popularity are made of, ages, play counts
 
 Nothing here writes: whoever calls does, as `models.bundle.write_bundle`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -23,8 +23,10 @@ from models.company import Company
 from models.hybrid_next_song import HybridConfig, memory_of, memory_weights, remembered
 from models.next_song import SessionLog
 from models.ragged import Ragged
-from models.refreshed_vectors import Drift, RefreshConfig, refresh_vectors
+from models.refreshed_vectors import Drift, RefreshConfig, refresh_vectors, turn_back
+from models.skipgram import SkipGram, SkipGramConfig, train_skipgram
 from models.skipgram_next_song import bundle_weights, config_of, skipgram_from_bundle
+from models.song_vectors import unit
 from models.vocabulary import Vocabulary
 
 SONG_TABLES = {
@@ -32,6 +34,7 @@ SONG_TABLES = {
     "hybrid": ("gru.songs.weight", "amnn.heard.weight", "amnn.asked.weight", "amnn.often.weight"),
 }
 """The tensors of each kind that have a row for every song."""
+LEARNED = ("inputs", "outputs", "counts")
 REFRESHED_KINDS = (*SONG_TABLES, "skipgram")
 
 
@@ -84,32 +87,88 @@ def refresh_bundle(
     for name in SONG_TABLES[kind]:
         weights[name] = torch.from_numpy(company.extend(weights[name].numpy()))
     weights["popularity"] = torch.from_numpy(_counts(counts, plays))
-    if kind == "hybrid":
-        weights.update(_memory(bundle, plays))
-    return Refreshed(weights, plays.songs, None)
+    if kind == "gru":
+        return Refreshed(weights, plays.songs, None)
+    config = msgspec.convert(bundle.manifest.config, HybridConfig)
+    space = hybrid_vectors(bundle, config.skipgram, seed)
+    learned, drift = _learn_on(space, plays, config.skipgram, refresh, seed)
+    memory = remembered(memory_of(bundle).joined(plays.sessions), config.memory_plays)
+    weights.update(memory_weights(memory))
+    weights.update(vector_weights(learned))
+    weights["songs.ages"] = torch.from_numpy(_ages(weights["songs.ages"].numpy(), counts, plays))
+    return Refreshed(weights, plays.songs, drift)
+
+
+def hybrid_vectors(bundle: Bundle, config: SkipGramConfig, seed: int) -> SkipGram:
+    """Give the skip-gram vectors of a hybrid, ready to go on learning.
+
+    One that was never refreshed keeps their directions alone. The rest is learned anew from the
+    sessions that it remembers, and turned to where those directions are.
+    """
+    weights = bundle.weights
+    if "skipgram.outputs" in weights:
+        parts = {name: weights[f"skipgram.{name}"].numpy() for name in LEARNED}
+        epochs, rate = weights["skipgram.epochs"].item(), weights["skipgram.learning_rate"].item()
+        return SkipGram(**parts, epochs=int(epochs), learning_rate=float(rate))
+    memory, directions = memory_of(bundle).sessions, weights["skipgram.vectors"].numpy()
+    played = np.bincount(memory.values, minlength=len(directions))
+    # A song that has left the memory has its direction, and no more to learn from.
+    numbers = np.where(played > 0, np.cumsum(played > 0), 0)
+    learned = train_skipgram(memory.translate(numbers), int(numbers.max()), config, seed=seed)
+    inputs, outputs = directions.copy(), np.zeros_like(directions)
+    inputs[played > 0], outputs[played > 0] = learned.inputs[1:], learned.outputs[1:]
+    spread = SkipGram(inputs, outputs, played, learned.epochs, learned.learning_rate)
+    was = replace(spread, inputs=directions)
+    turned, _ = turn_back(spread, was, int((played > 0).sum()))
+    turned.inputs[played == 0] = directions[played == 0]
+    return replace(turned, counts=np.maximum(played, np.arange(len(played)) > 0))
+
+
+def vector_weights(learned: SkipGram) -> dict[str, Tensor]:
+    """Give a hybrid's tensors of them: the directions it serves, and what learning goes on from."""
+    told = bundle_weights(learned)
+    del told["popularity"]
+    named = {f"skipgram.{name}": tensor for name, tensor in told.items()}
+    return {**named, "skipgram.vectors": unit(told["inputs"])}
 
 
 def _refresh_skipgram(
     bundle: Bundle, plays: NewPlays, refresh: RefreshConfig, seed: int
 ) -> Refreshed:
-    learned, drift = refresh_vectors(
-        skipgram_from_bundle(bundle),
+    before, config = skipgram_from_bundle(bundle), config_of(bundle)
+    learned, drift = _learn_on(before, plays, config, refresh, seed)
+    return Refreshed(bundle_weights(learned), plays.songs, drift)
+
+
+def _learn_on(
+    before: SkipGram, plays: NewPlays, config: SkipGramConfig, refresh: RefreshConfig, seed: int
+) -> tuple[SkipGram, Drift]:
+    return refresh_vectors(
+        before,
         plays.sessions.sessions,
         plays.old,
         len(plays.songs),
-        config_of(bundle),
+        config,
         refresh,
         kept=plays.kept,
         seed=seed,
     )
-    return Refreshed(bundle_weights(learned), plays.songs, drift)
 
 
-def _memory(bundle: Bundle, plays: NewPlays) -> dict[str, Tensor]:
-    """Give the remembered sessions, the new ones last and the oldest gone."""
-    config = msgspec.convert(bundle.manifest.config, HybridConfig)
-    memory = memory_of(bundle).joined(plays.sessions)
-    return memory_weights(remembered(memory, config.memory_plays))
+def _ages(
+    before: NDArray[np.float32], counts: NDArray[np.float32], plays: NewPlays
+) -> NDArray[np.float32]:
+    """Give the log of the share of all plays that came after each song's first.
+
+    Old songs grow older by the new plays; new ones are as old as their first among these.
+    """
+    values, songs = plays.sessions.sessions.values, len(plays.songs)
+    first = np.full(songs + 1, len(values), np.int64)
+    np.minimum.at(first, values, np.arange(len(values)))
+    after = (1 + len(values) - first).astype(np.float64)
+    known, old = len(before), float(counts.sum())
+    after[:known] = np.exp(before.astype(np.float64)) * (1 + old) + len(values)
+    return np.log(after / (1 + old + len(values))).astype(np.float32)
 
 
 def _counts(before: NDArray[np.float32], plays: NewPlays) -> NDArray[np.float32]:

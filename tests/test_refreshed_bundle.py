@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -156,6 +157,28 @@ class TestBundles:
         best = scored(model, ["song-20", "song-21", "song-4"]).topk(3).indices.tolist()
         assert made.songs.number("new") in best
         assert scored(model, [song(8)]).argmax() == made.songs.number(partner(song(8)))
+        assert made.weights["memory.songs"].tolist()[-60:] == [
+            *made.songs.numbers(chain(*rows)),
+        ]
+        self.check_space_and_ages(bundle, made, len(log.sessions.values))
+
+    def check_space_and_ages(self, bundle, made, plays):
+        """What goes on learning lies where it lay; old songs are older, the new one is young."""
+        before, after = (each.weights["skipgram.vectors"] for each in (bundle, made))
+        assert (before * after[: len(before)]).sum(1)[1:].mean() > 0.7
+        assert made.drift.cosine > 0.9
+        ages = made.weights["songs.ages"].exp()
+        assert ages[-1] == pytest.approx(60 / (1 + plays + 60))
+        old = bundle.weights["songs.ages"].exp()
+        expected = (old * (1 + plays) + 60) / (1 + plays + 60)
+        assert ages[1:-1] == pytest.approx(expected[1:], rel=1e-4)
+        next_bundle = replace(bundle, weights=made.weights, vocabulary=made.songs)
+        again = refresh_bundle(
+            next_bundle, new_plays(next_bundle, [["song-4", "new"]] * 9), RefreshConfig()
+        )
+        epochs = [each.weights["skipgram.epochs"].item() for each in (made, again)]
+        assert epochs == [8, 13]  # 3 of training, 5 of each refresh
+        assert again.weights["skipgram.counts"][-1] == 39
 
     def test_a_kind_that_cannot_be_refreshed_is_named(self, tmp_path):
         write_bundle(
