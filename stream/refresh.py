@@ -48,8 +48,10 @@ class RefreshPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.held_back < 1:
-            raise ValueError(f"held_back must be >= 0 and < 1, got {self.held_back!r}")
+        if not self.least_sessions >= 2:
+            raise ValueError(f"least_sessions must be >= 2, got {self.least_sessions!r}")
+        if not 0 <= self.held_back <= 0.5:
+            raise ValueError(f"held_back must be >= 0 and <= 0.5, got {self.held_back!r}")
         if not self.mixed >= 0:
             raise ValueError(f"mixed must be >= 0, got {self.mixed!r}")
         if not self.half_life_days > 0:
@@ -103,9 +105,9 @@ def refresh(
     be refreshed, SkipGramError where its vectors cannot learn from the sessions.
     """
     began_s, began_cpu_s = time.monotonic(), time.process_time()
-    learn, held_back = _split(sessions, plan.held_back)
-    if len(learn) < plan.least_sessions:
+    if len(sessions) < plan.least_sessions:
         return None
+    learn, held_back = _split(sessions, plan.held_back)
     bundle = read_bundle(directory, kind=None)
     to_ms = learn[-1].end_ms
     songs = extended(bundle)

@@ -126,11 +126,12 @@ class Refresher:
         self._written_s = self._clock()
 
     def _is_due(self) -> bool:
-        plays = self.fresh.state.plays
         waited_s = self._clock() - self._refreshed_s
-        return plays >= self.schedule.every_plays or (
-            plays > 0 and waited_s >= self.schedule.every_s
-        )
+        enough = self.fresh.state.plays >= self.schedule.every_plays
+        if not enough and waited_s < self.schedule.every_s:
+            return False
+        self.fresh.close_stale()
+        return len(self.fresh.state.fresh) >= self.plan.least_sessions
 
     async def _catch_up(self, ends: Mapping[int, int], partitions: int) -> None:
         """Count all that stands in the log by now, of every partition, whoever it is assigned to.

@@ -36,7 +36,7 @@ class Refresh:
         words = [*words, "--every-plays", str(every_plays), "--metrics-port", "0"]
         with log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [SEGUE, "refresh", *words], env=environment(settings), stdout=log, stderr=log
+                [*SEGUE, "refresh", *words], env=environment(settings), stdout=log, stderr=log
             )
 
     def kill(self):

@@ -42,7 +42,7 @@ import click
 )
 @click.option(
     "--held-back",
-    type=click.FloatRange(min=0, max=0.9),
+    type=click.FloatRange(min=0, max=0.5),
     default=0.1,
     show_default=True,
     help="Share of the new sessions, the newest, that a new bundle is judged by.",
