@@ -43,18 +43,22 @@ class SkipGramNextSong:
         """Give the vectors of songs as they are heard, float32 [V + 1, D], of any length."""
         return self._inputs
 
+    def next_vectors(self) -> Tensor:
+        """Give the vectors whose products with `queries` are the scores, float32 [V + 1, D]."""
+        return self._next.T
+
     @torch.inference_mode()
     def scores(self, contexts: Contexts) -> Tensor:
         """Score every song for each context, float32 [B, V + 1]."""
         scores = torch.full((len(contexts), len(self.vocabulary) + 1), -torch.inf)
         rows = contexts.sessions.lengths.nonzero()[0]
         if len(rows):
-            queries = self._queries(contexts.sessions.take(rows))
+            queries = self.queries(contexts.sessions.take(rows))
             padded = F.pad(queries, (0, 0, 0, -len(rows) % ROW_BLOCK))
             scores[rows] = (padded @ self._next)[: len(rows)]
         return scores
 
-    def _queries(self, sessions: Ragged) -> Tensor:
+    def queries(self, sessions: Ragged) -> Tensor:
         """Give the vector of each session, none of them empty, float32 [B, D].
 
         q = sum over plays i of decay^(T - i) u_i, over the sum of those weights; with the

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from offline.bench.ann_command import ann
 from offline.training.options import FORMAT, SESSION_GAP, options
 
 
@@ -18,8 +19,12 @@ def bench() -> None:
     Examples:
       segue bench throughput
       segue bench training --plays plays.csv
+      segue bench ann --out report
       segue bench throughput --songs 20000 --rounds 1
     """
+
+
+bench.add_command(ann)
 
 
 @bench.command()
