@@ -184,8 +184,8 @@ class Retrieval:
             **_named(SPACE_FEATURES, self.skipgram.describe(united.items, near)),
             **_named(TRAIT_FEATURES, self.traits.describe(united.items, contexts)),
         }
-        columns = torch.stack([told[name] for name in CANDIDATE_FEATURES])
-        candidates = torch.from_numpy(side_by_side(columns.numpy(), united.items))
+        columns = [told[name].numpy() for name in CANDIDATE_FEATURES]
+        candidates = torch.from_numpy(side_by_side(columns, united.items))
         return RankingInputs(
             items,
             candidates,

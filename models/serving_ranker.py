@@ -62,7 +62,7 @@ class ServingRanker:
                 second[rows],
                 self._last,
                 self._last_bias,
-                features[rows],
+                packed,
                 self._weights,
                 liked[rows],
                 items[rows],
@@ -125,8 +125,10 @@ def _packed(
     packed = np.zeros((begins[-1] - begins[0], columns), np.float32)
     for row in range(rows):
         begin = begins[row] - begins[0]
-        for slot in range(min(begins[row + 1] - begins[row], wide)):
-            packed[begin + slot, :own] = features[row, slot]
+        filled = min(begins[row + 1] - begins[row], wide)
+        for column in range(own):
+            for slot in range(filled):
+                packed[begin + slot, column] = features[row, slot, column]
     return packed
 
 
@@ -149,7 +151,7 @@ def _finish(
     shared: NDArray[np.float32],
     last: NDArray[np.float32],
     bias: np.float32,
-    features: NDArray[np.float32],
+    packed: NDArray[np.float32],
     weights: NDArray[np.float32],
     liked: NDArray[np.float32],
     items: NDArray[np.int64],
@@ -158,7 +160,7 @@ def _finish(
     """Add up the logits and write their log-softmax to `shares`, float32 [B, C], -inf before.
 
     hidden: float32 [N, width], the second layer without what the listener adds to it, `shared`,
-    float32 [B, width], and not yet cut off at 0.
+    float32 [B, width], and not yet cut off at 0. packed: float32 [N, columns], the features.
     """
     for row in range(len(items)):
         begin, greatest = begins[row] - begins[0], np.float32(-np.inf)
@@ -170,7 +172,7 @@ def _finish(
                 value = hidden[begin + slot, column] + shared[row, column]
                 correction += last[column] * max(value, np.float32(0))
             for column in range(len(weights)):
-                linear += weights[column] * features[row, slot, column]
+                linear += weights[column] * packed[begin + slot, column]
             logit = linear + (correction + bias) + liked[row, slot]
             shares[row, slot] = logit
             greatest = max(greatest, logit)
