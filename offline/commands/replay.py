@@ -54,6 +54,12 @@ EXISTING = click.Path(exists=True, path_type=Path)
     help="Another value of a setting, name=value; name=a,b,c replays each; repeatable.",
 )
 @click.option(
+    "--refresh",
+    "cadences",
+    multiple=True,
+    help="Also refresh the model from the stream: daily, hourly, 6h or plays=5000; repeatable.",
+)
+@click.option(
     "--partitions", type=click.IntRange(1, 10_000), help="Of a log; see `segue settings`."
 )
 @click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
@@ -118,6 +124,7 @@ def replay(**options: Any) -> None:
       segue replay --world 1 --bundle segue-demo/bundle --processes 2 --out report
       segue replay --plays plays.csv --bundle bundles/new --compare bundles/old --json figures.json
       segue replay --plays plays.csv --bundle bundles/gru --set session_gap_s=600,1800,3600
+      segue replay --world 1 --bundle segue-demo/bundle --refresh daily --refresh plays=5000
       segue replay --topic --bundle bundles/gru --from 2026-01-01T00:00Z --publish-to backfill
       segue replay --topic --bundle bundles/gru --verify lists.jsonl
     """
@@ -132,7 +139,11 @@ def _check(options: dict[str, Any]) -> None:
     if sum(sources) != 1:
         raise click.UsageError("give one of --plays, --world and --topic")
     alone = [name for name in ("verify", "publish_to") if options[name]]
-    if alone and (options["compare"] or any("," in change for change in options["changes"])):
+    if alone and (
+        options["compare"]
+        or options["cadences"]
+        or any("," in change for change in options["changes"])
+    ):
         raise click.UsageError(f"--{alone[0].replace('_', '-')} takes one bundle with one setting")
     if options["verify"] and options["state"]:
         raise click.UsageError("--verify begins with the first play: leave out --state")
@@ -162,6 +173,7 @@ def _run(options: dict[str, Any], stack: ExitStack) -> None:
     chosen = _variants(options)
     log = _log(options)
     plan = _plan(options, chosen, log, stack)
+    chosen = _refreshed(options, chosen, plan)
     spans = [plan.source.span(one, plan.begin, plan.end) for one in plan.source.partitions]
     total = sum(end - first for first, end in spans) * len(chosen)
     with plays_progress("Replaying", total) as advance:
@@ -189,6 +201,21 @@ def _variants(options: dict[str, Any]) -> list[Variant]:
         bundles.append(None if name == POPULARITY else Path(name))
     fixed = {} if options["partitions"] is None else {"topic_partitions": options["partitions"]}
     return variants(bundles, options["changes"], fixed)
+
+
+def _refreshed(options: dict[str, Any], chosen: list[Variant], plan: Plan) -> list[Variant]:
+    if not options["cadences"]:
+        return chosen
+    from offline.replay.refreshing import Cadence, refreshed_variants
+
+    return refreshed_variants(
+        chosen,
+        [Cadence.parse(text) for text in options["cadences"]],
+        plan.source,
+        plan.end,
+        plan.directory / "refreshed",
+        lambda line: click.echo(line, err=True),
+    )
 
 
 def _log(options: dict[str, Any]) -> ReplayLog | None:

@@ -74,6 +74,8 @@ def replay_figures(
         if config.shown is not None:
             told = counterfactual(config.shown, made, partitions, catalogue, config.slots)
             figures["counterfactual"] = told
+        if one.variant.refreshes:
+            figures["refreshes"] = dict(one.variant.refreshes)
         whole |= {one.variant.name: {**figures, "settings": dict(one.variant.changes)}}
     baseline = _accuracy(judged[0].popularity_ranks, judged[0], parts, windows, config)
     return {

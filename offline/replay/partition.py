@@ -17,6 +17,7 @@ from models.recommender import PopularityRecommender, Recommender
 from offline.replay.judging import BatchJudge, look_back
 from offline.replay.records import RecordLog
 from offline.replay.sources import OPEN, Bound, PlaySource
+from offline.replay.timeline import Timeline
 from stream.batch import Record, read_batch
 from stream.events import Play, RecommendationList, rfc3339
 from stream.pipeline import handle_plays
@@ -48,7 +49,7 @@ class Job:
     Plays before `begin` build up histories and popularity; no list is made for them.
     directory: where the partition's records and histories are kept. keep: whether they are to
     outlive a power cut, and the histories the replay. clock_ms: the time that lists carry; None
-    gives each the time of its play.
+    gives each the time of its play. swaps: bundles that take over, each from a time on.
     """
 
     settings: Settings
@@ -59,6 +60,7 @@ class Job:
     end: Bound = OPEN
     keep: bool = False
     clock_ms: int | None = None
+    swaps: tuple[tuple[int, Path], ...] = ()
 
 
 @dataclass
@@ -100,10 +102,12 @@ def replay_partition(
         return done
     store = _open_store(job, log.end)
     judge = BatchJudge(log, PopularityRecommender(recommender.config), known)
+    timeline = Timeline(recommender, job.swaps)
     try:
         if _warm_up(job, store, log.end, stopped):
             for records in _batches(job, log.end, end):
-                _replay_batch(job, records, store, recommender, judge, log, sinks, done)
+                for model, part in timeline.parts(records):
+                    _replay_batch(job, part, store, model, judge, log, sinks, done)
                 advance(log.count)
                 if stopped():
                     break

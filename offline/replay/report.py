@@ -10,7 +10,7 @@ from offline.evaluation.document import Block, Heading, Paragraph, Table, write_
 from offline.evaluation.table import number, percent
 from offline.replay.figures import CEILING
 from offline.replay.pictures import WAYS, pictures
-from offline.replay.table import contenders, counterfactual_lines, facts_line
+from offline.replay.table import contenders, counterfactual_lines, facts_line, refresh_lines
 from offline.replay.variants import POPULARITY
 from offline.report import write_json
 
@@ -50,6 +50,7 @@ def _accuracy(figures: Figures) -> Iterator[Block]:
         for name, found in contenders(figures).items()
     ]
     yield Table(["", *header], rows)
+    yield from map(Paragraph, refresh_lines(figures))
     if figures[CEILING] is not None:
         yield Paragraph(f"Nobody could expect a hit rate @20 above {figures[CEILING]:.2%}.")
 

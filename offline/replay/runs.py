@@ -103,6 +103,7 @@ def _tasks(plan: Plan, variants: Sequence[Variant]) -> Iterator[_Task]:
                 plan.end,
                 plan.keep,
                 plan.clock_ms,
+                variant.swaps,
             )
             yield next(numbers), job, plan.verify, plan.publish_to
 

@@ -50,8 +50,31 @@ def show(figures: Figures) -> None:
             number(found.get("plays_per_s"), ",.0f"),
         )
     console.print(table)
-    for line in (*test_lines(figures), *counterfactual_lines(figures)):
+    for line in (
+        *refresh_lines(figures),
+        *test_lines(figures),
+        *counterfactual_lines(figures),
+    ):
         console.print(line, highlight=False)
+
+
+def refresh_lines(figures: Figures) -> list[str]:
+    """Say what the refreshes of each variant came to, and what they took where that is known."""
+    lines = []
+    for name, found in contenders(figures).items():
+        told = found.get("refreshes")
+        if told is None:
+            continue
+        line = (
+            f"{name}: {told['accepted']:,} bundles accepted, {told['refused']:,} refused; "
+            f"{told['plays_learned']:,} plays and {told['new_songs']:,} new songs learned"
+        )
+        seconds = figures.get("_timing", {}).get(name, {}).get("refresh_cpu_s")
+        made = told["accepted"] + told["refused"]
+        if seconds is not None and made:
+            line += f"; {seconds / made:.2f} s of processor time each"
+        lines.append(line)
+    return lines
 
 
 def test_lines(figures: Figures) -> list[str]:

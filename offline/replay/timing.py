@@ -16,8 +16,9 @@ def timing(ran: Ran) -> dict[str, Any]:
     """
     batches = np.array([batch for done in ran.done for batch in done.batches]).reshape(-1, 2)
     worked = [done for done in ran.done if done.batches]
+    refreshing = {"refresh_cpu_s": ran.variant.refresh_cpu_s} if ran.variant.refreshes else {}
     if not worked:
-        return {"plays": 0, "plays_per_s": None}
+        return {"plays": 0, "plays_per_s": None, **refreshing}
     plays, handling_s = batches.sum(0)
     seconds = max(done.ended_s for done in worked) - min(done.began_s for done in worked)
     p50, p99 = np.percentile(batches[:, 1], [50, 99]) * 1000
@@ -28,4 +29,5 @@ def timing(ran: Ran) -> dict[str, Any]:
         "batch_plays_p50": float(np.median(batches[:, 0])),
         "batch_ms_p50": float(p50),
         "batch_ms_p99": float(p99),
+        **refreshing,
     }

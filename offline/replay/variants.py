@@ -29,11 +29,18 @@ SETTABLE = (
 
 @dataclass(frozen=True)
 class Variant:
-    """One contender: its name, its settings with its bundle, and what it changes of them."""
+    """One contender: its name, its settings with its bundle, and what it changes of them.
+
+    swaps: bundles that took over as time went by, each from a time on, Unix milliseconds.
+    refreshes: what is to be told of how they came about; refresh_cpu_s: what that took.
+    """
 
     name: str
     settings: Settings
     changes: tuple[tuple[str, str], ...] = ()
+    swaps: tuple[tuple[int, Path], ...] = ()
+    refreshes: tuple[tuple[str, Any], ...] = ()
+    refresh_cpu_s: float = 0.0
 
 
 @dataclass(frozen=True)
