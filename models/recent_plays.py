@@ -1,8 +1,8 @@
 """The last plays of one partition, linked so that they can be asked as of any of them.
 
-Plays are numbered from 1 in the order of the log. A play's links lead to the plays before and
-after it in its session, and to the play before it of the same song. Links only ever lead back
-to what was there, or forward to what came later, so that whoever asks as of play n, and passes
+Plays are numbered from 1 in the order of the log. A play's links lead to its listener's plays
+before and after it, and to the play before it of the same song. Links only ever lead back to
+what was there, or forward to what came later, so that whoever asks as of play n, and passes
 over what is numbered above n or not above n - window, sees what was there at n and nothing
 else, whatever has come since.
 """
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 class RecentPlay(NamedTuple):
     """One play as it is kept.
 
-    number: from 1, in the order of the log. previous: the number of the play before it in its
-    session, 0 for none. session: the number of its session's first play.
+    number: from 1, in the order of the log. previous: the number of its listener's play before
+    it, 0 for none. session: the number of its session's first play.
     """
 
     number: int
@@ -36,9 +36,9 @@ class Ring(NamedTuple):
     """The plays in columns, as compiled code takes them; play n stands at n % capacity.
 
     songs: int32 [capacity], song slots from 1. sessions, previous, following, earlier: int64
-    [capacity], numbers of plays: the session's first, the one before and the one after in the
-    session, and the one before of the same song; 0 for none. played_at_ms, offsets: int64
-    [capacity]. newest: int64 [capacity + 1], each slot's newest play, 0 for none.
+    [capacity], numbers of plays: the session's first, the listener's before and after, and the
+    one before of the same song; 0 for none. played_at_ms, offsets: int64 [capacity]. newest:
+    int64 [capacity + 1], each slot's newest play, 0 for none.
     """
 
     songs: NDArray[np.int32]
@@ -92,12 +92,24 @@ class RecentPlays:
         return recent
 
     def add(
-        self, song_id: str, offset: int, played_at_ms: int, follows: int | None = None
+        self,
+        song_id: str,
+        offset: int,
+        played_at_ms: int,
+        after: int | None = None,
+        *,
+        goes_on: bool = False,
     ) -> RecentPlay:
-        """Take one play. follows: the offset of the play before it in its session."""
+        """Take one play.
+
+        after: the offset of its listener's play before it, None for none. goes_on: whether the
+        two are of one session; where that play is no longer held, a session begins all the same.
+        """
         number = self.end + 1
-        previous = 0 if follows is None else self.number_at(follows) or 0
-        session = int(self.ring.sessions[previous % self.capacity]) if previous else number
+        previous = 0 if after is None else self.number_at(after) or 0
+        session = number
+        if previous and goes_on:
+            session = int(self.ring.sessions[previous % self.capacity])
         play = RecentPlay(number, offset, played_at_ms, previous, session, song_id)
         self._put(play)
         return play

@@ -71,12 +71,15 @@ class History(msgspec.Struct, array_like=True):
         if excess:
             self._drop_first(excess)
 
-    def forerunner(self, config: HistoryConfig) -> int | None:
-        """Give the offset of the play before the newest in its session; None for a first one."""
+    def forerunner(self, config: HistoryConfig) -> tuple[int | None, bool]:
+        """Give the offset of the play before the newest, and whether both are of one session.
+
+        None where the newest is the only one.
+        """
         times = self.played_at_ms
-        if len(times) < 2 or times[-1] - times[-2] > config.session_gap_ms:
-            return None
-        return self.offsets[-2]
+        if len(times) < 2:
+            return None, False
+        return self.offsets[-2], times[-1] - times[-2] <= config.session_gap_ms
 
     def split(self, offset: int, config: HistoryConfig) -> tuple[Stretch, Stretch]:
         """Give the plays before the session in which the play at `offset` stands, and those of it.

@@ -47,14 +47,20 @@ class PartitionState:
         recent = read_recent(txn, databases, partition, config.recent_plays)
         return cls(partition, *read_ledger(txn, databases, partition), popularity, recent)
 
-    def count(self, play: Play, follows: int | None) -> Moment:
-        """Count a new play. follows: the offset of the play before it in its session."""
+    def count(self, play: Play, after: int | None, *, goes_on: bool) -> Moment:
+        """Count a new play.
+
+        after: the offset of its listener's play before it, None for none. goes_on: whether the
+        two are of one session.
+        """
         self.position = play.offset + 1
         self.newest_ms = max(self.newest_ms, play.played_at_ms)
         self.popularity.add(play.song_id, play.played_at_ms)
         self._counted.add(play.song_id)
         self._counted.update(self.popularity.shrink())
-        added = self.recent.add(play.song_id, play.offset, play.played_at_ms, follows)
+        added = self.recent.add(
+            play.song_id, play.offset, play.played_at_ms, after, goes_on=goes_on
+        )
         self._added.append(added)
         return Moment(self.recent, added.number)
 

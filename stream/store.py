@@ -232,7 +232,8 @@ class _Batch:
         is_new = play.offset >= state.position
         if is_new:
             history.add(play, config)
-            moment: Moment | None = state.count(play, history.forerunner(config))
+            after, goes_on = history.forerunner(config)
+            moment: Moment | None = state.count(play, after, goes_on=goes_on)
             self.changed.add(key)
         else:
             history.check_holds(play)

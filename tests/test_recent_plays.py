@@ -23,11 +23,10 @@ def remember(log):
     plays, last, offset = [], {}, -1
     for listener, song, begins, passed in log:
         offset += 1 + passed
-        before = None if begins else last.get(listener)
-        number = len(plays) + 1
+        before, number = last.get(listener), len(plays) + 1
         if before is not None and number - before.number > 2 * WINDOW:
             before = None  # the ring no longer holds it, so a session begins anew
-        session = number if before is None else before.session
+        session = number if before is None or begins else before.session
         last[listener] = Remembered(
             number, song, offset, None if before is None else before.number, session
         )
@@ -35,11 +34,20 @@ def remember(log):
     return plays
 
 
+def add(recent, play, plays):
+    before = None if play.previous is None else plays[play.previous - 1]
+    return recent.add(
+        play.song,
+        play.offset,
+        1_000 * play.number,
+        None if before is None else before.offset,
+        goes_on=before is not None and before.session == play.session,
+    )
+
+
 def fed(plays, recent):
-    """Add the plays that are not there yet."""
-    for play in plays[recent.end :]:
-        before = None if play.previous is None else plays[play.previous - 1].offset
-        recent.add(play.song, play.offset, 1_000 * play.number, before)
+    for play in plays:
+        add(recent, play, plays)
     return recent
 
 
@@ -116,8 +124,7 @@ def test_plays_taken_up_again_are_the_same(log, data):
     kept = []
     recent = RecentPlays(WINDOW)
     for play in plays:
-        before = None if play.previous is None else plays[play.previous - 1].offset
-        kept.append(recent.add(play.song, play.offset, 1_000 * play.number, before))
+        kept.append(add(recent, play, plays))
         if data.draw(st.booleans()):
             recent = RecentPlays.of(WINDOW, kept[-2 * WINDOW :])
     for number in range(max(1, len(plays) - WINDOW), len(plays) + 1):

@@ -1,0 +1,238 @@
+"""What recent plays say of candidates, the songs among them that no model knows included.
+
+A song that the vocabulary does not know has, for one listener and one list, an item number
+above all others: the k-th such song of a listener, from 0, is number V + 1 + k, whichever
+other listeners it is worked out with. Its vector is the direction of the mean of the songs
+that were played right before and after it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.compiled import compiled
+from models.recent_plays import Ring
+
+MOST_COUNTED = 20  # plays of one song that are counted, its newest in other sessions
+MOST_AROUND = 6  # plays of a new song whose neighbours make its vector
+OWN_PLAYS = 100  # of the listener, that are looked at
+LIVE_FEATURES = ("live_plays", "live_recency", "rise", "is_new")
+
+
+@compiled
+def own_new_songs(
+    ring: Ring, window: int, asked: NDArray[np.int64], items: NDArray[np.int64], most: int
+) -> NDArray[np.int32]:
+    """Name the songs that listeners played of late and that have no item number, last first.
+
+    asked: int64 [B], plays. items: int64, item number by slot. Returns slots, int32 [B, most],
+    0 behind the last.
+    """
+    capacity = len(ring.songs)
+    slots = np.zeros((len(asked), most), np.int32)
+    for row in range(len(asked)):
+        least, place, found = max(1, asked[row] - window + 1), asked[row], 0
+        for _ in range(OWN_PLAYS):
+            if place < least or found == most:
+                break
+            slot = ring.songs[place % capacity]
+            if items[slot] == 0 and not (slots[row, :found] == slot).any():
+                slots[row, found] = slot
+                found += 1
+            place = ring.previous[place % capacity]
+    return slots
+
+
+@compiled
+def numbered(
+    slots: NDArray[np.int32], items: NDArray[np.int64], songs: int, new: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Give slots, int32 [B, n], their item numbers, int64 [B, n]; 0 where there is none.
+
+    items: int64, item number by slot. songs: V. new: int32 [B, M], taken up with the slots of
+    songs that have no item number, in the order of their coming: the k-th is item V + 1 + k,
+    and those beyond the M-th are none.
+    """
+    given = np.zeros(slots.shape, np.int64)
+    for row in range(slots.shape[0]):
+        used = 0
+        while used < new.shape[1] and new[row, used]:
+            used += 1
+        for place in range(slots.shape[1]):
+            slot = slots[row, place]
+            if slot == 0:
+                continue
+            if items[slot]:
+                given[row, place] = items[slot]
+                continue
+            k = 0
+            while k < used and new[row, k] != slot:
+                k += 1
+            if k == new.shape[1]:
+                continue
+            if k == used:
+                new[row, k] = slot
+                used += 1
+            given[row, place] = songs + 1 + k
+    return given
+
+
+@compiled
+def new_vectors(
+    ring: Ring,
+    window: int,
+    asked: NDArray[np.int64],
+    new: NDArray[np.int32],
+    items: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Give the vectors of new songs, int32 [B, M], as of the plays asked, float32 [B, M, D].
+
+    items: int64, item number by slot. vectors: float32 [V + 1, D]. 0 where none of the songs
+    around is known, or where there is no song.
+    """
+    capacity, size = len(ring.songs), vectors.shape[1]
+    made = np.zeros((new.shape[0], new.shape[1], size), np.float32)
+    for row in range(new.shape[0]):
+        number, least = asked[row], max(1, asked[row] - window + 1)
+        for k in range(new.shape[1]):
+            if new[row, k] == 0:
+                break
+            entry, seen = ring.newest[new[row, k]], 0
+            while entry >= least and seen < MOST_AROUND:
+                if entry <= number:
+                    seen += 1
+                    session = ring.sessions[entry % capacity]
+                    for side in (ring.previous, ring.following):
+                        near = side[entry % capacity]
+                        if least <= near <= number and ring.sessions[near % capacity] == session:
+                            item = items[ring.songs[near % capacity]]
+                            if item:
+                                for column in range(size):
+                                    made[row, k, column] += vectors[item, column]
+                entry = ring.earlier[entry % capacity]
+            length = np.float32(0)
+            for column in range(size):
+                length += made[row, k, column] ** 2
+            if length > 0:
+                for column in range(size):
+                    made[row, k, column] /= np.sqrt(length)
+    return made
+
+
+@compiled
+def add_new_products(
+    products: NDArray[np.float32],
+    candidates: NDArray[np.int64],
+    songs: int,
+    new: NDArray[np.float32],
+    directions: NDArray[np.float32],
+) -> None:
+    """Write the inner products of new songs among candidates, int64 [B, C].
+
+    products: float32 [B, C, K]. new: float32 [B, M, D], their vectors. directions: float32
+    [B, K, D].
+    """
+    for row in range(candidates.shape[0]):
+        for place in range(candidates.shape[1] - 1, -1, -1):
+            k = candidates[row, place] - songs - 1
+            if 0 <= k < new.shape[1]:
+                for direction in range(directions.shape[1]):
+                    total = np.float32(0)
+                    for column in range(new.shape[2]):
+                        total += new[row, k, column] * directions[row, direction, column]
+                    products[row, place, direction] = total
+
+
+@compiled
+def describe(
+    ring: Ring,
+    window: int,
+    asked: NDArray[np.int64],
+    candidates: NDArray[np.int64],
+    slots: NDArray[np.int32],
+    items: NDArray[np.int64],
+    new: NDArray[np.int32],
+    shares: NDArray[np.float32],
+    recent: int,
+) -> NDArray[np.float32]:
+    """Say how candidates, int64 [B, C], were played of late, as of the plays asked.
+
+    slots: int32 [V + 1], by item. items: int64, by slot. new: int32 [B, M]. shares: float32
+    [V + 1], of all plays of training. Returns LIVE_FEATURES, float32 [B, C, 4], of plays in
+    other sessions: log(1 + plays); 1 / (1 + log(1 + plays of any song since the newest)); the
+    logarithm of the plays among the last `recent` against those that `shares` lets expect; and
+    whether the song is new.
+    """
+    capacity, songs = len(ring.songs), len(slots) - 1
+    told = np.zeros((*candidates.shape, 4), np.float32)
+    for row in range(candidates.shape[0]):
+        number = asked[row]
+        least, mine = max(1, number - window + 1), ring.sessions[number % capacity]
+        span = min(recent, number - least + 1)
+        for place in range(candidates.shape[1]):
+            item = candidates[row, place]
+            if item == 0:
+                continue
+            if item > songs:
+                slot, share = new[row, item - songs - 1], np.float32(0)
+                told[row, place, 3] = 1
+            else:
+                slot, share = slots[item], shares[item]
+                if items[slot] != item:
+                    slot = 0
+            count, lately, newest = 0, 0, 0
+            entry = ring.newest[slot]
+            while entry >= least and count < MOST_COUNTED:
+                if entry <= number and ring.sessions[entry % capacity] != mine:
+                    newest = max(newest, entry)
+                    count += 1
+                    lately += entry > number - span
+                entry = ring.earlier[entry % capacity]
+            told[row, place, 0] = np.log1p(count)
+            if count:
+                told[row, place, 1] = 1 / (1 + np.log1p(number - newest))
+            told[row, place, 2] = np.log((lately + 1) / (span * share + 1))
+    return told
+
+
+@compiled
+def new_songs_heard(
+    ring: Ring,
+    window: int,
+    asked: NDArray[np.int64],
+    candidates: NDArray[np.int64],
+    songs: int,
+    new: NDArray[np.int32],
+    heard: NDArray[np.float32],
+) -> None:
+    """Write of the new songs among candidates, int64 [B, C], when the listener played them.
+
+    heard: float32 [B, C, 7], as `replays.when_heard` gives it. songs: V. new: int32 [B, M].
+    """
+    capacity = len(ring.songs)
+    for row in range(candidates.shape[0]):
+        number = asked[row]
+        least, mine = max(1, number - window + 1), ring.sessions[number % capacity]
+        for place in range(candidates.shape[1]):
+            if candidates[row, place] <= songs:
+                continue
+            slot = new[row, candidates[row, place] - songs - 1]
+            play, begun = number, 0
+            for ago in range(OWN_PLAYS):
+                if play < least:
+                    break
+                part = 0 if ring.sessions[play % capacity] == mine else 1
+                begun += part == 0
+                if ring.songs[play % capacity] == slot:
+                    if heard[row, place, 3 * part] == 0:
+                        heard[row, place, 3 * part] = 1
+                        since = ago + 1 if part == 0 else ago + 1 - begun
+                        heard[row, place, 3 * part + 1] = np.log1p(since)
+                    heard[row, place, 3 * part + 2] += 1
+                    if ago == 0:
+                        heard[row, place, 6] = 1
+                play = ring.previous[play % capacity]
+            for part in range(2):
+                heard[row, place, 3 * part + 2] = np.log1p(heard[row, place, 3 * part + 2])

@@ -1,0 +1,38 @@
+"""From the song slots of recent plays to the item numbers of a model's vocabulary, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.recent_plays import RecentPlays
+from models.vocabulary import Vocabulary
+
+
+class SlotNumbers:
+    """Which item is in each slot, kept up with plays as they come.
+
+    items: int64 [capacity + 1], by slot; 0 where the vocabulary does not know the song. slots:
+    int32 [V + 1], by item; right only where `items` leads back, as songs leave their slots.
+    """
+
+    def __init__(self, recent: RecentPlays, vocabulary: Vocabulary) -> None:
+        self.recent = recent
+        self.vocabulary = vocabulary
+        self.items = np.zeros(recent.capacity + 1, np.int64)
+        self.slots = np.zeros(len(vocabulary) + 1, np.int32)
+        self._seen = 0
+
+    def update(self) -> None:
+        """Look at the songs of the plays that have come since the last time."""
+        recent, seen = self.recent, self._seen
+        if recent.end == seen:
+            return
+        numbers = np.arange(max(seen + 1, recent.first), recent.end + 1)
+        played = recent.ring.songs[numbers % recent.capacity]
+        fresh = np.unique(played[recent.given[played] > seen])
+        names = [recent.song_ids[slot] for slot in fresh.tolist()]
+        items = np.array(self.vocabulary.numbers_or_padding(names), np.int64)
+        self.items[fresh] = items
+        known = items > 0
+        self.slots[items[known]] = fresh[known]
+        self._seen = recent.end
