@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.compiled import compiled
 from models.sessions import SUM_BLOCK
+from models.sparse_scores import SparseScores, best_named, totals
 from models.vocabulary import PADDING
 
 
@@ -22,6 +23,14 @@ class Proposals:
 
     items: NDArray[np.int64]
     scores: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, named: SparseScores, most: int) -> Proposals:
+        """Take a model's best songs, scored by their share of all that it named."""
+        items, scores = best_named(named.items, named.scores, named.offsets, most)
+        sums = totals(named.scores, named.offsets)
+        shares = np.where(items == PADDING, 0, scores) / np.maximum(sums, 1e-30)[:, None]
+        return cls(items, shares.astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from models.gru import GRU, GRUConfig
 from models.gru_retriever import GRURetriever
 from models.hybrid import Ranker, RankerConfig
 from models.item_neighbours import ItemNeighbours, ItemNeighboursConfig
+from models.live_neighbours import LiveConfig
 from models.next_song import Contexts, SessionLog
 from models.popular_next_song import decayed_plays
 from models.ragged import Ragged
@@ -63,6 +64,7 @@ class HybridConfig:
     items: ItemNeighboursConfig = ITEM_NEIGHBOURS
     skipgram: SkipGramConfig = HYBRID_SKIPGRAM
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
+    live: LiveConfig = field(default_factory=LiveConfig)
     ranker: RankerConfig = field(default_factory=RankerConfig)
     trend_half_life: float = 0.03
     memory_plays: int = 2_000_000
@@ -120,6 +122,7 @@ def retrieval_of(
         popularity.numpy(),
         decayed_plays(memory, songs, config.trend_half_life),
         config.retrieval,
+        config.live,
     )
 
 
@@ -189,7 +192,7 @@ class HybridNextSong:
         if len(rows):
             inputs, shares = self.rank(contexts.take(rows))
             ranked = torch.full((len(rows), scores.shape[1]), -torch.inf)
-            ranked.scatter_(1, inputs.items, shares)
+            ranked.scatter_(1, inputs.known_items, shares)
             ranked[:, PADDING] = -torch.inf
             scores[rows] = ranked
         return scores

@@ -108,7 +108,7 @@ class LiveSongs:
         counts = retriever.counts
         self.proposals = [
             Proposals(np.zeros((count, most), np.int64), np.zeros((count, most), np.float32))
-            for most in (counts.live, counts.own, counts.trending)
+            for most in ((counts.live, counts.own, counts.trending) if groups else (0, 0, 0))
         ]
         self.new = np.zeros((count, NEW_SONGS), np.int32)
         self.named, self.plays = np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -130,6 +130,15 @@ class LiveSongs:
         self.new[group.rows] = new
         self.named[group.rows] = named
         self.plays[group.rows] = np.minimum(group.asked, window)
+
+    def new_songs(self) -> list[list[str]]:
+        """Name each listener's new songs, in the order of their item numbers."""
+        names: list[list[str]] = [[] for _ in range(len(self.new))]
+        for group in self.groups:
+            ids = group.recent.song_ids
+            for row, slots in zip(group.rows.tolist(), self.new[group.rows].tolist(), strict=True):
+                names[row] = [ids[slot] for slot in slots if slot]
+        return names
 
     def known(self, items: NDArray[np.int64]) -> NDArray[np.int64]:
         """Give item numbers without those of new songs, which become 0."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from models.play_details import NO_DETAILS, PlayDetails
 from models.ragged import Ragged
+from models.recent_plays import Moment
 from models.vocabulary import PADDING, Vocabulary
 
 
@@ -23,12 +25,14 @@ class Contexts:
     empty where there are none, or where nobody says who listens. session_details,
     history_details: of every play of `sessions` and of `histories`, or of none. A next song is
     asked for when the session's last play is told of, so that its time is the time of asking.
+    moments: what was played of late, as of the last play of each; empty where nobody says.
     """
 
     sessions: Ragged
     histories: Ragged
     session_details: PlayDetails = NO_DETAILS
     history_details: PlayDetails = NO_DETAILS
+    moments: Sequence[Moment | None] = ()
 
     @classmethod
     def of(
@@ -55,6 +59,7 @@ class Contexts:
             self.histories.slice(start, stop),
             self.session_details.take(_stretch(self.sessions, start, stop)),
             self.history_details.take(_stretch(self.histories, start, stop)),
+            self.moments[start:stop],
         )
 
     def take(self, rows: NDArray[np.int64]) -> Contexts:
@@ -64,6 +69,7 @@ class Contexts:
             self.histories.take(rows),
             _details_of(self.sessions, self.session_details, rows),
             _details_of(self.histories, self.history_details, rows),
+            [self.moments[row] for row in rows] if self.moments else (),
         )
 
     def known(self) -> NDArray[np.int64]:
@@ -86,6 +92,7 @@ class Contexts:
             self.histories.keep(histories),
             self.session_details.take(sessions),
             self.history_details.take(histories),
+            self.moments,
         )
 
     def without_details(self, rows: NDArray[np.bool_]) -> Contexts:

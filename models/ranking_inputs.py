@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from models.gated_next_song import GatedNextSong
 from models.gru_retriever import GRURetriever, Retrieved
 from models.inner_products import inner_products
 from models.likeness import Likeness
+from models.live_neighbours import LiveConfig
+from models.live_retriever import LIVE_RETRIEVERS, LiveCounts, LiveRetriever, LiveSongs
+from models.live_songs import LIVE_FEATURES
 from models.moments import MOMENT_FEATURES, describe_moments
 from models.next_song import Contexts
 from models.replays import count_repeats, when_heard
@@ -24,12 +27,11 @@ from models.serving_attention import AttentionTables
 from models.sessions import pad_listeners
 from models.skipgram_space import SPACE_FEATURES, SkipGramSpace
 from models.song_traits import TRAIT_FEATURES, SongTraits
-from models.sparse_scores import SparseScores, best_named, totals
 from models.vocabulary import PADDING
 
 BLENDED = ("neighbours", "tree", "rules", "items")
 """The models behind the repeat gate, in their order there."""
-RETRIEVERS = ("gru", *BLENDED, "blend", "skipgram", "popularity")
+RETRIEVERS = ("gru", *BLENDED, "blend", "skipgram", "popularity", *LIVE_RETRIEVERS)
 HEARD_FEATURES = (
     *("in_session", "session_ago", "session_plays", "in_history", "history_ago", "history_plays"),
     "is_last",
@@ -39,15 +41,17 @@ CANDIDATE_FEATURES = (
     *("gru", "gru_rank", "amnn", "neighbours", "neighbours_rank", "tree", "tree_rank"),
     *("rules", "rules_rank", "items", "items_rank", "blend", "blend_rank", "popularity", "trend"),
     *(*HEARD_FEATURES, *LIKENESS_FEATURES, *SPACE_FEATURES, "skipgram_rank", *TRAIT_FEATURES),
+    *("live", *(f"{name}_rank" for name in LIVE_RETRIEVERS), *LIVE_FEATURES),
 )
 CONTEXT_FEATURES = (
     *("plays", "repeats", "last_was_repeat", "history", "has_history"),
     *("heard", "surest", "known"),
     *("neighbours_named", "tree_named", "rules_named", "items_named", "blend_named"),
-    *MOMENT_FEATURES,
+    *("live_named", "live_window", *MOMENT_FEATURES),
 )
 SPARSE = (*BLENDED, "blend")
 SPARSE_COLUMNS = slice(RETRIEVERS.index(SPARSE[0]), RETRIEVERS.index(SPARSE[-1]) + 1)
+LIVE_COLUMN = slice(RETRIEVERS.index("live"), RETRIEVERS.index("live") + 1)
 RANK_FEATURES = tuple(f"{name}_rank" for name in RETRIEVERS)
 LEAST_LOG_PROBABILITY = -20.0
 
@@ -56,7 +60,9 @@ LEAST_LOG_PROBABILITY = -20.0
 class RankingInputs:
     """B listeners and their C candidates.
 
-    items: int64 [B, C], 0 behind the last. candidates: float32 [B, C, F], CANDIDATE_FEATURES.
+    items: int64 [B, C], ascending, 0 behind the last; above `songs` they are those of songs
+    that no model knows: of a listener the k-th of `new_songs`, from 0, is item songs + 1 + k.
+    candidates: float32 [B, C, F], CANDIDATE_FEATURES.
     contexts: float32 [B, G], CONTEXT_FEATURES. states: float32 [B, hidden], the GRU's.
     listeners, lately, sessions: float32 [B, D], the mean vectors of what they heard before, of
     the last of it, and of what the session holds. tastes: float32 [B, S], the mean skip-gram
@@ -73,6 +79,8 @@ class RankingInputs:
     sessions: Tensor
     tastes: Tensor
     ranks: NDArray[np.int32]
+    songs: int
+    new_songs: Sequence[Sequence[str]]
 
     def __len__(self) -> int:
         """Count the listeners."""
@@ -82,6 +90,11 @@ class RankingInputs:
     def heard(self) -> Tensor:
         """What the listener layer is told, float32 [B, 3 D + S]."""
         return torch.cat([self.listeners, self.lately, self.sessions, self.tastes], 1)
+
+    @property
+    def known_items(self) -> Tensor:
+        """Give the items that models have vectors of, int64 [B, C]; 0 for all others."""
+        return self.items.masked_fill(self.items > self.songs, PADDING)
 
     def take(self, rows: Tensor) -> RankingInputs:
         """Give some of the listeners, int64 [R]."""
@@ -95,6 +108,8 @@ class RankingInputs:
             self.sessions[rows],
             self.tastes[rows],
             self.ranks[rows.numpy()],
+            self.songs,
+            [self.new_songs[row] for row in rows.tolist()],
         )
 
 
@@ -110,6 +125,7 @@ class RetrievalConfig:
     blend: int = 100
     popularity: int = 20
     skipgram: int = 50
+    live: LiveCounts = field(default_factory=LiveCounts)
 
 
 class Retrieval:
@@ -125,11 +141,12 @@ class Retrieval:
         popularity: NDArray[np.float32],
         recent: NDArray[np.float32],
         config: RetrievalConfig | None = None,
+        live: LiveConfig | None = None,
     ) -> None:
         """Take models of one vocabulary.
 
         blend: of the models BLENDED. popularity, recent: play counts, float32 [V + 1]; recent:
-        those of late, decayed.
+        those of late, decayed. live: how what is played at present is asked.
         """
         self.gru = gru
         self.amnn = amnn
@@ -143,6 +160,9 @@ class Retrieval:
         self._popularity = share.log().float()
         self._trend = (late.log() - share.log()).float()
         self._popular = np.argsort(-recent[1:], kind="stable")[: self.config.popularity] + 1
+        self.live = LiveRetriever(
+            blend.vocabulary, gru.vectors.numpy(), share.float().numpy(), live, self.config.live
+        )
 
     @torch.no_grad()
     def inputs(self, contexts: Contexts) -> RankingInputs:
@@ -157,45 +177,55 @@ class Retrieval:
         named = [model.named(contexts) for model in self.blend.models]
         named.append(self.blend.blended(contexts, named))
         proposals = [
-            _proposals(each, getattr(self.config, name))
+            Proposals.of(each, getattr(self.config, name))
             for name, each in zip(SPARSE, named, strict=True)
         ]
         near = self.skipgram.likeness(contexts)
         nearest = self.skipgram.retrieve(near, self.config.skipgram)
         popular = np.tile(self._popular, (count, 1))
         rest = Proposals(popular, np.ones(popular.shape, np.float32))
-        united = Candidates.of([_by_score(found, count), *proposals, nearest, rest])
-        items = torch.from_numpy(united.items)
+        live = self.live.find(contexts.moments, count)
+        mine = _by_score(found, count)
+        united = Candidates.of([mine, *proposals, nearest, rest, *live.proposals])
+        known = live.known(united.items)
+        items, known_items = torch.from_numpy(united.items), torch.from_numpy(known)
+        heard = when_heard(known, *_columns(contexts))
+        live.add_heard(heard, united.items)
         vectors = self.gru.vectors.numpy()
         like = Likeness.of(vectors, contexts)
         # One pass over the candidates' vectors for everything they are compared with.
         directions = (like.last, like.session, like.listener, like.lately)
         against = np.stack([found.queries[:count].numpy(), *directions], 1)  # [B, 5, D]
-        products = torch.from_numpy(inner_products(vectors, united.items, against))  # [B, C, 5]
+        products = inner_products(vectors, known, against)  # [B, C, 5]
+        live.add_products(products, united.items, against)
         told = {
-            "gru": self._log_probabilities(found, united, products[:, :, 0]),
-            "amnn": self._attention(contexts, items),
+            "gru": self._log_probabilities(found, united, torch.from_numpy(products[:, :, 0])),
+            "amnn": self._attention(contexts, known),
             **_named(SPARSE, log_shares(united.scores[:, :, SPARSE_COLUMNS])),
+            **_named(("live",), log_shares(united.scores[:, :, LIVE_COLUMN])),
             **_named(RANK_FEATURES, reciprocals(united.ranks)),
-            "popularity": self._popularity[items],
-            "trend": self._trend[items],
-            **_named(HEARD_FEATURES, when_heard(united.items, *_columns(contexts))),
-            **_named(LIKENESS_FEATURES, products[:, :, 1:].numpy()),
-            **_named(SPACE_FEATURES, self.skipgram.describe(united.items, near)),
+            "popularity": self._popularity[known_items],
+            "trend": self._trend[known_items],
+            **_named(HEARD_FEATURES, heard),
+            **_named(LIKENESS_FEATURES, products[:, :, 1:]),
+            **_named(SPACE_FEATURES, self.skipgram.describe(known, near)),
             **_named(TRAIT_FEATURES, self.traits.describe(united.items, contexts)),
+            **_named(LIVE_FEATURES, live.describe(united.items)),
         }
         columns = [told[name].numpy() for name in CANDIDATE_FEATURES]
         candidates = torch.from_numpy(side_by_side(columns, united.items))
         return RankingInputs(
             items,
             candidates,
-            self._contexts(contexts, found, count, [np.diff(each.offsets) for each in named]),
+            self._contexts(contexts, found, [np.diff(each.offsets) for each in named], live),
             found.states[:count],
             torch.from_numpy(like.listener),
             torch.from_numpy(like.lately),
             torch.from_numpy(like.session),
             torch.from_numpy(near.listener),
             united.ranks,
+            live.songs,
+            live.new_songs(),
         )
 
     def _log_probabilities(self, found: Retrieved, united: Candidates, products: Tensor) -> Tensor:
@@ -204,9 +234,9 @@ class Retrieval:
         reckoned = products + found.log_new[: len(told)].unsqueeze(1)
         return torch.where(told.isnan(), reckoned, told).clamp_(LEAST_LOG_PROBABILITY, 0.0)
 
-    def _attention(self, contexts: Contexts, items: Tensor) -> Tensor:
+    def _attention(self, contexts: Contexts, items: NDArray[np.int64]) -> Tensor:
         """Give each candidate's share by AMNN among the candidates, a logarithm, [B, C]."""
-        shares = self._attends.log_shares(self.amnn.places(contexts), items.numpy())
+        shares = self._attends.log_shares(self.amnn.places(contexts), items)
         return torch.from_numpy(shares).clamp_(LEAST_LOG_PROBABILITY, 0.0)
 
     def reasons(self, contexts: Contexts, items: Tensor, most: int) -> tuple[Tensor, Tensor]:
@@ -218,9 +248,10 @@ class Retrieval:
         self,
         contexts: Contexts,
         found: Retrieved,
-        count: int,
         named: Sequence[NDArray[np.int64]],
+        live: LiveSongs,
     ) -> Tensor:
+        count = len(contexts)
         plays = contexts.sessions.lengths
         repeats, last = count_repeats(contexts.sessions.values, contexts.sessions.offsets)
         history = contexts.histories.lengths
@@ -233,18 +264,10 @@ class Retrieval:
             torch.sigmoid(found.gate[:count]).numpy(),
             found.scores[:count].amax(1).clamp_min_(LEAST_LOG_PROBABILITY).numpy(),
             plays > 0,
-            *(np.log1p(count) for count in named),
+            *(np.log1p(count) for count in (*named, live.named, live.plays)),
         ]
         stacked = np.stack([column.astype(np.float32) for column in columns], 1)
         return torch.from_numpy(np.concatenate([stacked, describe_moments(contexts)], 1))
-
-
-def _proposals(named: SparseScores, most: int) -> Proposals:
-    """Give a model's best songs, scored by their share of all that it named."""
-    items, scores = best_named(named.items, named.scores, named.offsets, most)
-    sums = totals(named.scores, named.offsets)
-    shares = np.where(items == PADDING, 0, scores) / np.maximum(sums, 1e-30)[:, None]
-    return Proposals(items, shares.astype(np.float32))
 
 
 def _by_score(found: Retrieved, count: int) -> Proposals:

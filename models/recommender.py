@@ -123,6 +123,7 @@ def contexts_of(requests: Sequence[Request], vocabulary: Vocabulary) -> Contexts
         Ragged.of(histories),
         PlayDetails.of_lists([each.session_details for each in requests], [*map(len, sessions)]),
         PlayDetails.of_lists([each.history_details for each in requests], [*map(len, histories)]),
+        [each.moment for each in requests],
     ).without_padding()
 
 

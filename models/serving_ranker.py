@@ -47,7 +47,8 @@ class ServingRanker:
         """Give the candidates' log-shares, float32 [B, C]; -inf where there is none."""
         first, second, preference = self._by_listener(inputs)
         items, features = inputs.items.numpy(), inputs.candidates.numpy()
-        liked = inner_products(self.vectors, items, preference[:, None])[:, :, 0]
+        known = inputs.known_items.numpy()
+        liked = inner_products(self.vectors, known, preference[:, None])[:, :, 0]
         begins = _begins(items)
         shares = np.full(items.shape, -np.inf, np.float32)
         for start in range(0, len(items), ROW_BLOCK):

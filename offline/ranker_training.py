@@ -51,6 +51,11 @@ GROUPS = {
     "artist": ("artist_known", "artist_is_last", "artist_session", "artist_history"),
     "time": (*TIMES, "hour_match"),
     "skips": (*SKIPS, "skips_known", "skipped_before"),
+    "live": (
+        *("live", "live_rank", "live_plays", "live_recency", "live_named", "live_window"),
+    ),
+    "own": ("own_rank", "is_new"),
+    "trending": ("trending_rank", "rise"),
 }
 """What can be taken away to see what it was worth: features of candidates and of contexts."""
 
@@ -199,7 +204,7 @@ def train_ranker(
         skipgram = examples.batches[0][0].tastes.shape[1]
         ranker = Ranker(config, vectors.shape[1], hidden, skipgram)
     _standardise(ranker, examples)
-    best = judge_ranking(validation, lambda inputs: ranker(inputs, vectors[inputs.items])[0])
+    best = judge_ranking(validation, lambda inputs: ranker(inputs, vectors[inputs.known_items])[0])
     weights = copy.deepcopy(ranker.state_dict())
     history = [best]
     on_epoch("start", best)
@@ -215,7 +220,7 @@ def train_ranker(
         for _ in range(epochs):
             for batch in _batches(examples, config.batch, generator):
                 _step(ranker, optimiser, vectors, *batch, generator)
-            figures = judge_ranking(validation, lambda x: ranker(x, vectors[x.items])[0])
+            figures = judge_ranking(validation, lambda x: ranker(x, vectors[x.known_items])[0])
             history.append(figures)
             on_epoch(stage, figures)
             if _worth(figures) > _worth(best):
@@ -240,8 +245,10 @@ def _step(
     columns: Tensor,
     generator: torch.Generator,
 ) -> None:
-    answers = inputs.items.gather(1, columns.unsqueeze(1))[:, 0]
-    losses = ranker.losses(inputs, vectors[inputs.items], columns, vectors[answers], generator)
+    answers = inputs.known_items.gather(1, columns.unsqueeze(1))[:, 0]
+    losses = ranker.losses(
+        inputs, vectors[inputs.known_items], columns, vectors[answers], generator
+    )
     assert len(losses) == len(LOSSES)
     optimiser.zero_grad()
     torch.autograd.backward(ranker.combine(losses))
