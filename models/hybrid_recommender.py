@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.batch_songs import BatchSongs
 from models.compiled import compiled
 from models.hybrid_next_song import HybridNextSong
+from models.live_fallback import LiveFallback
 from models.next_song import Contexts
 from models.ranked_recommender import Described, Ranked, RankedRecommender
 from models.ranking_inputs import RETRIEVERS
@@ -30,8 +32,10 @@ class HybridRecommender(RankedRecommender):
         config: RecommenderConfig | None = None,
     ) -> None:
         """Take a trained model; popularity: float32 [V + 1], its training play counts."""
-        super().__init__(model.vocabulary, popularity, version, config or RecommenderConfig())
+        config = config or RecommenderConfig()
+        super().__init__(model.vocabulary, popularity, version, config)
         self.model = model
+        self.fallback = LiveFallback(config, self.fallback.trained, model.retrieval.live.config)
 
     def rank(self, requests: Sequence[Request], contexts: Contexts, stage: Stage) -> Ranked:
         """Give every retriever's songs, by the logarithms of their shares."""
@@ -42,11 +46,12 @@ class HybridRecommender(RankedRecommender):
 
         def describe(places: Tensor) -> Described:
             ranks = np.take_along_axis(inputs.ranks, places.numpy()[:, :, None], 1)
-            chosen = inputs.items.gather(1, places)
+            chosen = inputs.known_items.gather(1, places)
             reasons = self.model.retrieval.reasons(contexts, chosen, self.config.reasons)
             return Described(source_names(ranks), *reasons)
 
-        return Ranked(inputs.items, shares, describe, self.vocabulary)
+        songs = BatchSongs(self.vocabulary, inputs.new_songs)
+        return Ranked(songs.renumbered(inputs.items), shares, describe, songs)
 
 
 def source_names(ranks: NDArray[np.int32]) -> list[list[tuple[str, ...]]]:

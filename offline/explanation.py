@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from models.batch_songs import BatchSongs
 from models.candidate_columns import LEAST_SHARE
 from models.gru_recommender import GRURecommender
 from models.hybrid_recommender import HybridRecommender
@@ -129,11 +130,8 @@ def _by_hybrid(
         inputs = recommender.model.retrieval.inputs(contexts)
     opinions = _opinions(inputs)
     items = inputs.items[0].tolist()
-    columns = {
-        recommender.vocabulary.song(item): column
-        for column, item in enumerate(items)
-        if item != PADDING
-    }
+    songs = BatchSongs(recommender.vocabulary, inputs.new_songs)
+    columns = {songs.song(item): column for column, item in enumerate(items) if item != PADDING}
     told = []
     for each in candidates:
         column = columns[each.song.song_id]

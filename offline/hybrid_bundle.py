@@ -2,6 +2,7 @@
 
     | first 85 % of the plays          | next 10 %         | last 5 %       |
     | retrievers learn                 | the ranker learns | all are judged |
+    |                                  | the stream that is asked, play by play |
     | then retrievers learn once more, from everything                        |
 
 So the ranker never learns from plays that its own inputs have learned from, and what is told
@@ -36,6 +37,7 @@ from offline.baselines import BASELINES, choose_config
 from offline.finished_stages import FinishedStages
 from offline.gating import BlendConfig, fit_gated
 from offline.hybrid_networks import NetworkPlan, Networks, train_networks
+from offline.play_stream import PlayStream
 from offline.plays import PlayLog
 from offline.ranker_training import (
     GROUPS,
@@ -49,11 +51,13 @@ from offline.ranker_training import (
 from offline.session_log import Numbering, Predictions
 from offline.song_artists import artist_numbers
 
-SINGLE = ("gru", "amnn", "neighbours", "tree", "rules", "items", "blend", "skipgram")
+SINGLE = ("gru", "amnn", "neighbours", "tree", "rules", "items", "blend", "skipgram", "live")
 """Features that are a model's whole opinion, by which it is judged alone."""
 MOST_EXAMPLES = 25_000
 MOST_JUDGED = 5_000
 MOST_EARLY_JUDGED = 2_000
+SILENT = 0.25
+"""The share of examples without what is played of late: lists are made without it, too."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +139,15 @@ def train_hybrid_bundle(
     config = _chosen(config, earlier, songs, options.seed)
     say("2/4 Candidates for the plays that the ranker learns from")
     retrieval = _retrieval(networks, earlier, songs, artist_numbers(log, songs), config)
-    taught = without_some_details(held_back.sample(options.examples, options.seed))
-    examples = Examples.of(retrieval, taught)
-    both = earlier.joined(between)
     last = numbering.number(parts[2], options.session_gap_s)
+    stream = PlayStream(between.joined(last), numbering.songs.song_ids)
+    taught = without_some_details(held_back.sample(options.examples, options.seed))
+    examples = Examples.of(retrieval, taught, stream, SILENT, options.seed)
+    both = earlier.joined(between)
     judged = Predictions.of(last, len(songs), past=both).sample(MOST_JUDGED, options.seed)
-    validation = Examples.of(retrieval, judged)
+    judged = replace(judged, sessions=judged.sessions + len(between))
+    validation = Examples.of(retrieval, judged, stream)
+    silent = Examples.of(retrieval, judged)
     report.facts = {
         "plays": log.plays.height,
         "examples": len(examples),
@@ -151,6 +158,10 @@ def train_hybrid_bundle(
     }
     say("3/4 The ranker learns to order them")
     ranker = _train_rankers(examples, validation, retrieval, config, options, report, say)
+    vectors = retrieval.gru.vectors
+    report.validation["ranker, without the stream"] = judge_ranking(
+        silent, lambda inputs: ranker.ranker(inputs, vectors[inputs.known_items])[0]
+    )
     say("4/4 Retrievers learn once more, from everything")
     everything = Numbering()
     full = everything.number(log, options.session_gap_s)

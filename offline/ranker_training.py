@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.errors import SegueError
 from models.hybrid import LOSSES, Ranker, RankerConfig
 from models.moments import SKIPS, TIMES
+from models.next_song import Contexts
 from models.ranking_inputs import (
     CANDIDATE_FEATURES,
     CONTEXT_FEATURES,
@@ -24,6 +26,7 @@ from models.ranking_inputs import (
 )
 from models.skipgram_space import SPACE_FEATURES
 from models.vocabulary import PADDING
+from offline.play_stream import PlayStream
 from offline.ranking import UNRANKED, hit_rate, mrr
 from offline.session_log import Predictions
 
@@ -51,9 +54,7 @@ GROUPS = {
     "artist": ("artist_known", "artist_is_last", "artist_session", "artist_history"),
     "time": (*TIMES, "hour_match"),
     "skips": (*SKIPS, "skips_known", "skipped_before"),
-    "live": (
-        *("live", "live_rank", "live_plays", "live_recency", "live_named", "live_window"),
-    ),
+    "live": (*("live", "live_rank", "live_plays", "live_recency", "live_named", "live_window"),),
     "own": ("own_rank", "is_new"),
     "trending": ("trending_rank", "rise"),
 }
@@ -95,15 +96,29 @@ class Examples:
         cls,
         retrieval: Retrieval,
         predictions: Predictions,
+        stream: PlayStream | None = None,
+        silent: float = 0.0,
+        seed: int = 0,
         on_rows: Callable[[int], None] = lambda done: None,
     ) -> Examples:
-        """Retrieve for each prediction, which is in the retrievers' own item numbers."""
-        contexts = predictions.contexts
-        judged = predictions.take(contexts.known())
+        """Retrieve for each prediction, which is in the retrievers' own item numbers.
+
+        stream: the plays that predictions were made among; then new songs are answers, too.
+        silent: the share of predictions that are made without it, drawn by `seed`.
+        """
+        judged = predictions.take(predictions.contexts.known())
+        if stream is not None:
+            asked = stream.asked(judged.sessions, judged.positions)
+            judged = judged.take(np.argsort(asked, kind="stable"))
+        chance = np.random.default_rng(seed)
         batches = []
         for start in range(0, len(judged), ROWS):
-            inputs = retrieval.inputs(judged.contexts.slice(start, start + ROWS))
-            answers = torch.from_numpy(judged.answers[start : start + ROWS]).unsqueeze(1)
+            rows = judged.take(np.arange(start, min(start + ROWS, len(judged))))
+            contexts = rows.contexts
+            if stream is not None:
+                contexts = _among(stream, rows, chance.random(len(rows)) < silent)
+            inputs = retrieval.inputs(contexts)
+            answers = torch.from_numpy(_answers(inputs, rows, stream)).unsqueeze(1)
             found = (inputs.items == answers) & (answers != PADDING)
             columns = torch.where(found.any(1), found.float().argmax(1), -1)
             batches.append((inputs, columns))
@@ -140,6 +155,27 @@ def without_some_details(predictions: Predictions) -> Predictions:
     contexts = predictions.contexts
     silent = np.arange(len(predictions)) % SILENT_EVERY == 0
     return replace(predictions, contexts=contexts.without_details(silent))
+
+
+def _among(stream: PlayStream, rows: Predictions, silent: NDArray[np.bool_]) -> Contexts:
+    """Give the contexts of predictions with what was played of late, but for the silent ones."""
+    moments = stream.moments(stream.asked(rows.sessions, rows.positions))
+    told = [None if mute else moment for mute, moment in zip(silent, moments, strict=True)]
+    return replace(rows.contexts, moments=told)
+
+
+def _answers(
+    inputs: RankingInputs, rows: Predictions, stream: PlayStream | None
+) -> NDArray[np.int64]:
+    """Give the answers' item numbers, int64 [B], those of new songs in their listener's numbers."""
+    answers = rows.answers.copy()
+    if stream is None:
+        return answers
+    for row in np.flatnonzero(answers == PADDING).tolist():
+        song_id = stream.song_at(int(rows.sessions[row]), int(rows.positions[row]))
+        if song_id in inputs.new_songs[row]:
+            answers[row] = inputs.songs + 1 + inputs.new_songs[row].index(song_id)
+    return answers
 
 
 Figures = dict[str, float]
@@ -246,9 +282,8 @@ def _step(
     generator: torch.Generator,
 ) -> None:
     answers = inputs.known_items.gather(1, columns.unsqueeze(1))[:, 0]
-    losses = ranker.losses(
-        inputs, vectors[inputs.known_items], columns, vectors[answers], generator
-    )
+    wanted = vectors[inputs.known_items]
+    losses = ranker.losses(inputs, wanted, columns, vectors[answers], generator)
     assert len(losses) == len(LOSSES)
     optimiser.zero_grad()
     torch.autograd.backward(ranker.combine(losses))
