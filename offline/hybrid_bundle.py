@@ -34,13 +34,13 @@ from models.session_neighbours import NeighboursConfig
 from models.song_traits import SongTraits
 from models.vocabulary import Vocabulary
 from offline.baselines import BASELINES, choose_config
+from offline.feature_groups import GROUPS
 from offline.finished_stages import FinishedStages
 from offline.gating import BlendConfig, fit_gated
 from offline.hybrid_networks import NetworkPlan, Networks, train_networks
 from offline.play_stream import PlayStream
 from offline.plays import PlayLog
 from offline.ranker_training import (
-    GROUPS,
     Examples,
     Figures,
     TrainedRanker,

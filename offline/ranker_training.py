@@ -13,19 +13,16 @@ from torch import Tensor
 
 from models.errors import SegueError
 from models.hybrid import LOSSES, Ranker, RankerConfig
-from models.moments import SKIPS, TIMES
 from models.next_song import Contexts
 from models.ranking_inputs import (
     CANDIDATE_FEATURES,
     CONTEXT_FEATURES,
-    HEARD_FEATURES,
-    LIKENESS_FEATURES,
     RETRIEVERS,
     RankingInputs,
     Retrieval,
 )
-from models.skipgram_space import SPACE_FEATURES
 from models.vocabulary import PADDING
+from offline.feature_groups import GROUPS
 from offline.play_stream import PlayStream
 from offline.ranking import UNRANKED, hit_rate, mrr
 from offline.session_log import Predictions
@@ -38,29 +35,6 @@ STAGES = {
     "candidate": ("candidate_layer", "joined", "last", "weights"),
 }
 """The layers that the hybrid document trains in turn, retrieval before them."""
-GROUPS = {
-    "gru": ("gru", "gru_rank"),
-    "amnn": ("amnn",),
-    "neighbours": ("neighbours", "neighbours_rank"),
-    "rules": ("rules", "rules_rank"),
-    "tree": ("tree", "tree_rank"),
-    "items": ("items", "items_rank"),
-    "blend": ("blend", "blend_rank"),
-    "popularity": ("popularity", "trend"),
-    "heard": HEARD_FEATURES,
-    "likeness": LIKENESS_FEATURES,
-    "skipgram": (*SPACE_FEATURES, "skipgram_rank"),
-    "age": ("age",),
-    "artist": ("artist_known", "artist_is_last", "artist_session", "artist_history"),
-    "time": (*TIMES, "hour_match"),
-    "skips": (*SKIPS, "skips_known", "skipped_before"),
-    "live": (*("live", "live_rank", "live_plays", "live_recency", "live_named", "live_window"),),
-    "own": ("own_rank", "is_new"),
-    "trending": ("trending_rank", "rise"),
-}
-"""What can be taken away to see what it was worth: features of candidates and of contexts."""
-
-
 SILENT_EVERY = 16
 """Of so many examples one tells nothing of times and skips, as not everybody who asks does."""
 

@@ -16,7 +16,7 @@ from models.kinds import open_model
 from models.next_song import Contexts
 from models.ragged import Ragged
 from models.ranking_inputs import CANDIDATE_FEATURES, CONTEXT_FEATURES, RETRIEVERS
-from offline.ranker_training import GROUPS
+from offline.feature_groups import GROUPS
 from tests.next_song_suite import PAIRS, NextSongSuite, log_of, numbered
 from tests.toy import paired_sessions, song
 from tests.toy_hybrid import fit_hybrid, write_hybrid

@@ -14,8 +14,8 @@ from models.next_song import Contexts
 from models.ragged import Ragged
 from models.ranking_inputs import CANDIDATE_FEATURES, CONTEXT_FEATURES
 from offline.cli import main
+from offline.feature_groups import GROUPS
 from offline.ranker_training import (
-    GROUPS,
     Examples,
     RankerTrainingError,
     judge_ranking,
