@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from offline.cli import main
 from offline.replay.sources import Bound
@@ -16,7 +16,9 @@ from stream.events import PlayEvent, encode
 from stream.topics import ensure_topics
 from tests.brokers import own_settings
 from tests.live import Reader, Worker, answered, causes, lists, produce
+from tests.next_song_suite import numbered
 from tests.toy import song, write_toy_bundle
+from tests.toy_hybrid import fit_hybrid, write_hybrid
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 
@@ -53,11 +55,8 @@ class Live:
         self.records = records
 
 
-@pytest.fixture(scope="module")
-def live(broker, tmp_path_factory) -> Live:
-    directory = tmp_path_factory.mktemp("live")
-    bundle = directory / "bundle"
-    write_toy_bundle(bundle, songs=50)
+def run_live(broker, directory: Path, bundle: Path) -> Live:
+    """Send the plays to a real worker that serves a bundle, and keep what it publishes."""
     settings = own_settings(
         broker, data_dir=directory / "data", bundle=bundle, batch_max=20, list_length=8
     )
@@ -67,7 +66,7 @@ def live(broker, tmp_path_factory) -> Live:
     reader = Reader(settings, settings.topic_recommendations)
     with worker.running():
         places = produce(settings, [(one.user_id, encode(one)) for one in events])
-        records = reader.read_until(answered(places))
+        records = reader.read_until(answered(places), timeout_s=120)
         assert worker.stop() == 0, worker.log()
     reader.close()
     capture = directory / "lists.jsonl"
@@ -75,20 +74,52 @@ def live(broker, tmp_path_factory) -> Live:
     return Live(settings, write_log(events, directory / "plays.csv"), capture, records)
 
 
-@pytest.fixture
-def replay(live, monkeypatch):
-    """Give `segue replay` under the live run's settings."""
+@pytest.fixture(scope="module")
+def live(broker, tmp_path_factory) -> Live:
+    directory = tmp_path_factory.mktemp("live")
+    write_toy_bundle(directory / "bundle", songs=50)
+    return run_live(broker, directory, directory / "bundle")
+
+
+@pytest.fixture(scope="module")
+def live_hybrid(broker, tmp_path_factory) -> Live:
+    """Give a live run of a hybrid, to which 10 of the songs are new."""
+    directory = tmp_path_factory.mktemp("live-hybrid")
+    chance = random.Random(7)
+    log, songs = numbered([[song(chance.randrange(50)) for _ in range(6)] for _ in range(150)])
+    write_hybrid(directory / "bundle", fit_hybrid(log, songs, epochs=1), log)
+    return run_live(broker, directory, directory / "bundle")
+
+
+def replayed(live: Live, monkeypatch, words) -> Result:
+    """Run `segue replay` under a live run's settings."""
     for name in ("kafka_bootstrap", "topic_plays", "topic_recommendations", "list_length"):
         monkeypatch.setenv(f"SEGUE_{name.upper()}", str(getattr(live.settings, name)))
     monkeypatch.setenv("SEGUE_TOPIC_REJECTED", live.settings.topic_rejected)
     monkeypatch.setenv("SEGUE_TOPIC_SONGS", live.settings.topic_songs)
     monkeypatch.setenv("SEGUE_TOPIC_MODELS", live.settings.topic_models)
+    bundle = ("--bundle", live.settings.bundle)
+    return CliRunner().invoke(main, ["replay", *map(str, (*bundle, *words))])
 
-    def run(*words):
-        bundle = ("--bundle", live.settings.bundle)
-        return CliRunner().invoke(main, ["replay", *map(str, (*bundle, *words))])
 
-    return run
+@pytest.fixture
+def replay(live, monkeypatch):
+    """Give `segue replay` under the live run's settings."""
+    return lambda *words: replayed(live, monkeypatch, words)
+
+
+def test_a_hybrid_that_learns_from_the_stream_makes_the_same_lists(live_hybrid, monkeypatch):
+    sources = {
+        name for made in lists(live_hybrid.records) for one in made.items for name in one.sources
+    }
+    assert {"live", "gru"} <= sources
+    unknown = {song(number) for number in range(50, 60)}
+    listed = {one.song_id for made in lists(live_hybrid.records) for one in made.items}
+    assert listed & unknown, "no new song was recommended, so that little was proven"
+    words = ("--plays", live_hybrid.log, "--verify", live_hybrid.capture)
+    result = replayed(live_hybrid, monkeypatch, words)
+    assert result.exit_code == 0, result.output
+    assert f"{PLAYS} lists are equal byte by byte, 0 are not" in result.output
 
 
 def test_lists_of_a_log_are_those_that_the_worker_published(live, replay):
