@@ -10,12 +10,12 @@ from torch import Tensor
 from models.gru import GRU
 from models.gru_retriever import GRURetriever
 from models.index import ItemIndex
+from models.likeness_reasons import likeness_reasons
 from models.next_song import Contexts
-from models.ragged import Ragged
 from models.ranked_recommender import Described, Ranked, RankedRecommender, plain
 from models.recommender import RecommenderConfig, Request, Stage
-from models.sessions import pad_listeners, pad_sessions
-from models.vocabulary import PADDING, Vocabulary
+from models.sessions import pad_listeners
+from models.vocabulary import Vocabulary
 
 SOURCES = ("gru",)
 HEARD_SOURCES = ("gru", "session")
@@ -52,25 +52,14 @@ class GRURecommender(RankedRecommender):
         def describe(places: Tensor) -> Described:
             again = plain(places >= found.found)
             sources = [[HEARD_SOURCES if heard else SOURCES for heard in row] for row in again]
-            return Described(sources, *self._reasons(items.gather(1, places), recent))
+            songs, shares = likeness_reasons(
+                self.vectors.numpy(),
+                items.gather(1, places).numpy(),
+                recent,
+                self.config.reason_songs,
+                self.config.reasons,
+                config.scale,
+            )
+            return Described(sources, torch.from_numpy(songs), torch.from_numpy(shares))
 
         return Ranked(items, scores, describe, self.vocabulary)
-
-    def _reasons(self, items: Tensor, plays: Ragged) -> tuple[Tensor, Tensor]:
-        """Share each item out among the last songs heard by their vectors' likeness.
-
-        Returns item numbers and weights [B, n, R], a softmax over the item's inner products
-        with the last `reason_songs` different songs, its largest entries; where fewer songs
-        were heard than R, padding of weight 0.
-        """
-        width = self.config.reason_songs
-        distinct = [list(dict.fromkeys(row[::-1].tolist()))[:width] for row in plays]
-        recent = pad_sessions(distinct, width).items  # [B, S]
-        likeness = torch.einsum("bnd,bsd->bns", self.vectors[items], self.vectors[recent])
-        likeness = (likeness * self.model.config.scale).masked_fill_(
-            (recent == PADDING).unsqueeze(1), -torch.inf
-        )
-        count = min(self.config.reasons, recent.shape[1])
-        weights, places = likeness.softmax(2).topk(count, dim=2)
-        songs = recent.unsqueeze(1).expand(-1, items.shape[1], -1).gather(2, places)
-        return songs, weights

@@ -13,6 +13,7 @@ from models.gru import GRU, GRUConfig
 from models.heard import Heard
 from models.hybrid import Ranker, RankerConfig
 from models.inner_products import inner_products
+from models.likeness_reasons import likeness_reasons
 from models.next_song import Contexts
 from models.ragged import Ragged
 from models.serving_attention import AttentionTables
@@ -198,3 +199,18 @@ def test_the_blend_gives_new_songs_the_choice_s_probabilities():
         here = slice(*found.offsets[row : row + 2])
         assert [*heard.items[heard_here], *together.items[new_here]] == found.items[here].tolist()
         np.testing.assert_allclose(found.scores[here], expected, rtol=1e-5)
+
+
+def test_reasons_by_likeness_are_the_greatest_of_a_softmax():
+    rng = np.random.default_rng(9)
+    vectors = rng.normal(size=(12, 20)).astype(np.float32)
+    plays = Ragged.of([[3, 4, 3, 5], [7], [1, 2, 3, 4, 5, 6]])
+    items = np.array([[8, 9], [10, 0], [3, 11]])
+    recent = [[5, 3, 4], [7], [6, 5, 4]]
+    songs, shares = likeness_reasons(vectors, items, plays, width=3, most=2, scale=0.5)
+    for row, slot in np.ndindex(*items.shape):
+        weights = np.exp(0.5 * vectors[recent[row]] @ vectors[items[row, slot]])
+        told = sorted(zip(recent[row], weights / weights.sum(), strict=True), key=lambda x: -x[1])
+        padded = [*told, (0, 0.0)][:2] if items[row, slot] else [(0, 0.0)] * 2
+        assert songs[row, slot].tolist() == [song for song, _ in padded]
+        np.testing.assert_allclose(shares[row, slot], [w for _, w in padded], rtol=1e-5)
