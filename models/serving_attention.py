@@ -73,35 +73,45 @@ class AttentionTables(NamedTuple):
         return _reasons(self, places, items, most)
 
 
-@compiled_sums
-def _heard_at(places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number the places with a song, of one row, int64 [K]."""
-    real: NDArray[np.int64] = (places != PADDING).nonzero()[0]
-    return real
+class _Speakers(NamedTuple):
+    """Room for the songs looked at of one listener. Of each of them, the latest first:
+
+    songs: its item number, int64 [K]. keys: g_k x_k, float32 [K, D]. prior: what of its logit no
+    candidate changes, float32 [K]. again: what is added where it is the candidate, float32 [K].
+    """
+
+    songs: NDArray[np.int64]
+    keys: NDArray[np.float32]
+    prior: NDArray[np.float32]
+    again: NDArray[np.float32]
 
 
-@compiled_sums
-def _fill_logits(
-    tables: AttentionTables,
-    places: NDArray[np.int64],
-    real: NDArray[np.int64],
-    item: int,
-    logits: NDArray[np.float32],
-) -> np.float32:
-    """Write l_k(item) of the `real` places of one row to `logits`, and give the greatest."""
-    greatest = np.float32(-np.inf)
-    for number in range(len(real)):
-        place = real[number]
+@compiled
+def _room(places: int, columns: int) -> _Speakers:
+    return _Speakers(
+        np.empty(places, np.int64),
+        np.empty((places, columns), np.float32),
+        np.empty(places, np.float32),
+        np.empty(places, np.float32),
+    )
+
+
+@compiled
+def _fill(speakers: _Speakers, tables: AttentionTables, places: NDArray[np.int64]) -> int:
+    """Take those of one listener's places, int64 [K], that hold a song, and count them."""
+    count = 0
+    for place in range(len(places)):
         song = places[place]
-        product = np.float32(0)
+        if song == PADDING:
+            continue
+        speakers.songs[count] = song
+        speakers.prior[count] = tables.place[place] + tables.song[song]
+        speakers.again[count] = tables.again[place]
         for column in range(tables.heard.shape[1]):
-            product += tables.heard[song, column] * tables.asked[item, column]
-        logit = tables.place[place] + tables.song[song] + tables.sharpness[place] * product
-        if song == item:
-            logit += tables.again[place]
-        logits[number] = logit
-        greatest = max(greatest, logit)
-    return greatest
+            key = tables.sharpness[place] * tables.heard[song, column]
+            speakers.keys[count, column] = key
+        count += 1
+    return count
 
 
 @compiled_sums
@@ -110,19 +120,20 @@ def _log_shares(
 ) -> NDArray[np.float32]:
     rows, wide = items.shape
     shares = np.full((rows, wide), -np.inf, np.float32)
+    speakers = _room(places.shape[1], tables.heard.shape[1])
     logits = np.empty(places.shape[1], np.float32)
     for row in range(rows):
-        real = _heard_at(places[row])
+        count = _fill(speakers, tables, places[row])
         highest = np.float32(-np.inf)
         for slot in range(wide):
             item = items[row, slot]
             if item == PADDING:
                 continue
             score = tables.often[item]
-            if len(real):
-                greatest = _fill_logits(tables, places[row], real, item, logits)
+            if count:
+                greatest = _fill_logits(logits, speakers, count, item, tables.asked[item])
                 total = np.float32(0)
-                for number in range(len(real)):
+                for number in range(count):
                     total += np.exp(logits[number] - greatest)
                 score += greatest + np.log(total)
             shares[row, slot] = score
@@ -139,42 +150,66 @@ def _log_shares(
 
 
 @compiled_sums
+def _fill_logits(
+    logits: NDArray[np.float32],
+    speakers: _Speakers,
+    count: int,
+    item: int,
+    asked: NDArray[np.float32],
+) -> np.float32:
+    """Write l_k(item) of the first `count` speakers to `logits`, and give the greatest.
+
+    asked: float32 [D], the item's y.
+    """
+    greatest = np.float32(-np.inf)
+    for number in range(count):
+        logit = speakers.prior[number]
+        for column in range(len(asked)):
+            logit += speakers.keys[number, column] * asked[column]
+        if speakers.songs[number] == item:
+            logit += speakers.again[number]
+        logits[number] = logit
+        greatest = max(greatest, logit)
+    return greatest
+
+
+@compiled_sums
 def _reasons(
     tables: AttentionTables, places: NDArray[np.int64], items: NDArray[np.int64], most: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     rows, wide = items.shape
     songs = np.zeros((rows, wide, most), np.int64)
     shares = np.zeros((rows, wide, most), np.float32)
+    speakers = _room(places.shape[1], tables.heard.shape[1])
     logits = np.empty(places.shape[1], np.float32)
     for row in range(rows):
-        real = _heard_at(places[row])
+        count = _fill(speakers, tables, places[row])
         for slot in range(wide):
-            if items[row, slot] == PADDING or len(real) == 0:
+            item = items[row, slot]
+            if item == PADDING or count == 0:
                 continue
-            greatest = _fill_logits(tables, places[row], real, items[row, slot], logits)
+            greatest = _fill_logits(logits, speakers, count, item, tables.asked[item])
             total = np.float32(0)
-            for number in range(len(real)):
+            for number in range(count):
                 logits[number] = np.exp(logits[number] - greatest)
                 total += logits[number]
-            for number in range(len(real)):
-                _add_to_first(logits, places[row], real, number)
-            for reason in range(min(most, len(real))):
-                heaviest = logits[: len(real)].argmax()
+            for number in range(count):
+                _add_to_first(logits, speakers.songs, number)
+            for reason in range(min(most, count)):
+                heaviest = logits[:count].argmax()
                 if logits[heaviest] == 0:
                     break
-                songs[row, slot, reason] = places[row, real[heaviest]]
+                songs[row, slot, reason] = speakers.songs[heaviest]
                 shares[row, slot, reason] = logits[heaviest] / total
                 logits[heaviest] = 0
     return songs, shares
 
 
 @compiled
-def _add_to_first(
-    weights: NDArray[np.float32], places: NDArray[np.int64], real: NDArray[np.int64], number: int
-) -> None:
-    """Move a place's weight to the latest play of the same song, if it is not that one."""
+def _add_to_first(weights: NDArray[np.float32], songs: NDArray[np.int64], number: int) -> None:
+    """Move a song's weight to its latest play, if this one is not that."""
     for earlier in range(number):
-        if places[real[earlier]] == places[real[number]]:
+        if songs[earlier] == songs[number]:
             weights[earlier] += weights[number]
             weights[number] = 0
             break

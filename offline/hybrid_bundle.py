@@ -200,9 +200,11 @@ def train_hybrid_bundle(
 
 
 def _chosen(config: HybridConfig, log: SessionLog, songs: Vocabulary, seed: int) -> HybridConfig:
-    """Choose how neighbours remember, as the baseline of that name does."""
+    """Choose how neighbours remember, as the baseline of that name does, but not how many."""
     chosen = choose_config(BASELINES["blend"], log, songs, seed)
     neighbours = next(each for each in chosen.models if isinstance(each, NeighboursConfig))
+    own = config.neighbours
+    neighbours = replace(neighbours, newest=own.newest, neighbours=own.neighbours)
     return replace(config, neighbours=neighbours)
 
 
