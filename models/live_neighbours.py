@@ -27,7 +27,6 @@ from models.recent_plays import Ring
 from models.sparse_scores import with_room
 
 TABLE = 1 << 12  # places of the table in which neighbours are found by their session's number
-TRENDING_STEP = 32  # what trends is worked out anew after so many plays
 
 
 @dataclass(frozen=True)
@@ -224,77 +223,3 @@ def _best(
     order = np.argsort(-scores, kind="mergesort")[: len(slots)]
     slots[: len(order)] = named[order]
     shares[: len(order)] = scores[order] / everything
-
-
-@compiled
-def trending_songs(
-    ring: Ring, window: int, asked: NDArray[np.int64], recent: int, most: int
-) -> NDArray[np.int32]:
-    """Name the songs that rise, as of the plays asked, int64 [B], int32 [B, most], best first.
-
-    A song's plays among the last `recent` are held against what the rest of the window lets
-    expect: (plays - expected) / sqrt(expected + 1). A session's plays of a song in a row count
-    once, and what only one session played does not trend. 0 behind the last.
-    """
-    slots = np.zeros((len(asked), most), np.int32)
-    plays = np.zeros(len(ring.newest), np.int64)  # all 0 again after each time
-    named = np.empty(recent, np.int32)
-    done, last = np.int64(-1), 0
-    for row in range(len(asked)):
-        number = asked[row] - asked[row] % TRENDING_STEP
-        if number == done:
-            slots[row] = slots[last]
-            continue
-        done, last = number, row
-        # Shorter than the window, so that it lies in the window of every play of the step.
-        least = max(1, number - window + TRENDING_STEP + 1)
-        _rising(ring, number, least, recent, plays, named, slots[row])
-    return slots
-
-
-@compiled
-def _rising(
-    ring: Ring,
-    number: int,
-    least: int,
-    recent: int,
-    plays: NDArray[np.int64],
-    named: NDArray[np.int32],
-    slots: NDArray[np.int32],
-) -> None:
-    capacity, found = len(ring.songs), 0
-    since = max(least, number - recent + 1)
-    for entry in range(number, since - 1, -1):
-        slot, before = ring.songs[entry % capacity], ring.earlier[entry % capacity]
-        if slot == 0:
-            continue  # a play from before the ring was made larger
-        if before >= least and ring.sessions[before % capacity] == ring.sessions[entry % capacity]:
-            continue
-        if plays[slot] == 0:
-            named[found] = slot
-            found += 1
-        plays[slot] += 1
-    scores = np.empty(found, np.float32)
-    rate = (number - since + 1) / max(1, since - least)
-    for place in range(found):
-        slot = named[place]
-        expected = 0.0
-        if plays[slot] > 1 and since > least:
-            expected = rate * _plays_before(ring, slot, since, least)
-        scores[place] = (plays[slot] - expected) / np.sqrt(expected + 1)
-        if plays[slot] < 2:
-            scores[place] = 0
-        plays[slot] = 0
-    order = np.argsort(-scores, kind="mergesort")[: len(slots)]
-    for place in range(len(order)):
-        if scores[order[place]] > 0:
-            slots[place] = named[order[place]]
-
-
-@compiled
-def _plays_before(ring: Ring, slot: int, since: int, least: int) -> int:
-    capacity, count, entry = len(ring.songs), 0, ring.newest[slot]
-    while entry >= least:
-        count += entry < since
-        entry = ring.earlier[entry % capacity]
-    return count

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.candidates import Proposals
-from models.live_neighbours import LiveConfig, Plan, live_songs, trending_songs
+from models.live_neighbours import LiveConfig, Plan, live_songs
 from models.live_songs import (
     LIVE_FEATURES,
     add_new_products,
@@ -22,6 +22,7 @@ from models.live_songs import (
 )
 from models.recent_plays import Moment, RecentPlays
 from models.slot_numbers import SlotNumbers
+from models.trending import trending_songs
 from models.vocabulary import Vocabulary
 
 LIVE_RETRIEVERS = ("live", "own", "trending")
@@ -178,9 +179,7 @@ class LiveSongs:
     def add_heard(self, heard: NDArray[np.float32], items: NDArray[np.int64]) -> None:
         """Fill in when new songs were heard, float32 [B, C, 7], as `when_heard` does."""
         for group in self.groups:
-            mine = heard[group.rows]
             new_songs_heard(
-                *(group.recent.ring, group.recent.window, group.asked, items[group.rows]),
-                *(self.songs, self.new[group.rows], mine),
+                *(group.recent.ring, group.recent.window, group.asked, group.rows),
+                *(items, self.songs, self.new, heard),
             )
-            heard[group.rows] = mine

@@ -202,6 +202,7 @@ def new_songs_heard(
     ring: Ring,
     window: int,
     asked: NDArray[np.int64],
+    rows: NDArray[np.int64],
     candidates: NDArray[np.int64],
     songs: int,
     new: NDArray[np.int32],
@@ -209,11 +210,11 @@ def new_songs_heard(
 ) -> None:
     """Write of the new songs among candidates, int64 [B, C], when the listener played them.
 
-    heard: float32 [B, C, 7], as `replays.when_heard` gives it. songs: V. new: int32 [B, M].
+    asked: int64 [R], plays of these rows, int64 [R]. heard: float32 [B, C, 7], as
+    `replays.when_heard` gives it. songs: V. new: int32 [B, M].
     """
     capacity = len(ring.songs)
-    for row in range(candidates.shape[0]):
-        number = asked[row]
+    for number, row in zip(asked, rows):  # noqa: B905 (compiled code knows no `strict`)
         least, mine = max(1, number - window + 1), ring.sessions[number % capacity]
         for place in range(candidates.shape[1]):
             if candidates[row, place] <= songs:

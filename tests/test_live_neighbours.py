@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.live_neighbours import LiveConfig, live_songs, trending_songs
+from models.live_neighbours import LiveConfig, live_songs
 from models.recent_plays import RecentPlays
+from models.trending import trending_songs
 
 WINDOW = 40
 CONFIG = LiveConfig(songs=3, newest=4, recency=30.0, reach_after=2, reach_before=1)

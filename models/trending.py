@@ -1,0 +1,88 @@
+"""Songs that rise: played more of late than the plays before let expect."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.compiled import compiled
+from models.recent_plays import Ring
+
+TRENDING_STEP = 32  # what trends is worked out anew after so many plays
+COUNTED_BEFORE = 100  # plays of a song, at most, by which it is known how often it is played
+
+
+@compiled
+def trending_songs(
+    ring: Ring, window: int, asked: NDArray[np.int64], recent: int, most: int
+) -> NDArray[np.int32]:
+    """Name the songs that rise, as of the plays asked, int64 [B], int32 [B, most], best first.
+
+    A song's plays among the last `recent` are held against what those before let expect:
+    (plays - expected) / sqrt(expected + 1). A session's plays of a song in a row count
+    once, and what only one session played does not trend. 0 behind the last.
+    """
+    slots = np.zeros((len(asked), most), np.int32)
+    plays = np.zeros(len(ring.newest), np.int64)  # all 0 again after each time
+    named = np.empty(recent, np.int32)
+    done, last = np.int64(-1), 0
+    for row in range(len(asked)):
+        number = asked[row] - asked[row] % TRENDING_STEP
+        if number == done:
+            slots[row] = slots[last]
+            continue
+        done, last = number, row
+        # Shorter than the window, so that it lies in the window of every play of the step.
+        least = max(1, number - window + TRENDING_STEP + 1)
+        _rising(ring, number, least, recent, plays, named, slots[row])
+    return slots
+
+
+@compiled
+def _rising(
+    ring: Ring,
+    number: int,
+    least: int,
+    recent: int,
+    plays: NDArray[np.int64],
+    named: NDArray[np.int32],
+    slots: NDArray[np.int32],
+) -> None:
+    capacity, found = len(ring.songs), 0
+    since = max(least, number - recent + 1)
+    for entry in range(number, since - 1, -1):
+        slot, before = ring.songs[entry % capacity], ring.earlier[entry % capacity]
+        if slot == 0:
+            continue  # a play from before the ring was made larger
+        if before >= least and ring.sessions[before % capacity] == ring.sessions[entry % capacity]:
+            continue
+        if plays[slot] == 0:
+            named[found] = slot
+            found += 1
+        plays[slot] += 1
+    scores = np.empty(found, np.float32)
+    for place in range(found):
+        slot = named[place]
+        expected = 0.0
+        if plays[slot] > 1 and since > least:
+            expected = (number - since + 1) * _rate_before(ring, slot, since, least)
+        scores[place] = (plays[slot] - expected) / np.sqrt(expected + 1)
+        if plays[slot] < 2:
+            scores[place] = 0
+        plays[slot] = 0
+    order = np.argsort(-scores, kind="mergesort")[: len(slots)]
+    for place in range(len(order)):
+        if scores[order[place]] > 0:
+            slots[place] = named[order[place]]
+
+
+@compiled
+def _rate_before(ring: Ring, slot: int, since: int, least: int) -> float:
+    """Give a song's share of the plays before `since`, by at most its last COUNTED_BEFORE."""
+    capacity, count, entry, oldest = len(ring.songs), 0, ring.newest[slot], least
+    while entry >= least and count < COUNTED_BEFORE:
+        if entry < since:
+            count += 1
+            oldest = entry
+        entry = ring.earlier[entry % capacity]
+    return count / (since - (oldest if count == COUNTED_BEFORE else least))
