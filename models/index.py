@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -11,6 +14,8 @@ import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.errors import SegueError
+from models.inner_products import inner_products
 from models.sessions import ROW_BLOCK
 from models.vocabulary import PADDING
 
@@ -18,33 +23,55 @@ from models.vocabulary import PADDING
 # all keeps a query's candidates the same in whatever batch it comes.
 faiss.cvar.distance_compute_blas_threshold = 1 << 30
 
+FEWEST_CODED = 16
+"""A code of 4 bits names one of so many centres, and each needs a song to begin with."""
+
+
+FEWEST_FOUND = 32
+"""As many are looked for though fewer are wanted: codes name the very best songs badly."""
+
+
+class IndexMismatch(SegueError):
+    """An index file that was not made of these vectors."""
+
 
 @dataclass(frozen=True)
 class IndexConfig:
-    """When to search approximately, and how hard."""
+    """When to search approximately, and how hard.
 
-    exact_songs: int = 20_000  # up to here one matrix product beats every index
-    probes: int = 32  # inverted lists visited of about 4 sqrt(songs)
-    training_songs_per_list: int = 50
+    exact_songs: up to here one matrix product beats every index. scanned_songs: up to here the
+    codes of all songs are looked at, above only those of the nearest `probes` of about
+    sqrt(songs) cells. rerank: times k, how many of the best by their codes are compared by
+    their vectors.
+    """
+
+    exact_songs: int = 20_000
+    scanned_songs: int = 300_000
+    rerank: int = 4
+    probes: int = 128
+    training_songs_per_cell: int = 50
+
+    def __post_init__(self) -> None:
+        for name in ("rerank", "probes", "training_songs_per_cell"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
 
 
 class ItemIndex:
     """The items whose vectors have the largest inner product with a query.
 
-    Exact up to `exact_songs`; above, an inverted file (faiss IVF): k-means cells of which the
-    nearest `probes` are searched exactly, so a search costs about sqrt(songs). Built the same
-    from the same vectors every time.
+    Exact up to `exact_songs`. Above, product quantisation (faiss's FastScan): 4 bits stand for
+    two numbers of a vector, so that a song takes a sixteenth of the room and the processor
+    compares 32 at once; then the best by these codes are ordered by their vectors. Built the
+    same from the same vectors every time, with however many threads. The vectors themselves
+    are the caller's own, not copied.
     """
 
     def __init__(self, vectors: Tensor, config: IndexConfig | None = None) -> None:
         """Index float32 [V + 1, D]; row 0 is padding and never found."""
         self.config = config or IndexConfig()
-        self.songs = len(vectors) - 1
-        self._transposed: Tensor | None = None
-        if self.songs <= self.config.exact_songs:
-            self._transposed = vectors[1:].T.contiguous()
-        else:
-            self._inverted = self._build(np.ascontiguousarray(vectors[1:].numpy()))
+        self._take(vectors)
+        self._codes: Any = self._coded() if self._is_coded() else None
 
     def search(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Give the best items of each query float32 [B, D], best first.
@@ -53,22 +80,107 @@ class ItemIndex:
         products are exact either way. Where fewer than k are found, the rest is -inf and 0.
         """
         k = min(k, self.songs)
-        if self._transposed is not None:
-            count = len(queries)
-            padded = F.pad(queries, (0, 0, 0, -count % ROW_BLOCK))
-            scores, found = (padded @ self._transposed).topk(k, dim=1)
-            return scores[:count], found[:count] + 1
-        products, numbers = self._inverted.search(queries.numpy(), k)
-        scores, items = torch.from_numpy(products), torch.from_numpy(numbers + 1)
-        return scores.masked_fill_(items == PADDING, -torch.inf), items
+        products, items = self._exact(queries) if self._codes is None else self._near(queries, k)
+        scores, places = products.topk(k, dim=1)
+        found = items.expand_as(products).gather(1, places)
+        return scores, found.masked_fill_(scores == -torch.inf, PADDING)
 
-    def _build(self, vectors: NDArray[np.float32]) -> faiss.IndexIVFFlat:
-        dim = vectors.shape[1]
-        lists = int(4 * self.songs**0.5)
-        quantizer = faiss.IndexFlatIP(dim)
-        index = faiss.IndexIVFFlat(quantizer, dim, lists, faiss.METRIC_INNER_PRODUCT)
-        index.cp.max_points_per_centroid = self.config.training_songs_per_list
-        index.train(vectors)
-        index.add(vectors)
-        index.nprobe = min(self.config.probes, lists)
+    def add(self, vectors: Tensor) -> None:
+        """Take in further items, float32 [N, D], numbered on from the last.
+
+        Their codes are of the centres that the first ones were trained to: where songs have
+        changed much, build a new index.
+        """
+        self._take(torch.cat([self._vectors, vectors]), self._removed)
+        if self._codes is not None:
+            self._codes.add(vectors.numpy())
+        elif self._is_coded():
+            self._codes = self._coded()
+
+    def remove(self, items: Tensor) -> None:
+        """Find these item numbers, int64 [N], no more. They keep their numbers."""
+        self._removed[items] = True
+
+    def save(self, path: Path) -> None:
+        """Write the codes and a hash of the vectors to a file; nothing where search is exact.
+
+        The same vectors give the same file, byte by byte.
+        """
+        if self._codes is None:
+            return
+        faiss.write_index(self._codes, str(path))
+        with path.open("ab") as file:
+            file.write(_fingerprint(self._vectors))
+
+    @classmethod
+    def load(cls, path: Path, vectors: Tensor, config: IndexConfig | None = None) -> ItemIndex:
+        """Map a file that `save` has written, so that processes share its pages.
+
+        vectors: those that it was made of, float32 [V + 1, D]; IndexMismatch where it was not.
+        No file is needed where search is exact. Removed items are found again.
+        """
+        made = cls.__new__(cls)
+        made.config = config or IndexConfig()
+        made._take(vectors)
+        made._codes = made._mapped(path) if made._is_coded() else None
+        return made
+
+    def _take(self, vectors: Tensor, removed: Tensor | None = None) -> None:
+        self.songs = len(vectors) - 1
+        self._vectors = vectors
+        self._removed = torch.zeros(len(vectors), dtype=torch.bool)
+        if removed is not None:
+            self._removed[: len(removed)] = removed
+        # Rows of songs a column each, which is how the product reads them.
+        self._transposed = None if self._is_coded() else vectors[1:].T.contiguous()
+
+    def _is_coded(self) -> bool:
+        return self.songs > max(self.config.exact_songs, FEWEST_CODED)
+
+    def _exact(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the products with all items, [B, V], and the items, [V]."""
+        assert self._transposed is not None, "an index without codes has its vectors transposed"
+        padded = F.pad(queries, (0, 0, 0, -len(queries) % ROW_BLOCK))
+        products = (padded @ self._transposed)[: len(queries)]
+        products.masked_fill_(self._removed[1:], -torch.inf)
+        return products, torch.arange(1, self.songs + 1)
+
+    def _near(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Give the products with the best by their codes, [B, C], and those items, [B, C]."""
+        asked = queries.numpy()
+        count = min(max(k, FEWEST_FOUND) * self.config.rerank, self.songs)
+        items: NDArray[np.int64] = self._codes.search(asked, count)[1] + 1
+        products = inner_products(self._vectors.numpy(), items, asked[:, None])[:, :, 0]
+        found = torch.from_numpy(items)
+        none = (found == PADDING) | self._removed[found]
+        return torch.from_numpy(products).masked_fill_(none, -torch.inf), found
+
+    def _coded(self) -> Any:
+        """Train centres and give every song its codes."""
+        rows = self._vectors[1:].numpy()
+        dim = rows.shape[1]
+        codes = dim // 2 if dim % 2 == 0 else dim
+        index: Any = faiss.IndexPQFastScan(dim, codes, 4, faiss.METRIC_INNER_PRODUCT)
+        if self.songs > self.config.scanned_songs:
+            cells = int(self.songs**0.5)
+            index = faiss.index_factory(
+                dim, f"IVF{cells},PQ{codes}x4fs", faiss.METRIC_INNER_PRODUCT
+            )
+            index.cp.max_points_per_centroid = self.config.training_songs_per_cell
+            index.nprobe = min(self.config.probes, cells)
+        index.train(rows)
+        index.add(rows)
         return index
+
+    def _mapped(self, path: Path) -> Any:
+        fingerprint = _fingerprint(self._vectors)
+        with path.open("rb") as file:
+            file.seek(max(path.stat().st_size - len(fingerprint), 0))
+            if file.read() != fingerprint:
+                msg = f"{path} was made of other vectors, or is no index: make it anew"
+                raise IndexMismatch(msg)
+        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+
+
+def _fingerprint(vectors: Tensor) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(vectors.numpy()).tobytes()).digest()
