@@ -2,7 +2,8 @@
 
     weights.safetensors  the tensors
     vocabulary.json      song ids in the order of their item numbers
-    songs.json           song id -> [title, artist]; only where titles are known
+    songs.json           song id -> [title, artist, album, genres, released_at_ms, explicit],
+                         cut off behind the last that is known; only where something is
     manifest.json        what the model is, and the size and sha256 of every other file
 
 Nothing in it is ever unpickled, and nothing in it depends on when it was written.
@@ -16,7 +17,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from models.catalogue import SongDetails, what_is_told
 from models.errors import SegueError
 from models.vocabulary import Vocabulary
 
@@ -70,12 +72,16 @@ class Manifest(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle as read and verified; weights["popularity"]: play counts, float32 [V + 1]."""
+    """A bundle as read and verified; weights["popularity"]: play counts, float32 [V + 1].
+
+    titles, details: of the songs of which something is known.
+    """
 
     manifest: Manifest
     weights: dict[str, Tensor]
     vocabulary: Vocabulary
     titles: Titles
+    details: Mapping[str, SongDetails] = field(default_factory=dict)
 
 
 def write_bundle(
@@ -89,8 +95,11 @@ def write_bundle(
     training: Mapping[str, Any],
     metrics: Mapping[str, float | None],
     overwrite: bool = False,
+    details: Mapping[str, SongDetails] | None = None,
 ) -> Manifest:
     """Write a bundle: readers see the whole of it at `directory`, or nothing.
+
+    details: more than titles tell, of the songs of which it is known.
 
     An existing directory is refused with BundleError, unless it is a bundle and `overwrite`
     is given. Two bundles of equal input are equal byte by byte.
@@ -100,7 +109,7 @@ def write_bundle(
         WEIGHTS: safetensors.torch.save({n: t.contiguous() for n, t in sorted(weights.items())}),
         VOCABULARY: msgspec.json.encode(list(vocabulary.song_ids)),
     }
-    known = {song: tuple(titles[song]) for song in vocabulary.song_ids if song in titles}
+    known = what_is_told(vocabulary.song_ids, titles, details or {})
     if known:
         contents[TITLES] = msgspec.json.encode(known)
     files = {name: _entry(content) for name, content in sorted(contents.items())}
@@ -147,9 +156,10 @@ def read_bundle(directory: Path, kind: str | None = "gru") -> Bundle:
     except safetensors.SafetensorError as error:
         raise _damaged(directory / WEIGHTS, str(error)) from error
     vocabulary = _read_vocabulary(directory / VOCABULARY, contents[VOCABULARY])
-    titles = _decode(directory / TITLES, contents.get(TITLES, b"{}"), Titles)
+    details = _decode(directory / TITLES, contents.get(TITLES, b"{}"), dict[str, SongDetails])
+    titles = {song: (each.title, each.artist) for song, each in details.items() if each.title}
     _check_songs(directory, weights, vocabulary)
-    return Bundle(manifest, weights, vocabulary, titles)
+    return Bundle(manifest, weights, vocabulary, titles, details)
 
 
 @contextmanager

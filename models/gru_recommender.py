@@ -14,6 +14,7 @@ from models.likeness_reasons import likeness_reasons
 from models.next_song import Contexts
 from models.ranked_recommender import Described, Ranked, RankedRecommender, plain
 from models.recommender import RecommenderConfig, Request, Stage
+from models.rule_book import RuleBook
 from models.sessions import pad_listeners
 from models.vocabulary import Vocabulary
 
@@ -32,12 +33,17 @@ class GRURecommender(RankedRecommender):
         version: str,
         config: RecommenderConfig | None = None,
         index: ItemIndex | None = None,
+        book: RuleBook | None = None,
     ) -> None:
         """Take a trained model; popularity: float32 [V + 1], its training play counts."""
-        super().__init__(vocabulary, popularity, version, config or RecommenderConfig())
+        super().__init__(vocabulary, popularity, version, config or RecommenderConfig(), book)
         self.model = model.eval()
         self.retriever = GRURetriever(model, popularity, index)
-        self.vectors = self.retriever.vectors
+
+    @property
+    def vectors(self) -> Tensor:
+        """Every song's vector of length 1, float32 [V + 1, D]; row 0 is zeros."""
+        return self.retriever.vectors
 
     def rank(self, requests: Sequence[Request], contexts: Contexts, stage: Stage) -> Ranked:
         """Give the songs that the index finds and those heard before, by log P(next = song)."""

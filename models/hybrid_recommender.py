@@ -17,6 +17,7 @@ from models.next_song import Contexts
 from models.ranked_recommender import Described, Ranked, RankedRecommender
 from models.ranking_inputs import RETRIEVERS
 from models.recommender import RecommenderConfig, Request, Stage
+from models.rule_book import RuleBook
 
 CODE_BASE = len(RETRIEVERS) + 1
 
@@ -30,12 +31,19 @@ class HybridRecommender(RankedRecommender):
         popularity: Tensor,
         version: str,
         config: RecommenderConfig | None = None,
+        book: RuleBook | None = None,
     ) -> None:
         """Take a trained model; popularity: float32 [V + 1], its training play counts."""
         config = config or RecommenderConfig()
-        super().__init__(model.vocabulary, popularity, version, config)
+        super().__init__(model.vocabulary, popularity, version, config, book)
         self.model = model
-        self.fallback = LiveFallback(config, self.fallback.trained, model.retrieval.live.config)
+        live = model.retrieval.live.config
+        self.fallback = LiveFallback(config, self.fallback.trained, live, self.book)
+
+    @property
+    def vectors(self) -> Tensor:
+        """Every song's vector of length 1, float32 [V + 1, D]; row 0 is zeros."""
+        return self.model.song_vectors()
 
     def rank(self, requests: Sequence[Request], contexts: Contexts, stage: Stage) -> Ranked:
         """Give every retriever's songs, by the logarithms of their shares."""

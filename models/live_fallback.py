@@ -6,29 +6,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.lists import RecommendedSong
 from models.live_neighbours import LiveConfig, live_songs
 from models.recommender import PopularityRecommender, RecommenderConfig, Request
+from models.rule_book import RuleBook
 
 
 class LiveFallback(PopularityRecommender):
     """The songs that recent sessions lead to, then what is popular."""
 
-    def __init__(self, config: RecommenderConfig, trained: Sequence[str], live: LiveConfig) -> None:
+    def __init__(
+        self,
+        config: RecommenderConfig,
+        trained: Sequence[str],
+        live: LiveConfig,
+        book: RuleBook | None = None,
+    ) -> None:
         """Take the most played songs of training, and how recent plays are asked."""
-        super().__init__(config, trained)
+        super().__init__(config, trained, book)
         self._plan = live.plan()
 
-    def list_for(self, request: Request) -> list[RecommendedSong]:
-        """Give one list. The score is 1 / rank."""
-        heard = self.config.barred(request.session)
-        found = [song for song in self._live(request) if song not in heard]
-        popular = [song for song in self.songs_for(request) if song not in found]
-        sourced = [*((song, "live") for song in found), *((song, "popularity") for song in popular)]
-        return [
-            RecommendedSong(song_id, round(1 / rank, 4), (source,), ())
-            for rank, (song_id, source) in enumerate(sourced[: self.config.list_length], 1)
-        ]
+    def sourced(self, request: Request) -> dict[str, str]:
+        """Give the songs that a list is made from, best first, each with its source."""
+        found = dict.fromkeys(self._live(request), "live")
+        return found | {
+            song: source for song, source in super().sourced(request).items() if song not in found
+        }
 
     def _live(self, request: Request) -> list[str]:
         if request.moment is None:

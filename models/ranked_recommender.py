@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from models.catalogue import RowsOfSongs
 from models.lists import Because, RecommendedSong
 from models.next_song import Contexts
 from models.recommender import (
@@ -23,6 +25,7 @@ from models.recommender import (
     most_played,
     untimed,
 )
+from models.rule_book import Choice, RuleBook
 from models.vocabulary import PADDING, Vocabulary
 
 
@@ -33,7 +36,7 @@ class SongTable(Protocol):
         """Give the song id behind an item number >= 1."""
         ...
 
-    def numbers(self, song_ids: Sequence[str]) -> list[int]:
+    def numbers(self, song_ids: Iterable[str]) -> list[int]:
         """Give the item numbers of the known among `song_ids`, in their order."""
         ...
 
@@ -73,13 +76,30 @@ class RankedRecommender(ABC):
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, popularity: Tensor, version: str, config: RecommenderConfig
+        self,
+        vocabulary: Vocabulary,
+        popularity: Tensor,
+        version: str,
+        config: RecommenderConfig,
+        book: RuleBook | None = None,
     ) -> None:
-        """Take a model's songs; popularity: float32 [V + 1], its training play counts."""
+        """Take a model's songs; popularity: float32 [V + 1], its training play counts.
+
+        book: the rules; without, the songs just heard are left out as `config` says.
+        """
         self.vocabulary = vocabulary
         self.version = version
         self.config = config
-        self.fallback = PopularityRecommender(config, most_played(vocabulary, popularity, config))
+        self.book = book or RuleBook(config.rules)
+        self.fallback = PopularityRecommender(
+            config, most_played(vocabulary, popularity, config), self.book
+        )
+        self._rows = RowsOfSongs(vocabulary, self.book.catalogue)
+
+    @property
+    @abstractmethod
+    def vectors(self) -> Tensor:
+        """Every song's vector of length 1, float32 [V + 1, D]; row 0 is zeros."""
 
     @abstractmethod
     def rank(self, requests: Sequence[Request], contexts: Contexts, stage: Stage) -> Ranked:
@@ -94,7 +114,7 @@ class RankedRecommender(ABC):
     ) -> list[list[RecommendedSong]]:
         """Give each request its list: at most `list_length` songs, best first.
 
-        The rule: no song of the session's last `no_repeat_songs` plays is recommended.
+        The rules of `book` hold of every one of them.
         """
         contexts = contexts_of(requests, self.vocabulary)
         rows = contexts.known()
@@ -103,7 +123,7 @@ class RankedRecommender(ABC):
             known = [requests[row] for row in rows.tolist()]
             ranked = self.rank(known, contexts.take(rows), stage)
             with stage("choose"):
-                made = write(ranked, self._choose(known, ranked))
+                made = write(ranked, torch.from_numpy(self.choose(known, ranked).columns))
             for row, songs in zip(rows.tolist(), made, strict=True):
                 lists[row] = songs
         return [
@@ -113,7 +133,7 @@ class RankedRecommender(ABC):
 
     @torch.inference_mode()
     def candidates(self, request: Request) -> list[RecommendedSong]:
-        """Give every song that was ranked for a request, best first, before the rule.
+        """Give every song that was ranked for a request, best first, before the rules.
 
         Empty where nothing of the listener is known.
         """
@@ -124,14 +144,37 @@ class RankedRecommender(ABC):
         [songs] = write(ranked, best_places(ranked.scores, ranked.scores.shape[1]))
         return songs
 
-    def _choose(self, requests: Sequence[Request], ranked: Ranked) -> Tensor:
-        """Choose at most `list_length` candidates of each row, as `best_places` gives them."""
-        barred = pad_barred(
-            [ranked.songs.numbers([*self.config.barred(each.session)]) for each in requests]
+    @torch.inference_mode()
+    def removed(self, request: Request) -> dict[str, str]:
+        """Name the rule that kept each song out of a list that it was good enough for."""
+        contexts = contexts_of([request], self.vocabulary)
+        if not len(contexts.known()):
+            return self.fallback.removed(request)
+        ranked = self.rank([request], contexts, untimed)
+        items = ranked.items[0].tolist()
+        songs = [ranked.songs.song(item) if item != PADDING else "" for item in items]
+        return self.book.removed(request, songs, self.choose([request], ranked))
+
+    def choose(self, requests: Sequence[Request], ranked: Ranked) -> Choice:
+        """Choose each list among the candidates, by the rules."""
+        items = ranked.items.numpy()
+        return self.book.choose(
+            requests,
+            items,
+            ranked.scores.numpy(),
+            self._rows_of(items, ranked.songs),
+            ranked.songs.numbers,
+            self.vectors.numpy(),
+            length=self.config.list_length,
         )
-        kept_out = (ranked.items.unsqueeze(2) == barred.unsqueeze(1)).any(2)
-        scores = ranked.scores.masked_fill(kept_out, -torch.inf)
-        return best_places(scores, self.config.list_length)
+
+    def _rows_of(self, items: NDArray[np.int64], songs: SongTable) -> NDArray[np.int64]:
+        """Give each item number's row in the catalogue, those of the batch's own songs, too."""
+        rows = self._rows.rows()
+        own = range(len(rows), int(items.max(initial=0)) + 1)
+        if not own:
+            return rows
+        return np.concatenate([rows, self.book.catalogue.find(map(songs.song, own))])
 
 
 def best_places(scores: Tensor, length: int) -> Tensor:
@@ -174,12 +217,3 @@ def plain(values: Tensor, decimals: int | None = None) -> Any:
     """Give a tensor as nested lists; by way of numpy, which is many times as fast."""
     array = values.numpy()
     return (array if decimals is None else array.astype(np.float64).round(decimals)).tolist()
-
-
-def pad_barred(rows: Sequence[Sequence[int]]) -> Tensor:
-    """Put item numbers of unequal count side by side, int64 [B, R], padded with -1.
-
-    -1 is no item's number, so it bars nothing, not even the padding of a candidate list.
-    """
-    width = max(map(len, rows), default=0)
-    return torch.tensor([[*row, *[-1] * (width - len(row))] for row in rows], dtype=torch.int64)

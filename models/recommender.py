@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
+import numpy as np
 from torch import Tensor
 
+from models.list_rules import HeardRules, ListRules
 from models.lists import RecommendedSong
 from models.next_song import Contexts
 from models.play_details import NOTHING_TOLD, DetailLists, PlayDetails
 from models.popularity import PopularSong
 from models.ragged import Ragged
 from models.recent_plays import Moment
+from models.rule_book import Choice, RuleBook
 from models.vocabulary import Vocabulary
 
 Stage = Callable[[str], AbstractContextManager[object]]
@@ -42,6 +46,11 @@ class RecommenderConfig:
         if self.candidates < self.list_length + self.no_repeat_songs:
             least = self.list_length + self.no_repeat_songs
             raise ValueError(f"candidates must be >= {least}, got {self.candidates!r}")
+
+    @property
+    def rules(self) -> ListRules:
+        """The one rule that holds where there is no file of rules."""
+        return ListRules(heard=HeardRules(plays=self.no_repeat_songs))
 
     def barred(self, session: Sequence[str]) -> set[str]:
         """Name the songs that the rule keeps out of the next list."""
@@ -80,16 +89,23 @@ class Recommender(Protocol):
 
 
 class PopularityRecommender:
-    """What is popular now, then what was in training, without the songs just heard."""
+    """What is popular now, then what was in training, as the rules allow."""
 
     version = "popularity"
 
     def __init__(
-        self, config: RecommenderConfig | None = None, trained: Sequence[str] = ()
+        self,
+        config: RecommenderConfig | None = None,
+        trained: Sequence[str] = (),
+        book: RuleBook | None = None,
     ) -> None:
-        """Take the most played songs of training, for when too little was played live."""
+        """Take the most played songs of training, for when too little was played live.
+
+        book: the rules; without, the songs just heard are left out as `config` says.
+        """
         self.config = config or RecommenderConfig()
         self.trained = trained
+        self.book = book or RuleBook(self.config.rules)
 
     def recommend(
         self, requests: Sequence[Request], stage: Stage = untimed
@@ -100,18 +116,51 @@ class PopularityRecommender:
 
     def list_for(self, request: Request) -> list[RecommendedSong]:
         """Give one list. The score is 1 / rank."""
-        ranked = enumerate(self.songs_for(request), 1)
-        return [
-            RecommendedSong(song_id, round(1 / rank, 4), ("popularity",), ())
-            for rank, song_id in ranked
-        ]
+        sourced = self.sourced(request)
+        songs, choice = list(sourced), self.choose(request, list(sourced))
+        chosen = (songs[column] for column in choice.columns[0].tolist() if column >= 0)
+        return _written((song_id, sourced[song_id]) for song_id in chosen)
+
+    def candidates(self, request: Request) -> list[RecommendedSong]:
+        """Give every song that a list is made from, best first, before the rules."""
+        return _written(self.sourced(request).items())
+
+    def removed(self, request: Request) -> dict[str, str]:
+        """Name the rule that kept each song out of a list that it was good enough for."""
+        songs = list(self.sourced(request))
+        return self.book.removed(request, songs, self.choose(request, songs))
+
+    def sourced(self, request: Request) -> dict[str, str]:
+        """Give the songs that a list is made from, best first, each with its source."""
+        return dict.fromkeys(self._popular(request), "popularity")
+
+    def choose(self, request: Request, songs: Sequence[str]) -> Choice:
+        """Choose one list among songs, the best first."""
+        places = {song_id: place for place, song_id in enumerate(songs, 1)}
+        return self.book.choose(
+            [request],
+            np.arange(1, len(songs) + 1)[None],
+            -np.arange(len(songs), dtype=np.float32)[None],
+            np.concatenate([[0], self.book.catalogue.find(songs)]),
+            lambda names: [places[name] for name in names if name in places],
+            length=self.config.list_length,
+        )
 
     def songs_for(self, request: Request) -> list[str]:
-        """Give one list's song ids."""
+        """Name what is popular without the songs just heard: the yardstick, whatever the rules."""
         heard = self.config.barred(request.session)
-        popular = (song_id for _, song_id in request.popular)
-        songs = dict.fromkeys(song for song in (*popular, *self.trained) if song not in heard)
-        return list(songs)[: self.config.list_length]
+        songs = (song_id for song_id in self._popular(request) if song_id not in heard)
+        return list(islice(songs, self.config.list_length))
+
+    def _popular(self, request: Request) -> dict[str, None]:
+        return dict.fromkeys((*(song_id for _, song_id in request.popular), *self.trained))
+
+
+def _written(sourced: Iterable[tuple[str, str]]) -> list[RecommendedSong]:
+    return [
+        RecommendedSong(song_id, round(1 / rank, 4), (source,), ())
+        for rank, (song_id, source) in enumerate(sourced, 1)
+    ]
 
 
 def contexts_of(requests: Sequence[Request], vocabulary: Vocabulary) -> Contexts:
@@ -128,10 +177,10 @@ def contexts_of(requests: Sequence[Request], vocabulary: Vocabulary) -> Contexts
 
 
 def most_played(vocabulary: Vocabulary, popularity: Tensor, config: RecommenderConfig) -> list[str]:
-    """Name the songs most played in training, enough to fill a list after its rule.
+    """Name the songs most played in training, some times as many as a list has.
 
     popularity: float32 [V + 1], play counts by item number.
     """
-    wanted = min(config.list_length + config.no_repeat_songs, len(vocabulary))
+    wanted = min(config.candidates, len(vocabulary))
     order = (-popularity[1:]).argsort(stable=True)[:wanted] + 1
     return vocabulary.songs(order.tolist())

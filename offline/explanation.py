@@ -42,12 +42,16 @@ class Opinion:
     rank: int | None
 
 
+UNASKED: Mapping[str, Opinion] = dict.fromkeys(MODELS, Opinion(0.0, None))
+"""Of a popular song in a list of which the rules left nothing that a model put forward."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One song that was scored.
 
     song: as it would be published. place: in the list, from 1; None where it is not in it.
-    rule: the rule that kept it out, by the name of its setting; None where none did. features:
+    rule: the rule that kept it out, by its name in the rules file; None where none did. features:
     what the ranker saw, by name; empty where the bundle has no ranker.
     """
 
@@ -91,28 +95,28 @@ def explain(recommender: Recommender, request: Request) -> Explanation:
     """
     assert isinstance(recommender, GRURecommender | HybridRecommender)
     [listed] = recommender.recommend([request])
-    ranked = recommender.candidates(request)
-    candidates = _candidates(listed, ranked, recommender.config.barred(request.session))
+    ranked, removed = recommender.candidates(request), recommender.removed(request)
     if not ranked:
-        return Explanation(candidates, {}, (), known=False)
+        popular = recommender.fallback.candidates(request)
+        return Explanation(_candidates(listed, popular, removed), {}, (), known=False)
+    candidates = _candidates(listed, ranked, removed)
     if isinstance(recommender, HybridRecommender):
         return _by_hybrid(recommender, request, candidates)
     opinions = _gru_opinions(ranked)
-    told = [_with(each, opinions[each.song.song_id], {}) for each in candidates]
+    told = [_with(each, opinions.get(each.song.song_id, UNASKED), {}) for each in candidates]
     return Explanation(told, {}, ("gru",), known=True)
 
 
 def _candidates(
-    listed: Sequence[RecommendedSong], ranked: Sequence[RecommendedSong], barred: set[str]
+    listed: Sequence[RecommendedSong],
+    ranked: Sequence[RecommendedSong],
+    removed: Mapping[str, str],
 ) -> list[Candidate]:
     """Put the list's songs before the others that were ranked."""
     names = {song.song_id for song in listed}
     places = [Candidate(song, place, None) for place, song in enumerate(listed, 1)]
     rest = (song for song in ranked if song.song_id not in names)
-    return places + [
-        Candidate(song, None, "no_repeat_songs" if song.song_id in barred else None)
-        for song in rest
-    ]
+    return places + [Candidate(song, None, removed.get(song.song_id)) for song in rest]
 
 
 def _gru_opinions(ranked: Sequence[RecommendedSong]) -> dict[str, dict[str, Opinion]]:
@@ -134,7 +138,10 @@ def _by_hybrid(
     columns = {songs.song(item): column for column, item in enumerate(items) if item != PADDING}
     told = []
     for each in candidates:
-        column = columns[each.song.song_id]
+        column = columns.get(each.song.song_id)
+        if column is None:
+            told.append(_with(each, UNASKED, {}))
+            continue
         own = {name: opinions[name][column] for name in MODELS}
         told.append(_with(each, own, _named(CANDIDATE_FEATURES, inputs.candidates[0, column])))
     return Explanation(told, _named(CONTEXT_FEATURES, inputs.contexts[0]), MODELS, known=True)

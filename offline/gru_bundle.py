@@ -93,6 +93,7 @@ def train_gru_bundle(
         weights={**written.model.state_dict(), "popularity": written.popularity},
         vocabulary=written.vocabulary,
         titles=log.titles(),
+        details=log.details(),
         training=training,
         metrics=metrics,
         overwrite=overwrite,

@@ -180,6 +180,7 @@ def train_hybrid_bundle(
         weights=hybrid_weights(retrieval, ranker.ranker, memory, popularity),
         vocabulary=everything.songs,
         titles=log.titles(),
+        details=log.details(),
         training={
             "plays": log.plays.height,
             "sessions": len(full),

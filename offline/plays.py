@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from models.catalogue import SongDetails
 from models.errors import SegueError
 
 PLAYS_SCHEMA = pl.Schema(
@@ -23,6 +24,10 @@ SONGS_SCHEMA = pl.Schema(
 )
 
 
+DETAIL_COLUMNS = ("genres", "released_at_ms", "explicit")
+"""Lists of text, the most fitting first; Unix epoch in milliseconds; truth values."""
+
+
 class PlayLogError(SegueError):
     """A play log that cannot be read, or that cannot answer what is asked of it."""
 
@@ -34,7 +39,8 @@ class PlayLog:
     plays: PLAYS_SCHEMA, sorted by `played_at_ms` (ties keep the order of the source, read
         backwards where it stands newest first). Where `ordered` is False a last column
         "count" (Int64) says how often the song was played.
-    songs: SONGS_SCHEMA, one row a song; only songs of which something is known.
+    songs: SONGS_SCHEMA, one row a song; only songs of which something is known. Some sources
+        know some of DETAIL_COLUMNS as well.
     format: the reader's name, e.g. "30music".
     timed: False where the source has an order but no clock, so that the times are made up.
     ordered: False where the source has counts only: no session can be told from it.
@@ -57,6 +63,17 @@ class PlayLog:
         return {
             song_id: (title, artist)
             for song_id, title, artist in named.select("song_id", "title", "artist").iter_rows()
+        }
+
+    def details(self) -> dict[str, SongDetails]:
+        """Give all that is known of every song of which something is."""
+        names = ("title", "artist", "album", *DETAIL_COLUMNS)
+        told = self.songs.with_columns(pl.col("title", "artist", "album").fill_null("")).select(
+            "song_id", *(name for name in names if name in self.songs.columns)
+        )
+        return {
+            row.pop("song_id"): SongDetails(**row | {"genres": tuple(row.get("genres") or ())})
+            for row in told.iter_rows(named=True)
         }
 
     def split_by_time(self, fraction: float) -> tuple[PlayLog, PlayLog]:

@@ -129,11 +129,12 @@ def _decode_event(raw: bytes) -> PlayEvent:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise DecodeError("not_json", str(error)) from error
     for name in ("event_id", "user_id", "song_id"):
-        _check_id(name, getattr(event, name))
+        check_id(name, getattr(event, name))
     return event
 
 
-def _check_id(name: str, value: str) -> None:
+def check_id(name: str, value: str) -> None:
+    """Refuse, with DecodeError, an id that no key may be made of."""
     if _CONTROL.search(value):
         raise DecodeError("bad_id", f"{name} {value!r} holds a control character")
     if not value.isascii() and len(value.encode()) > MAX_ID_BYTES:

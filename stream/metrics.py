@@ -82,6 +82,19 @@ class Metrics:
         self.store_size = Gauge(
             "segue_store_size_bytes", "Bytes the store has reserved", registry=r
         )
+        self.rules = Info("segue_rules", "The file of rules that lists keep", registry=r)
+        self.rules_reloads = Counter(
+            "segue_rules_reloads",
+            "Changes of the file of rules, by whether they were taken or refused",
+            ["result"],
+            registry=r,
+        )
+        self.catalogue_songs = Gauge(
+            "segue_catalogue_songs", "Songs of which something is known", registry=r
+        )
+        self.songs_refused = Counter(
+            "segue_songs_refused", "Records of the catalogue that were no songs", registry=r
+        )
         self.model = Info("segue_model", "The bundle that makes the lists", registry=r)
         self.model_swaps = Counter("segue_model_swaps", "Models swapped in", registry=r)
         self.models_refused = Counter(

@@ -9,12 +9,19 @@ from pathlib import Path
 
 from models.errors import SegueError
 from models.recommender import PopularityRecommender, Recommender
+from models.rule_book import RuleBook
 from stream.announcements import AnnouncementError, Announcements, Served, bundle_directory
 from stream.batch import Record
 from stream.collector import calm_collector
 from stream.followed_topic import FollowedTopic
 from stream.metrics import Metrics
-from stream.serving import limit_threads, load_bundle, load_recommender, recommender_config
+from stream.serving import (
+    limit_threads,
+    load_bundle,
+    load_recommender,
+    load_rules,
+    recommender_config,
+)
 from stream.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -27,11 +34,17 @@ class ModelFollower:
     Announcing it again has it tried again.
     """
 
-    def __init__(self, settings: Settings, root: Path, metrics: Metrics) -> None:
-        """Follow for one worker. root: where bundles may lie; none is read elsewhere."""
+    def __init__(
+        self, settings: Settings, root: Path, metrics: Metrics, book: RuleBook | None = None
+    ) -> None:
+        """Follow for one worker. root: where bundles may lie; none is read elsewhere.
+
+        book: the rules of every model; those of the settings if left out.
+        """
         self._settings = settings
         self._root = root
         self._metrics = metrics
+        self._book = book or load_rules(settings)
         self._announcements = Announcements(metrics.models_refused.labels("unreadable").inc)
         self._topic = FollowedTopic(settings, settings.topic_models, self._take)
         self._swap: Callable[[Recommender], None] | None = None
@@ -48,7 +61,7 @@ class ModelFollower:
             made = self._load(served)
             if made is not None:
                 return made
-        made = load_recommender(self._settings)
+        made = load_recommender(self._settings, self._book)
         self._version = made.version
         if isinstance(made, PopularityRecommender):
             logger.warning("No bundle is announced: lists come from popularity until one is")
@@ -88,7 +101,8 @@ class ModelFollower:
         began = time.monotonic()
         try:
             directory = bundle_directory(self._root, served.location)
-            made = load_bundle(directory, recommender_config(self._settings), served.version)
+            config = recommender_config(self._settings)
+            made = load_bundle(directory, config, served.version, self._book)
         except (SegueError, OSError) as error:
             outside = isinstance(error, AnnouncementError)
             self._metrics.models_refused.labels("outside" if outside else "damaged").inc()

@@ -46,13 +46,16 @@ class Processor:
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
         shadow: Shadow | None = None,
+        before_batch: Callable[[], None] = lambda: None,
     ) -> None:
+        """Put the parts together. before_batch: called by the pipeline's thread."""
         self.settings = settings
         self.store = store
         self.judge = judge
         self.metrics = metrics
         self.shadow = shadow
         self._clock = clock
+        self._before_batch = before_batch
         # One thread, so that batches keep their order, beside the event loop, so that Faust
         # fetches while LMDB waits for the disk and torch computes.
         self._thread = ThreadPoolExecutor(1, "pipeline", limit_threads, (settings,))
@@ -106,6 +109,7 @@ class Processor:
         self.metrics.model.info({"version": recommender.version})
 
     def _handle(self, batch: Batch) -> tuple[list[Appended], list[RecommendationList]]:
+        self._before_batch()
         return handle_plays(
             batch.plays,
             batch.next_offsets,

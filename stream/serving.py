@@ -7,28 +7,49 @@ from pathlib import Path
 import faiss
 import torch
 
+from models.list_rules import ListRules
 from models.recommender import PopularityRecommender, Recommender, RecommenderConfig, Request
+from models.rule_book import RuleBook
 from stream.history import HistoryConfig
+from stream.rules import read_rules
 from stream.settings import Settings
+from stream.songs import read_songs
 from stream.store import StoreConfig
 
 DAY_MS = 86_400_000
 
 
-def load_recommender(settings: Settings) -> Recommender:
-    """Load the bundle of the settings; without one, lists come from popularity alone."""
-    config = recommender_config(settings)
+def load_recommender(settings: Settings, book: RuleBook | None = None) -> Recommender:
+    """Load the bundle of the settings; without one, lists come from popularity alone.
+
+    book: the rules; those of the settings if left out.
+    """
+    config, book = recommender_config(settings), book or load_rules(settings)
     if settings.bundle is None:
-        return PopularityRecommender(config)
-    return load_bundle(settings.bundle, config)
+        return PopularityRecommender(config, book=book)
+    return load_bundle(settings.bundle, config, book=book)
+
+
+def load_rules(settings: Settings) -> RuleBook:
+    """Read the files of rules and of songs; RulesError or SongError where they cannot be."""
+    rules = read_rules(settings.rules_file) if settings.rules_file else ListRules()
+    book = RuleBook(rules.with_default(settings.no_repeat_songs))
+    if settings.songs_file:
+        for song_id, details in read_songs(settings.songs_file).items():
+            book.catalogue.put(song_id, details)
+    return book
 
 
 def load_bundle(
-    directory: Path, config: RecommenderConfig, version: str | None = None
+    directory: Path,
+    config: RecommenderConfig,
+    version: str | None = None,
+    book: RuleBook | None = None,
 ) -> Recommender:
     """Read a bundle, verify it, and answer a request by it, so that the first play need not wait.
 
-    version: the only one that will do; None takes any. Raises BundleError.
+    version: the only one that will do; None takes any. book: the rules; without, the songs
+    just heard are left out as `config` says. Raises BundleError.
     """
     from models.bundle import BundleError, read_bundle
     from models.recommenders import recommender_of
@@ -38,7 +59,7 @@ def load_bundle(
         raise BundleError(
             f"{directory} holds {bundle.manifest.version}, not {version}: activate what it holds"
         )
-    made = recommender_of(bundle, config)
+    made = recommender_of(bundle, config, book)
     made.recommend([Request(bundle.vocabulary.song_ids[:2], ())])
     return made
 
@@ -59,11 +80,19 @@ def store_config(settings: Settings) -> StoreConfig:
         ),
         popularity_half_life_ms=int(settings.popularity_half_life_days * DAY_MS),
         popularity_max_songs=settings.popularity_max_songs,
-        popular_list_length=settings.list_length + settings.no_repeat_songs,
+        popular_list_length=_popular_songs(settings),
         recent_plays=settings.recent_plays,
         map_size=settings.store_size_mb << 20,
         max_map_size=settings.store_max_size_mb << 20,
     )
+
+
+def _popular_songs(settings: Settings) -> int:
+    """Count the popular songs that a list is made from: more where rules may hide most."""
+    least = settings.list_length + settings.no_repeat_songs
+    if settings.rules_file is None:
+        return least
+    return max(least, min(settings.candidates, settings.popularity_max_songs))
 
 
 def limit_threads(settings: Settings) -> None:

@@ -138,6 +138,10 @@ class Settings(BaseSettings):
     no_repeat_songs: int = about(
         5, "last plays of the session whose songs are not recommended", ge=0, le=1_000
     )
+    rules_file: FilePath | None = about(
+        None, "TOML file of the rules of lists, read again when it changes; none: only the above"
+    )
+    songs_file: FilePath | None = about(None, "JSON lines of songs, as of topic_songs, for rules")
     candidates: int = about(100, "songs retrieved to be ranked", ge=1, le=100_000)
     popularity_half_life_days: float = about(
         7, "days after which a play counts half for popularity", gt=0, le=36_500

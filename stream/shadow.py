@@ -10,6 +10,7 @@ from hashlib import blake2b
 
 from models.errors import SegueError
 from models.recommender import Recommender, Stage, untimed
+from models.rule_book import RuleBook
 from stream.events import RecommendationList
 from stream.judge import rank
 from stream.metrics import SHADOW_GROUPS, Metrics, ShadowMetrics
@@ -26,13 +27,19 @@ class ShadowTooSlow(SegueError):
     """A model on trial that keeps listeners of the other waiting."""
 
 
-def load_shadow(settings: Settings, metrics: Metrics) -> Shadow | None:
-    """Load the bundle on trial; None where there is none, or none that can be loaded."""
+def load_shadow(
+    settings: Settings, metrics: Metrics, book: RuleBook | None = None
+) -> Shadow | None:
+    """Load the bundle on trial; None where there is none, or none that can be loaded.
+
+    book: the rules of the active model, which are this one's, too.
+    """
     if settings.shadow_bundle is None:
         return None
     counts = ShadowMetrics(metrics)
     try:
-        model = load_recommender(settings.model_copy(update={"bundle": settings.shadow_bundle}))
+        trial = settings.model_copy(update={"bundle": settings.shadow_bundle})
+        model = load_recommender(trial, book)
     # As below: the active model serves whatever is wrong with the other.
     except Exception:
         counts.fail()

@@ -10,9 +10,11 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from models.errors import SegueError
 from models.recommender import PopularityRecommender, Recommender
+from models.rule_book import RuleBook
 from stream.agents import SIGNS, make_app
 from stream.collector import calm_collector
 from stream.judge import Judge
+from stream.live_rules import LiveRules
 from stream.metrics import Metrics
 from stream.model_follower import ModelFollower
 from stream.processor import Processor
@@ -38,9 +40,11 @@ def run_worker(settings: Settings) -> None:
     """
     partitions = planned_partitions(settings)
     metrics = Metrics()
-    follower = _follower(settings, metrics)
-    recommender = follower.first() if follower else load_recommender(settings)
-    processor = make_processor(settings, metrics, recommender)
+    rules = LiveRules(settings, metrics)
+    rules.start()
+    follower = _follower(settings, metrics, rules.book)
+    recommender = follower.first() if follower else load_recommender(settings, rules.book)
+    processor = make_processor(settings, metrics, recommender, rules)
     watchdog = Watchdog(settings.stall_timeout_s, SIGNS)
     app = make_app(settings, partitions, processor, watchdog)
     serve_metrics(settings, metrics.registry)
@@ -54,16 +58,21 @@ def run_worker(settings: Settings) -> None:
         worker.execute_from_commandline()
     finally:
         watchdog.stop()
+        rules.stop()
         if follower:
             follower.stop()
 
 
-def make_processor(settings: Settings, metrics: Metrics, recommender: Recommender) -> Processor:
+def make_processor(
+    settings: Settings, metrics: Metrics, recommender: Recommender, rules: LiveRules
+) -> Processor:
     """Open the store and put the parts together."""
     judge = Judge(PopularityRecommender(recommender.config))
     store = HistoryStore(settings.data_dir / "histories", store_config(settings))
-    shadow = load_shadow(settings, metrics)
-    return Processor(settings, store, recommender, judge, metrics, shadow=shadow)
+    shadow = load_shadow(settings, metrics, rules.book)
+    return Processor(
+        *(settings, store, recommender, judge, metrics), shadow=shadow, before_batch=rules.look
+    )
 
 
 def serve_metrics(settings: Settings, registry: CollectorRegistry) -> None:
@@ -79,10 +88,10 @@ def serve_metrics(settings: Settings, registry: CollectorRegistry) -> None:
         ) from error
 
 
-def _follower(settings: Settings, metrics: Metrics) -> ModelFollower | None:
+def _follower(settings: Settings, metrics: Metrics, book: RuleBook) -> ModelFollower | None:
     if settings.bundle_root is None:
         return None
-    return ModelFollower(settings, settings.bundle_root, metrics)
+    return ModelFollower(settings, settings.bundle_root, metrics, book)
 
 
 def planned_partitions(settings: Settings) -> int:
@@ -91,6 +100,7 @@ def planned_partitions(settings: Settings) -> int:
         report.name: report for report in ensure_topics(settings, create=False)
     }
     needed = [settings.topic_plays, settings.topic_recommendations, settings.topic_rejected]
+    needed += [settings.topic_songs]
     if settings.bundle_root is not None:
         needed.append(settings.topic_models)
     for name in needed:

@@ -111,8 +111,8 @@ def test_what_a_rule_left_out_is_named_with_the_rule(hybrid, explained):
     arguments = ("--bundle", hybrid, "--songs", f"{song(2)},{song(4)}", "-n", 5)
     told, output = explained(*arguments)
     removed = {each["song_id"]: each["removed_by"] for each in told["songs"] if not each["place"]}
-    assert removed == dict.fromkeys([song(2), song(4)], "no_repeat_songs")
-    assert output.count("no_repeat_songs") == 2
+    assert removed == dict.fromkeys([song(2), song(4)], "heard.plays")
+    assert output.count("heard.plays") == 2
     everything, _ = explained(*arguments, "--all")
     assert len(everything["songs"]) > 7
     assert len({each["song_id"] for each in everything["songs"]}) == len(everything["songs"])
@@ -177,7 +177,8 @@ def test_a_listener_of_unknown_songs_gets_what_is_popular(tmp_path, explained, m
     monkeypatch.setenv("SEGUE_DATA_DIR", str(tmp_path))
     told, output = explained("--bundle", tmp_path / "gru", "--user", "u", "-n", 2)
     assert not told["known"]
-    assert [each["sources"] for each in told["songs"]] == [["popularity"]] * 2
+    assert [each["sources"] for each in told["songs"]] == [["popularity"]] * 3
+    assert [each["removed_by"] for each in told["songs"]] == [None, None, "heard.plays"]
     assert told["songs"][0]["song_id"] == song(2)
     assert "played most" in output
 

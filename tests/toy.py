@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from models.bundle import Manifest, write_bundle
+from models.catalogue import SongDetails
 from models.gru import GRU, GRUConfig
 from models.next_song import SessionLog
 from models.ragged import Ragged
@@ -48,6 +49,7 @@ def write_toy_bundle(
     seed: int = 0,
     plays: int = 21,
     overwrite: bool = False,
+    details: dict[str, SongDetails] | None = None,
 ) -> Manifest:
     """Write the bundle of an untrained network over `songs` toy songs."""
     config = GRUConfig(dim=8, hidden=8)
@@ -64,4 +66,5 @@ def write_toy_bundle(
         training={"plays": plays},
         metrics={"mrr_at_20": 0.5},
         overwrite=overwrite,
+        details=details,
     )

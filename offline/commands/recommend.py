@@ -33,6 +33,18 @@ if TYPE_CHECKING:
 @click.option(
     "-n", "count", type=click.IntRange(1, 1000), default=20, show_default=True, help="List length."
 )
+@click.option(
+    "--rules",
+    "rules_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file of what may be shown.",
+)
+@click.option(
+    "--catalogue",
+    "songs_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What is known of songs, for the rules: JSON lines as of the topic of songs.",
+)
 @click.option("--all", "everything", is_flag=True, help="Show the candidates it left out, too.")
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the explanation here."
@@ -43,6 +55,8 @@ def recommend(
     history: str,
     user: str | None,
     count: int,
+    rules_file: Path | None,
+    songs_file: Path | None,
     everything: bool,
     json_file: Path | None,
 ) -> None:
@@ -58,6 +72,7 @@ def recommend(
     Examples:
       segue recommend --bundle bundles/hybrid --songs 'Vitamin C,s17'
       segue recommend --bundle bundles/hybrid --songs s17 --history s4,s9 -n 5 --all
+      segue recommend --bundle bundles/hybrid --songs s17 --rules rules.toml
       segue recommend --bundle bundles/gru --user u42 --json list.json
     """
     from rich.console import Console
@@ -67,14 +82,18 @@ def recommend(
     from offline.explanation import explain
     from offline.explanation_view import figures, view
     from offline.report import write_json
-    from stream.serving import recommender_config
+    from stream.serving import load_rules, recommender_config
     from stream.settings import load_settings
 
     _check(songs, history, user)
-    settings = load_settings(list_length=count)
+    files = {"rules_file": rules_file, "songs_file": songs_file}
+    given = {name: file for name, file in files.items() if file is not None}
+    settings = load_settings(list_length=count, **given)
     bundle = read_bundle(directory, kind=None)
     request = _request(settings, bundle, songs, history, user)
-    told = explain(recommender_of(bundle, recommender_config(settings)), request)
+    told = explain(
+        recommender_of(bundle, recommender_config(settings), load_rules(settings)), request
+    )
     write_json(json_file, figures(bundle, request, told, everything=everything))
     Console().print(view(bundle, request, told, everything=everything))
 

@@ -60,6 +60,12 @@ EXISTING = click.Path(exists=True, path_type=Path)
     help="Also refresh the model from the stream: daily, hourly, 6h or plays=5000; repeatable.",
 )
 @click.option(
+    "--catalogue",
+    "songs_file",
+    type=EXISTING,
+    help="What is known of songs, for the rules: JSON lines as of the topic of songs.",
+)
+@click.option(
     "--partitions", type=click.IntRange(1, 10_000), help="Of a log; see `segue settings`."
 )
 @click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
@@ -125,6 +131,7 @@ def replay(**options: Any) -> None:
       segue replay --plays plays.csv --bundle bundles/new --compare bundles/old --json figures.json
       segue replay --plays plays.csv --bundle bundles/gru --set session_gap_s=600,1800,3600
       segue replay --world 1 --bundle segue-demo/bundle --refresh daily --refresh plays=5000
+      segue replay --plays plays.csv --bundle bundles/gru --set rules_file=a.toml,b.toml
       segue replay --topic --bundle bundles/gru --from 2026-01-01T00:00Z --publish-to backfill
       segue replay --topic --bundle bundles/gru --verify lists.jsonl
     """
@@ -199,7 +206,8 @@ def _variants(options: dict[str, Any]) -> list[Variant]:
         if name != POPULARITY and not Path(name).is_dir():
             raise ReplayError(f"--compare {name}: no such bundle; or say `popularity`")
         bundles.append(None if name == POPULARITY else Path(name))
-    fixed = {} if options["partitions"] is None else {"topic_partitions": options["partitions"]}
+    given = {"topic_partitions": options["partitions"], "songs_file": options["songs_file"]}
+    fixed = {name: value for name, value in given.items() if value is not None}
     return variants(bundles, options["changes"], fixed)
 
 

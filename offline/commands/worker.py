@@ -22,6 +22,18 @@ import click
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Second bundle, judged on the same plays and never published: see `segue compare`.",
 )
+@click.option(
+    "--rules",
+    "rules_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file of what may be shown; it may change while the worker runs.",
+)
+@click.option(
+    "--catalogue",
+    "songs_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What is known of songs, for the rules: JSON lines as of the topic of songs.",
+)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where histories are kept.")
 @click.option("--metrics-port", type=int, help="Port of the Prometheus metrics; 0 for none.")
 def worker(**overrides: Any) -> None:
@@ -30,13 +42,17 @@ def worker(**overrides: Any) -> None:
     Start as many as the topic has partitions; each takes its share, and when one goes the
     others take over with histories rebuilt from the log. With --bundle-root it begins with the
     model that is active by now, or else with --bundle, and changes to whatever `segue models`
-    activates, between two batches. What is not given here comes from the environment or
-    segue.toml: see `segue settings`. Exit status 70: the watchdog ended a worker that hung.
+    activates, between two batches. --rules names a file of block and allow lists, songs of one
+    artist, songs just heard, new songs and diversity (see stream/ops/rules.example.toml); what
+    is known of songs comes from the bundle and the topic of songs. What is not given here comes
+    from the environment or segue.toml: see `segue settings`. Exit status 70: the watchdog ended
+    a worker that hung.
 
     \b
     Examples:
       segue worker --bundle bundles/gru
       segue worker --bundle-root bundles
+      segue worker --bundle bundles/hybrid --rules rules.toml
       segue worker --bundle bundles/gru --shadow bundles/hybrid
       SEGUE_KAFKA_BOOTSTRAP=kafka:9092 segue worker --bundle bundles/gru --metrics-port 9465
     """

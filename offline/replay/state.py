@@ -76,4 +76,8 @@ def _version(bundle: Path | None) -> str | None:
 
 
 def _of_lists(settings: Settings) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in SETTABLE}
+    values = {name: getattr(settings, name) for name in SETTABLE}
+    # A file is what it holds.
+    return {
+        name: digest(value) if isinstance(value, Path) else value for name, value in values.items()
+    }

@@ -21,7 +21,7 @@ MOST_VARIANTS = 64
 
 # What makes no difference to a list would only repeat the figures.
 SETTABLE = (
-    *("list_length", "no_repeat_songs", "candidates"),
+    *("list_length", "no_repeat_songs", "candidates", "rules_file", "songs_file"),
     *("session_gap_s", "session_max_songs", "history_max_songs", "history_max_days"),
     *("popularity_half_life_days", "popularity_max_songs"),
 )

@@ -71,7 +71,7 @@ def generate_world(
     plays, order = _plays(config, catalogue, listeners, sessions, listening.song, rng)
     songs, known = catalogue.frames(config.starts_at_ms, rng)
     return World(
-        log=PlayLog(plays, songs),
+        log=PlayLog(plays, songs.with_columns(*_details(known))),
         catalogue=known,
         best_hit_at_20=listening.best_hit[order],
         best_songs=None if listening.best is None else listening.best[order],
@@ -114,6 +114,12 @@ def _plays(
         schema=PLAYS_SCHEMA,
     )
     return plays[order], order
+
+
+def _details(known: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    """Give some of DETAIL_COLUMNS."""
+    genres = known["genre"].reshape((-1, 1)).cast(pl.List(pl.String)).alias("genres")
+    return genres, known["released_at_ms"]
 
 
 def _ids(kind: str, count: int) -> list[str]:

@@ -1,0 +1,63 @@
+"""A worker's catalogue, kept to what the topic `songs` says."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from models.catalogue import Catalogue, SongDetails
+from stream.batch import Record
+from stream.followed_topic import FollowedTopic
+from stream.metrics import Metrics
+from stream.settings import Settings
+from stream.songs import SongError, decode_song
+
+logger = logging.getLogger(__name__)
+
+
+class CatalogueFollower:
+    """Keeps a catalogue to what the topic `songs` says: all that is there, then what comes.
+
+    Records that are no songs are counted and passed over. Of two records of a song the later
+    holds, and each holds before whatever a bundle says.
+    """
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, metrics: Metrics) -> None:
+        self._catalogue = catalogue
+        self._metrics = metrics
+        self._topic = FollowedTopic(settings, settings.topic_songs, self.take)
+
+    def start(self) -> None:
+        """Read what is there by now, then follow; KafkaUnavailable where it cannot be read."""
+        self._topic.read()
+        logger.info("The catalogue has %d songs", len(self._catalogue))
+        self._topic.follow()
+
+    def stop(self) -> None:
+        """Follow no more."""
+        self._topic.stop()
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Take up records, in the order of the log."""
+        for record in records:
+            try:
+                song_id, details = _read(record)
+            except SongError as error:
+                self._metrics.songs_refused.inc()
+                logger.warning("Offset %d of %s: %s", record.offset, record.topic, error)
+                continue
+            self._catalogue.put(song_id, details)
+        self._metrics.catalogue_songs.set(len(self._catalogue))
+
+
+def _read(record: Record) -> tuple[str, SongDetails | None]:
+    key = record.key or b""
+    if record.value is not None:
+        song_id, details = decode_song(record.value)
+        if song_id.encode() != key:
+            raise SongError(f"no song: key {key!r} and song_id {song_id!r} differ")
+        return song_id, details
+    try:
+        return key.decode(), None
+    except UnicodeError as error:
+        raise SongError(f"no song: key {key!r} is no text") from error
