@@ -16,6 +16,7 @@ COMMANDS = {
     "broker": "Run the embedded broker in the foreground.",
     "topics": "Create the topics, or check the ones there are.",
     "produce": "Send a play log to the plays topic.",
+    "songs": "Tell workers what is known of songs.",
     "consume": "Read recommendations.",
     "train": "Train a model from a play log into a bundle.",
     "refresh": "Keep models fresh from the stream.",
