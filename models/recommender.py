@@ -35,7 +35,7 @@ class RecommenderConfig:
     """The shape of a list and the rule of what may stand in it."""
 
     list_length: int = 20
-    no_repeat_songs: int = 5  # the songs of the session's last so many plays are left out
+    no_repeat_songs: int = 1  # the songs of the session's last so many plays are left out
     candidates: int = 100
     reasons: int = 2  # songs named in `because`
     reason_songs: int = 10  # of the last so many different songs

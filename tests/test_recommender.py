@@ -89,10 +89,10 @@ def test_reasons_are_songs_of_the_session_and_their_shares(model):
     for song in songs:
         again = song.song_id in {"s3", "s9", "s4"}
         assert song.sources == (("gru", "session") if again else ("gru",))
-        assert len(song.because) == 2
         assert {reason.song_id for reason in song.because} <= {"s3", "s9", "s4"}
         shares = [reason.weight for reason in song.because]
-        assert 1 >= shares[0] >= shares[1] > 0
+        # A share that would be told as 0 is no reason.
+        assert shares[0] == 1 or (len(shares) == 2 and 1 > shares[0] >= shares[1] > 0)
         assert sum(shares) <= 1.001
     [alone] = recommender.recommend([Request(["s3", "s3"], ())])
     assert all([reason.song_id for reason in song.because] == ["s3"] for song in alone)
@@ -134,7 +134,7 @@ def test_a_catalogue_smaller_than_a_list_gives_what_there_is(model):
 
 @pytest.mark.parametrize(
     ("config", "named"),
-    [({"list_length": 0}, "list_length"), ({"list_length": 20, "candidates": 24}, "candidates")],
+    [({"list_length": 0}, "list_length"), ({"list_length": 20, "candidates": 20}, "candidates")],
 )
 def test_bad_shapes_are_refused(config, named):
     with pytest.raises(ValueError, match=named):

@@ -59,12 +59,7 @@ EXISTING = click.Path(exists=True, path_type=Path)
     multiple=True,
     help="Also refresh the model from the stream: daily, hourly, 6h or plays=5000; repeatable.",
 )
-@click.option(
-    "--catalogue",
-    "songs_file",
-    type=EXISTING,
-    help="What is known of songs, for the rules: JSON lines as of the topic of songs.",
-)
+@click.option("--catalogue", "songs_file", type=EXISTING, help="Songs, for rules: JSON lines.")
 @click.option(
     "--partitions", type=click.IntRange(1, 10_000), help="Of a log; see `segue settings`."
 )
