@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ class BatchSongs:
         known = len(self._vocabulary)
         return self._vocabulary.song(number) if number <= known else self._names[number - known - 1]
 
-    def numbers(self, song_ids: Sequence[str]) -> list[int]:
+    def numbers(self, song_ids: Iterable[str]) -> list[int]:
         """Give the item numbers of the known among `song_ids`, in their order."""
         number = self._vocabulary.number
         found = (number(song_id) or self._new.get(song_id) for song_id in song_ids)
