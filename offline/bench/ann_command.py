@@ -66,6 +66,8 @@ ASKED = (
     ),
 )
 
+WIDE = 132
+
 
 @click.command()
 @options(SOURCE, ASKED)
@@ -146,10 +148,11 @@ def _show(figures: dict[str, Any], out: Path | None) -> None:
     from offline.bench.ann_table import facts, summary
 
     console = Console(soft_wrap=True)
+    console.width = max(console.width, WIDE)  # a table that is cut says nothing
     header, rows = summary(figures)
     table = Table(title=f"{figures['songs']:,} songs", title_justify="left", box=None)
     for column in header:
-        table.add_column(column, justify="right" if column != "library" else "left")
+        table.add_column(column, justify="right" if column != "library" else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     console.print(table)

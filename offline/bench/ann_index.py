@@ -95,6 +95,7 @@ def _graph(name: str, package: str, told: str) -> Library:
 
 
 LIBRARIES: Mapping[str, Library] = {
+    "segue": Library("ann_segue", "Segue", "faiss", "faiss-cpu", "what serves: models/index.py"),
     "exact": Library("ann_exact", "Exact", "torch", "torch", "float32 matrix product"),
     "exact-int8": Library("ann_exact", "ExactInt8", "torch", "torch", "int8 matrix product"),
     "faiss-ivf": _faiss("InvertedFile", "inverted file, float32"),

@@ -14,8 +14,8 @@ BATCH = "32"
 def summary(figures: Figures) -> tuple[list[str], list[list[str]]]:
     """Give header and rows of the table of libraries, each at its cheapest `RECALL` or more."""
     header = ["library", "setting", f"recall@{figures['k']}"]
-    header += [f"queries/s, {size} at a time" for size in (1, 32, 256)]
-    header += ["build, s", "memory, MiB", "add 1 %, s", "remove 1 %, s", "load, s", "loaded"]
+    header += ["queries/s by 1", "by 32", "by 256"]
+    header += ["build s", "MiB", "add s", "remove s", "load s", "mapped MiB"]
     return header, [_row(name, one) for name, one in measured(figures).items()]
 
 
@@ -56,11 +56,8 @@ def _row(name: str, one: Figures) -> list[str]:
 
 
 def _pages(one: Figures) -> str:
-    """Say whether a loaded index lies in pages that processes share."""
-    own, shared = one["loaded_own_mib"], one["loaded_shared_mib"]
-    if own is None:
-        return "unknown"
-    return f"{own:,.0f} own, {shared:,.0f} shared"
+    """Say how much of a loaded index lies in pages that processes share."""
+    return told(one["loaded_shared_mib"], ",.0f")
 
 
 def told(value: float | None, how: str) -> str:
@@ -79,7 +76,8 @@ def facts(figures: Figures) -> Sequence[str]:
         f"Recall of the {figures['k']} songs of the largest inner products. Queries a second "
         f"{clock}, {figures['threads']} thread(s); seconds to build, to add and to remove are of "
         f"the processor, {figures['build_threads']} thread(s) building.",
-        "Memory: what the process grew by, its own pages. Loaded: pages that hold the index read "
-        "from its file, its own or shared with whoever maps the file.",
+        "Added and removed: 1 % of the songs. MiB: what the process grew by in building, its own "
+        "pages; mapped: those of the index read from its file that lie in pages of the file, "
+        "which all processes share.",
         f"On {machine['cores']} cores of {machine['cpu']}, load {machine['load_1_min']:.1f}.",
     )
