@@ -159,6 +159,18 @@ def test_one_song_changed_is_found_and_shown(live, replay, tmp_path):
     assert "Traceback" not in result.output
 
 
+def test_lists_of_several_models_are_told_apart(live, replay, tmp_path):
+    swapped = tmp_path / "lists.jsonl"
+    lines = live.capture.read_bytes().splitlines(keepends=True)
+    version = lists(live.records)[0].model
+    lines[0] = lines[0].replace(version.encode(), b"gru-0123456789ab")
+    swapped.write_bytes(b"".join(lines))
+    result = replay("--plays", live.log, "--verify", swapped)
+    assert result.exit_code == 1
+    assert f"{PLAYS - 1} lists are equal byte by byte, 1 are not" in result.output
+    assert f"of 2 models, swapped meanwhile (gru-0123456789ab, {version})" in result.output
+
+
 def test_a_list_that_is_missing_is_found(live, replay, tmp_path):
     lines = live.capture.read_bytes().splitlines(keepends=True)
     at = next(n for n, made in enumerate(lists(live.records)) if made.cause.offset == 9)

@@ -291,7 +291,7 @@ def _tell(
         write_report(options["out"], figures)
     show(timed)
     if options["verify"]:
-        click.echo(f"{checked.equal:,} lists are equal byte by byte, {checked.different:,} are not")
+        click.echo(checked.text())
         if checked.first is not None or not checked.equal:
             raise click.ClickException(
                 checked.first.text() if checked.first else "nothing was captured of these plays"

@@ -30,17 +30,37 @@ class Difference:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a comparison found: lists that are equal, lists that are not, the first of those."""
+    """What a comparison found: lists that are equal, lists that are not, the first of those.
+
+    models: that captured lists were made by; several where models were swapped meanwhile.
+    """
 
     equal: int = 0
     different: int = 0
     first: Difference | None = None
+    models: frozenset[str] = frozenset()
 
     def __add__(self, other: Checked) -> Checked:
         """Take two partitions together; the first difference is that of the lower place."""
         found = [one.first for one in (self, other) if one.first is not None]
         first = min(found, key=lambda one: (one.partition, one.offset), default=None)
-        return Checked(self.equal + other.equal, self.different + other.different, first)
+        return Checked(
+            self.equal + other.equal,
+            self.different + other.different,
+            first,
+            self.models | other.models,
+        )
+
+    def text(self) -> str:
+        """Say in one line what was found, and the remedy where no single bundle could do."""
+        told = f"{self.equal:,} lists are equal byte by byte, {self.different:,} are not"
+        if len(self.models) < 2:
+            return told
+        return (
+            f"{told}; the captured lists are of {len(self.models)} models, swapped meanwhile "
+            f"({', '.join(sorted(self.models))}): verify each with its --bundle between --from and "
+            "--to"
+        )
 
 
 class Verifier:
@@ -85,6 +105,7 @@ class Verifier:
         self._file.seek(place)
         raw = self._file.readline().rstrip(b"\n")
         captured = decode_recommendations(raw)
+        self.checked += Checked(models=frozenset([captured.model]))
         made = replace(made, generated_at=captured.generated_at)
         if encode(made) == raw:
             self.checked += Checked(equal=1)
