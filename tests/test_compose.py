@@ -1,4 +1,3 @@
-import itertools
 import os
 import re
 import shutil
@@ -12,7 +11,9 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from offline.commands.refresh import refresh
 from stream.metrics import Metrics
+from stream.refresh_metrics import RefreshMetrics
 from stream.settings import Settings, load_settings
 from stream.worker import serve_metrics
 from tests.command_lines import refusal, segue_commands
@@ -24,7 +25,8 @@ DOCKERFILE = (ROOT / "stream" / "Dockerfile").read_text(encoding="utf-8")
 PROMETHEUS = yaml.safe_load((ROOT / "stream/ops/prometheus.yml").read_text(encoding="utf-8"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PINNED = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+\.\d+[a-z0-9.-]*")
-OURS = ["topics", "worker"]
+ALERTS = yaml.safe_load((ROOT / "stream/ops/alerts.yml").read_text(encoding="utf-8"))
+OURS = ["topics", "worker", "refresh"]
 
 
 def environment(service: str) -> dict[str, str]:
@@ -41,7 +43,8 @@ def script(service: str) -> str:
 
 
 def test_the_services_are_the_broker_the_topics_the_workers_and_what_watches_them():
-    assert set(SERVICES) == {"kafka", "topics", "worker", "prometheus"}
+    assert set(SERVICES) == {"kafka", "topics", "worker", "refresh", "prometheus"}
+    assert [name for name, parts in SERVICES.items() if "profiles" in parts] == ["refresh"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -127,9 +130,9 @@ def mounts(service: str) -> list[list[str]]:
 
 def test_state_lies_in_named_volumes_and_the_rest_is_only_read():
     named = set()
-    for source, _, *options in itertools.chain(*map(mounts, SERVICES)):
+    for name, (source, _, *options) in ((s, mount) for s in SERVICES for mount in mounts(s)):
         if source.startswith("."):
-            assert options == ["ro"]
+            assert options == ([] if name == "refresh" else ["ro"])
             assert source == "./bundles" or (ROOT / source).is_file()
         else:
             named.add(source)
@@ -149,14 +152,38 @@ def metrics_port() -> int:
 
 
 def test_prometheus_asks_every_worker_where_its_metrics_are():
-    [job] = PROMETHEUS["scrape_configs"]
+    job, refresh = PROMETHEUS["scrape_configs"]
     [found] = job["dns_sd_configs"]
     assert found["names"] == ["worker"]
     assert set(found["names"]) <= set(SERVICES)
     assert (found["type"], found["port"]) == ("A", metrics_port())
     assert environment("worker")["SEGUE_METRICS_HOST"] == "0.0.0.0"
-    config = next(target for source, target, *_ in mounts("prometheus") if "ops" in source)
+    assert [(one["names"], one["port"]) for one in refresh["dns_sd_configs"]] == [
+        (["refresh"], refresh_port())
+    ]
+    config, alerts = (target for source, target, *_ in mounts("prometheus") if "ops" in source)
+    assert PROMETHEUS["rule_files"] == [alerts]
     assert f"--config.file={config}" in SERVICES["prometheus"]["command"]
+
+
+def refresh_port() -> int:
+    [port] = [one for one in refresh.params if one.name == "metrics_port"]
+    assert f":{port.default}/" in SERVICES["refresh"]["healthcheck"]["test"][-1]
+    return int(port.default)
+
+
+def test_alerts_ask_for_metrics_that_are_told():
+    told = {
+        name
+        for registry in (Metrics().registry, RefreshMetrics().registry)
+        for family in registry.collect()
+        for name in (family.name, f"{family.name}_total")
+    }
+    rules = [rule for group in ALERTS["groups"] for rule in group["rules"]]
+    asked = {name for rule in rules for name in re.findall(r"segue_\w+", rule["expr"])}
+    assert asked
+    assert asked <= told
+    assert all(set(rule["annotations"]) == {"summary", "remedy"} for rule in rules)
 
 
 def test_the_health_check_tells_a_worker_that_answers_from_one_that_does_not():
