@@ -93,6 +93,12 @@ class PlayLog:
         rest = self.plays.filter(pl.col("played_at_ms") >= cut)
         return self._with(first), self._with(rest)
 
+    def split_at(self, to_ms: int) -> tuple[PlayLog, PlayLog]:
+        """Cut into the plays up to a time, Unix milliseconds, and those after it."""
+        self._require_order("split by time")
+        before = pl.col("played_at_ms") <= to_ms
+        return self._with(self.plays.filter(before)), self._with(self.plays.filter(~before))
+
     def sessions(self, gap_s: float) -> list[list[str]]:
         """Give each session's song ids in order: the source's sessions, else cut at gaps.
 

@@ -26,8 +26,9 @@ class Numbering:
     later one's new songs have numbers above the length that the vocabulary had before it.
     """
 
-    def __init__(self) -> None:
-        self.songs = Vocabulary()
+    def __init__(self, known: Vocabulary | None = None) -> None:
+        """known: songs that have their numbers by now; it is left as it is."""
+        self.songs = Vocabulary(() if known is None else known.song_ids)
         self._listeners: dict[str, int] = {}
 
     def number(self, log: PlayLog, gap_s: float) -> SessionLog:

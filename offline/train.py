@@ -89,6 +89,18 @@ class TrainedGRU:
         return GRUNextSong(self.model, self.vocabulary, self.popularity)
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """A network to go on from, with a row for every song of the log, and its play counts so far.
+
+    slower: what the learning rates are multiplied by, as it has learned most by now.
+    """
+
+    model: GRU
+    popularity: Tensor
+    slower: float = 0.3
+
+
 def keep_songs(
     log: SessionLog, songs: Vocabulary, min_count: int
 ) -> tuple[SessionLog, Vocabulary, Tensor]:
@@ -115,6 +127,7 @@ def train_gru(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     clock: Callable[[], float] = time.monotonic,
+    beginning: Beginning | None = None,
 ) -> TrainedGRU:
     """Train on `log` until MRR@20 on `validation` is no better for `patience` epochs.
 
@@ -123,16 +136,24 @@ def train_gru(
     same input, seed and number of threads give the same weights. Ctrl-C, or the end of the time
     budget, ends training early; the best epoch so far is kept. TrainingError where there is
     none. Whatever `on_epoch` raises ends it as well, with nothing kept. Trains on a GPU where
-    there is one.
+    there is one. beginning: a network to go on from, whose songs are all kept; without it a new
+    one begins.
     """
-    plays, vocabulary, popularity = keep_songs(log, songs, config.min_count)
+    if beginning is None:
+        plays, vocabulary, popularity = keep_songs(log, songs, config.min_count)
+    else:
+        plays, vocabulary, popularity = log, songs, beginning.popularity
     training = TrainingSessions(plays, config.max_length, config.max_history)
     if not training.predictions:
         msg = "no session has two known songs, so that no next song can be learned"
         raise TrainingError(f"{msg}: give a longer play log, or a lower min_count")
     model = GRU(config, len(vocabulary))
-    model.initialise(torch.Generator().manual_seed(seed))
-    learner = _Learner(model, popularity, training, seed, clock, clock() + time_budget_s)
+    if beginning is None:
+        model.initialise(torch.Generator().manual_seed(seed))
+    else:
+        model.load_state_dict(beginning.model.state_dict())
+    slower = 1.0 if beginning is None else beginning.slower
+    learner = _Learner(model, popularity, training, seed, clock, clock() + time_budget_s, slower)
     history: list[Epoch] = []
     best, ended = None, "all epochs are done"
     try:
@@ -179,6 +200,7 @@ class _Learner:
         seed: int,
         clock: Callable[[], float],
         deadline: float,
+        slower: float,
     ) -> None:
         config = model.config
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -196,9 +218,9 @@ class _Learner:
         table = self.model.songs.weight
         # Adagrad leaves the rows alone that a batch does not touch, so that a step costs the
         # same whatever the catalogue; and rare songs, whose squares grow slowly, learn fast.
-        self.songs = torch.optim.Adagrad([table], lr=config.song_learning_rate)
+        self.songs = torch.optim.Adagrad([table], lr=slower * config.song_learning_rate)
         others = [parameter for parameter in self.model.parameters() if parameter is not table]
-        self.network = torch.optim.Adam(others, lr=config.learning_rate)
+        self.network = torch.optim.Adam(others, lr=slower * config.learning_rate)
 
     def served(self) -> GRU:
         """Give a copy of the network as it is now, on the CPU."""

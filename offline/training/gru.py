@@ -10,6 +10,7 @@ import click
 from offline.training.options import FIGURES, INPUT, OUTPUT, VALIDATION, options
 
 if TYPE_CHECKING:
+    from offline.continued_gru import ContinuedGRU
     from offline.gru_bundle import GRUBundle
     from offline.gru_study import Trial
 
@@ -73,6 +74,12 @@ SEARCH = (
     default=float("inf"),
     help="End training after so long.",
 )
+@click.option(
+    "--continue",
+    "continued",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Go on from this bundle, on the plays that are newer.",
+)
 @options(SEARCH, FIGURES)
 def gru(
     plays_file: Path,
@@ -91,6 +98,7 @@ def gru(
     trials: int,
     tune_epochs: int,
     tune_budget_s: float,
+    continued: Path | None,
     json_file: Path | None,
 ) -> None:
     """Train the recurrent playlist model (GRU).
@@ -105,12 +113,17 @@ def gru(
     told are then of plays that settings were chosen on: judge the bundle on later ones. Ctrl-C
     ends the search, too. --json writes down every trial.
 
+    With --continue the network of a bundle learns the log's newer plays, and as many older ones
+    beside them, more slowly than at first; its size stays as it is. New songs begin among those
+    they were heard with. The figures stand beside those of the bundle before.
+
     \b
     Examples:
       segue train gru --plays plays.csv --out bundles/gru
       segue train gru --plays sessions.txt.gz --format sessions --out bundles/gru --epochs 5
       segue train gru --plays plays.csv --out bundles/gru --overwrite --json figures.json
       segue train gru --plays plays.csv --out bundles/gru --tune 20 --json study.json
+      segue train gru --plays plays.csv --out bundles/tuesday --continue bundles/monday --epochs 3
     """
     from models.gru import GRUConfig
     from offline.formats import read_plays
@@ -120,6 +133,25 @@ def gru(
     from offline.report import write_json
 
     log = read_plays(plays_file, format_name)
+    if continued is not None:
+        from offline.continued_gru import continue_gru_bundle
+
+        with training_progress() as show:
+            followed = continue_gru_bundle(
+                continued,
+                log,
+                out,
+                session_gap_s=session_gap_s,
+                validation_fraction=validation_fraction,
+                seed=seed,
+                epochs=epochs,
+                patience=patience,
+                overwrite=overwrite,
+                on_progress=show,
+            )
+        write_json(json_file, followed.figures)
+        _follow(followed)
+        return
     with training_progress() as show:
         made = train_gru_bundle(
             log,
@@ -166,6 +198,20 @@ def _summarise(made: GRUBundle) -> None:
     click.echo("Next:")
     click.echo(f"  segue playlist --bundle {figures['bundle']} --start '{song_id}'")
     click.echo(f"  segue worker --bundle {figures['bundle']}")
+
+
+def _follow(made: ContinuedGRU) -> None:
+    figures = made.figures
+    click.echo(
+        f"{made.manifest.version}: {figures['plays']:,} newer plays, {figures['new_songs']:,} new "
+        f"songs; {figures['epochs']} epochs at {figures['train_plays_per_s']:,} plays/s"
+    )
+    for name, before in (("before", "before_"), ("now", "")):
+        if figures.get("mrr_at_20") is not None:
+            hits, reciprocal = figures[f"{before}hit_rate_at_20"], figures[f"{before}mrr_at_20"]
+            click.echo(
+                f"  {name:6} HR@20 {hits:.2%}  MRR@20 {reciprocal:.2%}, newest plays held back"
+            )
 
 
 def _told(trials: list[Trial]) -> str:
