@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from models.bundle import read_bundle
@@ -57,7 +58,9 @@ def best_next(bundle, *heard):
     model = KINDS["gru"](bundle)
     numbers = bundle.vocabulary.numbers(heard)
     [scores] = model.scores(Contexts.of(Ragged.of([numbers])))
-    scores[numbers] = -float("inf")  # whether it is played again is not the question
+    scores = scores.index_fill(
+        0, torch.tensor(numbers), -torch.inf
+    )  # whether it is played again is not the question
     return bundle.vocabulary.song(int(scores.argmax()))
 
 
