@@ -47,7 +47,8 @@ class Numbering:
         for song_id in distinct:
             self.songs.add(song_id)
         numbers = [self.songs.number(song_id) for song_id in distinct]
-        return songs.replace_strict(distinct, numbers, return_dtype=pl.Int64).to_numpy()
+        found = songs.replace_strict(distinct, numbers, return_dtype=pl.Int64).to_numpy()
+        return found.astype(np.int64)  # of no plays it is of another kind
 
     def _listener(self, user_id: str) -> int:
         return self._listeners.setdefault(user_id, len(self._listeners))
