@@ -23,7 +23,7 @@ MOST_VARIANTS = 64
 SETTABLE = (
     *("list_length", "no_repeat_songs", "candidates", "rules_file", "songs_file"),
     *("session_gap_s", "session_max_songs", "history_max_songs", "history_max_days"),
-    *("popularity_half_life_days", "popularity_max_songs"),
+    *("popularity_half_life_days", "popularity_max_songs", "recent_plays"),
 )
 
 
