@@ -52,7 +52,7 @@ def record_type(list_length: int) -> np.dtype[Any]:
             ("previous", "<i8"),
             ("songs", "<i4", (list_length,)),
             ("scores", "<f4", (list_length,)),
-            ("sources", "<u2", (list_length,)),
+            ("sources", "<u4", (list_length,)),
         ]
     )
 
