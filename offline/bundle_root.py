@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
-from models.bundle import MANIFEST, Manifest, read_manifest
+from models.bundle import MANIFEST, Manifest, read_bundle, read_manifest
 from models.errors import SegueError
 from stream.announcements import (
     SERVING_KINDS,
+    VECTORS,
     Announcement,
     AnnouncementError,
     Served,
@@ -93,13 +94,19 @@ def find_served(settings: Settings, root: Path, name: str) -> Served:
 
 
 def check_served(settings: Settings, root: Path, served: Served) -> Served:
-    """See that a bundle can be announced: it is whole, of a kind that serves, and answers."""
+    """See that a bundle can be announced: it is whole, of a kind that is used, and answers.
+
+    Song vectors make no lists; who follows them is `segue refresh`, which renews them too.
+    """
     kind = served.version.rpartition("-")[0]
-    if kind not in SERVING_KINDS:
-        able = " or ".join(SERVING_KINDS)
-        raise AnnouncementError(f"a {kind} bundle serves nobody by itself: name a {able} bundle")
     directory = bundle_directory(root, served.location)
-    load_bundle(directory, recommender_config(settings), served.version)
+    if kind in SERVING_KINDS:
+        load_bundle(directory, recommender_config(settings), served.version)
+    elif kind == VECTORS:
+        read_bundle(directory, kind)
+    else:
+        able = ", ".join((*SERVING_KINDS, VECTORS))
+        raise AnnouncementError(f"nobody follows {kind} bundles: name one of {able}")
     return served
 
 

@@ -19,6 +19,8 @@ from stream.settings import Settings
 logger = logging.getLogger(__name__)
 SERVING_KINDS = ("gru", "hybrid")
 """Kinds of bundle that make lists; what is announced of another kind is for others to read."""
+VECTORS = "skipgram"
+"""Song vectors that are kept fresh by themselves."""
 MOST_PREVIOUS = 20
 
 Kind = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]*$")]
@@ -109,8 +111,8 @@ class Announcements:
         return able[-1] if able else None
 
     def of_kind(self, kind: str) -> Announcement | None:
-        """What is announced of one kind, or None."""
-        return self._by_kind.get(kind)
+        """What a bundle of this kind would take the place of: what serves, where it serves."""
+        return self.in_service if kind in SERVING_KINDS else self._by_kind.get(kind)
 
 
 def activation(served: Served, before: Announcement | None) -> Announcement:

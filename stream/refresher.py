@@ -17,7 +17,7 @@ from models.bundle import read_manifest
 from models.errors import SegueError
 from models.refreshed_bundle import REFRESHED_KINDS
 from stream.announcements import (
-    SERVING_KINDS,
+    VECTORS,
     Announcement,
     Served,
     activation,
@@ -176,7 +176,7 @@ class Refresher:
         """Find the bundle that makes the lists, and the song vectors that are announced."""
         told = read_announcements(self.settings)
         serving = told.in_service
-        for made in (serving, told.of_kind("skipgram")):
+        for made in (serving, told.of_kind(VECTORS)):
             if made is not None and made.kind in REFRESHED_KINDS:
                 directory = bundle_directory(self.root, made.location)
                 yield _Base(directory, made.kind, learned_ms(read_manifest(directory)), made)
@@ -202,8 +202,7 @@ class Refresher:
 
     def _announce(self, base: _Base, served: Served) -> bool:
         """Announce a bundle, unless another was activated while it was made; tell whether."""
-        told = read_announcements(self.settings)
-        now = told.in_service if base.kind in SERVING_KINDS else told.of_kind(base.kind)
+        now = read_announcements(self.settings).of_kind(base.kind)
         if (now and now.version) != (base.told and base.told.version):
             logger.warning("%s is not announced: another was activated by now", served.version)
             return False

@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from models.bundle import read_bundle, write_bundle
 from offline.cli import main
 from stream.announcements import read_announcements
 from tests.toy import write_toy_bundle
@@ -50,6 +51,26 @@ def test_what_is_activated_serves_and_can_be_taken_back(root, broker_settings, t
     assert refused.exit_code == 1
     assert "nothing before it is known" in refused.output
     assert "serves already" in segue("activate", first).output
+
+
+def test_song_vectors_are_activated_beside_what_serves(root, broker_settings):
+    serving = write_toy_bundle(root / "gru").version
+    bundle = read_bundle(root / "gru")
+    vectors = write_bundle(
+        root / "songs",
+        kind="skipgram",
+        config={},
+        weights=bundle.weights,
+        vocabulary=bundle.vocabulary,
+        titles={},
+        training={},
+        metrics={},
+    ).version
+    segue("activate", serving)
+    assert f"{vectors} serves now; before it nothing" in segue("activate", vectors).output
+    told = read_announcements(broker_settings)
+    assert told.in_service.version == serving
+    assert told.of_kind("skipgram").version == vectors
 
 
 def test_what_cannot_serve_is_not_announced(root, broker_settings, tmp_path):

@@ -63,7 +63,8 @@ def list_command(root: Path | None, json_file: Path | None) -> None:
 def activate(bundle: str, root: Path | None) -> None:
     """Let BUNDLE, a version or a directory below the root, make the lists from now on.
 
-    It is verified and tried here first, with these settings.
+    It is verified and tried here first, with these settings. Song vectors (skipgram) make no
+    lists: activated, they are kept fresh by `segue refresh`.
 
     \b
     Examples:
@@ -75,7 +76,7 @@ def activate(bundle: str, root: Path | None) -> None:
 
     settings = _settings(root)
     served = find_served(settings, require_root(settings), bundle)
-    before = read_announcements(settings).in_service
+    before = read_announcements(settings).of_kind(served.version.rpartition("-")[0])
     if before is not None and before.served == served:
         # Once more all the same: a worker that refused it tries again.
         announce(settings, before)
