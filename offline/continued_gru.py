@@ -82,6 +82,7 @@ def continue_gru_bundle(
         weights={**written.model.state_dict(), "popularity": written.popularity},
         vocabulary=written.vocabulary,
         titles={**bundle.titles, **log.titles()},
+        details={**bundle.details, **log.details()},
         training=training,
         metrics=metrics,
         overwrite=overwrite,

@@ -188,6 +188,7 @@ def _write(
         weights=made.weights,
         vocabulary=made.songs,
         titles=bundle.titles,
+        details=bundle.details,
         training={
             **training,
             "plays": int(training.get("plays") or 0) + count,

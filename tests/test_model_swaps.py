@@ -22,7 +22,7 @@ from stream.judge import Judge
 from stream.metrics import Metrics
 from stream.model_follower import ModelFollower
 from stream.processor import Processor
-from stream.serving import load_bundle, recommender_config
+from stream.serving import load_bundle, load_rules, recommender_config
 from stream.store import HistoryStore
 from stream.topics import ensure_topics
 from tests.brokers import own_settings
@@ -77,10 +77,10 @@ def processor(broker_settings, tmp_path):
 
 def swap_often(processor, directories, grown):
     """Load and swap SWAPS times; note the memory half way and at the end."""
-    config = recommender_config(processor.settings)
+    config, book = recommender_config(processor.settings), load_rules(processor.settings)
     for number, directory in zip(range(SWAPS), cycle(directories), strict=False):
         gone = weakref.ref(processor.recommender)
-        processor.swap(load_bundle(directory, config))
+        processor.swap(load_bundle(directory, config, book=book))
         calm_collector()
         # The first is the judge's too.
         assert number == 0 or gone() is None, "the model before it is still held by something"

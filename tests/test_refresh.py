@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from models.bundle import read_bundle, write_bundle
+from models.catalogue import SongDetails
 from models.refreshed_vectors import RefreshConfig
 from models.skipgram import SkipGramConfig, train_skipgram
 from models.skipgram_next_song import bundle_weights
@@ -37,7 +38,8 @@ def song_vectors(tmp_path_factory):
         config=asdict(CONFIG),
         weights=bundle_weights(vectors),
         vocabulary=songs,
-        titles={"song-0": ("A title", "An artist")},
+        titles={},
+        details={"song-0": SongDetails("A title", "An artist", genres=("jazz",))},
         training={"plays": 3600, "to_ms": 1},
         metrics={},
     )
@@ -69,7 +71,7 @@ def test_a_good_bundle_stands_in_its_place_and_says_where_it_comes_from(song_vec
     bundle = read_bundle(tmp_path / outcome.served.location, kind="skipgram")
     assert bundle.manifest.version == outcome.served.version
     assert outcome.served.location == f"skipgram/{outcome.served.version}"
-    assert bundle.titles == {"song-0": ("A title", "An artist")}
+    assert bundle.details == {"song-0": SongDetails("A title", "An artist", genres=("jazz",))}
     learned = sessions[:126]  # the newest tenth is held back
     assert learned_ms(bundle.manifest) == outcome.learned_ms == learned[-1].end_ms
     assert bundle.manifest.training["plays"] == 3600 + sum(len(one.songs) for one in learned)

@@ -15,7 +15,7 @@ from offline.replay.refreshing import Cadence, refresh_chain
 from offline.replay.sources import OPEN, LogSource, ReplayError
 from offline.replay.timeline import Timeline
 from stream.batch import Record
-from stream.serving import load_recommender, recommender_config
+from stream.serving import load_bundle, load_recommender, recommender_config
 from stream.settings import load_settings
 from tests.toy import song, write_toy_bundle
 
@@ -83,12 +83,13 @@ def test_the_model_changes_at_a_play(bundle, tmp_path):
     write_toy_bundle(tmp_path / "later", songs=50, seed=1)
     settings = load_settings(bundle=bundle)
     first = load_recommender(settings)
-    timeline = Timeline(first, [(100, tmp_path / "later")])
+    config = recommender_config(settings)
+    swaps = [(100, tmp_path / "later")]
+    timeline = Timeline(first, swaps, lambda directory: load_bundle(directory, config))
     records = [Record("", 0, n, time_ms, None, None) for n, time_ms in enumerate((0, 99, 100, 150))]
     parts = [(made.version, len(mine)) for made, mine in timeline.parts(records)]
     later = read_bundle(tmp_path / "later").manifest.version
     assert parts == [(first.version, 2), (later, 2)]
-    assert first.config == recommender_config(settings)
 
 
 def test_the_command_sets_refreshed_models_beside_the_one_that_never_is(bundle, tmp_path):

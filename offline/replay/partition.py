@@ -21,7 +21,7 @@ from offline.replay.timeline import Timeline
 from stream.batch import Record, read_batch
 from stream.events import Play, RecommendationList, rfc3339
 from stream.pipeline import handle_plays
-from stream.serving import store_config
+from stream.serving import load_bundle, load_rules, recommender_config, store_config
 from stream.settings import Settings
 from stream.store import HistoryStore
 
@@ -102,7 +102,7 @@ def replay_partition(
         return done
     store = _open_store(job, log.end)
     judge = BatchJudge(log, PopularityRecommender(recommender.config), known)
-    timeline = Timeline(recommender, job.swaps)
+    timeline = Timeline(recommender, job.swaps, lambda directory: _load(job, directory))
     try:
         if _warm_up(job, store, log.end, stopped):
             for records in _batches(job, log.end, end):
@@ -149,6 +149,11 @@ def _replay_batch(
 def at_its_play(play: Play, made: RecommendationList) -> RecommendationList:
     """Date a list by the play that caused it."""
     return replace(made, generated_at=rfc3339(play.played_at_ms))
+
+
+def _load(job: Job, directory: Path) -> Recommender:
+    settings = job.settings
+    return load_bundle(directory, recommender_config(settings), book=load_rules(settings))
 
 
 def _open_store(job: Job, reached: int) -> HistoryStore:
