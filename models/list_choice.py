@@ -103,6 +103,21 @@ class _Row(NamedTuple):
 
 
 @compiled_sums
+def absent(
+    items: NDArray[np.int64], heard: NDArray[np.int64], offsets: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Tell which items, int64 [B, C], are not in heard[offsets[r]:offsets[r + 1]]."""
+    found = np.ones(items.shape, np.bool_)
+    for row in range(items.shape[0]):
+        mine = heard[offsets[row] : offsets[row + 1]]
+        for place in range(items.shape[1]):
+            for each in mine:
+                if each == items[row, place]:
+                    found[row, place] = False
+    return found
+
+
+@compiled_sums
 def choose(
     candidates: Candidates, limits: Limits, song_vectors: NDArray[np.float32]
 ) -> NDArray[np.int64]:
@@ -125,9 +140,18 @@ def choose(
     listeners, width = candidates.scores.shape
     length = min(limits.length, width)
     chosen = np.full((listeners, length), -1, np.int64)
+    is_plain = limits.most < 0 and limits.spacing == 0 and limits.mmr == 0
+    is_plain = is_plain and limits.released == 0 and limits.unheard == 0
     for listener in range(listeners):
+        if is_plain:
+            _take_highest(
+                candidates.scores[listener], candidates.verdicts[listener], chosen[listener]
+            )
+            continue
         row = _begin(candidates, listener, limits.mmr)
         released, unheard = 0, 0
+        # Side by side, as all of them are looked at for every place.
+        vectors = song_vectors[candidates.vectors[listener]] if limits.mmr > 0 else song_vectors
         for place in range(length):
             wants_released = limits.released * (place + 1) // limits.length > released
             wants_unheard = limits.unheard * (place + 1) // limits.length > unheard
@@ -142,9 +166,31 @@ def choose(
             if limits.most >= 0 or limits.spacing > 0:
                 _count_artist(candidates.artists[listener], row, best, place)
             if limits.mmr > 0:
-                _compare(candidates.vectors[listener], row, best, place, song_vectors)
+                _compare(vectors, row, best, place)
         _judge(candidates, listener, row, limits, chosen[listener])
     return chosen
+
+
+@compiled_sums
+def _take_highest(
+    scores: NDArray[np.float32], verdicts: NDArray[np.uint8], chosen: NDArray[np.int64]
+) -> None:
+    """Choose by score alone, in one pass: nearly every list is made so."""
+    count = 0
+    for column in range(len(scores)):
+        if verdicts[column] != LISTED:
+            continue
+        verdicts[column] = FELL_SHORT
+        if count == len(chosen) and not scores[column] > scores[chosen[-1]]:
+            continue
+        place = min(count, len(chosen) - 1)
+        while place > 0 and scores[column] > scores[chosen[place - 1]]:
+            chosen[place] = chosen[place - 1]
+            place -= 1
+        chosen[place] = column
+        count = min(count + 1, len(chosen))
+    for place in range(count):
+        verdicts[chosen[place]] = LISTED
 
 
 @compiled_sums
@@ -200,17 +246,12 @@ def _count_artist(artists: NDArray[np.int32], row: _Row, listed: int, place: int
 
 
 @compiled_sums
-def _compare(
-    vectors: NDArray[np.int64],
-    row: _Row,
-    listed: int,
-    place: int,
-    song_vectors: NDArray[np.float32],
-) -> None:
-    mine = song_vectors[vectors[listed]]
+def _compare(vectors: NDArray[np.float32], row: _Row, listed: int, place: int) -> None:
+    """Note how alike to the song that was just listed the others are; vectors: [C, D]."""
+    mine = vectors[listed]
     for column in range(len(vectors)):
         if row.free[column]:
-            other, cosine = song_vectors[vectors[column]], 0.0
+            other, cosine = vectors[column], np.float32(0.0)
             for axis in range(len(mine)):
                 cosine += mine[axis] * other[axis]
             if place == 0 or cosine > row.nearest[column]:

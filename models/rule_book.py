@@ -20,6 +20,7 @@ from models.list_choice import (
     RULE_NAMES,
     Candidates,
     Limits,
+    absent,
     bar,
     choose,
 )
@@ -230,5 +231,5 @@ def _unheard(
     numbers: Callable[[Iterable[str]], list[int]],
 ) -> NDArray[np.bool_]:
     """Tell which candidates a listener's histories do not have, bool [B, C]."""
-    heard = [numbers({*each.session, *each.history}) for each in listeners]
-    return np.stack([~np.isin(row, of) for row, of in zip(items, heard, strict=True)])
+    heard = Ragged.of([numbers({*each.session, *each.history}) for each in listeners])
+    return absent(items, heard.values, heard.offsets)

@@ -12,6 +12,9 @@ import stream
 from models.list_rules import ListRules
 from models.recommender import PopularityRecommender, Request
 from models.rule_book import RuleBook
+from offline.replay.sources import OPEN
+from offline.replay.state import describe_replay
+from offline.replay.variants import variants
 from stream.metrics import Metrics
 from stream.rules import RulesError, RulesWatch, decode_rules, read_rules, rules_version
 from stream.serving import load_recommender, load_rules, store_config
@@ -123,3 +126,14 @@ def test_settings_name_the_files_of_rules_and_of_songs(path, tmp_path):
     assert load_rules(load_settings()).rules.heard.plays == load_settings().no_repeat_songs
     # Where rules may hide many popular songs, more of them are looked at.
     assert store_config(settings).popular_list_length > settings.list_length
+
+
+def test_replay_sets_files_of_rules_side_by_side_and_knows_them_by_what_they_hold(path, tmp_path):
+    other = tmp_path / "other.toml"
+    other.write_text("songs.block = ['b']")
+    chosen = variants([None], [f"rules_file={path},{other}"])
+    made = [load_recommender(each.settings).recommend([Request([], POPULAR)]) for each in chosen]
+    assert [[each.song_id for each in songs] for [songs] in made] == [["b", "c"], ["a", "c"]]
+    told = describe_replay({}, chosen, OPEN, OPEN)
+    other.write_text("songs.block = ['a']")
+    assert describe_replay({}, chosen, OPEN, OPEN) != told
