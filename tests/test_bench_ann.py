@@ -120,7 +120,7 @@ def test_a_library_that_is_not_there_or_takes_too_long_is_named(vectors, monkeyp
 
 
 def test_an_unknown_library_is_answered_with_what_there_is(vectors):
-    with pytest.raises(BenchError, match="there are segue, exact"):
+    with pytest.raises(BenchError, match="there are segue, segue-scan"):
         measure_ann(vectors, AnnConfig(libraries=("annoy",)), None)
 
 

@@ -95,7 +95,16 @@ def _graph(name: str, package: str, told: str) -> Library:
 
 
 LIBRARIES: Mapping[str, Library] = {
-    "segue": Library("ann_segue", "Segue", "faiss", "faiss-cpu", "what serves: models/index.py"),
+    "segue": Library(
+        "ann_segue",
+        "Segue",
+        "faiss",
+        "faiss-cpu",
+        "what serves: models/index.py",
+    ),
+    "segue-scan": Library(
+        "ann_segue", "SegueScanning", "faiss", "faiss-cpu", "the same, all codes scanned"
+    ),
     "exact": Library("ann_exact", "Exact", "torch", "torch", "float32 matrix product"),
     "exact-int8": Library("ann_exact", "ExactInt8", "torch", "torch", "int8 matrix product"),
     "faiss-ivf": _faiss("InvertedFile", "inverted file, float32"),

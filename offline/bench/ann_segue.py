@@ -23,7 +23,7 @@ class Segue:
     """Number n is item n + 1, as items begin at 1."""
 
     knob: ClassVar[str] = "songs re-ranked, times k"
-    settings: ClassVar[tuple[int, ...]] = (2, 4, 8)
+    settings: ClassVar[tuple[int, ...]] = (2, 4, 6, 8)
     config: ClassVar[IndexConfig] = IndexConfig(exact_songs=0)
 
     def __init__(self, index: ItemIndex, vectors: Tensor) -> None:
@@ -66,6 +66,12 @@ class Segue:
         """Write the codes, and the vectors beside them."""
         self.index.save(path)
         np.save(f"{path}{VECTORS}", self.vectors.numpy())
+
+
+class SegueScanning(Segue):
+    """The same with every song's codes looked at, and no cells."""
+
+    config: ClassVar[IndexConfig] = IndexConfig(exact_songs=0, scanned_songs=1 << 40)
 
 
 def _use(threads: int) -> None:
