@@ -4,7 +4,7 @@ VENV := .venv
 SEGUE := $(VENV)/bin/segue
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint format clean
+.PHONY: help install demo test soak lint format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -26,6 +26,9 @@ lint: install  ## Style and types
 
 test: lint  ## Lint, types and tests: what people and CI run
 	$(VENV)/bin/python -m pytest
+
+soak: install  ## Swap models a thousand times under load and watch the memory
+	SEGUE_TEST_SWAPS=1000 $(VENV)/bin/python -m pytest tests/test_model_swaps.py -k soak -s
 
 format: install  ## Rewrite the code in the project's format
 	$(VENV)/bin/ruff check --fix .
