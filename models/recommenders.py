@@ -20,15 +20,18 @@ def recommender_of(
     book: the rules, whose catalogue is offered what the bundle knows of songs; without, the
     songs just heard are left out as `config` says.
     """
+    made = _made(bundle, config, book or RuleBook(config.rules))
+    # Loops are compiled at the first call: now, and not while the first plays wait.
+    made.recommend([Request(bundle.vocabulary.song_ids[:2], ())])
+    return made
+
+
+def _made(bundle: Bundle, config: RecommenderConfig, book: RuleBook) -> RankedRecommender:
     manifest, popularity = bundle.manifest, bundle.weights["popularity"]
-    book = book or RuleBook(config.rules)
     if manifest.kind == "hybrid":
         model = HybridNextSong.from_bundle(bundle)
         book.catalogue.offer(bundle.details)
-        made = HybridRecommender(model, popularity, manifest.version, config, book)
-        # Its loops are compiled at the first call: now, and not while the first plays wait.
-        made.recommend([Request(bundle.vocabulary.song_ids[:2], ())])
-        return made
+        return HybridRecommender(model, popularity, manifest.version, config, book)
     if manifest.kind == "gru":
         network = gru_from_bundle(bundle)
         book.catalogue.offer(bundle.details)
