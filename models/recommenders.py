@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from models.bundle import Bundle, BundleError
 from models.gru import gru_from_bundle
 from models.gru_recommender import GRURecommender
 from models.hybrid_next_song import HybridNextSong
 from models.hybrid_recommender import HybridRecommender
 from models.ranked_recommender import RankedRecommender
+from models.recent_plays import Moment, RecentPlays
 from models.recommender import RecommenderConfig, Request
 from models.rule_book import RuleBook
 
@@ -22,8 +25,18 @@ def recommender_of(
     """
     made = _made(bundle, config, book or RuleBook(config.rules))
     # Loops are compiled at the first call: now, and not while the first plays wait.
-    made.recommend([Request(bundle.vocabulary.song_ids[:2], ())])
+    made.recommend([_first_request(bundle.vocabulary.song_ids[:2])])
     return made
+
+
+def _first_request(songs: Sequence[str]) -> Request:
+    """Give a request that everything has a part in: two listeners, and a song nobody knows."""
+    recent = RecentPlays(8)
+    recent.add(songs[0], 0, 0)
+    recent.add("", 1, 1, after=0, goes_on=True)
+    recent.add(songs[-1], 2, 2, after=1, goes_on=True)
+    play = recent.add(songs[0], 3, 3)
+    return Request(songs, (), moment=Moment(recent, play.number))
 
 
 def _made(bundle: Bundle, config: RecommenderConfig, book: RuleBook) -> RankedRecommender:

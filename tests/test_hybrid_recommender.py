@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from dataclasses import replace
 
 import msgspec
@@ -124,3 +126,39 @@ def test_sources_stand_by_rank_and_only_those_that_had_the_song():
     for song_, name, rank in [(0, "gru", 3), (0, "tree", 1), (0, "popularity", 2), (1, "rules", 4)]:
         ranks[0, song_, RETRIEVERS.index(name)] = rank
     assert source_names(ranks) == [[("tree", "popularity", "gru"), ("rules",)]]
+
+
+FIRST_PLAY = """
+import gc, sys
+from pathlib import Path
+from numba.core.dispatcher import Dispatcher
+from models.bundle import read_bundle
+from models.recent_plays import Moment, RecentPlays
+from models.recommender import RecommenderConfig, Request
+from models.recommenders import recommender_of
+
+def loops():
+    found = [each for each in gc.get_objects() if isinstance(each, Dispatcher)]
+    return sum(len(each.nopython_signatures) for each in found)
+
+bundle = read_bundle(Path(sys.argv[1]), kind=None)
+recommender = recommender_of(bundle, RecommenderConfig(8, candidates=20))
+before = loops()
+songs, recent = bundle.vocabulary.song_ids, RecentPlays(100)
+for place in range(40):
+    name = f"new-{place % 3}" if place % 4 == 3 else songs[place % 7]
+    after = place - 2 if place > 2 else None
+    recent.add(name, place, place * 1000, after=after, goes_on=place % 5 > 0)
+request = Request([songs[2], "new-1"], (), ["new-2", songs[5]], moment=Moment(recent, 40))
+assert any("live" in song.sources for song in recommender.recommend([request])[0])
+print(before, loops())
+"""
+
+
+def test_no_loop_is_compiled_while_the_first_plays_wait(directory):
+    # In a process of its own, as other tests compile what a worker would find uncompiled.
+    run = subprocess.run(
+        [sys.executable, "-c", FIRST_PLAY, directory], capture_output=True, text=True, check=True
+    )
+    before, after = map(int, run.stdout.split())
+    assert 0 < before == after
