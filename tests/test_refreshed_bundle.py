@@ -47,18 +47,28 @@ def cosine(rows, one, other):
 
 
 class TestCompany:
-    def test_a_row_is_the_mean_of_its_company_the_nearer_the_more_and_as_long(self):
-        table = np.array([[0, 0], [2, 0], [0, 2], [0, 0]], np.float32)
+    def test_the_nearer_the_more(self):
         company = Company.of(Ragged.of([[1, 4, 3, 2]]), np.array([0, 1, 1, 1]), 4)
-        assert company.shares.toarray().tolist() == [[0, 0.4, 0.2, 0.4]]  # 1, 1/2, 1 over 2.5
-        [row] = company.extend(table)[4:]
-        expected = np.array([0.8, 0.4]) / np.hypot(0.8, 0.4) * 1.2
-        assert row == pytest.approx(expected)
+        assert company.shares.toarray()[4].tolist() == [0, 0.4, 0.2, 0.4]  # 1, 1/2, 1 over 2.5
+
+    def test_a_row_points_to_its_company_as_near_as_known_songs_do_to_theirs(self):
+        rng = np.random.default_rng(0)
+        table = np.concatenate([np.zeros((1, 16)), rng.normal(size=(40, 16))]).astype(np.float32)
+        sessions = Ragged.of([*rng.integers(1, 41, (30, 6)).tolist(), [3, 41, 5], [3, 42]])
+        company = Company.of(sessions, np.ones(41, np.int64), 42)
+        made = company.extend(table)
+        assert (made[:41] == table).all()
+        means = company.shares @ unit_rows(table)
+        near = (unit_rows(made) * unit_rows(means)).sum(1)
+        assert near[41:] == pytest.approx(near[1:41].mean(), abs=1e-3)
+        assert np.linalg.norm(made[42]) == pytest.approx(np.linalg.norm(table[3]), rel=1e-5)
+        assert (company.extend(table) == made).all()
 
     def test_songs_heard_among_new_ones_alone_take_the_mean_of_all(self):
         table = np.array([[0, 0], [2, 0], [0, 4]], np.float32)
-        company = Company.of(Ragged.of([[3, 4], [1, 2]]), np.array([0, 1, 1]), 4)
-        assert company.extend(table)[3:].tolist() == [[1, 2], [1, 2]]
+        company = Company.of(Ragged.of([[3, 4]]), np.array([0, 1, 1]), 4)
+        expected = np.array([1, 2]) / np.sqrt(5) * 3
+        assert company.extend(table)[3:] == pytest.approx(np.stack([expected] * 2))
 
     def test_a_single_column_is_that_of_the_rarest(self):
         table = np.array([[0], [-1], [-9], [-2]], np.float32)
@@ -67,7 +77,11 @@ class TestCompany:
 
     def test_sessions_do_not_reach_into_each_other(self):
         company = Company.of(Ragged.of([[1, 3], [2]]), np.array([0, 1, 1]), 3)
-        assert company.shares.toarray().tolist() == [[0, 1, 0]]
+        assert company.shares.toarray()[3].tolist() == [0, 1, 0]
+
+
+def unit_rows(rows):
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 class TestVectors:
