@@ -90,16 +90,22 @@ def world_config(songs: int, plays: int) -> WorldConfig:
 
 
 def _with_every_song(log: PlayLog) -> PlayLog:
-    """Let each song that nobody heard be heard once: it costs as much to search as any other."""
+    """Let each song that nobody heard be heard once: it costs as much to search as any other.
+
+    They are spread over all of the time, so that no part of the log is made of them alone.
+    """
+    times = log.plays["played_at_ms"]
     unheard = log.songs.join(log.plays, on="song_id", how="anti").select(
         user_id=pl.lit("nobody"),
         session_id="song_id",
         song_id="song_id",
-        played_at_ms=pl.lit(log.plays["played_at_ms"][0]),
+        played_at_ms=pl.int_range(pl.len()) * len(times) // pl.len(),
         ms_played=pl.lit(None),
         skipped=pl.lit(None),
     )
-    return replace(log, plays=pl.concat([unheard.match_to_schema(PLAYS_SCHEMA), log.plays]))
+    unheard = unheard.with_columns(played_at_ms=times.gather(unheard["played_at_ms"]))
+    plays = pl.concat([unheard.match_to_schema(PLAYS_SCHEMA), log.plays])
+    return replace(log, plays=plays.sort("played_at_ms", maintain_order=True))
 
 
 def _write_plays(file: Path, plays: pl.DataFrame) -> None:
