@@ -10,6 +10,13 @@ from tests.command_lines import refusal, segue_commands, simple_commands
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+DOCUMENTS = [
+    README,
+    *sorted(
+        path for name in ("models", "stream", "offline") for path in (ROOT / name).rglob("*.md")
+    ),
+]
+LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
 SHELLS = {"console", "sh", "bash", "shell"}
@@ -19,6 +26,11 @@ SHELLS = {"console", "sh", "bash", "shell"}
 def readme() -> str:
     assert README.is_file(), "README.md is missing"
     return README.read_text(encoding="utf-8")
+
+
+@pytest.fixture(params=DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def document(request) -> Path:
+    return request.param
 
 
 def shell_blocks(text: str) -> list[str]:
@@ -64,9 +76,8 @@ def test_every_command_stands_in_the_readme(name, readme):
         assert any(arguments[: len(words)] == words for arguments in told), words
 
 
-def test_every_command_line_of_the_readme_is_one_that_segue_takes(readme):
-    told = told_commands(readme)
-    assert told
+def test_every_command_line_that_is_told_is_one_that_segue_takes(document):
+    told = told_commands(document.read_text("utf-8"))
     # A group by itself, or a command named without what it needs, is a name and no command line.
     lines = [arguments for arguments in told if len(arguments) > 1]
     refused = {" ".join(arguments): refusal(arguments) for arguments in lines}
@@ -77,18 +88,28 @@ def is_name(line: str) -> bool:
     return line.split() in [words for name in COMMANDS for words in subcommands(name)]
 
 
-def test_every_target_of_make_in_the_readme_exists(readme):
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+def test_the_readme_tells_commands_and_targets(readme):
+    assert told_commands(readme)
     assert told_targets(readme)
-    assert told_targets(readme) <= set(targets)
 
 
-def test_every_setting_and_file_that_the_readme_names_exists(readme):
-    names = {name.lower() for name in re.findall(r"SEGUE_([A-Z_]*[A-Z])", readme)}
+def test_every_target_of_make_that_is_told_exists(document):
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert told_targets(document.read_text("utf-8")) <= set(targets)
+
+
+def test_every_setting_and_file_that_is_named_exists(document):
+    text = document.read_text("utf-8")
+    names = {name.lower() for name in re.findall(r"SEGUE_([A-Z_]*[A-Z])", text)}
     assert names - {"config", "test_broker", "test_data"} <= set(Settings.model_fields)
     folders = {"models", "stream", "offline", "tests"}
-    files = {code for code in inline_code(readme) if code.partition("/")[0] in folders}
+    files = {code for code in inline_code(text) if code.partition("/")[0] in folders}
     assert {file for file in files if not (ROOT / file).exists() and " " not in file} == set()
+
+
+def test_every_file_that_is_linked_to_exists(document):
+    links = LINK.findall(FENCED.sub("", document.read_text("utf-8")))
+    assert {link for link in links if not (document.parent / link).exists()} == set()
 
 
 @pytest.mark.parametrize(
