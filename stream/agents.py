@@ -10,11 +10,9 @@ import faust
 from aiokafka.errors import KafkaError
 from mode.supervisors import CrashingSupervisor
 
-from stream.batch import Record
-from stream.clients import faust_broker_config
+from stream.plays_app import from_faust, make_plays_app
 from stream.processor import Processor
 from stream.settings import Settings
-from stream.transport import prompt_transport
 from stream.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -30,30 +28,13 @@ SIGNS = (EVENT_LOOP, BROKER, PLAYS)
 
 
 def make_app(settings: Settings, partitions: int, processor: Processor, watchdog: Watchdog) -> Any:
-    """Wire a Faust app. partitions: those of the plays topic, which Faust must be told."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    app = faust.App(
-        settings.group_id,
-        **faust_broker_config(settings),
-        topic_partitions=partitions,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        table_standby_replicas=0,
-        # What a kill leaves unacknowledged is delivered again: at most so many seconds' worth.
-        broker_commit_interval=1.0,
-        broker_session_timeout=6.0,
-        broker_heartbeat_interval=2.0,
-        broker_rebalance_timeout=6.0,
-        web_enabled=False,
-        datadir=settings.data_dir / "faust",  # else it makes one in the working directory
-    )
-    app.transport = prompt_transport(app, settings.fetch_wait_ms)
-    plays = app.topic(
-        settings.topic_plays,
-        key_type=bytes,
-        value_type=bytes,
-        key_serializer="raw",
-        value_serializer="raw",
+    """Wire a worker's app. partitions: those of the plays topic, which Faust must be told."""
+    app, plays = make_plays_app(
+        settings,
+        partitions,
+        group_id=settings.group_id,
+        data_dir=settings.data_dir / "faust",
+        commit_interval_s=1.0,
     )
 
     async def recommend(stream: Any) -> None:
@@ -102,17 +83,3 @@ def make_app(settings: Settings, partitions: int, processor: Processor, watchdog
     app.timer(PROBE_S)(probe)
     app.timer(SWEEP_S)(processor.sweep)
     return app
-
-
-def from_faust(events: Iterable[Any]) -> Iterable[Record]:
-    """Take Faust's events."""
-    for event in events:
-        message = event.message
-        yield Record(
-            message.topic,
-            message.partition,
-            message.offset,
-            int(message.timestamp * 1000) if message.timestamp else 0,
-            message.key,
-            message.value,
-        )

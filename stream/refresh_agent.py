@@ -8,18 +8,18 @@ from typing import Any
 import faust
 from mode.supervisors import CrashingSupervisor
 
-from stream.agents import from_faust
-from stream.clients import faust_broker_config
+from stream.plays_app import from_faust, make_plays_app
 from stream.refresh import RefreshPlan
 from stream.refresh_metrics import RefreshMetrics
 from stream.refresher import Refresher, Schedule
 from stream.settings import Settings
-from stream.transport import prompt_transport
 from stream.worker import WorkerError, planned_partitions, serve_metrics
 
 BATCH = 10_000
 WITHIN_S = 0.5
 TICK_S = 1.0
+COMMIT_S = 3.0
+"""What is delivered again is passed over: the checkpoint tells what was counted."""
 
 
 def run_refresh(settings: Settings, plan: RefreshPlan, schedule: Schedule) -> None:
@@ -41,27 +41,12 @@ def run_refresh(settings: Settings, plan: RefreshPlan, schedule: Schedule) -> No
 
 def make_refresh_app(settings: Settings, partitions: int, refresher: Refresher) -> Any:
     """Wire the app. partitions: those of the plays topic, which Faust must be told."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    app = faust.App(
-        f"{settings.group_id}-refresh",
-        **faust_broker_config(settings),
-        topic_partitions=partitions,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        table_standby_replicas=0,
-        broker_session_timeout=6.0,
-        broker_heartbeat_interval=2.0,
-        broker_rebalance_timeout=6.0,
-        web_enabled=False,
-        datadir=settings.data_dir / "faust-refresh",
-    )
-    app.transport = prompt_transport(app, settings.fetch_wait_ms)
-    plays = app.topic(
-        settings.topic_plays,
-        key_type=bytes,
-        value_type=bytes,
-        key_serializer="raw",
-        value_serializer="raw",
+    app, plays = make_plays_app(
+        settings,
+        partitions,
+        group_id=f"{settings.group_id}-refresh",
+        data_dir=settings.data_dir / "faust-refresh",
+        commit_interval_s=COMMIT_S,
     )
 
     async def learn(stream: Any) -> None:
