@@ -7,29 +7,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from offline.training.options import FIGURES, INPUT, OUTPUT, VALIDATION, options
+from offline.training.options import (
+    FIGURES,
+    INPUT,
+    OUTPUT,
+    TIME_BUDGET,
+    VALIDATION,
+    dim_option,
+    epochs_option,
+    options,
+    patience_option,
+)
 
 if TYPE_CHECKING:
     from offline.attention_bundle import AttentionBundle
 
 
 @click.command()
-@options(INPUT, OUTPUT, VALIDATION)
-@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
-@click.option(
-    "--patience",
-    type=click.IntRange(min=1),
-    default=2,
-    show_default=True,
-    help="End after this many epochs without a better MRR@20.",
-)
-@click.option(
-    "--dim",
-    type=click.IntRange(min=1),
-    default=64,
-    show_default=True,
-    help="Numbers in a song's vector.",
-)
+@options(INPUT, OUTPUT, VALIDATION, epochs_option(10), patience_option(2), dim_option(64))
 @click.option(
     "--recent",
     type=click.IntRange(min=1),
@@ -44,13 +39,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Plays of the listener's earlier sessions beside them.",
 )
-@click.option(
-    "--time-budget-s",
-    type=click.FloatRange(min=0, min_open=True),
-    default=float("inf"),
-    help="End training after the epoch in which so much time is up.",
-)
-@options(FIGURES)
+@options(TIME_BUDGET, FIGURES)
 def amnn(
     plays_file: Path,
     format_name: str | None,

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from offline.training.options import FIGURES, INPUT, OUTPUT, VALIDATION, options
+from offline.training.options import (
+    FIGURES,
+    INPUT,
+    MIN_COUNT,
+    OUTPUT,
+    REFIT,
+    TIME_BUDGET,
+    VALIDATION,
+    dim_option,
+    epochs_option,
+    options,
+    patience_option,
+)
 
 if TYPE_CHECKING:
     from offline.continued_gru import ContinuedGRU
@@ -40,40 +52,7 @@ SEARCH = (
 
 @click.command()
 @options(INPUT, OUTPUT, VALIDATION)
-@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
-@click.option(
-    "--patience",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    help="End after this many epochs without a better MRR@20.",
-)
-@click.option(
-    "--dim",
-    type=click.IntRange(min=1),
-    default=128,
-    show_default=True,
-    help="Numbers in a song's vector.",
-)
-@click.option(
-    "--min-count",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Leave out songs with fewer plays.",
-)
-@click.option(
-    "--refit/--no-refit",
-    default=True,
-    show_default=True,
-    help="Train once more on everything, the plays held back included, and keep that.",
-)
-@click.option(
-    "--time-budget-s",
-    type=click.FloatRange(min=0, min_open=True),
-    default=float("inf"),
-    help="End training after so long.",
-)
+@options(epochs_option(10), patience_option(3), dim_option(128), MIN_COUNT, REFIT, TIME_BUDGET)
 @click.option(
     "--continue",
     "continued",

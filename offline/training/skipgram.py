@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from offline.training.options import FIGURES, INPUT, OUTPUT, VALIDATION, options
+from offline.training.options import (
+    FIGURES,
+    INPUT,
+    MIN_COUNT,
+    OUTPUT,
+    REFIT,
+    VALIDATION,
+    dim_option,
+    epochs_option,
+    options,
+)
 
 if TYPE_CHECKING:
     from offline.skipgram_bundle import SkipGramBundle
 
 # The defaults stand in models.skipgram.SkipGramConfig as well, which help must not wait for.
 SETTINGS = (
-    click.option(
-        "--dim",
-        type=click.IntRange(min=1),
-        default=128,
-        show_default=True,
-        help="Numbers in a song's vector.",
-    ),
+    *dim_option(128),
     click.option(
         "--window",
         type=click.IntRange(min=1),
@@ -28,7 +32,7 @@ SETTINGS = (
         show_default=True,
         help="Songs before and after that a song is learned from.",
     ),
-    click.option("--epochs", type=click.IntRange(min=1), default=70, show_default=True),
+    *epochs_option(70),
     click.option(
         "--ns-exponent",
         type=float,
@@ -43,13 +47,7 @@ SETTINGS = (
         show_default=True,
         help="Pass over some plays of songs with more than so many average songs; 0 never.",
     ),
-    click.option(
-        "--min-count",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="Leave out songs with fewer plays.",
-    ),
+    *MIN_COUNT,
     click.option(
         "--readout",
         type=click.Choice(["cosine", "product"]),
@@ -81,12 +79,7 @@ SEARCH = (
         show_default=True,
         help="Plays that a trial learns from, the last before those held back.",
     ),
-    click.option(
-        "--refit/--no-refit",
-        default=True,
-        show_default=True,
-        help="Once judged, learn from all plays.",
-    ),
+    *REFIT,
     click.option(
         "--workers",
         type=click.IntRange(min=1),
