@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from heapq import nsmallest
 
 PopularSong = tuple[float, str]
 """(-log2 of the decayed play count, song id): sorts heaviest first, then by song id."""
+
+_ROUNDING = 1e-9
+"""The share of a count that is none: what is left of a sum once all its terms are taken out."""
 
 
 class RecentPopularity:
@@ -53,6 +56,26 @@ class RecentPopularity:
         insort(ranked, (-new, song_id))
         del ranked[self.list_length :]
         self._top = None
+
+    def remove(self, plays: Iterable[tuple[str, int]]) -> set[str]:
+        """Take plays, (song id, played_at_ms), out of the counts; name the songs that changed.
+
+        Each weighs what it weighed when it was counted. A song of which nothing else was counted
+        is held no more.
+        """
+        powers: dict[str, float] = {}
+        for song_id, played_at_ms in plays:
+            if song_id in self.weights:
+                power, more = played_at_ms / self.half_life_ms, powers.get(song_id)
+                powers[song_id] = power if more is None else _log2_sum(more, power)
+        for song_id, power in powers.items():
+            share = 2.0 ** min(0.0, power - self.weights[song_id])
+            if share > 1 - _ROUNDING:
+                del self.weights[song_id]
+            else:
+                self.weights[song_id] += math.log1p(-share) / math.log(2.0)
+        self._ranked, self._top = self._heaviest(self.list_length), None
+        return set(powers)
 
     @property
     def top(self) -> tuple[PopularSong, ...]:

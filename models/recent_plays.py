@@ -9,7 +9,7 @@ else, whatever has come since.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,7 +21,8 @@ class RecentPlay(NamedTuple):
     """One play as it is kept.
 
     number: from 1, in the order of the log. previous: the number of its listener's play before
-    it, 0 for none. session: the number of its session's first play.
+    it, 0 for none. session: the number of its session's first play. song_id: "" where the play
+    was erased.
     """
 
     number: int
@@ -35,10 +36,10 @@ class RecentPlay(NamedTuple):
 class Ring(NamedTuple):
     """The plays in columns, as compiled code takes them; play n stands at n % capacity.
 
-    songs: int32 [capacity], song slots from 1. sessions, previous, following, earlier: int64
-    [capacity], numbers of plays: the session's first, the listener's before and after, and the
-    one before of the same song; 0 for none. played_at_ms, offsets: int64 [capacity]. newest:
-    int64 [capacity + 1], each slot's newest play, 0 for none.
+    songs: int32 [capacity], song slots from 1, 0 where a play was erased. sessions, previous,
+    following, earlier: int64 [capacity], numbers of plays: the session's first, the listener's
+    before and after, and the one before of the same song; 0 for none. played_at_ms, offsets:
+    int64 [capacity]. newest: int64 [capacity + 1], each slot's newest play, 0 for none.
     """
 
     songs: NDArray[np.int32]
@@ -130,6 +131,36 @@ class RecentPlays:
         place = int(offsets.searchsorted(offset))
         return number + place if place < len(offsets) and offsets[place] == offset else None
 
+    def trail(self, number: int) -> Iterator[RecentPlay]:
+        """Walk from a play back over its listener's plays before it, as far as they are held."""
+        ring = self.ring
+        while number >= self.first and (slot := int(ring.songs[place := number % self.capacity])):
+            links = int(ring.previous[place]), int(ring.sessions[place])
+            when = int(ring.offsets[place]), int(ring.played_at_ms[place])
+            yield RecentPlay(number, *when, *links, self.song_ids[slot])
+            number = links[0]
+
+    def erase(self, number: int) -> RecentPlay:
+        """Empty the place of one play: it has no song, no time, no session and no listener.
+
+        Unlike all else here, this changes what those see who ask as of an earlier play.
+        """
+        ring, place = self.ring, number % self.capacity
+        assert self.first <= number <= self.end, f"play {number} is not held"
+        self._take_out(number, int(ring.songs[place]))
+        for neighbour, link in ((ring.previous, ring.following), (ring.following, ring.previous)):
+            beside = int(neighbour[place])
+            if self.first <= beside <= self.end and link[beside % self.capacity] == number:
+                link[beside % self.capacity] = 0
+        ring.songs[place] = ring.previous[place] = ring.following[place] = ring.earlier[place] = 0
+        ring.played_at_ms[place] = 0
+        ring.sessions[place] = number
+        return RecentPlay(number, int(ring.offsets[place]), 0, 0, number, "")
+
+    def is_erased(self, number: int) -> bool:
+        """Tell whether a play that is held was erased."""
+        return not self.ring.songs[number % self.capacity]
+
     def slot(self, song_id: str) -> int:
         """Give a song's slot, 0 where none of its plays is held."""
         return self._slots.get(song_id, 0)
@@ -139,7 +170,9 @@ class RecentPlays:
         place = number % capacity
         if number - capacity >= self.first:
             self._let_go(number - capacity)
-        slot = self._slots.get(play.song_id) or self._new_slot(play.song_id, number)
+        slot = 0
+        if play.song_id:
+            slot = self._slots.get(play.song_id) or self._new_slot(play.song_id, number)
         ring.songs[place] = slot
         ring.sessions[place] = play.session
         ring.previous[place] = play.previous
@@ -147,7 +180,7 @@ class RecentPlays:
         ring.earlier[place] = ring.newest[slot]
         ring.played_at_ms[place] = play.played_at_ms
         ring.offsets[place] = play.offset
-        ring.newest[slot] = number
+        ring.newest[slot] = number if slot else 0
         self.end = number
         if play.previous >= self.first:
             ring.following[play.previous % capacity] = number
@@ -156,9 +189,28 @@ class RecentPlays:
         self.first = number + 1
         slot = int(self.ring.songs[number % self.capacity])
         if self.ring.newest[slot] == number:
-            self.ring.newest[slot] = 0
-            del self._slots[self.song_ids[slot]]
-            self._free.append(slot)
+            self._give_up(slot)
+
+    def _take_out(self, number: int, slot: int) -> None:
+        """Let the plays of a song lead past one of them."""
+        ring, capacity = self.ring, self.capacity
+        later, entry = 0, int(ring.newest[slot])
+        while entry > number:
+            later, entry = entry, int(ring.earlier[entry % capacity])
+        earlier = int(ring.earlier[number % capacity])
+        if later:
+            ring.earlier[later % capacity] = earlier
+        elif earlier >= self.first:
+            ring.newest[slot] = earlier
+        else:
+            self._give_up(slot)
+
+    def _give_up(self, slot: int) -> None:
+        """Free the slot of a song of which no play is held."""
+        self.ring.newest[slot] = 0
+        del self._slots[self.song_ids[slot]]
+        self.song_ids[slot] = ""
+        self._free.append(slot)
 
     def _new_slot(self, song_id: str, number: int) -> int:
         if self._free:
