@@ -30,6 +30,7 @@ COMMANDS = {
     "map": "Draw songs so that those heard together lie together.",
     "playlist": "Continue a playlist song by song.",
     "bench": "Measure the hot path.",
+    "forget": "Delete what is known of a listener.",
     "settings": "Show every setting, its value and its origin.",
 }
 

@@ -1,11 +1,12 @@
-"""Records of the plays topic told apart: plays to count, and the rest to reject."""
+"""Records of the plays topic told apart: plays, listeners to forget, and the rest to reject."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from stream.events import DecodeError, Play, decode_play
+from stream.events import DecodeError, Erasure, Play, decode_erasure, decode_play
 from stream.settings import Settings
 
 
@@ -42,19 +43,49 @@ class Rejected:
         ]
 
 
+class Part(NamedTuple):
+    """Part of a batch: listeners to forget first, then plays.
+
+    next_offsets: for each partition, the offset after the last record looked at; empty where
+    the plays say it.
+    """
+
+    erasures: list[Erasure]
+    plays: list[Play]
+    next_offsets: dict[int, int]
+
+
 @dataclass(slots=True)
 class Batch:
-    """Plays and rejected records in the order of the log, and where each partition got to."""
+    """Plays and rejected records in the order of the log, and where each partition got to.
+
+    erasures: each with the number of plays before it.
+    """
 
     plays: list[Play] = field(default_factory=list)
     timestamps_ms: list[int] = field(default_factory=list)  # one a play
     rejected: list[Rejected] = field(default_factory=list)
+    erasures: list[tuple[int, Erasure]] = field(default_factory=list)
     first_offsets: dict[int, int] = field(default_factory=dict)
     next_offsets: dict[int, int] = field(default_factory=dict)
 
+    def parts(self) -> Iterator[Part]:
+        """Cut before erasures: in each part they come first, and then plays.
+
+        So no play of a batch sees the state after an erasure that it came before.
+        """
+        begin = 0
+        due: list[Erasure] = []
+        for place, erasure in self.erasures:
+            if place > begin:
+                yield Part(due, self.plays[begin:place], {})
+                begin, due = place, []
+            due.append(erasure)
+        yield Part(due, self.plays[begin:] if begin else self.plays, self.next_offsets)
+
 
 def read_batch(records: Iterable[Record], settings: Settings) -> Batch:
-    """Decode records; every one of them ends as a play or as a rejected record."""
+    """Decode records; every one ends as a play, as an erasure or as a rejected record."""
     batch = Batch()
     tolerance_ms = int(settings.future_tolerance_s * 1000)
     for record in records:
@@ -70,7 +101,11 @@ def read_batch(records: Iterable[Record], settings: Settings) -> Batch:
                 future_tolerance_ms=tolerance_ms,
             )
         except DecodeError as error:
-            batch.rejected.append(_rejected(record, error))
+            erasure = decode_erasure(record.value, partition=record.partition, offset=record.offset)
+            if erasure is None:
+                batch.rejected.append(_rejected(record, error))
+            else:
+                batch.erasures.append((len(batch.plays), erasure))
         else:
             batch.plays.append(play)
             batch.timestamps_ms.append(record.timestamp_ms)

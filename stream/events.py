@@ -38,6 +38,27 @@ class PlayEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     context: dict[str, Any] | None = None
 
 
+class ErasureEvent(msgspec.Struct, frozen=True, gc=False):
+    """A value of the topic `plays` that is no play: a listener is to be forgotten.
+
+    It stands in the log like a play, so that whoever builds state from the log comes to it at
+    the same place: what is known by then of the listener is deleted, what comes after stays.
+    """
+
+    event_id: Id
+    user_id: Id
+    action: Literal["forget"]
+
+
+class Erasure(msgspec.Struct, frozen=True, gc=False):
+    """A valid request to forget a listener, and the place in the log that it holds."""
+
+    event_id: str
+    user_id: str
+    partition: int
+    offset: int
+
+
 class Play(msgspec.Struct, frozen=True, gc=False):
     """A valid play and the place in the log that it holds."""
 
@@ -79,6 +100,7 @@ class DecodeError(ValueError):
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _play_decoder = msgspec.json.Decoder(PlayEvent)
+_erasure_decoder = msgspec.json.Decoder(ErasureEvent)
 _list_decoder = msgspec.json.Decoder(RecommendationList)
 _encoder = msgspec.json.Encoder()
 
@@ -165,7 +187,18 @@ def rfc3339(epoch: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
-def encode(message: PlayEvent | RecommendationList) -> bytes:
+def decode_erasure(raw: bytes | None, *, partition: int, offset: int) -> Erasure | None:
+    """Read a record of the topic `plays` that is no play; None where it is no erasure either."""
+    try:
+        event = _erasure_decoder.decode(raw or b"")
+        check_id("event_id", event.event_id)
+        check_id("user_id", event.user_id)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, DecodeError):
+        return None
+    return Erasure(event.event_id, event.user_id, partition, offset)
+
+
+def encode(message: PlayEvent | ErasureEvent | RecommendationList) -> bytes:
     """Write one message as JSON."""
     return _encoder.encode(message)
 

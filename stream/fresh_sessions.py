@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 
 from models.errors import SegueError
-from stream.events import Play
+from stream.batch import Batch
+from stream.events import Erasure, Play
 
 FORMAT = 1
 
@@ -122,6 +123,26 @@ class FreshSessions:
                 self.state.positions[play.partition] = play.offset + 1
         for partition, offset in next_offsets.items():
             self.state.positions[partition] = max(self.position(partition), offset)
+
+    def take_batch(self, batch: Batch) -> None:
+        """Count a batch's plays, and forget the listeners that it asks to forget, in order."""
+        for erasures, plays, next_offsets in batch.parts():
+            for erasure in erasures:
+                self.forget(erasure)
+            self.take(plays, next_offsets)
+
+    def forget(self, erasure: Erasure) -> None:
+        """Delete a listener's sessions, learned or not, whichever partition they came from.
+
+        An erasure below the position was carried out before: what came after it stays.
+        """
+        state, user_id = self.state, erasure.user_id
+        if erasure.offset < self.position(erasure.partition):
+            return
+        state.open = {key: one for key, one in state.open.items() if one.user_id != user_id}
+        state.fresh = [one for one in state.fresh if one.user_id != user_id]
+        state.reservoir = [one for one in state.reservoir if one.user_id != user_id]
+        state.positions[erasure.partition] = erasure.offset + 1
 
     def close_stale(self) -> None:
         """End the sessions whose listeners have been silent for longer than a gap."""

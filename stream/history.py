@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,6 +71,10 @@ class History(msgspec.Struct, array_like=True):
             excess += 1
         if excess:
             self._drop_first(excess)
+
+    def plays(self) -> Iterator[tuple[str, int]]:
+        """Give each play's song and time, oldest first."""
+        return zip(self.songs, self.played_at_ms, strict=True)
 
     def forerunner(self, config: HistoryConfig) -> tuple[int | None, bool]:
         """Give the offset of the play before the newest, and whether both are of one session.

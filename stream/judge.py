@@ -52,6 +52,10 @@ class Judge:
                 self._last.popitem(last=False)
         return judgements
 
+    def forget(self, partition: int, user_id: str) -> None:
+        """Remember a listener's last list no more."""
+        self._last.pop((partition, user_id), None)
+
     def _judge(self, one: Appended, songs: Sequence[str], session: list[str]) -> Judgement:
         popular = self.popularity.songs_for(Request(session, one.popular_before))
         return Judgement(rank(one.play.song_id, songs), rank(one.play.song_id, popular))

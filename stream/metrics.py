@@ -43,6 +43,9 @@ class Metrics:
         self.rejected = Counter(
             "segue_rejected", "Records that were no plays", ["reason"], registry=r
         )
+        self.forgotten = Counter(
+            "segue_forgotten", "Requests to forget a listener that were carried out", registry=r
+        )
         self.recommendations = Counter(
             "segue_recommendations",
             "Lists delivered, by where their songs came from",

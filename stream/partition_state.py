@@ -12,6 +12,7 @@ from models.popularity import RecentPopularity
 from models.recent_plays import Moment, RecentPlay, RecentPlays
 from stream import store_layout as layout
 from stream.events import Play
+from stream.history import History
 from stream.store_layout import Databases
 
 if TYPE_CHECKING:
@@ -65,9 +66,26 @@ class PartitionState:
         return Moment(self.recent, added.number)
 
     def moment_of(self, play: Play) -> Moment | None:
-        """Give the moment of a play that was counted before; None where it is long past."""
+        """Give the moment of a play that was counted before.
+
+        None where it is long past, or was forgotten.
+        """
         number = self.recent.number_at(play.offset)
-        return None if number is None else Moment(self.recent, number)
+        if number is None or self.recent.is_erased(number):
+            return None
+        return Moment(self.recent, number)
+
+    def forget(self, history: History) -> None:
+        """Let a listener's plays be as if they had never been, as far as they can be told apart.
+
+        These are the plays of the history, and those before them that the ring leads to.
+        """
+        plays = dict(zip(history.offsets, history.plays(), strict=True))
+        last = self.recent.number_at(history.offsets[-1]) if history.offsets else None
+        for play in self.recent.trail(last or 0):
+            plays[play.offset] = play.song_id, play.played_at_ms
+            self._added.append(self.recent.erase(play.number))
+        self._counted.update(self.popularity.remove(plays.values()))
 
     def write(self, txn: lmdb.Transaction, databases: Databases, end: int) -> None:
         """Write what has changed. end: the offset after the last record that was read."""

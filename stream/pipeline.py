@@ -5,8 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from models.recommender import Recommender, Request, Stage, untimed
+from stream.batch import Batch
 from stream.events import Cause, Play, RecommendationList, rfc3339
 from stream.store import Appended, HistoryStore
+
+
+def handle_batch(
+    batch: Batch,
+    store: HistoryStore,
+    recommender: Recommender,
+    *,
+    now_ms: int,
+    stage: Stage = untimed,
+) -> tuple[list[Appended], list[RecommendationList]]:
+    """Do in the order of the log what a batch asks: forget listeners, and answer plays."""
+    appended, lists = [], []
+    for erasures, plays, next_offsets in batch.parts():
+        if erasures:
+            store.forget(erasures)
+        known, made = handle_plays(
+            plays, next_offsets, store, recommender, now_ms=now_ms, stage=stage
+        )
+        appended += known
+        lists += made
+    return appended, lists
+
+
+def count_batch(batch: Batch, store: HistoryStore) -> None:
+    """Do the same and answer nothing: the log is read back."""
+    for erasures, plays, next_offsets in batch.parts():
+        if erasures:
+            store.forget(erasures)
+        store.append(plays, next_offsets)
 
 
 def handle_plays(
@@ -18,7 +48,7 @@ def handle_plays(
     now_ms: int,
     stage: Stage = untimed,
 ) -> tuple[list[Appended], list[RecommendationList]]:
-    """Count a batch of plays and answer each with its list, in order.
+    """Count plays and answer each with its list, in order.
 
     next_offsets: for each partition of the batch, the offset after its last record, so that
     records that were no plays are passed over for good. now_ms: the time that lists carry.

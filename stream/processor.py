@@ -14,11 +14,11 @@ from typing import Any, Self, TypeVar
 
 from models.recommender import Recommender
 from stream.batch import Batch, Record, read_batch
-from stream.events import RecommendationList
+from stream.events import Erasure, RecommendationList
 from stream.judge import Judge
 from stream.log import PlayLogReader
 from stream.metrics import Metrics
-from stream.pipeline import handle_plays
+from stream.pipeline import count_batch, handle_batch
 from stream.publisher import Publisher
 from stream.serving import limit_threads
 from stream.settings import Settings
@@ -74,6 +74,8 @@ class Processor:
             # Only the next batch waits for it.
             waited_s = self._clock() - median(batch.timestamps_ms) / 1000
             self._thread.submit(self.shadow.follow, appended, lists, waited_s)
+        for _, erasure in batch.erasures:
+            self._forget(erasure)
 
     def swap(self, recommender: Recommender) -> None:
         """Let another model make the lists, from the next batch on; any thread may call this.
@@ -101,7 +103,7 @@ class Processor:
         logger.info("Rebuilding partition %d from offset %d to %d", partition, start, end)
         async for records in self.reader.read(partition, start, end):
             batch = read_batch(from_client(records), self.settings)
-            await self._run(self.store.append, batch.plays, batch.next_offsets)
+            await self._run(count_batch, batch, self.store)
             self.metrics.rebuilt.inc(len(batch.plays))
 
     def _serve(self, recommender: Recommender) -> None:
@@ -110,9 +112,8 @@ class Processor:
 
     def _handle(self, batch: Batch) -> tuple[list[Appended], list[RecommendationList]]:
         self._before_batch()
-        return handle_plays(
-            batch.plays,
-            batch.next_offsets,
+        return handle_batch(
+            batch,
             self.store,
             self.recommender,
             now_ms=int(self._clock() * 1000),
@@ -133,6 +134,18 @@ class Processor:
         for timestamp_ms in batch.timestamps_ms:
             metrics.latency_seconds.observe(max(0.0, now - timestamp_ms / 1000))
         metrics.judge(self.judge.observe(appended, lists))
+
+    def _forget(self, erasure: Erasure) -> None:
+        """Let go of what is remembered beside the store."""
+        listener = erasure.partition, erasure.user_id
+        self.judge.forget(*listener)
+        if self.shadow is not None:
+            self._thread.submit(self.shadow.forget, *listener)
+        self.metrics.forgotten.inc()
+        logger.info(
+            "Forgot a listener, as asked at partition %d, offset %d",
+            *(erasure.partition, erasure.offset),
+        )
 
     async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

@@ -145,7 +145,7 @@ class Refresher:
 
     def _count(self, batch: Batch) -> None:
         counted = sum(self.fresh.position(p) for p in batch.next_offsets)
-        self.fresh.take(batch.plays, batch.next_offsets)
+        self.fresh.take_batch(batch)
         self.metrics.plays.inc(sum(self.fresh.position(p) for p in batch.next_offsets) - counted)
 
     async def _read_back(self, partition: int, end: int) -> None:

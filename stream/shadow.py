@@ -126,6 +126,10 @@ class Shadow:
                 self.recommender.version,
             )
 
+    def forget(self, partition: int, user_id: str) -> None:
+        """Remember a listener's last lists no more."""
+        self._last.pop((partition, user_id), None)
+
     def _follow(
         self, appended: Sequence[Appended], lists: Sequence[RecommendationList], behind: bool
     ) -> None:

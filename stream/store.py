@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import lmdb
 
@@ -14,10 +15,12 @@ from models.play_details import DetailLists
 from models.popularity import PopularSong
 from models.recent_plays import Moment
 from stream import store_layout as layout
-from stream.events import Play
+from stream.events import Erasure, Play
 from stream.history import History, HistoryConfig, decode_history, encode_history
 from stream.partition_state import PartitionState, read_ledger
 from stream.store_layout import Databases
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -90,14 +93,17 @@ class HistoryStore:
         ends = dict(next_offsets or {})
         for play in plays:
             ends[play.partition] = max(ends.get(play.partition, 0), play.offset + 1)
-        while True:
-            try:
-                with self._transaction() as txn:
-                    return _Batch(self, txn, ends).append(plays)
-            except lmdb.MapFullError:
-                self._grow()
-            except lmdb.MapResizedError:  # another process of this machine grew it
-                self._env.set_mapsize(0)
+        return self._in_transaction(lambda txn: _Batch(self, txn, ends).append(plays))
+
+    def forget(self, erasures: Sequence[Erasure]) -> None:
+        """Delete what is known of listeners, in one transaction, in the order of the log.
+
+        Their plays leave the history, the recent plays and the play counts, so that no list
+        learns from them any more. An erasure below the stored offset was carried out before:
+        what came after it stays. Raises StoreError, and then nothing is deleted.
+        """
+        ends = {one.partition: one.offset + 1 for one in erasures}
+        self._in_transaction(lambda txn: _Batch(self, txn, ends).forget(erasures))
 
     def position(self, partition: int) -> int | None:
         """Give the offset up to which the partition's plays are counted; None for no state."""
@@ -181,6 +187,17 @@ class HistoryStore:
                 "plays topic"
             )
 
+    def _in_transaction(self, work: Callable[[lmdb.Transaction], T]) -> T:
+        """Do work that writes, once more with more room where there was too little."""
+        while True:
+            try:
+                with self._transaction() as txn:
+                    return work(txn)
+            except lmdb.MapFullError:
+                self._grow()
+            except lmdb.MapResizedError:  # another process of this machine grew it
+                self._env.set_mapsize(0)
+
     @contextmanager
     def _transaction(self) -> Iterator[lmdb.Transaction]:
         try:
@@ -223,6 +240,17 @@ class _Batch:
         appended = [self._append_one(play) for play in plays]
         self._write()
         return appended
+
+    def forget(self, erasures: Sequence[Erasure]) -> None:
+        for one in erasures:
+            state = self.states[one.partition]
+            if one.offset < state.position:
+                continue
+            key = layout.key_of(one.partition, one.user_id)
+            state.forget(self._read_history(key))
+            self.histories[key] = History()
+            self.txn.delete(key, db=self.store._databases.histories)
+        self._write()
 
     def _append_one(self, play: Play) -> Appended:
         key = layout.key_of(play.partition, play.user_id)

@@ -12,6 +12,7 @@ from stream.announcements import Announcement, Served, decode_announcement
 from stream.events import (
     Cause,
     DecodeError,
+    ErasureEvent,
     Play,
     PlayEvent,
     RecommendationList,
@@ -29,7 +30,7 @@ from tests.schemas import (
     schema,
 )
 
-NAMES = ["play", "recommendations", "rejected", "song", "model"]
+NAMES = ["play", "erasure", "recommendations", "rejected", "song", "model"]
 
 
 def decode(raw):
@@ -111,6 +112,7 @@ def test_there_are_no_other_schemas():
     ("name", "path", "struct"),
     [
         ("play", [], PlayEvent),
+        ("erasure", [], ErasureEvent),
         ("recommendations", [], RecommendationList),
         ("recommendations", ["cause"], Cause),
         ("recommendations", ["items"], RecommendedSong),

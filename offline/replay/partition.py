@@ -20,7 +20,7 @@ from offline.replay.sources import OPEN, Bound, PlaySource
 from offline.replay.timeline import Timeline
 from stream.batch import Record, read_batch
 from stream.events import Play, RecommendationList, rfc3339
-from stream.pipeline import handle_plays
+from stream.pipeline import count_batch, handle_plays
 from stream.serving import load_bundle, load_rules, recommender_config, store_config
 from stream.settings import Settings
 from stream.store import HistoryStore
@@ -132,18 +132,22 @@ def _replay_batch(
     done: Done,
 ) -> None:
     batch = read_batch(records, job.settings)
-    before = list(look_back(store, batch.plays, store.config.history))
-    began = time.perf_counter()
-    appended, lists = handle_plays(
-        batch.plays, batch.next_offsets, store, recommender, now_ms=job.clock_ms or 0
-    )
-    done.batches.append((len(batch.plays), time.perf_counter() - began))
     done.rejected += len(batch.rejected)
-    if job.clock_ms is None:
-        lists = [at_its_play(one, made) for one, made in zip(batch.plays, lists, strict=True)]
-    for sink in sinks:
-        sink.take(lists)
-    log.append(judge.judge(batch.next_offsets[job.partition], before, appended, lists))
+    for erasures, plays, next_offsets in batch.parts():
+        if erasures:
+            store.forget(erasures)
+        before = list(look_back(store, plays, store.config.history))
+        began = time.perf_counter()
+        appended, lists = handle_plays(
+            plays, next_offsets, store, recommender, now_ms=job.clock_ms or 0
+        )
+        done.batches.append((len(plays), time.perf_counter() - began))
+        if job.clock_ms is None:
+            lists = [at_its_play(one, made) for one, made in zip(plays, lists, strict=True)]
+        for sink in sinks:
+            sink.take(lists)
+        end = next_offsets[job.partition] if next_offsets else plays[-1].offset + 1
+        log.append(judge.judge(end, before, appended, lists))
 
 
 def at_its_play(play: Play, made: RecommendationList) -> RecommendationList:
@@ -176,8 +180,7 @@ def _warm_up(job: Job, store: HistoryStore, reached: int, stopped: Callable[[], 
     """Bring histories and popularity up to offset `reached`, making no list; tell if they are."""
     position = store.position(job.partition) or 0
     for records in _batches(job, position, reached):
-        batch = read_batch(records, job.settings)
-        store.append(batch.plays, batch.next_offsets)
+        count_batch(read_batch(records, job.settings), store)
         if stopped():
             return (store.position(job.partition) or 0) >= reached
     return True

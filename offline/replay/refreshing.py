@@ -142,7 +142,7 @@ def refresh_chain(
     outcomes: list[Outcome] = []
     since_ms: int | None = None
     for batch in _in_time(source, end, settings):
-        fresh.take(batch.plays, batch.next_offsets)
+        fresh.take_batch(batch)
         now_ms = max(fresh.state.newest_ms.values(), default=0)
         since_ms = now_ms if since_ms is None else since_ms
         if not cadence.is_due(now_ms, since_ms, fresh.state.plays):
