@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from offline.training.amnn import amnn
+from offline.training.audio import audio
 from offline.training.gru import gru
 from offline.training.hybrid import hybrid
 from offline.training.skipgram import skipgram
@@ -20,6 +21,7 @@ def train() -> None:
       segue train amnn --plays plays.csv --out bundles/amnn
       segue train skipgram --plays plays.csv --out bundles/songs
       segue train hybrid --plays plays.csv --out bundles/hybrid
+      segue train audio --audio music --targets bundles/hybrid --out bundles/audio
       segue train gru --help
     """
 
@@ -28,3 +30,4 @@ train.add_command(gru)
 train.add_command(amnn)
 train.add_command(hybrid)
 train.add_command(skipgram)
+train.add_command(audio)

@@ -1,0 +1,255 @@
+"""Teaching a network to foretell vectors from sound, judged on songs it has not heard."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.audio_losses import (
+    CONTRASTIVE,
+    LOSSES,
+    TEMPERATURE,
+    WEIGHTED,
+    contrastive_loss,
+    squared_error,
+    weighted_error,
+)
+from models.audio_network import AudioConfig, AudioNetwork
+from models.errors import SegueError
+from models.mel_spectrogram import Spectrogram
+from models.song_vectors import unit
+from offline.audio.targets import Targets
+from offline.audio.windows import draw_windows, song_windows
+
+MOST_SONGS_REPELLED = 4_096
+LEAST_SCALE = 1e-6
+
+
+class AudioTrainingError(SegueError):
+    """Songs that nothing can be learned from, or learning that ran away."""
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How a network learns; bad values raise ValueError.
+
+    loss: `squared`, `weighted` (factors alone) or `contrastive`. epochs: each hears one window
+    of every song. judge_every: epochs between two looks at the songs held back. mixed: matrix
+    products in 16 bits (bfloat16, whose range needs no scaling of losses); None: on a GPU.
+    """
+
+    loss: str = "squared"
+    epochs: int = 100
+    batch: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    temperature: float = TEMPERATURE
+    judge_every: int = 5
+    mixed: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
+        for name in ("epochs", "batch", "learning_rate", "temperature", "judge_every"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class HeardSongs:
+    """Songs with their sound and their vectors, row by row."""
+
+    spectrograms: Sequence[Spectrogram]
+    targets: Targets
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self.spectrograms)
+
+    def take(self, rows: NDArray[np.int64]) -> HeardSongs:
+        """Give these of them, in this order."""
+        return HeardSongs([self.spectrograms[row] for row in rows], self.targets.take(rows))
+
+
+@dataclass(frozen=True)
+class FittedAudio:
+    """The network as it was when it did best on the songs held back; at the end without any.
+
+    epoch: when that was. likeness: how it did, see `likeness`; None without. history: of every
+    look, (epoch, loss, likeness).
+    """
+
+    network: AudioNetwork
+    epoch: int
+    likeness: float | None
+    history: list[tuple[int, float, float | None]] = field(default_factory=list)
+
+
+def hold_back(songs: HeardSongs, fraction: float, seed: int) -> tuple[HeardSongs, HeardSongs]:
+    """Part songs by chance into those learned from and a share to be judged by."""
+    order = np.random.default_rng(seed).permutation(len(songs))
+    held = math.ceil(fraction * len(songs)) if fraction else 0
+    return songs.take(np.sort(order[held:])), songs.take(np.sort(order[:held]))
+
+
+def fit_audio(
+    songs: HeardSongs,
+    config: AudioConfig,
+    fit: FitConfig,
+    *,
+    validation: HeardSongs | None = None,
+    seed: int = 0,
+    on_windows: Callable[[int], None] = lambda windows: None,
+) -> FittedAudio:
+    """Teach a network; the same input and seed give the same weights on the same machine.
+
+    on_windows: is told how many windows are done, of `fit.epochs * len(songs)`. Trains on a GPU
+    where there is one. AudioTrainingError where nothing can be learned.
+    """
+    if len(songs) < 2:
+        raise AudioTrainingError(
+            f"{len(songs)} songs with sound and a vector are left to learn from, of at least 2: "
+            "do the files bear the song ids of the play log?"
+        )
+    learner = _Learner(songs, config, fit, seed)
+    best, history = None, list[tuple[int, float, float | None]]()
+    for epoch in range(1, fit.epochs + 1):
+        loss = learner.run_epoch()
+        on_windows(epoch * len(songs))
+        if epoch % fit.judge_every and epoch != fit.epochs:
+            continue
+        served = learner.served()
+        found = None
+        if validation is not None and len(validation):
+            found = likeness(foretell(served, validation.spectrograms), validation, songs)
+        history.append((epoch, loss, found))
+        if best is None or found is None or best.likeness is None or found > best.likeness:
+            best = FittedAudio(served, epoch, found, history)
+    assert best is not None, "epochs >= 1"
+    return best
+
+
+def foretell(network: AudioNetwork, spectrograms: Sequence[Spectrogram]) -> NDArray[np.float32]:
+    """Give each song's vector, float32 [N, D]: the mean over its windows."""
+    frames = network.config.frames
+    vectors = [network.song_vector(song_windows(each, frames)) for each in spectrograms]
+    made: NDArray[np.float32] = torch.stack(vectors).numpy()
+    return made
+
+
+def likeness(vectors: NDArray[np.float32], judged: HeardSongs, learned: HeardSongs) -> float:
+    """Give the mean cosine of foretold vectors with the true ones, seen from the mean vector.
+
+    From there, as vectors that all say the mean would else seem near to every song. vectors:
+    float32 [N, D].
+    """
+    mean = learned.targets.vectors.mean(0)
+    told = unit(torch.from_numpy(vectors - mean))
+    true = unit(torch.from_numpy(judged.targets.vectors - mean))
+    return float((told * true).sum(1).mean())
+
+
+class _Learner:
+    """One network, its optimiser and its chance."""
+
+    def __init__(self, songs: HeardSongs, config: AudioConfig, fit: FitConfig, seed: int) -> None:
+        self.songs = songs
+        self.fit = fit
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.mixed = self.device.type == "cuda" if fit.mixed is None else fit.mixed
+        self.rng = np.random.default_rng(seed)
+        network = AudioNetwork(config)
+        network.initialise(torch.Generator().manual_seed(seed))
+        standardise(network, songs)
+        self.network = network.to(self.device)
+        self.chance = torch.Generator(self.device).manual_seed(seed)
+        self.targets = _Answers(songs.targets, fit, self.device)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=fit.learning_rate, weight_decay=fit.weight_decay
+        )
+        steps = fit.epochs * math.ceil(len(songs) / fit.batch)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, fit.learning_rate, total_steps=steps, cycle_momentum=False
+        )
+
+    def served(self) -> AudioNetwork:
+        """Give a copy of the network as it is now, on the CPU."""
+        return copy.deepcopy(self.network).cpu().eval()
+
+    def run_epoch(self) -> float:
+        """Hear a window of every song; give the mean loss."""
+        self.network.train()
+        order = self.rng.permutation(len(self.songs))
+        total = 0.0
+        for start in range(0, len(order), self.fit.batch):
+            rows = order[start : start + self.fit.batch]
+            total += self.step(rows) * len(rows)
+        return total / len(order)
+
+    def step(self, rows: NDArray[np.int64]) -> float:
+        frames = self.network.config.frames
+        windows = draw_windows(self.songs.spectrograms, rows, frames, self.rng)
+        self.optimiser.zero_grad()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+            foretold = self.network(windows.to(self.device), self.chance)
+        loss = self.targets.loss(foretold.float(), rows, self.network.vector_scale)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise AudioTrainingError(f"the loss became {value}: lower the learning rate")
+        torch.autograd.backward(loss)
+        self.optimiser.step()
+        self.schedule.step()
+        return value
+
+
+class _Answers:
+    """The vectors to be foretold, on the device, and the loss that is taken against them."""
+
+    def __init__(self, targets: Targets, fit: FitConfig, device: torch.device) -> None:
+        self.fit = fit
+        self.vectors = torch.from_numpy(targets.vectors).to(device)
+        if fit.loss == WEIGHTED:
+            if targets.squares is None or targets.products is None:
+                raise AudioTrainingError(
+                    "the weighted error needs the listeners' factors, which a bundle of song "
+                    "vectors has not: give --plays, or another --loss"
+                )
+            # At its minimum, y' A y = b y: so the loss is about -1 for a perfect network.
+            solved = (targets.products * targets.vectors).sum(1).mean()
+            self.squares = torch.from_numpy(targets.squares / solved).to(device)
+            self.products = torch.from_numpy(targets.products / solved).to(device)
+        self.songs = unit(self.vectors[:MOST_SONGS_REPELLED])
+
+    def loss(self, foretold: Tensor, rows: NDArray[np.int64], scale: Tensor) -> Tensor:
+        at = torch.from_numpy(rows).to(foretold.device)
+        if self.fit.loss == WEIGHTED:
+            return weighted_error(foretold, self.squares[at], self.products[at])
+        if self.fit.loss == CONTRASTIVE:
+            own = self.vectors[at]
+            return contrastive_loss(foretold, own, self.songs, self.fit.temperature)
+        return squared_error(foretold, self.vectors[at], scale)
+
+
+def standardise(network: AudioNetwork, songs: HeardSongs) -> None:
+    """Tell a network the mean and spread of its bands and of its vectors."""
+    bands = np.zeros((2, network.config.bands))
+    for spectrogram in songs.spectrograms:
+        values = np.asarray(spectrogram, np.float32)
+        bands += values.mean(0), np.square(values).mean(0)
+    mean, square = bands / len(songs)
+    vectors = songs.targets.vectors
+    spread = float((vectors - vectors.mean(0)).std())
+    for name, value in (
+        ("band_mean", mean),
+        ("band_scale", np.sqrt(np.maximum(square - mean**2, 1.0))),
+        ("vector_mean", vectors.mean(0)),
+        ("vector_scale", np.array(max(spread, LEAST_SCALE))),
+    ):
+        getattr(network, name).copy_(torch.from_numpy(np.asarray(value, np.float32)))
