@@ -153,10 +153,7 @@ class SessionLog:
         """Put another log, of the same item numbers and listeners, behind this one."""
         first, then = self.sessions, after.sessions
         return SessionLog(
-            Ragged.from_lengths(
-                np.concatenate([first.values, then.values]),
-                np.concatenate([first.lengths, then.lengths]),
-            ),
+            first.followed_by(then),
             np.concatenate([self.listeners, after.listeners]),
             np.concatenate([self.began_ms, after.began_ms]),
             self.details.joined(after.details, (len(first.values), len(then.values))),
@@ -184,7 +181,7 @@ class SessionLog:
 
     def play_counts(self, vocabulary: Vocabulary) -> NDArray[np.float32]:
         """Count each song's plays, float32 [V + 1]."""
-        return np.bincount(self.sessions.values, minlength=len(vocabulary) + 1).astype(np.float32)
+        return self.sessions.counts(len(vocabulary)).astype(np.float32)
 
 
 class NextSongModel(Protocol):

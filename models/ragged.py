@@ -99,6 +99,21 @@ class Ragged:
         )
         return Ragged(values, offsets)
 
+    def followed_by(self, after: Ragged) -> Ragged:
+        """Put the rows of `after` behind those here.
+
+        >>> [row.tolist() for row in Ragged.of([[1], []]).followed_by(Ragged.of([[2, 3]]))]
+        [[1], [], [2, 3]]
+        """
+        return Ragged(
+            np.concatenate([self.values, after.values]),
+            np.concatenate([self.offsets, after.offsets[1:] + self.offsets[-1]]),
+        )
+
+    def counts(self, songs: int) -> NDArray[np.int64]:
+        """Count the plays of each song up to number `songs`, int64 [V + 1]."""
+        return np.bincount(self.values, minlength=songs + 1)
+
     def translate(self, numbers: NDArray[np.int64]) -> Ragged:
         """Put `numbers[value]` in the place of each value; those that become 0 are left out.
 

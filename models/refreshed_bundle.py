@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.bundle import Bundle, BundleError
+from models.catalogue import NO_ARTIST, same_name
 from models.company import Company
 from models.hybrid_next_song import HybridConfig, memory_of, memory_weights, remembered
 from models.next_song import SessionLog
@@ -43,8 +44,8 @@ class NewPlays:
     """What was played since a bundle was made, in the numbers of `songs`.
 
     songs: those of the bundle, in their order, and the new ones behind them. sessions: the new
-    sessions. old: sessions that the bundle has learned, to be mixed in. kept: the share of each
-    play count that is left after the time that has gone by.
+    sessions. old: sessions that the bundle has learned but for plays of new songs, to be mixed
+    in. kept: the share of each play count that is left after the time that has gone by.
     """
 
     songs: Vocabulary
@@ -83,7 +84,8 @@ def refresh_bundle(
         raise BundleError(f"a {kind!r} bundle cannot be refreshed: name one of {able}")
     weights = dict(bundle.weights)
     counts = weights["popularity"].numpy()
-    company = Company.of(plays.sessions.sessions, counts.astype(np.int64), len(plays.songs))
+    heard = plays.sessions.sessions.followed_by(plays.old)
+    company = Company.of(heard, counts.astype(np.int64), len(plays.songs))
     for name in SONG_TABLES[kind]:
         weights[name] = torch.from_numpy(company.extend(weights[name].numpy()))
     weights["popularity"] = torch.from_numpy(_counts(counts, plays))
@@ -95,6 +97,7 @@ def refresh_bundle(
     memory = remembered(memory_of(bundle).joined(plays.sessions), config.memory_plays)
     weights.update(memory_weights(memory))
     weights.update(vector_weights(learned))
+    weights["songs.artists"] = torch.from_numpy(_artists(bundle, plays.songs))
     weights["songs.ages"] = torch.from_numpy(_ages(weights["songs.ages"].numpy(), counts, plays))
     return Refreshed(weights, plays.songs, drift)
 
@@ -171,7 +174,29 @@ def _ages(
     return np.log(after / (1 + old + len(values))).astype(np.float32)
 
 
+def _artists(bundle: Bundle, songs: Vocabulary) -> NDArray[np.int32]:
+    """Give each song's artist a number, int32 [V + N + 1]: new songs by what is known of them.
+
+    An artist has the number that its known songs have, or one of its own.
+    """
+    artists = bundle.weights["songs.artists"].numpy()
+    names = [
+        same_name(bundle.details[song].artist) if song in bundle.details else ""
+        for song in songs.song_ids
+    ]
+    known = zip(names, artists[1:].tolist(), strict=False)
+    numbers = {name: artist for name, artist in known if name and artist != NO_ARTIST}
+    highest = int(artists.max(initial=NO_ARTIST))
+    found = [NO_ARTIST] * (len(names) + 1 - len(artists))
+    for place, name in enumerate(names[len(artists) - 1 :]):
+        if name:
+            highest += name not in numbers
+            found[place] = numbers.setdefault(name, highest)
+    return np.concatenate([artists, np.array(found, np.int32)])
+
+
 def _counts(before: NDArray[np.float32], plays: NewPlays) -> NDArray[np.float32]:
     counts = plays.sessions.play_counts(plays.songs)
     counts[: len(before)] += before * plays.kept
+    counts[len(before) :] += plays.old.counts(len(plays.songs))[len(before) :]
     return counts

@@ -70,28 +70,26 @@ def refresh_vectors(
     """Go on learning from `new` sessions mixed with `old` ones, in the space that there was.
 
     songs: how many songs there are now; those that had no vector begin among their company.
-    old: sessions whose plays are counted by now. kept: the share of each count that is left
-    after the time that has gone by, so that what was popular once does not stay so for ever.
+    old: sessions whose plays of known songs are counted by now. kept: the share of each count
+    that is left after the time that has gone by, so that what was popular once does not stay so
+    for ever.
     SkipGramError where nothing can be learned.
     """
     counts = np.maximum((vectors.counts * kept).round().astype(np.int64), 1)
     counts[0] = 0
-    company = Company.of(new, counts, songs)
+    both = new.followed_by(old)
+    company = Company.of(both, counts, songs)
     begun = replace(
         vectors,
         inputs=company.extend(vectors.inputs),
         outputs=company.extend(vectors.outputs),
-        counts=np.concatenate([counts, np.zeros(len(company), np.int64)]),
+        counts=np.concatenate([counts, old.counts(songs)[len(counts) :]]),
     )
     slow = replace(
         config,
         epochs=refresh.epochs,
         learning_rate=refresh.learning_rate,
         min_learning_rate=refresh.learning_rate,
-    )
-    both = Ragged(
-        np.concatenate([new.values, old.values]),
-        np.concatenate([new.offsets, old.offsets[1:] + new.offsets[-1]]),
     )
     learned = continue_training(begun, both, songs, slow, seed=seed, counted=len(old.values))
     return turn_back(learned, vectors, refresh.anchors)

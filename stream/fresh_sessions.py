@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,14 +174,6 @@ class FreshSessions:
         self.state.fresh = [one for one in self.state.fresh if one.end_ms > learned_ms]
         for session in sorted(known, key=lambda one: (one.end_ms, one.user_id)):
             self._offer(session)
-
-    def sample(self, count: int) -> Sequence[Session]:
-        """Draw learned sessions to be mixed in, the same ones until there are others."""
-        kept = self.state.reservoir
-        if len(kept) <= count:
-            return kept
-        chance = random.Random(f"{self.config.seed}:mix:{self.state.offered}")
-        return chance.sample(kept, count)
 
     def _offer(self, session: Session) -> None:
         state, number = self.state, self.state.offered

@@ -5,24 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from models.bundle import Bundle, Manifest, read_bundle, write_bundle
+from models.catalogue import SongDetails
 from models.kinds import KINDS
-from models.next_song import SessionLog
-from models.play_details import DetailLists, PlayDetails
-from models.ragged import Ragged
 from models.refreshed_bundle import NewPlays, Refreshed, extended, refresh_bundle
 from models.refreshed_vectors import Drift, RefreshConfig
-from models.vocabulary import Vocabulary
 from stream.announcements import Served
 from stream.fresh_sessions import Session
 from stream.guard_rails import GuardRails, Verdict, check_refreshed
+from stream.new_plays import number_plays
 
 DAY_MS = 86_400_000
 REFUSED = "refused"
@@ -36,7 +32,8 @@ class RefreshPlan:
 
     They are learned by the next refresh. mixed: learned sessions mixed in, as a multiple of the
     new ones. half_life_days: after which a play counts half. least_sessions: fewer new ones are
-    not worth a bundle.
+    not worth a bundle. least_plays: of a song, before it has a number; until then recent plays
+    speak for it, and do so better than a row that was learned from next to nothing.
     """
 
     vectors: RefreshConfig = field(default_factory=RefreshConfig)
@@ -45,11 +42,14 @@ class RefreshPlan:
     mixed: float = 1.0
     half_life_days: float = 60.0
     least_sessions: int = 20
+    least_plays: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not self.least_sessions >= 2:
             raise ValueError(f"least_sessions must be >= 2, got {self.least_sessions!r}")
+        if not self.least_plays >= 1:
+            raise ValueError(f"least_plays must be >= 1, got {self.least_plays!r}")
         if not 0 <= self.held_back <= 0.5:
             raise ValueError(f"held_back must be >= 0 and <= 0.5, got {self.held_back!r}")
         if not self.mixed >= 0:
@@ -94,25 +94,37 @@ def refresh(
     root: Path,
     directory: Path,
     sessions: Sequence[Session],
-    old: Sequence[Session],
+    kept: Sequence[Session],
     plan: RefreshPlan,
+    details: Mapping[str, SongDetails] | None = None,
 ) -> Outcome | None:
     """Refresh the bundle in `directory` by newer sessions, in the order of their ends.
 
-    An accepted bundle stands below `root` as <kind>/<version>; a refused one as
-    refused/<version> with the reason beside it. None: there is too little to learn from. The
-    same input gives the same bundle. Raises BundleError where `directory` holds none that can
-    be refreshed, SkipGramError where its vectors cannot learn from the sessions.
+    kept: learned sessions that are remembered. details: what is known of songs by now, beside
+    what the bundle knows. An accepted bundle stands below `root` as <kind>/<version>; a refused
+    one as refused/<version> with the reason beside it. None: there is too little to learn from.
+    The same input gives the same bundle. Raises BundleError where `directory` holds none that
+    can be refreshed, SkipGramError where its vectors cannot learn from the sessions.
     """
     began_s, began_cpu_s = time.monotonic(), time.process_time()
     if len(sessions) < plan.least_sessions:
         return None
     learn, held_back = _split(sessions, plan.held_back)
-    bundle = read_bundle(directory, kind=None)
+    bundle = _with_details(read_bundle(directory, kind=None), details or {})
     to_ms = learn[-1].end_ms
-    songs = extended(bundle)
-    plays = _new_plays(bundle, songs, learn, old, plan, to_ms)
-    made = refresh_bundle(bundle, plays, plan.vectors, seed=plan.seed + to_ms % 2**31)
+    seed = plan.seed + to_ms % 2**31
+    plays = number_plays(
+        extended(bundle),
+        learn,
+        kept,
+        least_plays=plan.least_plays,
+        mixed=int(len(sessions) * plan.mixed),
+        share=_share_left(bundle.manifest, to_ms, plan.half_life_days),
+        seed=seed,
+    )
+    if not len(plays.sessions):
+        return None
+    made = refresh_bundle(bundle, plays, plan.vectors, seed=seed)
     kind = bundle.manifest.kind
     after = KINDS[kind](replace(bundle, weights=made.weights, vocabulary=made.songs))
     verdict = check_refreshed(plan.rails, KINDS[kind](bundle), after, made, held_back)
@@ -123,7 +135,7 @@ def refresh(
         Served(manifest.version, f"{kind}/{manifest.version}") if accepted else None,
         to_ms if accepted else learned_ms(bundle.manifest),
         len(plays.sessions.sessions.values),
-        len(songs) - len(bundle.vocabulary),
+        len(made.songs) - len(bundle.vocabulary),
         made.drift,
         verdict,
         time.monotonic() - began_s,
@@ -143,31 +155,16 @@ def _split(
     return sessions[:count], sessions[count:]
 
 
-def _new_plays(
-    bundle: Bundle,
-    songs: Vocabulary,
-    learn: Sequence[Session],
-    old: Sequence[Session],
-    plan: RefreshPlan,
-    to_ms: int,
-) -> NewPlays:
-    """Number the sessions: new songs behind the bundle's. In the order of their first plays."""
-    ordered = sorted(learn, key=lambda one: (one.played_at_ms[0], one.user_id))
-    rows = [[songs.add(song) for song in one.songs] for one in ordered]
-    details = [DetailLists(one.played_at_ms, one.skipped) for one in ordered]
-    lengths = [len(row) for row in rows]
-    listeners: dict[str, int] = {}
-    log = SessionLog(
-        Ragged.of(rows),
-        np.array([listeners.setdefault(one.user_id, len(listeners)) for one in ordered]),
-        np.array([one.played_at_ms[0] for one in ordered], np.int64),
-        PlayDetails.of_lists(details, lengths),
-    )
-    before_ms = learned_ms(bundle.manifest)
+def _with_details(bundle: Bundle, details: Mapping[str, SongDetails]) -> Bundle:
+    """Let a bundle know what is known by now: the newest word on a song holds."""
+    return replace(bundle, details={**bundle.details, **details}) if details else bundle
+
+
+def _share_left(manifest: Manifest, to_ms: int, half_life_days: float) -> float:
+    """Give the share of a play count that is left of what it was when the bundle was made."""
+    before_ms = learned_ms(manifest)
     gone_days = (to_ms - before_ms) / DAY_MS if before_ms else 0.0
-    # Some of the old sessions' songs may be none of this bundle's, where it came from elsewhere.
-    mixed = Ragged.of([songs.numbers(one.songs) for one in old])
-    return NewPlays(songs, log, mixed, 2.0 ** -(max(gone_days, 0.0) / plan.half_life_days))
+    return float(2.0 ** -(max(gone_days, 0.0) / half_life_days))
 
 
 def _write(

@@ -165,8 +165,8 @@ class Refresher:
         learned = []
         for base in await loop.run_in_executor(self._thread, lambda: list(self._bases())):
             sessions = self.fresh.ready(base.learned_ms)
-            old = self.fresh.sample(int(len(sessions) * self.plan.mixed))
-            work = partial(self._refresh_one, base, sessions, old)
+            kept = list(self.fresh.state.reservoir)
+            work = partial(self._refresh_one, base, sessions, kept)
             learned.append(await loop.run_in_executor(self._thread, work))
         if learned:
             self.fresh.learned(min(learned))
@@ -184,10 +184,12 @@ class Refresher:
             manifest = read_manifest(self.settings.bundle)
             yield _Base(self.settings.bundle, manifest.kind, learned_ms(manifest), None)
 
-    def _refresh_one(self, base: _Base, sessions: Sequence[Session], old: Sequence[Session]) -> int:
+    def _refresh_one(
+        self, base: _Base, sessions: Sequence[Session], kept: Sequence[Session]
+    ) -> int:
         """Refresh one bundle; give the time up to which the one in force has learned."""
         try:
-            outcome = refresh(self.root, base.directory, sessions, old, self.plan)
+            outcome = refresh(self.root, base.directory, sessions, kept, self.plan)
         except (SegueError, OSError) as error:
             self.metrics.refreshes.labels(base.kind, "failed").inc()
             logger.error("The %s bundle is not refreshed: %s", base.kind, error)

@@ -148,8 +148,7 @@ def refresh_chain(
         if not cadence.is_due(now_ms, since_ms, fresh.state.plays):
             continue
         sessions = fresh.ready(base_ms)
-        old = fresh.sample(int(len(sessions) * plan.mixed))
-        outcome = refresh(root, directory, sessions, old, plan)
+        outcome = refresh(root, directory, sessions, fresh.state.reservoir, plan)
         if outcome is None:
             continue
         since_ms, fresh.state.plays = now_ms, 0
