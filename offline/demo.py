@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from rich.console import Console
 
+from models.bundle import read_manifest
 from models.errors import SegueError
 from models.gru import GRUConfig
 from models.recommender import PopularityRecommender
@@ -48,7 +49,8 @@ class DemoConfig:
 
     plays_file: a play log of one's own; None: a generated world. train_fraction: the share of
     the plays, the first by time, to learn from. train_s: seconds of training at most. live_s:
-    seconds over which the other plays are spread, unless `rate`, in plays/s, is given.
+    seconds over which the other plays are spread, unless `rate`, in plays/s, is given. refreshes:
+    how often the model learns from the stream and is swapped, over the live plays.
     """
 
     directory: Path
@@ -58,6 +60,7 @@ class DemoConfig:
     train_s: float = 60.0
     live_s: float = 45.0
     rate: float | None = None
+    refreshes: int = 3
     seed: int = 1
 
 
@@ -96,7 +99,9 @@ def run_demo(config: DemoConfig, console: Console) -> dict[str, Any]:
     )
     board = make_board(plays, settings)
     console.print("[dim]3/4[/] Starting the embedded broker and a worker …")
-    with LiveRun(config.directory, bundle) as run:
+    # The last part is for its lists to be seen.
+    every = plays.live.plays.height // (config.refreshes + 1) if config.refreshes else None
+    with LiveRun(config.directory, bundle, refresh_every=every) as run:
         figures = stream_plays(run, plays, board, config, console)
     return {
         **figures,
@@ -172,12 +177,17 @@ def stream_plays(
     began = time.monotonic()
     run.send(live, LOG_NAME, rate, due_ms)
     kept = (config.directory / "recommendations.jsonl").open("wb")
+    versions: list[str] = []
     with kept, view.watching() as show:
         for record in run.lists(SILENCE_S):
             made = decode_recommendations(record.value)
             kept.write(record.value + b"\n")
             row = int(made.cause.event_id.rpartition("-")[2])
             songs = [song.song_id for song in made.items]
+            if made.model not in versions:
+                versions.append(made.model)
+                if len(versions) > 1:
+                    console.print(_swapped(config.directory, made.model, board.lists))
             board.receive(row, songs, time.time() * 1000 - float(due_ms[row]))
             follower = int(board.following[row])
             next_song = board.songs[follower] if follower >= 0 else None
@@ -194,8 +204,18 @@ def stream_plays(
         "latency_p50_ms": board.latency_ms(50),
         "latency_p99_ms": board.latency_ms(99),
         "judged": board.judged,
+        "models": versions,
         **board.rates(),
     }
+
+
+def _swapped(directory: Path, version: str, lists: int) -> str:
+    """Say what a model knows that was swapped in while plays streamed."""
+    told = read_manifest(directory / "gru" / version).training
+    return (
+        f"[bold]{version}[/] serves after {lists:,} lists: refreshed from the stream, "
+        f"it has learned {told['plays']:,} plays of {told['songs']:,} songs"
+    )
 
 
 def _until_now(log: PlayLog) -> PlayLog:

@@ -1,4 +1,4 @@
-"""Broker, topics and one worker process on this machine, for as long as a `with` block."""
+"""Broker, topics, a worker and perhaps a refresh on this machine, for as long as a `with` block."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from typing import Any, Self
 import polars as pl
 from prometheus_client.parser import text_string_to_metric_families
 
+from models.bundle import read_manifest
 from models.errors import SegueError
 from offline.consumer import read_records
 from offline.producer import send_plays
+from stream.announcements import Served, activation, announce
 from stream.broker import EmbeddedBroker
 from stream.guard import guard
 from stream.settings import Settings, load_settings
@@ -41,7 +43,12 @@ class LiveRun:
     Whatever was started is stopped at the end of the block, or when this process dies.
     """
 
-    def __init__(self, directory: Path, bundle: Path) -> None:
+    def __init__(self, directory: Path, bundle: Path, *, refresh_every: int | None = None) -> None:
+        """bundle: below `directory` where models are refreshed.
+
+        refresh_every: plays between two refreshes; None: the bundle serves to the end.
+        """
+        self.refresh_every = refresh_every
         self.directory = directory
         self.bundle = bundle
         self.worker_log = directory / "worker.log"
@@ -60,9 +67,15 @@ class LiveRun:
                 kafka_security_protocol="PLAINTEXT",
                 data_dir=self.directory / "data",
                 bundle=self.bundle,
+                bundle_root=self.directory if self.refresh_every else None,
                 metrics_port=self.metrics_port,
             )
             ensure_topics(self.settings)
+            if self.refresh_every:
+                # Announced, it is what a rollback comes back to.
+                location = str(self.bundle.relative_to(self.directory))
+                served = Served(read_manifest(self.bundle).version, location)
+                announce(self.settings, activation(served, None))
             self._start_worker()
             self._wait_until_ready()
             self._stack = self._stack.pop_all()
@@ -133,12 +146,14 @@ class LiveRun:
         self._sender.join(timeout=SENDER_END_S)
 
     def _start_worker(self) -> None:
-        options = {
+        options: dict[str, Any] = {
             "--bootstrap": self.settings.kafka_bootstrap,
             "--bundle": self.bundle,
             "--data-dir": self.settings.data_dir,
             "--metrics-port": self.metrics_port,
         }
+        if self.refresh_every:
+            options |= {"--bundle-root": self.directory, "--refresh-every": self.refresh_every}
         arguments = [str(part) for option in options.items() for part in option]
         with self.worker_log.open("wb") as log:
             self._worker = subprocess.Popen(

@@ -148,3 +148,9 @@ def expected_histories(
         offsets.append(offset)
         songs.append(one.song_id)
     return found
+
+
+def children_of(directory: Path) -> list[str]:
+    """Name the processes that still have something to do with `directory`."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return [line for line in listed.stdout.splitlines() if str(directory) in line]

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from offline.world import WorldConfig, generate_world
+from tests.live import children_of
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 SEGUE = [sys.executable, "-m", "offline.cli"]
@@ -24,6 +25,7 @@ KEYS = {
     "hit_rate_at_20",
     "popularity_hit_rate_at_20",
     "ceiling_hit_rate_at_20",
+    "models",
 }
 
 
@@ -81,12 +83,6 @@ def test_ctrl_c_leaves_nothing_running(log_file, tmp_path):
     assert running.returncode == 1
     assert "Traceback" not in said
     assert children_of(directory) == []
-
-
-def children_of(directory):
-    """Name the processes that still have something to do with `directory`."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    return [line for line in listed.stdout.splitlines() if str(directory) in line]
 
 
 def test_a_directory_with_something_else_in_it_is_left_alone(log_file, tmp_path):

@@ -15,7 +15,16 @@ from stream.announcements import Served, activation, announce, read_announcement
 from stream.events import PlayEvent
 from stream.topics import ensure_topics
 from tests.brokers import own_settings
-from tests.live import SEGUE, Reader, Worker, answered, environment, lists, produce_events
+from tests.live import (
+    SEGUE,
+    Reader,
+    Worker,
+    answered,
+    children_of,
+    environment,
+    lists,
+    produce_events,
+)
 from tests.toy import number_sessions, paired_sessions, song
 from tests.toy_hybrid import fit_hybrid, write_hybrid
 
@@ -84,6 +93,7 @@ def with_new_song(count):
 
 
 def wait_for_refresh(settings, refresh, before, timeout_s=PATIENCE_S):
+    """Wait until another bundle is announced. refresh: who makes it, with a process and a log."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         assert refresh.process.poll() is None, refresh.log_file.read_text()[-2000:]
@@ -97,13 +107,13 @@ def wait_for_refresh(settings, refresh, before, timeout_s=PATIENCE_S):
 def test_a_song_released_midway_is_recommended(settings, tmp_path):
     before = read_announcements(settings).in_service
     reader = Reader(settings, settings.topic_recommendations)
-    worker = Worker(settings, tmp_path / "worker.log")
-    with worker.running(), Refresh(settings, tmp_path / "refresh.log", every_plays=300) as refresh:
+    worker = Worker(settings, tmp_path / "worker.log", "--refresh-every", "300")
+    with worker.running():
         places = produce_events(settings, events_of(with_new_song(120)))
         reader.read_until(answered(places), PATIENCE_S)
         # The next day's plays end those sessions, and are enough for a refresh.
         places += produce_events(settings, events_of(with_new_song(30), 1000, hour=24))
-        told = wait_for_refresh(settings, refresh, before.version)
+        told = wait_for_refresh(settings, worker, before.version)
         assert told.previous[0] == before.served
         made = []
         for number in range(60):
@@ -116,6 +126,7 @@ def test_a_song_released_midway_is_recommended(settings, tmp_path):
         assert made[-1].model == told.version, worker.log()[-2000:]
         assert NEW in [one.song_id for one in made[-1].items]
         assert worker.stop() == 0
+    assert children_of(settings.bundle_root) == [], "the refresh process ends with the worker"
     reader.close()
     assert len({(one.cause.partition, one.cause.offset) for one in made}) == len(places)
     training = read_bundle(settings.bundle_root / told.location, kind="hybrid").manifest.training

@@ -36,6 +36,13 @@ import click
     show_default=True,
     help="Seconds to train at most.",
 )
+@click.option(
+    "--refreshes",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    help="How often the model learns from the stream meanwhile, and is swapped.",
+)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here."
@@ -45,7 +52,8 @@ def demo(json_file: Path | None, **options: Any) -> None:
 
     Takes a play log, trains a GRU on its first 70 % by time, starts an embedded broker and a
     worker, sends the other plays and judges every list by what its listener played next, beside
-    plain popularity. Takes about two minutes; Ctrl-C stops everything.
+    plain popularity. Meanwhile a refresh process learns from the plays, and the worker swaps its
+    model. Takes about two minutes; Ctrl-C stops everything.
 
     \b
     Examples:
@@ -76,8 +84,8 @@ def _summarise(config: Any, figures: dict[str, Any], console: Any) -> None:
     console.print(table)
     directory = config.directory
     console.print(
-        f"Left in [bold]{directory}/[/]: bundle/ (the model), data/ (histories), "
-        "recommendations.jsonl, summary.json, worker.log, broker.log\n"
+        f"Left in [bold]{directory}/[/]: bundle/ (the model), gru/ (refreshed from the stream), "
+        "data/ (histories), recommendations.jsonl, summary.json, worker.log, broker.log\n"
         "Try next:\n"
         f"  segue playlist --bundle {directory}/bundle --start SONG --length 10\n"
         "  segue demo --plays YOUR_LOG\n"

@@ -34,9 +34,14 @@ import click
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="What is known of songs, for the rules: JSON lines as of the topic of songs.",
 )
+@click.option(
+    "--refresh-every",
+    type=click.IntRange(min=1),
+    help="Also run `segue refresh` on this machine, every so many plays; with --bundle-root.",
+)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where histories are kept.")
 @click.option("--metrics-port", type=int, help="Port of the Prometheus metrics; 0 for none.")
-def worker(**overrides: Any) -> None:
+def worker(refresh_every: int | None, **overrides: Any) -> None:
     """Consume plays, publish recommendations, until stopped.
 
     Start as many as the topic has partitions; each takes its share, and when one goes the
@@ -44,7 +49,8 @@ def worker(**overrides: Any) -> None:
     model that is active by now, or else with --bundle, and changes to whatever `segue models`
     activates, between two batches. --rules names a file of block and allow lists, songs of one
     artist, songs just heard, new songs and diversity (see stream/ops/rules.example.toml); what
-    is known of songs comes from the bundle and the topic of songs. What is not given here comes
+    is known of songs comes from the bundle and the topic of songs. --refresh-every keeps models
+    fresh without a second command, where one machine does everything. What is not given here comes
     from the environment or segue.toml: see `segue settings`. Exit status 70: the watchdog ended
     a worker that hung.
 
@@ -52,13 +58,22 @@ def worker(**overrides: Any) -> None:
     Examples:
       segue worker --bundle bundles/gru
       segue worker --bundle-root bundles
+      segue worker --bundle-root bundles --bundle bundles/hybrid --refresh-every 20000
       segue worker --bundle bundles/hybrid --rules rules.toml
       segue worker --bundle bundles/gru --shadow bundles/hybrid
       SEGUE_KAFKA_BOOTSTRAP=kafka:9092 segue worker --bundle bundles/gru --metrics-port 9465
     """
+    from contextlib import ExitStack
+
     from stream.settings import load_settings
     from stream.worker import run_worker
 
-    run_worker(
-        load_settings(**{name: value for name, value in overrides.items() if value is not None})
+    settings = load_settings(
+        **{name: value for name, value in overrides.items() if value is not None}
     )
+    with ExitStack() as stack:
+        if refresh_every is not None:
+            from offline.refresh_process import RefreshProcess
+
+            stack.enter_context(RefreshProcess(settings, refresh_every))
+        run_worker(settings)
