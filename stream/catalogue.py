@@ -50,6 +50,27 @@ class CatalogueFollower:
         self._metrics.catalogue_songs.set(len(self._catalogue))
 
 
+def read_song_details(settings: Settings) -> dict[str, SongDetails]:
+    """Read what the topic `songs` says by now; KafkaUnavailable where it cannot be read."""
+    found: dict[str, SongDetails] = {}
+
+    def take(records: Sequence[Record]) -> None:
+        for record in records:
+            try:
+                song_id, details = _read(record)
+            except SongError as error:
+                logger.warning("Offset %d of %s: %s", record.offset, record.topic, error)
+                continue
+            found[song_id] = details or SongDetails()
+
+    topic = FollowedTopic(settings, settings.topic_songs, take)
+    try:
+        topic.read()
+    finally:
+        topic.stop()
+    return found
+
+
 def _read(record: Record) -> tuple[str, SongDetails | None]:
     key = record.key or b""
     if record.value is not None:

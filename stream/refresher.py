@@ -26,6 +26,7 @@ from stream.announcements import (
     read_announcements,
 )
 from stream.batch import Batch, Record, read_batch
+from stream.catalogue import read_song_details
 from stream.fresh_sessions import FreshConfig, FreshSessions, Session
 from stream.log import PlayLogReader
 from stream.processor import from_client
@@ -189,7 +190,8 @@ class Refresher:
     ) -> int:
         """Refresh one bundle; give the time up to which the one in force has learned."""
         try:
-            outcome = refresh(self.root, base.directory, sessions, kept, self.plan)
+            details = read_song_details(self.settings)
+            outcome = refresh(self.root, base.directory, sessions, kept, self.plan, details)
         except (SegueError, OSError) as error:
             self.metrics.refreshes.labels(base.kind, "failed").inc()
             logger.error("The %s bundle is not refreshed: %s", base.kind, error)

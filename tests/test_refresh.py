@@ -166,3 +166,39 @@ def test_what_a_kill_left_behind_is_cleared_away(song_vectors, tmp_path):
     (tmp_path / ".candidate").mkdir()
     (tmp_path / ".candidate" / "reason.json").write_text("{}")
     assert refresh(tmp_path, song_vectors, good_sessions(), [], PLAN).accepted
+
+
+def heard_with_new(sessions, hour):
+    return sessions_of([["song-0", "new", "song-1"]] * sessions, hour)
+
+
+def test_a_song_waits_until_it_was_played_often_enough(song_vectors, tmp_path):
+    plan = replace(PLAN, least_plays=30, held_back=0.0)
+    waiting = heard_with_new(20, hour=1)
+    first = refresh(tmp_path, song_vectors, waiting, [], plan)
+    known = read_bundle_of(tmp_path / first.served.location)
+    assert (first.new_songs, first.plays) == (0, 40), "its plays teach nothing yet"
+    assert "new" not in known.vocabulary
+    then = refresh(
+        tmp_path, tmp_path / first.served.location, heard_with_new(10, hour=2), waiting, plan
+    )
+    bundle = read_bundle_of(tmp_path / then.served.location)
+    assert (then.new_songs, then.plays) == (1, 30)
+    counted = bundle.weights["popularity"][bundle.vocabulary.number("new")]
+    assert counted == 30, "its plays while it waited count by now"
+    inputs = bundle.weights["inputs"].numpy()
+    number, near = (bundle.vocabulary.number(name) for name in ("new", "song-0"))
+    unit = inputs / np.maximum(np.linalg.norm(inputs, axis=1, keepdims=True), 1e-9)
+    assert near in np.argsort(-(unit @ unit[number]))[:4]
+
+
+def test_nothing_is_made_where_only_songs_that_wait_were_played(song_vectors, tmp_path):
+    plan = replace(PLAN, least_plays=100)
+    assert refresh(tmp_path, song_vectors, sessions_of([["new", "newer"]] * 20), [], plan) is None
+
+
+def test_what_is_known_of_songs_by_now_goes_into_the_bundle(song_vectors, tmp_path):
+    told = {"new": SongDetails("Another title", "An artist")}
+    outcome = refresh(tmp_path, song_vectors, good_sessions(), [], PLAN, told)
+    details = read_bundle_of(tmp_path / outcome.served.location).details
+    assert details == {"song-0": SongDetails("A title", "An artist", genres=("jazz",)), **told}

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from models.bundle import BundleError, read_bundle, write_bundle
+from models.catalogue import SongDetails
 from models.company import Company
 from models.kinds import KINDS
 from models.next_song import Contexts, SessionLog
@@ -165,6 +166,9 @@ class TestBundles:
         log = number_sessions(paired_sessions(PAIRS, 400, seed=1), songs)
         write_hybrid(tmp_path / "hybrid", fit_hybrid(log, songs, epochs=2), log)
         bundle = read_bundle(tmp_path / "hybrid", kind="hybrid")
+        bundle.weights["songs.artists"][songs.number("song-4")] = 7
+        told = {"song-4": "Miles Davis", "new": "miles  davis"}
+        bundle = replace(bundle, details={s: SongDetails(artist=a) for s, a in told.items()})
         rows = [["song-4", "new"] for _ in range(30)]
         made = refresh_bundle(bundle, new_plays(bundle, rows), RefreshConfig())
         model = KINDS["hybrid"](replace(bundle, weights=made.weights, vocabulary=made.songs))
@@ -173,6 +177,10 @@ class TestBundles:
         assert scored(model, [song(8)]).argmax() == made.songs.number(partner(song(8)))
         assert made.weights["memory.songs"].tolist()[-60:] == [
             *made.songs.numbers(chain(*rows)),
+        ]
+        assert made.weights["songs.artists"][made.songs.numbers(["new", "song-8"])].tolist() == [
+            7,
+            0,
         ]
         self.check_space_and_ages(bundle, made, len(log.sessions.values))
 
@@ -193,6 +201,17 @@ class TestBundles:
         epochs = [each.weights["skipgram.epochs"].item() for each in (made, again)]
         assert epochs == [8, 13]  # 3 of training, 5 of each refresh
         assert again.weights["skipgram.counts"][-1] == 39
+
+    def test_a_new_artist_has_a_number_of_its_own(self, tmp_path):
+        songs = Vocabulary()
+        log = number_sessions(paired_sessions(PAIRS, 100, seed=1), songs)
+        write_hybrid(tmp_path / "hybrid", fit_hybrid(log, songs, epochs=1), log)
+        bundle = read_bundle(tmp_path / "hybrid", kind="hybrid")
+        bundle.weights["songs.artists"][5] = 7
+        told = {"a": "First", "b": "Second", "c": "First"}
+        bundle = replace(bundle, details={s: SongDetails(artist=a) for s, a in told.items()})
+        made = refresh_bundle(bundle, new_plays(bundle, [["a", "b", "c", "d"]]), RefreshConfig())
+        assert made.weights["songs.artists"][-4:].tolist() == [8, 9, 8, 0]
 
     def test_a_kind_that_cannot_be_refreshed_is_named(self, tmp_path):
         write_bundle(

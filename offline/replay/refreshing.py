@@ -17,6 +17,7 @@ from stream.batch import Record, read_batch
 from stream.fresh_sessions import FreshConfig, FreshSessions
 from stream.refresh import Outcome, RefreshPlan, learned_ms, refresh
 from stream.settings import Settings
+from stream.songs import read_songs
 
 HOUR_MS = 3_600_000
 NAMED_MS = {"hourly": HOUR_MS, "daily": 24 * HOUR_MS}
@@ -138,6 +139,7 @@ def refresh_chain(
     directory = settings.bundle
     base_ms = learned_ms(read_manifest(directory))
     fresh = FreshSessions(FreshConfig(int(settings.session_gap_s * 1000), seed=plan.seed))
+    details = read_songs(settings.songs_file) if settings.songs_file else {}
     swaps: list[tuple[int, Path]] = []
     outcomes: list[Outcome] = []
     since_ms: int | None = None
@@ -148,7 +150,7 @@ def refresh_chain(
         if not cadence.is_due(now_ms, since_ms, fresh.state.plays):
             continue
         sessions = fresh.ready(base_ms)
-        outcome = refresh(root, directory, sessions, fresh.state.reservoir, plan)
+        outcome = refresh(root, directory, sessions, fresh.state.reservoir, plan, details)
         if outcome is None:
             continue
         since_ms, fresh.state.plays = now_ms, 0
