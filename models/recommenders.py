@@ -24,6 +24,7 @@ def recommender_of(
     songs just heard are left out as `config` says.
     """
     made = _made(bundle, config, book or RuleBook(config.rules))
+    made.learned_ms = int(bundle.manifest.training.get("to_ms") or 0)
     # Loops are compiled at the first call: now, and not while the first plays wait.
     made.recommend([_first_request(bundle.vocabulary.song_ids[:2])])
     return made

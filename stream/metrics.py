@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from itertools import product
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
 
+from models.ranked_recommender import RankedRecommender
+from models.recommender import Recommender
+from stream.events import Reason
 from stream.judge import Judgement
 
 JUDGED_AT = 20
@@ -25,6 +32,9 @@ OUTCOMES = {
 }
 """Which lists of a pair, the active one first, had the song that came next."""
 
+FALLBACKS = ("popularity", "none")
+"""Sources of the first song of a list that no model could make; "none": of an empty list."""
+
 _STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _LATENCY_BUCKETS = (0.005, 0.01, 0.015, 0.02, 0.025, 0.035, 0.05, 0.075, 0.1, 0.25, 0.5, 1, 5, 30)
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -36,6 +46,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         r = self.registry
+        add_process_metrics(r)
         self.plays = Counter("segue_plays", "Plays taken in", registry=r)
         self.repeated = Counter(
             "segue_plays_repeated", "Plays delivered again and not counted twice", registry=r
@@ -77,6 +88,9 @@ class Metrics:
         self.partitions = Gauge(
             "segue_partitions_assigned", "Partitions of plays that this worker has", registry=r
         )
+        self.topic_partitions = Gauge(
+            "segue_topic_partitions", "Partitions of plays that there are", registry=r
+        )
         self.rebuilt = Counter(
             "segue_plays_rebuilt", "Plays read back from the log into histories", registry=r
         )
@@ -85,6 +99,7 @@ class Metrics:
         self.store_size = Gauge(
             "segue_store_size_bytes", "Bytes the store has reserved", registry=r
         )
+        self.store_max = Gauge("segue_store_max_bytes", "Bytes the store may grow to", registry=r)
         self.rules = Info("segue_rules", "The file of rules that lists keep", registry=r)
         self.rules_reloads = Counter(
             "segue_rules_reloads",
@@ -99,6 +114,23 @@ class Metrics:
             "segue_songs_refused", "Records of the catalogue that were no songs", registry=r
         )
         self.model = Info("segue_model", "The bundle that makes the lists", registry=r)
+        self.model_since = Gauge(
+            "segue_model_since_seconds", "When that bundle began to, Unix seconds", registry=r
+        )
+        self.model_learned = Gauge(
+            "segue_model_learned_seconds",
+            "Time of the last play that it learned from, Unix seconds; NaN where it does not say",
+            registry=r,
+        )
+        self.model_songs = Gauge(
+            "segue_model_songs", "Songs that it was trained on; 0 for popularity", registry=r
+        )
+        self.unknown_songs = Counter(
+            "segue_plays_of_unknown_songs", "Plays of songs that it was not trained on", registry=r
+        )
+        self.covered_songs = Gauge(
+            "segue_covered_songs", "Different songs in the last 10,000 lists", registry=r
+        )
         self.model_swaps = Counter("segue_model_swaps", "Models swapped in", registry=r)
         self.models_refused = Counter(
             "segue_models_refused",
@@ -120,6 +152,30 @@ class Metrics:
         self.reciprocal_ranks = Counter(
             "segue_reciprocal_ranks_at_20", "Sum of 1 / rank of those hits", ["list"], registry=r
         )
+        self._begin()
+
+    def _begin(self) -> None:
+        """Have the series of known labels at 0: an increase from nothing is none to Prometheus."""
+        for counter, names in (
+            (self.rejected, get_args(Reason)),
+            (self.recommendations, FALLBACKS),
+            (self.models_refused, ("unreadable", "outside", "damaged")),
+            (self.rules_reloads, ("taken", "refused")),
+            (self.hits, ("segue", "popularity")),
+            (self.reciprocal_ranks, ("segue", "popularity")),
+        ):
+            for name in names:
+                counter.labels(name)
+
+    def serve(self, recommender: Recommender, now_s: float) -> None:
+        """Tell which model makes the lists from now on, in Unix seconds."""
+        self.model.info({"version": recommender.version})
+        self.model_since.set(now_s)
+        songs, learned_ms = 0, 0
+        if isinstance(recommender, RankedRecommender):
+            songs, learned_ms = len(recommender.vocabulary), recommender.learned_ms
+        self.model_songs.set(songs)
+        self.model_learned.set(learned_ms / 1000 if learned_ms else math.nan)
 
     def stage(self, name: str) -> AbstractContextManager[object]:
         """Time one stage of a batch."""
@@ -196,6 +252,12 @@ class ShadowMetrics:
         """Say that the shadow is off."""
         self.errors.inc()
         self.running.set(0)
+
+
+def add_process_metrics(registry: CollectorRegistry) -> None:
+    """Tell of the process, too: processor time, memory, files, when it began, collections."""
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
 
 
 def _gain(rank: int | None) -> float:

@@ -12,8 +12,10 @@ from statistics import median
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from models.ranked_recommender import RankedRecommender
 from models.recommender import Recommender
 from stream.batch import Batch, Record, read_batch
+from stream.coverage import Coverage
 from stream.events import Erasure, RecommendationList
 from stream.judge import Judge
 from stream.log import PlayLogReader
@@ -56,6 +58,7 @@ class Processor:
         self.shadow = shadow
         self._clock = clock
         self._before_batch = before_batch
+        self._coverage = Coverage()
         # One thread, so that batches keep their order, beside the event loop, so that Faust
         # fetches while LMDB waits for the disk and torch computes.
         self._thread = ThreadPoolExecutor(1, "pipeline", limit_threads, (settings,))
@@ -91,6 +94,7 @@ class Processor:
         self.metrics.users.set(self.store.count_users())
         self.metrics.store_used.set(self.store.used_bytes())
         self.metrics.store_size.set(self.store.size_bytes())
+        self.metrics.store_max.set(self.store.config.max_map_size)
 
     async def _fill_gaps(self, batch: Batch) -> None:
         for partition, first_offset in batch.first_offsets.items():
@@ -108,7 +112,7 @@ class Processor:
 
     def _serve(self, recommender: Recommender) -> None:
         self.recommender = recommender
-        self.metrics.model.info({"version": recommender.version})
+        self.metrics.serve(recommender, self._clock())
 
     def _handle(self, batch: Batch) -> tuple[list[Appended], list[RecommendationList]]:
         self._before_batch()
@@ -126,11 +130,14 @@ class Processor:
         metrics, now = self.metrics, self._clock()
         metrics.batch_plays.observe(len(batch.plays) + len(batch.rejected))
         metrics.plays.inc(len(batch.plays))
+        metrics.unknown_songs.inc(self._count_unknown(batch))
         metrics.repeated.inc(sum(not one.is_new for one in appended))
         for record in batch.rejected:
             metrics.rejected.labels(record.error.reason).inc()
         for made in lists:
             metrics.recommendations.labels(made.items[0].sources[0] if made.items else "none").inc()
+            self._coverage.add([item.song_id for item in made.items])
+        metrics.covered_songs.set(self._coverage.songs)
         for timestamp_ms in batch.timestamps_ms:
             metrics.latency_seconds.observe(max(0.0, now - timestamp_ms / 1000))
         metrics.judge(self.judge.observe(appended, lists))
@@ -146,6 +153,13 @@ class Processor:
             "Forgot a listener, as asked at partition %d, offset %d",
             *(erasure.partition, erasure.offset),
         )
+
+    def _count_unknown(self, batch: Batch) -> int:
+        """Count the plays of songs that the model was not trained on."""
+        if not isinstance(self.recommender, RankedRecommender):
+            return 0
+        known = self.recommender.vocabulary
+        return sum(play.song_id not in known for play in batch.plays)
 
     async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from models.refreshed_bundle import REFRESHED_KINDS
 from stream.fresh_sessions import FreshSessions
+from stream.metrics import add_process_metrics
 from stream.refresh import Outcome
 
 
@@ -13,6 +17,7 @@ class RefreshMetrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = r = registry or CollectorRegistry()
+        add_process_metrics(r)
         self.plays = Counter("segue_refresh_plays", "Plays taken in", registry=r)
         self.sessions = Gauge(
             "segue_refresh_sessions",
@@ -33,6 +38,14 @@ class RefreshMetrics:
             "segue_refreshes",
             "Refreshed bundles, by kind and outcome: accepted, refused, failed",
             ["kind", "outcome"],
+            registry=r,
+        )
+        # From 0, as an increase from nothing is none to Prometheus.
+        for labels in product(REFRESHED_KINDS, ("accepted", "refused", "failed")):
+            self.refreshes.labels(*labels)
+        self.late = Gauge(
+            "segue_refresh_late_seconds",
+            "Seconds that a refresh has been due or has run by now; 0 where none is due",
             registry=r,
         )
         self.hit_rate = Gauge(

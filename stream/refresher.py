@@ -97,6 +97,7 @@ class Refresher:
         self._written_s = self._refreshed_s = clock()
         self._reading = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
+        self._due_s: float | None = None  # since when a refresh is due, by the clock
 
     async def take(self, records: Sequence[Record]) -> None:
         """Count the plays of a batch; a gap before it is filled from the log first."""
@@ -113,13 +114,15 @@ class Refresher:
         """
         if self._running is not None and self._running.done():
             self._running.result()  # a slip of ours ends the process, loudly
-            self._running = None
+            self._running = self._due_s = None
         self.metrics.observe(self.fresh)
         if self._clock() - self._written_s >= self.schedule.checkpoint_s:
             self.checkpoint()
         if self._running is None and LEADING in ends and self._is_due():
+            self._due_s = self._due_s or self._clock()
             await self._catch_up(ends, partitions)
             self._running = asyncio.create_task(self._refresh())
+        self.metrics.late.set(0 if self._due_s is None else self._clock() - self._due_s)
 
     def checkpoint(self) -> None:
         """Write down all that is known of the stream."""

@@ -40,6 +40,7 @@ def run_worker(settings: Settings) -> None:
     """
     partitions = planned_partitions(settings)
     metrics = Metrics()
+    metrics.topic_partitions.set(partitions)
     rules = LiveRules(settings, metrics)
     rules.start()
     follower = _follower(settings, metrics, rules.book)

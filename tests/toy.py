@@ -50,6 +50,7 @@ def write_toy_bundle(
     plays: int = 21,
     overwrite: bool = False,
     details: dict[str, SongDetails] | None = None,
+    training: dict[str, int] | None = None,
 ) -> Manifest:
     """Write the bundle of an untrained network over `songs` toy songs."""
     config = GRUConfig(dim=8, hidden=8)
@@ -63,7 +64,7 @@ def write_toy_bundle(
         weights={**model.state_dict(), "popularity": popularity},
         vocabulary=Vocabulary(song(number) for number in range(songs)),
         titles=titles or {},
-        training={"plays": plays},
+        training=training or {"plays": plays},
         metrics={"mrr_at_20": 0.5},
         overwrite=overwrite,
         details=details,
