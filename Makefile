@@ -4,7 +4,7 @@ VENV := .venv
 SEGUE := $(VENV)/bin/segue
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test soak lint format clean
+.PHONY: help install demo test test-prometheus soak dashboards lint format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -26,6 +26,14 @@ lint: install  ## Style and types
 
 test: lint  ## Lint, types and tests: what people and CI run
 	$(VENV)/bin/python -m pytest
+
+test-prometheus: install  ## Alerting rules by promtool
+	@command -v promtool prometheus >/dev/null || { echo 'promtool and prometheus are missing:' \
+		'on Debian, apt-get install --no-install-recommends prometheus' >&2; exit 1; }
+	SEGUE_TEST_PROMETHEUS=1 $(VENV)/bin/python -m pytest tests/test_rules.py -v
+
+dashboards: install  ## Write Grafana's dashboards anew
+	$(VENV)/bin/python -m stream.ops.dashboards
 
 soak: install  ## Swap models a thousand times under load and watch the memory
 	SEGUE_TEST_SWAPS=1000 $(VENV)/bin/python -m pytest tests/test_model_swaps.py -k soak -s

@@ -1,0 +1,1 @@
+"""What operates Segue: dashboards made by code, rules, manifests, and the runbook."""

@@ -1,0 +1,37 @@
+"""The image of `segue`: fixed, small, not root's, and made of what the project has."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+DOCKERFILE = (ROOT / "stream" / "Dockerfile").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_the_image_is_fixed_small_and_not_roots():
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert len(bases) == 2
+    assert len(set(bases)) == 1
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-[a-z]+", bases[0])
+    assert re.search(r"^USER [1-9]\d*$", DOCKERFILE.rpartition("FROM ")[2], re.MULTILINE)
+    assert compose["services"]["worker"]["image"] == f"segue:{PROJECT['project']['version']}"
+
+
+def test_the_image_holds_every_package_and_keeps_to_the_constraints():
+    copied = {
+        source
+        for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
+        for source in line.split()[:-1]
+    }
+    packages = {name.partition(".")[0] for name in PROJECT["tool"]["setuptools"]["packages"]}
+    assert packages | {"pyproject.toml", "constraints.txt", PROJECT["project"]["readme"]} <= copied
+    ignored = (ROOT / "stream" / "Dockerfile.dockerignore").read_text(encoding="utf-8")
+    assert copied == {line[1:] for line in ignored.splitlines() if line.startswith("!")}
+    assert all((ROOT / source).exists() for source in copied)
+    joined = DOCKERFILE.replace("\\\n", " ")
+    for line in re.findall(r"pip install .*", joined):
+        assert "--constraint constraints.txt" in line or "--no-deps ." in line
