@@ -126,6 +126,7 @@ STORE = Row(
             unit="percentunit",
             steps=((None, GREEN), (0.7, ORANGE), (0.85, RED)),
             max_value=1,
+            size=(6, 8),
         ),
         lines(
             "Bytes of the store",
@@ -133,11 +134,19 @@ STORE = Row(
             Query(gauge("segue_store_used_bytes"), f"{EACH} used"),
             Query(gauge("segue_store_size_bytes"), f"{EACH} reserved"),
             unit="bytes",
+            size=(6, 8),
         ),
         lines(
             "Listeners",
             "Of how many does a worker know a history?",
             Query(gauge("segue_store_users"), EACH),
+            size=(6, 8),
+        ),
+        lines(
+            "Forgotten on request",
+            "How many listeners were forgotten as they asked, within the chosen window?",
+            Query(f"sum (increase(segue_forgotten_total{HERE}[$window]))", "listeners"),
+            size=(6, 8),
         ),
     ),
 )
