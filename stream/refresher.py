@@ -117,6 +117,9 @@ class Refresher:
             self._running = self._due_s = None
         self.metrics.observe(self.fresh)
         if self._clock() - self._written_s >= self.schedule.checkpoint_s:
+            if LEADING in ends:
+                # Others' plays count, too, towards the next refresh.
+                await self._catch_up(ends, partitions)
             self.checkpoint()
         if self._running is None and LEADING in ends and self._is_due():
             self._due_s = self._due_s or self._clock()

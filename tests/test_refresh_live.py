@@ -144,7 +144,9 @@ def learned_songs(settings, told, before):
 
 
 def test_kill_9_learns_no_session_twice_and_leaves_none_out(settings, tmp_path):
+    """Neither where the same process goes on, nor where one on another machine takes over."""
     before = read_announcements(settings).in_service
+    elsewhere = settings.model_copy(update={"data_dir": tmp_path / "elsewhere"})
     log_file, words = tmp_path / "refresh.log", ["--held-back", "0"]
     first, second = with_new_song(60), with_new_song(40)
     produce_events(settings, events_of(first))
@@ -152,11 +154,17 @@ def test_kill_9_learns_no_session_twice_and_leaves_none_out(settings, tmp_path):
     with Refresh(settings, log_file, 10**9, *words) as refresh:
         time.sleep(5)
         refresh.kill()
-    with Refresh(settings, log_file, 1, *words) as refresh:
-        told = wait_for_refresh(settings, refresh, before.version)
-        refresh.kill()  # perhaps before it wrote down what it had learned
-    assert learned_songs(settings, told, before) == sorted(chain(*first))
-    produce_events(settings, events_of([[song(0)]] * 8, 6000, hour=48))
-    with Refresh(settings, log_file, 1, *words) as refresh:
-        told = wait_for_refresh(settings, refresh, told.version)
+    with (
+        Refresh(settings, log_file, 1, *words) as one,
+        Refresh(elsewhere, tmp_path / "elsewhere.log", 1, *words) as other,
+    ):
+        told = wait_for_refresh(settings, one, before.version)
+        assert learned_songs(settings, told, before) == sorted(chain(*first))
+        made_it = [each for each in (one, other) if told.version in each.log_file.read_text()]
+        assert len(made_it) == 1
+        made_it[0].kill()  # perhaps before it wrote down what it had learned
+        produce_events(settings, events_of([[song(0)]] * 8, 6000, hour=48))
+        left = other if made_it[0] is one else one
+        told = wait_for_refresh(settings, left, told.version)
+        assert told.version in left.log_file.read_text()
     assert learned_songs(settings, told, before) == sorted(chain(*first, *second))
