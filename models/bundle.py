@@ -4,6 +4,7 @@
     vocabulary.json      song ids in the order of their item numbers
     songs.json           song id -> [title, artist, album, genres, released_at_ms, explicit],
                          cut off behind the last that is known; only where something is
+    index.faiss          the codes by which songs are found; perhaps, else they are made anew
     manifest.json        what the model is, and the size and sha256 of every other file
 
 Nothing in it is ever unpickled, and nothing in it depends on when it was written.
@@ -12,9 +13,6 @@ Nothing in it is ever unpickled, and nothing in it depends on when it was writte
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,12 +27,15 @@ from torch import Tensor
 from models.catalogue import SongDetails, what_is_told
 from models.errors import SegueError
 from models.vocabulary import Vocabulary
+from models.whole_directory import write_directory
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 VOCABULARY = "vocabulary.json"
 TITLES = "songs.json"
+INDEX = "index.faiss"
+NEEDED, POSSIBLE = {WEIGHTS, VOCABULARY}, {WEIGHTS, VOCABULARY, TITLES, INDEX}
 
 T = TypeVar("T")
 
@@ -74,7 +75,8 @@ class Manifest(msgspec.Struct, frozen=True):
 class Bundle:
     """A bundle as read and verified; weights["popularity"]: play counts, float32 [V + 1].
 
-    titles, details: of the songs of which something is known.
+    titles, details: of the songs of which something is known. index: the file of codes, as
+    `models.index.ItemIndex.content` gives it, of the vectors that songs are found by.
     """
 
     manifest: Manifest
@@ -82,6 +84,7 @@ class Bundle:
     vocabulary: Vocabulary
     titles: Titles
     details: Mapping[str, SongDetails] = field(default_factory=dict)
+    index: Path | None = None
 
 
 def write_bundle(
@@ -96,10 +99,11 @@ def write_bundle(
     metrics: Mapping[str, float | None],
     overwrite: bool = False,
     details: Mapping[str, SongDetails] | None = None,
+    index: bytes | None = None,
 ) -> Manifest:
     """Write a bundle: readers see the whole of it at `directory`, or nothing.
 
-    details: more than titles tell, of the songs of which it is known.
+    details: more than titles tell, of the songs of which it is known. index: see `Bundle`.
 
     An existing directory is refused with BundleError, unless it is a bundle and `overwrite`
     is given. Two bundles of equal input are equal byte by byte.
@@ -112,6 +116,8 @@ def write_bundle(
     known = what_is_told(vocabulary.song_ids, titles, details or {})
     if known:
         contents[TITLES] = msgspec.json.encode(known)
+    if index is not None:
+        contents[INDEX] = index
     files = {name: _entry(content) for name, content in sorted(contents.items())}
     manifest = Manifest(
         FORMAT_VERSION,
@@ -123,7 +129,7 @@ def write_bundle(
         dict(metrics),
     )
     contents[MANIFEST] = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-    _write_directory(directory, contents)
+    write_directory(directory, contents)
     return manifest
 
 
@@ -159,7 +165,8 @@ def read_bundle(directory: Path, kind: str | None = "gru") -> Bundle:
     details = _decode(directory / TITLES, contents.get(TITLES, b"{}"), dict[str, SongDetails])
     titles = {song: (each.title, each.artist) for song, each in details.items() if each.title}
     _check_songs(directory, weights, vocabulary)
-    return Bundle(manifest, weights, vocabulary, titles, details)
+    index = directory / INDEX if INDEX in contents else None
+    return Bundle(manifest, weights, vocabulary, titles, details, index)
 
 
 @contextmanager
@@ -201,8 +208,8 @@ def read_manifest(directory: Path) -> Manifest:
         raise BundleError(f"{msg}: train the bundle again, or use the Segue that made it")
     manifest = _decode(path, raw, Manifest)
     names = set(manifest.files)
-    if not {WEIGHTS, VOCABULARY} <= names <= {WEIGHTS, VOCABULARY, TITLES}:
-        expected = f"{WEIGHTS}, {VOCABULARY} and perhaps {TITLES}"
+    if not NEEDED <= names <= POSSIBLE:
+        expected = f"{WEIGHTS}, {VOCABULARY} and perhaps {TITLES} and {INDEX}"
         raise _damaged(path, f"it lists {', '.join(sorted(names)) or 'no file'}, not {expected}")
     version = _version(manifest.kind, manifest.files, manifest.config)
     if manifest.version != version:
@@ -257,42 +264,3 @@ def _is_bundle(directory: Path) -> bool:
     except (OSError, BundleError):
         return False
     return {path.name for path in directory.iterdir()} <= {MANIFEST, *manifest.files}
-
-
-def _write_directory(directory: Path, contents: Mapping[str, bytes]) -> None:
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target, as a rename is atomic within one file system only.
-    beside = tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent)
-    try:
-        written = Path(beside) / "written"
-        written.mkdir()
-        for name, content in contents.items():
-            with (written / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        _sync(written)
-        _put(written, directory, Path(beside) / "replaced")
-    finally:
-        shutil.rmtree(beside)
-
-
-def _put(written: Path, directory: Path, replaced: Path) -> None:
-    if not directory.exists():
-        written.rename(directory)
-    else:
-        directory.rename(replaced)
-        try:
-            written.rename(directory)
-        except OSError:
-            replaced.rename(directory)
-            raise
-    _sync(directory.parent)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

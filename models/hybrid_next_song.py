@@ -19,6 +19,7 @@ from models.gated_next_song import GatedNextSong, NewSongs
 from models.gru import GRU, GRUConfig
 from models.gru_retriever import GRURetriever
 from models.hybrid import Ranker, RankerConfig
+from models.index import ItemIndex
 from models.item_neighbours import ItemNeighbours, ItemNeighboursConfig
 from models.live_neighbours import LiveConfig
 from models.next_song import Contexts, SessionLog
@@ -31,6 +32,7 @@ from models.serving_ranker import ServingRanker
 from models.session_neighbours import NeighboursConfig, SessionNeighbours
 from models.skipgram import SkipGramConfig
 from models.skipgram_space import HYBRID_SKIPGRAM, SkipGramSpace
+from models.song_index import index_of
 from models.song_traits import SongTraits
 from models.sparse_scores import SparseNextSong
 from models.vocabulary import PADDING, Vocabulary
@@ -110,16 +112,18 @@ def retrieval_of(
     popularity: Tensor,
     memory: SessionLog,
     config: HybridConfig,
+    index: ItemIndex | None = None,
 ) -> Retrieval:
     """Put the retrievers together.
 
     skipgram: vectors of length 1, float32 [V + 1, S]. popularity: play counts in training, float32
     [V + 1]. memory: the sessions that `blend` was
-    fitted on, in the item numbers of its vocabulary.
+    fitted on, in the item numbers of its vocabulary. index: over the GRU's vectors, if there is
+    one by now.
     """
     songs = blend.vocabulary
     return Retrieval(
-        GRURetriever(gru, popularity),
+        GRURetriever(gru, popularity, index),
         CandidateAttentionNextSong(amnn.eval(), songs),
         blend,
         SkipGramSpace(skipgram, config.skipgram.decay),
@@ -169,7 +173,10 @@ class HybridNextSong:
         models = blended_models(memory, bundle.vocabulary, config)
         new_songs = NewSongs(by_models, np.log1p(models[0].popularity))
         blend = GatedNextSong(models, gate, new_songs)
-        retrieval = retrieval_of(gru, amnn, blend, skipgram, traits, popularity, memory, config)
+        index = index_of(bundle, gru.item_vectors())
+        retrieval = retrieval_of(
+            gru, amnn, blend, skipgram, traits, popularity, memory, config, index
+        )
         return cls(retrieval, ranker, bundle.vocabulary, popularity)
 
     def song_vectors(self) -> Tensor:

@@ -104,16 +104,21 @@ class ItemIndex:
         """Find these item numbers, int64 [N], no more. They keep their numbers."""
         self._removed[items] = True
 
-    def save(self, path: Path) -> None:
-        """Write the codes and a hash of the vectors to a file; nothing where search is exact.
+    def content(self) -> bytes | None:
+        """Give the codes and a hash of the vectors as a file's bytes; None where search is exact.
 
-        The same vectors give the same file, byte by byte.
+        The same vectors give the same bytes.
         """
         if self._codes is None:
-            return
-        faiss.write_index(self._codes, str(path))
-        with path.open("ab") as file:
-            file.write(_fingerprint(self._vectors))
+            return None
+        codes: bytes = faiss.serialize_index(self._codes).tobytes()
+        return codes + _fingerprint(self._vectors)
+
+    def save(self, path: Path) -> None:
+        """Write that file; nothing where search is exact."""
+        content = self.content()
+        if content is not None:
+            path.write_bytes(content)
 
     @classmethod
     def load(cls, path: Path, vectors: Tensor, config: IndexConfig | None = None) -> ItemIndex:

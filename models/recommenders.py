@@ -13,6 +13,7 @@ from models.ranked_recommender import RankedRecommender
 from models.recent_plays import Moment, RecentPlays
 from models.recommender import RecommenderConfig, Request
 from models.rule_book import RuleBook
+from models.song_index import index_of
 
 
 def recommender_of(
@@ -49,8 +50,9 @@ def _made(bundle: Bundle, config: RecommenderConfig, book: RuleBook) -> RankedRe
     if manifest.kind == "gru":
         network = gru_from_bundle(bundle)
         book.catalogue.offer(bundle.details)
+        index = index_of(bundle, network.item_vectors())
         return GRURecommender(
-            *(network, bundle.vocabulary, popularity, manifest.version, config), book=book
+            *(network, bundle.vocabulary, popularity, manifest.version, config, index), book=book
         )
     raise BundleError(
         f"a {manifest.kind!r} bundle cannot serve lists by itself: name one made by "

@@ -12,7 +12,11 @@ from typing import Any
 
 from models.bundle import Bundle, Manifest, read_bundle, write_bundle
 from models.catalogue import SongDetails
+from models.gru_next_song import GRUNextSong
+from models.hybrid_next_song import HybridNextSong
+from models.index import ItemIndex
 from models.kinds import KINDS
+from models.next_song import NextSongModel
 from models.refreshed_bundle import NewPlays, Refreshed, extended, refresh_bundle
 from models.refreshed_vectors import Drift, RefreshConfig
 from stream.announcements import Served
@@ -126,9 +130,9 @@ def refresh(
         return None
     made = refresh_bundle(bundle, plays, plan.vectors, seed=seed)
     kind = bundle.manifest.kind
-    after = KINDS[kind](replace(bundle, weights=made.weights, vocabulary=made.songs))
+    after = KINDS[kind](replace(bundle, weights=made.weights, vocabulary=made.songs, index=None))
     verdict = check_refreshed(plan.rails, KINDS[kind](bundle), after, made, held_back)
-    manifest = _write(root / CANDIDATE, bundle, made, plays, to_ms, verdict)
+    manifest = _write(root / CANDIDATE, bundle, made, plays, to_ms, verdict, _codes(after))
     accepted = not verdict.problems
     outcome = Outcome(
         bundle.manifest.version,
@@ -174,6 +178,7 @@ def _write(
     plays: NewPlays,
     to_ms: int,
     verdict: Verdict,
+    index: bytes | None,
 ) -> Manifest:
     shutil.rmtree(candidate, ignore_errors=True)  # of a refresh that was killed
     training = bundle.manifest.training
@@ -195,7 +200,15 @@ def _write(
             "refreshed_from": bundle.manifest.version,
         },
         metrics={} if verdict.after is None else {"hit_rate_at_20": verdict.after},
+        index=index,
     )
+
+
+def _codes(model: NextSongModel) -> bytes | None:
+    """Give the file of the index that workers find songs by; None where they build none."""
+    if isinstance(model, HybridNextSong):
+        return model.retrieval.gru.index.content()
+    return ItemIndex(model.song_vectors()).content() if isinstance(model, GRUNextSong) else None
 
 
 def _put(root: Path, candidate: Path, manifest: Manifest, outcome: Outcome) -> None:

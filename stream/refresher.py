@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from aiokafka.errors import KafkaError
+
 from models.bundle import read_manifest
 from models.errors import SegueError
 from models.refreshed_bundle import REFRESHED_KINDS
@@ -123,8 +125,8 @@ class Refresher:
             self.checkpoint()
         if self._running is None and LEADING in ends and self._is_due():
             self._due_s = self._due_s or self._clock()
-            await self._catch_up(ends, partitions)
-            self._running = asyncio.create_task(self._refresh())
+            if await self._catch_up(ends, partitions):
+                self._running = asyncio.create_task(self._refresh())
         self.metrics.late.set(0 if self._due_s is None else self._clock() - self._due_s)
 
     def checkpoint(self) -> None:
@@ -140,15 +142,22 @@ class Refresher:
         self.fresh.close_stale()
         return len(self.fresh.state.fresh) >= self.plan.least_sessions
 
-    async def _catch_up(self, ends: Mapping[int, int], partitions: int) -> None:
+    async def _catch_up(self, ends: Mapping[int, int], partitions: int) -> bool:
         """Count all that stands in the log by now, of every partition, whoever it is assigned to.
 
         Which sessions have ended is told by the newest play of all: a partition that is read
-        later than the others would have its sessions taken for learned.
+        later than the others would have its sessions taken for learned. So False, and no
+        refresh yet, where the broker does not say how far the log reaches.
         """
         async with self._reading:
-            for partition, end in (await self.reader.ends(range(partitions))).items():
+            try:
+                found = await self.reader.ends(range(partitions))
+            except KafkaError as error:
+                logger.warning("The broker does not answer: %r", error)
+                return False
+            for partition, end in found.items():
                 await self._read_back(partition, max(end, ends.get(partition, 0)))
+        return True
 
     def _count(self, batch: Batch) -> None:
         counted = sum(self.fresh.position(p) for p in batch.next_offsets)
