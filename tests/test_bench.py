@@ -9,7 +9,7 @@ import pytest
 
 from offline.bench.latency import random_due_times
 from offline.bench.peak import STAGES, Peak
-from offline.bench.throughput import peak_figures
+from offline.bench.throughput import CONTENDERS, peak_figures
 from tests.live import environment
 
 KEYS = {
@@ -17,6 +17,7 @@ KEYS = {
     "worker_plays_per_s",
     "ceiling_plays_per_s",
     "ratio",
+    "wire_ratio",
     "latency_p50_ms",
     "latency_p99_ms",
 }
@@ -27,7 +28,8 @@ KEYS = {
 def test_throughput_is_measured_beside_its_ceiling(broker_settings, tmp_path):
     figures_file = tmp_path / "figures.json"
     options = ["--songs", "600", "--plays", "40000", "--rounds", "1", "--seconds", "1"]
-    options += ["--latency-seconds", "2", "--json", str(figures_file)]
+    options += ["--latency-seconds", "2", "--load", "0.5"]
+    options += ["--json", str(figures_file)]
     ran = subprocess.run(
         [sys.executable, "-m", "offline.cli", "bench", "throughput", *options],
         env=environment(broker_settings),
@@ -44,6 +46,8 @@ def test_throughput_is_measured_beside_its_ceiling(broker_settings, tmp_path):
     assert 0 < worker < ceiling
     assert 0 < figures["latency_p50_ms"] <= figures["latency_p99_ms"]
     assert figures["load_plays_per_s"] == pytest.approx(worker / 2)
+    assert figures["wire_ratio"] == pytest.approx(worker / figures["wire_plays_per_s"])
+    assert [load["load"] for load in figures["loads"]] == [0.5]
 
 
 def test_open_loop_plays_come_at_random_at_the_rate():
@@ -58,8 +62,10 @@ def test_the_ratio_is_the_median_of_the_rounds_ratios():
     def peak(plays):
         return Peak(plays, batches=10, seconds=1.0, stage_s=dict.fromkeys(STAGES, 0.01))
 
-    rounds = [(peak(100), peak(400)), (peak(90), peak(100)), (peak(80), peak(160))]
+    counts = [(100, 400, 500), (90, 100, 900), (80, 160, 320)]
+    rounds = [dict(zip(CONTENDERS, map(peak, each), strict=True)) for each in counts]
     figures = peak_figures(rounds)
+    assert figures["wire_ratio"] == 0.2  # of 0.2, 0.1 and 0.25
     assert figures["ratio"] == 0.5  # of 0.25, 0.9 and 0.5
     assert figures["worker_plays_per_s"] == 90.0
     assert figures["plays_per_batch"] == 9  # 270 plays in 30 batches

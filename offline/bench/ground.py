@@ -63,10 +63,12 @@ class Ground:
         finally:
             _delete_topics(settings, created)
 
-    def worker(self, overrides: Mapping[str, Any], answer: Path | None = None) -> MeasuredWorker:
-        """Give a worker for a run's settings; with `answer`, one that always answers that list."""
+    def worker(
+        self, overrides: Mapping[str, Any], who: str = "worker", answer: Path | None = None
+    ) -> MeasuredWorker:
+        """Give what is to be measured under a run's settings, as `MeasuredWorker` has it."""
         log_file = self.directory / f"{overrides['group_id']}.log"
-        return MeasuredWorker(overrides, log_file, answer)
+        return MeasuredWorker(overrides, log_file, who, answer)
 
 
 def _delete_topics(settings: Settings, names: list[str]) -> None:

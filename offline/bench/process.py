@@ -23,6 +23,12 @@ START_TIMEOUT_S = 120.0
 STOP_GRACE_S = 15.0
 LOG_TAIL_LINES = 15
 PAUSE_S = 0.1
+MODULES = {
+    "worker": "offline.bench.worker",
+    "ceiling": "offline.bench.worker",
+    "wire": "offline.bench.wire",
+}
+"""What is measured: the real worker; Faust without thinking; Kafka's client without Faust."""
 
 
 class BenchError(SegueError):
@@ -41,20 +47,24 @@ class Sample:
 
 
 class MeasuredWorker:
-    """`offline.bench.worker` in a process of its own, as a context manager.
+    """One of MODULES in a process of its own, as a context manager.
 
     overrides: settings it gets beside those of the environment. answer: the file of the list
-    that the ceiling answers with; None for the real worker. It ends with us, however we end.
+    that all but the real worker answer with. It ends with us, however we end.
     """
 
     def __init__(
-        self, overrides: Mapping[str, Any], log_file: Path, answer: Path | None = None
+        self,
+        overrides: Mapping[str, Any],
+        log_file: Path,
+        who: str = "worker",
+        answer: Path | None = None,
     ) -> None:
         self.log_file = log_file
         self.port = _free_port()
         given = json.dumps({**overrides, "metrics_port": self.port, "metrics_host": "127.0.0.1"})
-        arguments = [given] if answer is None else [given, str(answer)]
-        self._command = [sys.executable, "-m", "offline.bench.worker", *arguments]
+        arguments = [given] if who == "worker" else [given, str(answer)]
+        self._command = [sys.executable, "-m", MODULES[who], *arguments]
 
     def sample(self) -> Sample:
         """Ask for the counts. Raises BenchError where the process has ended."""

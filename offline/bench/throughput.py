@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -29,14 +29,18 @@ SETTINGS = ("batch_max", "batch_wait_ms", "candidates", "list_length", "worker_t
 LOAD_WARM_UP_S = 8.0
 LISTS_LOOKED_AT = 1_000
 LISTS_WAIT_S = 10.0
+REFERENCES = ("ceiling", "wire")
+CONTENDERS = ("worker", *REFERENCES)
+PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "p999": 99.9}
+HALF = 0.5
 
 
 @dataclass(frozen=True)
 class ThroughputConfig:
     """kind: of the bundle that serves, one of KINDS. songs: in the catalogue.
 
-    plays: that wait in the topic. seconds: of each peak. bootstrap: brokers to use; None for an
-    embedded one.
+    plays: that wait in the topic. seconds: of each peak. loads: shares of the worker's rate at
+    which latency is measured. bootstrap: brokers to use; None for an embedded one.
     """
 
     kind: str = "gru"
@@ -45,6 +49,7 @@ class ThroughputConfig:
     rounds: int = 3
     seconds: float = 10.0
     latency_seconds: float = 20.0
+    loads: tuple[float, ...] = (HALF,)
     seed: int = 1
     bootstrap: str | None = None
 
@@ -60,15 +65,22 @@ def measure_throughput(config: ThroughputConfig, say: Callable[[str], None]) -> 
     ):
         bench = _Throughput(config, Ground(Path(directory), kafka, world.bundle), say)
         rounds = bench.peaks(until_now(world.plays, time.time_ns() // 1_000_000))
-        rate = median(worker.plays_per_s for worker, _ in rounds) / 2
-        worker, ceiling = bench.latencies(world.plays, rate)
+        peak = median(each["worker"].plays_per_s for each in rounds)
+        loads = [
+            {
+                "load": load,
+                "load_plays_per_s": load * peak,
+                **bench.latencies(world.plays, load, peak),
+            }
+            for load in config.loads
+        ]
         return {
             "kind": config.kind,
             "songs": config.songs,
             **peak_figures(rounds),
-            "load_plays_per_s": rate,
-            **latency_figures(worker),
-            **{f"ceiling_{name}": value for name, value in latency_figures(ceiling).items()},
+            # The one nearest to half of the worker's rate, told by itself.
+            **min(loads, key=lambda told: abs(told["load"] - HALF)),
+            "loads": loads,
             "list_bytes": bench.answer.stat().st_size,
             "broker": config.bootstrap or "embedded",
             "settings": load_settings().model_dump(include=set(SETTINGS)),
@@ -88,45 +100,46 @@ class _Throughput:
         self.say = say
         self.answer = ground.directory / "list.json"
 
-    def peaks(self, plays: pl.DataFrame) -> list[tuple[Peak, Peak]]:
-        """Measure worker and ceiling in turn, so that both meet a shared machine's weather."""
+    def peaks(self, plays: pl.DataFrame) -> list[dict[str, Peak]]:
+        """Measure the contenders in turn, so that all meet a shared machine's weather."""
         rounds = []
         with self.ground.topics("peak") as overrides:
             self.say(f"Sending {plays.height:,} plays")
             send_plays(load_settings(**overrides), plays, "bench")
             for number in range(1, self.config.rounds + 1):
-                worker = self._peak(f"worker-{number}", None)
-                ceiling = self._peak(f"ceiling-{number}", self.answer)
-                rounds.append((worker, ceiling))
-                self.say(
-                    f"Round {number}: worker {worker.plays_per_s:,.0f} plays/s, "
-                    f"ceiling {ceiling.plays_per_s:,.0f} plays/s"
-                )
+                peaks = {who: self._peak(f"{who}-{number}", who) for who in CONTENDERS}
+                rounds.append(peaks)
+                told = (f"{who} {peak.plays_per_s:,.0f} plays/s" for who, peak in peaks.items())
+                self.say(f"Round {number}: {', '.join(told)}")
         return rounds
 
-    def latencies(self, plays: pl.DataFrame, rate: float) -> tuple[Latencies, Latencies]:
-        """Measure worker and ceiling under an open-loop load of `rate` plays a second."""
-        self.say(f"Latency at {rate:,.0f} plays/s, half of the worker's rate")
-        return self._latency("worker", plays, rate, None), self._latency(
-            "ceiling", plays, rate, self.answer
-        )
+    def latencies(self, plays: pl.DataFrame, load: float, peak: float) -> dict[str, Any]:
+        """Measure worker and ceiling under an open-loop load, a share of the worker's `peak`."""
+        rate = load * peak
+        self.say(f"Latency at {rate:,.0f} plays/s, {load:.0%} of the worker's rate")
+        figures = latency_figures(self._latency(f"worker-{load}", plays, rate, "worker"))
+        ceiling = latency_figures(self._latency(f"ceiling-{load}", plays, rate, "ceiling"))
+        return {
+            "load": load,
+            "load_plays_per_s": rate,
+            **figures,
+            **{f"ceiling_{name}": value for name, value in ceiling.items()},
+        }
 
-    def _peak(self, run: str, answer: Path | None) -> Peak:
+    def _peak(self, run: str, who: str) -> Peak:
         with self.ground.topics(run, plays="peak") as overrides:
-            with self.ground.worker(overrides, answer) as worker:
+            with self.ground.worker(overrides, who, self.answer) as worker:
                 peak = measure_peak(worker, self.config.plays, self.config.seconds)
             if not self.answer.exists():
                 self.answer.write_bytes(typical_list(load_settings(**overrides)))
             return peak
 
-    def _latency(
-        self, run: str, plays: pl.DataFrame, rate: float, answer: Path | None
-    ) -> Latencies:
+    def _latency(self, run: str, plays: pl.DataFrame, rate: float, who: str) -> Latencies:
         seconds = LOAD_WARM_UP_S + self.config.latency_seconds
         due_s = random_due_times(rate, seconds, self.config.seed)[: plays.height]
         with (
             self.ground.topics(f"latency-{run}") as overrides,
-            self.ground.worker(overrides, answer) as process,
+            self.ground.worker(overrides, who, self.answer) as process,
         ):
             settings = load_settings(**overrides)
             process.wait_for("partitions", settings.topic_partitions)
@@ -153,20 +166,22 @@ def typical_list(settings: Settings) -> bytes:
     return values[len(values) // 2]
 
 
-def peak_figures(rounds: Sequence[tuple[Peak, Peak]]) -> dict[str, Any]:
-    """Give medians over the rounds; the ratio's is that of the ratios within the rounds.
+def peak_figures(rounds: Sequence[Mapping[str, Peak]]) -> dict[str, Any]:
+    """Give medians over the rounds; a ratio's is that of the ratios within the rounds.
 
-    Stages are told in seconds a play of the worker's, all rounds together.
+    ratio: to the same Faust loop that answers without thinking; wire_ratio: to the clients of
+    Kafka without Faust. Stages are told in seconds a play of the worker's, all rounds together.
     """
-    told = [
-        {
-            "worker_plays_per_s": worker.plays_per_s,
-            "ceiling_plays_per_s": ceiling.plays_per_s,
-            "ratio": worker.plays_per_s / ceiling.plays_per_s,
+    told = []
+    for peaks in rounds:
+        rates = {f"{who}_plays_per_s": peaks[who].plays_per_s for who in CONTENDERS}
+        worker = peaks["worker"].plays_per_s
+        ratios = {
+            "ratio": worker / rates["ceiling_plays_per_s"],
+            "wire_ratio": worker / rates["wire_plays_per_s"],
         }
-        for worker, ceiling in rounds
-    ]
-    workers = [worker for worker, _ in rounds]
+        told.append({**rates, **ratios})
+    workers = [peaks["worker"] for peaks in rounds]
     plays = sum(worker.plays for worker in workers)
     return {
         **{name: median(one[name] for one in told) for name in told[0]},
@@ -180,12 +195,14 @@ def peak_figures(rounds: Sequence[tuple[Peak, Peak]]) -> dict[str, Any]:
 
 def latency_figures(measured: Latencies) -> dict[str, Any]:
     """Give percentiles in milliseconds."""
-    p50, p99 = np.percentile(measured.answer_s * 1000, (50, 99)).tolist()
+    answers_ms = measured.answer_s * 1000
     return {
-        "latency_p50_ms": p50,
-        "latency_p99_ms": p99,
-        "latency_max_ms": float(measured.answer_s.max()) * 1000,
-        "latency_plays": len(measured.answer_s),
+        **{
+            f"latency_{name}_ms": float(np.percentile(answers_ms, percent))
+            for name, percent in PERCENTILES.items()
+        },
+        "latency_max_ms": float(answers_ms.max()),
+        "latency_plays": len(answers_ms),
         "send_lateness_p99_ms": float(np.percentile(measured.lateness_s * 1000, 99)),
     }
 
