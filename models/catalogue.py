@@ -16,6 +16,8 @@ NO_ARTIST = 0
 UNKNOWN_MS = np.iinfo(np.int64).min
 """When a song came out of which nobody says."""
 UNKNOWN_FLAG = -1
+MOST_GENRES = 3
+"""Genres of a song that columns hold, the most fitting."""
 
 
 class SongDetails(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -61,12 +63,15 @@ class SongColumns(NamedTuple):
 
     artists: int32 [>= N + 1], equal where the artist is, NO_ARTIST where none is known.
     released_ms: int64 [>= N + 1], UNKNOWN_MS where unknown. explicit: int8 [>= N + 1], 0 or 1,
-    UNKNOWN_FLAG where unknown.
+    UNKNOWN_FLAG where unknown. albums: int32 [>= N + 1], equal where artist and album are.
+    genres: int32 [>= N + 1, MOST_GENRES], the most fitting first. 0 where none is known.
     """
 
     artists: NDArray[np.int32]
     released_ms: NDArray[np.int64]
     explicit: NDArray[np.int8]
+    albums: NDArray[np.int32]
+    genres: NDArray[np.int32]
 
     @classmethod
     def unknown(cls, count: int) -> Self:
@@ -75,15 +80,32 @@ class SongColumns(NamedTuple):
             np.full(count, NO_ARTIST, np.int32),
             np.full(count, UNKNOWN_MS, np.int64),
             np.full(count, UNKNOWN_FLAG, np.int8),
+            np.zeros(count, np.int32),
+            np.zeros((count, MOST_GENRES), np.int32),
         )
 
     def grown(self) -> SongColumns:
         """Give the same with room for twice as many."""
-        more = SongColumns.unknown(len(self.artists))
+        return self.joined(SongColumns.unknown(len(self.artists)))
+
+    def joined(self, more: SongColumns) -> SongColumns:
+        """Put the rows of others behind these."""
         return SongColumns(
             np.concatenate([self.artists, more.artists]),
             np.concatenate([self.released_ms, more.released_ms]),
             np.concatenate([self.explicit, more.explicit]),
+            np.concatenate([self.albums, more.albums]),
+            np.concatenate([self.genres, more.genres]),
+        )
+
+    def first(self, count: int) -> SongColumns:
+        """Give a copy of the first rows."""
+        return SongColumns(
+            self.artists[:count].copy(),
+            self.released_ms[:count].copy(),
+            self.explicit[:count].copy(),
+            self.albums[:count].copy(),
+            self.genres[:count].copy(),
         )
 
 
@@ -99,7 +121,7 @@ class Catalogue:
         self.rows = Vocabulary()
         self.columns = SongColumns.unknown(1024)
         self.version = 0
-        self._artists = Vocabulary()
+        self._artists, self._albums, self._genres = Vocabulary(), Vocabulary(), Vocabulary()
         self._told: set[str] = set()
         self._lock = Lock()
         self.offer(details or {})
@@ -146,8 +168,12 @@ class Catalogue:
 
     def _write(self, row: int, details: SongDetails) -> None:
         columns, released, explicit = self.columns, details.released_at_ms, details.explicit
-        name = same_name(details.artist)
+        name, album = same_name(details.artist), same_name(details.album)
         columns.artists[row] = self._artists.add(name) if name else NO_ARTIST
+        # Half of all artists have an album "Greatest Hits".
+        columns.albums[row] = self._albums.add(f"{name}\n{album}") if name and album else 0
+        genres = [self._genres.add(same_name(each)) for each in details.genres[:MOST_GENRES]]
+        columns.genres[row] = [*genres, *[0] * (MOST_GENRES - len(genres))]
         columns.released_ms[row] = UNKNOWN_MS if released is None else released
         columns.explicit[row] = UNKNOWN_FLAG if explicit is None else explicit
 

@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from torch import Tensor, nn
 
-from models.ranking_inputs import CANDIDATE_FEATURES, CONTEXT_FEATURES, RankingInputs
+from models.ranking_features import CANDIDATE_FEATURES, CONTEXT_FEATURES
+from models.ranking_inputs import RankingInputs
 from models.vocabulary import PADDING
 
 LOSSES = ("classification", "features", "retrieval")

@@ -14,7 +14,9 @@ from torch import Tensor
 from models.bundle import Bundle, fitting_parts
 from models.candidate_attention import CandidateAttention, CandidateAttentionConfig
 from models.candidate_attention_next_song import CandidateAttentionNextSong
+from models.content_songs import ContentConfig, ContentSongs
 from models.context_tree import ContextTree, ContextTreeConfig
+from models.embedded_songs import VECTORS, EmbeddedSongs
 from models.gated_next_song import GatedNextSong, NewSongs
 from models.gru import GRU, GRUConfig
 from models.gru_retriever import GRURetriever
@@ -25,6 +27,7 @@ from models.live_neighbours import LiveConfig
 from models.next_song import Contexts, SessionLog
 from models.popular_next_song import decayed_plays
 from models.ragged import Ragged
+from models.ranking_features import CANDIDATE_FEATURES, UNNAMED_FEATURES, fitted
 from models.ranking_inputs import RankingInputs, Retrieval, RetrievalConfig
 from models.repeat_gate import RepeatGate
 from models.rules import Rules, RulesConfig
@@ -61,6 +64,7 @@ class HybridConfig:
     """Every part's config. memory_plays: the last plays of training that neighbours remember.
 
     trend_half_life: of a play's weight in what is popular of late, as a share of those.
+    features: of candidates, by which the ranker was trained; `plain_config` writes today's.
     """
 
     gru: GRUConfig = field(default_factory=GRUConfig)
@@ -72,9 +76,11 @@ class HybridConfig:
     skipgram: SkipGramConfig = HYBRID_SKIPGRAM
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
     live: LiveConfig = field(default_factory=LiveConfig)
+    content: ContentConfig = field(default_factory=ContentConfig)
     ranker: RankerConfig = field(default_factory=RankerConfig)
     trend_half_life: float = 0.03
     memory_plays: int = 2_000_000
+    features: tuple[str, ...] = UNNAMED_FEATURES
 
     def __post_init__(self) -> None:
         if self.gru.min_count != 1:
@@ -112,26 +118,31 @@ def retrieval_of(
     popularity: Tensor,
     memory: SessionLog,
     config: HybridConfig,
+    embedded: EmbeddedSongs | None = None,
     index: ItemIndex | None = None,
 ) -> Retrieval:
     """Put the retrievers together.
 
     skipgram: vectors of length 1, float32 [V + 1, S]. popularity: play counts in training, float32
-    [V + 1]. memory: the sessions that `blend` was
-    fitted on, in the item numbers of its vocabulary. index: over the GRU's vectors, if there is
-    one by now.
+    [V + 1]. memory: the sessions that `blend` was fitted on, in the item numbers of its
+    vocabulary. embedded: songs known by their sound; None leaves content alone. index: over
+    the GRU's vectors, if there is one by now.
     """
     songs = blend.vocabulary
+    found = GRURetriever(gru, popularity, index)
+    space = SkipGramSpace(skipgram, config.skipgram.decay)
+    rest = songs, space, found.vectors.numpy(), traits.artists, config.content
     return Retrieval(
-        GRURetriever(gru, popularity, index),
+        found,
         CandidateAttentionNextSong(amnn.eval(), songs),
         blend,
-        SkipGramSpace(skipgram, config.skipgram.decay),
+        space,
         traits,
         popularity.numpy(),
         decayed_plays(memory, songs, config.trend_half_life),
         config.retrieval,
         config.live,
+        None if embedded is None else ContentSongs(*rest, embedded),
     )
 
 
@@ -160,7 +171,7 @@ class HybridNextSong:
             amnn = CandidateAttention(config.amnn, len(bundle.vocabulary))
             amnn.load_state_dict(_part(bundle.weights, "amnn"))
             ranker = Ranker(config.ranker, config.gru.dim, config.gru.hidden, config.skipgram.dim)
-            ranker.load_state_dict(_part(bundle.weights, "ranker"))
+            ranker.load_state_dict(fitted(_part(bundle.weights, "ranker"), config.features))
             memory = _memory(_part(bundle.weights, "memory"))
             learned = _part(bundle.weights, "blend")
             gate = RepeatGate(learned["gate"].numpy())
@@ -169,13 +180,14 @@ class HybridNextSong:
             )
             skipgram = bundle.weights["skipgram.vectors"]
             by_models = learned["new_songs"].numpy()
+            embedded = embedded_songs(bundle, config)
         popularity = bundle.weights["popularity"]
         models = blended_models(memory, bundle.vocabulary, config)
         new_songs = NewSongs(by_models, np.log1p(models[0].popularity))
         blend = GatedNextSong(models, gate, new_songs)
         index = index_of(bundle, gru.item_vectors())
         retrieval = retrieval_of(
-            gru, amnn, blend, skipgram, traits, popularity, memory, config, index
+            gru, amnn, blend, skipgram, traits, popularity, memory, config, embedded, index
         )
         return cls(retrieval, ranker, bundle.vocabulary, popularity)
 
@@ -233,6 +245,20 @@ def hybrid_weights(
     return {**named, **memory_weights(memory), "popularity": popularity}
 
 
+def embedded_songs(bundle: Bundle, config: HybridConfig) -> EmbeddedSongs | None:
+    """Give the songs that a hybrid knows by their sound; None where its ranker knows of none.
+
+    RuntimeError where their vectors are of another space.
+    """
+    if "content" not in config.features:
+        return None
+    found = EmbeddedSongs.of(bundle.weights)
+    if len(found) and found.vectors.shape[1] != config.skipgram.dim:
+        size = found.vectors.shape[1]
+        raise RuntimeError(f"{VECTORS} has {size} numbers a song, not {config.skipgram.dim}")
+    return found
+
+
 def memory_of(bundle: Bundle) -> SessionLog:
     """Give the sessions that a hybrid's neighbours, rules, runs and recent popularity are of."""
     return _memory(_part(bundle.weights, "memory"))
@@ -247,8 +273,8 @@ def memory_weights(memory: SessionLog) -> dict[str, Tensor]:
 
 
 def plain_config(config: HybridConfig) -> dict[str, Any]:
-    """Give the config as JSON holds it, which has no infinity."""
-    told: dict[str, Any] = asdict(config)
+    """Give the config of a ranker trained now as JSON holds it, which has no infinity."""
+    told: dict[str, Any] = asdict(config) | {"features": list(CANDIDATE_FEATURES)}
     for part in told.values():
         if isinstance(part, dict):
             part.update({k: 1e30 for k, v in part.items() if v == float("inf")})

@@ -15,7 +15,7 @@ from models.hybrid_next_song import HybridNextSong
 from models.live_fallback import LiveFallback
 from models.next_song import Contexts
 from models.ranked_recommender import Described, Ranked, RankedRecommender
-from models.ranking_inputs import RETRIEVERS
+from models.ranking_features import RETRIEVERS
 from models.recommender import RecommenderConfig, Request, Stage
 from models.rule_book import RuleBook
 
@@ -47,7 +47,10 @@ class HybridRecommender(RankedRecommender):
 
     def rank(self, requests: Sequence[Request], contexts: Contexts, stage: Stage) -> Ranked:
         """Give every retriever's songs, by the logarithms of their shares."""
+        content = self.model.retrieval.content
         with stage("retrieve"):
+            if content is not None:
+                content.update(self.book.catalogue)
             inputs = self.model.retrieval.inputs(contexts)
         with stage("score"):
             shares = self.model.shares(inputs)

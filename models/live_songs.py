@@ -2,8 +2,10 @@
 
 A song that the vocabulary does not know has, for one listener and one list, an item number
 above all others: the k-th such song of a listener, from 0, is number V + 1 + k, whichever
-other listeners it is worked out with. Its vector is the direction of the mean of the songs
-that were played right before and after it.
+other listeners it is worked out with. Who it is, is told by its slot among the recent plays;
+or, where it has none, by its number in the table of content songs, below 0. Its company is the
+direction of the mean of the songs that were played right before and after it; its vector lies
+between that and its content's, as content_songs says.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.compiled import compiled
 from models.recent_plays import Ring
+from models.song_plays import plays_of
 
 MOST_COUNTED = 20  # plays of one song that are counted, its newest in other sessions
 MOST_AROUND = 6  # plays of a new song whose neighbours make its vector
@@ -48,8 +51,9 @@ def own_new_songs(
 def numbered(
     slots: NDArray[np.int32], items: NDArray[np.int64], songs: int, new: NDArray[np.int32]
 ) -> NDArray[np.int64]:
-    """Give slots, int32 [B, n], their item numbers, int64 [B, n]; 0 where there is none.
+    """Give songs, int32 [B, n], their item numbers, int64 [B, n]; 0 where there is none.
 
+    slots: of songs, below 0 those of content songs without a slot.
     items: int64, item number by slot. songs: V. new: int32 [B, M], taken up with the slots of
     songs that have no item number, in the order of their coming: the k-th is item V + 1 + k,
     and those beyond the M-th are none.
@@ -63,7 +67,7 @@ def numbered(
             slot = slots[row, place]
             if slot == 0:
                 continue
-            if items[slot]:
+            if slot > 0 and items[slot]:
                 given[row, place] = items[slot]
                 continue
             k = 0
@@ -86,39 +90,68 @@ def new_vectors(
     new: NDArray[np.int32],
     items: NDArray[np.int64],
     vectors: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    content: NDArray[np.float32],
+    half: float,
 ) -> NDArray[np.float32]:
     """Give the vectors of new songs, int32 [B, M], as of the plays asked, float32 [B, M, D].
 
-    items: int64, item number by slot. vectors: float32 [V + 1, D]. 0 where none of the songs
-    around is known, or where there is no song.
+    items: int64, item number by slot. vectors: float32 [V + 1, D]. rows: int64 [B, M], of
+    `content`, float32 [N + 1, D]; 0 for a song that has none. half: plays after which company
+    counts as much as content. 0 where nothing is known of a song, or where there is none.
     """
-    capacity, size = len(ring.songs), vectors.shape[1]
+    size = vectors.shape[1]
     made = np.zeros((new.shape[0], new.shape[1], size), np.float32)
+    entries = np.empty(MOST_COUNTED, np.int64)
     for row in range(new.shape[0]):
         number, least = asked[row], max(1, asked[row] - window + 1)
         for k in range(new.shape[1]):
             if new[row, k] == 0:
                 break
-            entry, seen = ring.newest[new[row, k]], 0
-            while entry >= least and seen < MOST_AROUND:
-                if entry <= number:
-                    seen += 1
-                    session = ring.sessions[entry % capacity]
-                    for side in (ring.previous, ring.following):
-                        near = side[entry % capacity]
-                        if least <= near <= number and ring.sessions[near % capacity] == session:
-                            item = items[ring.songs[near % capacity]]
-                            if item:
-                                for column in range(size):
-                                    made[row, k, column] += vectors[item, column]
-                entry = ring.earlier[entry % capacity]
-            length = np.float32(0)
-            for column in range(size):
-                length += made[row, k, column] ** 2
-            if length > 0:
+            plays = plays_of(ring, new[row, k], least, number, 0, entries)
+            mine, other = made[row, k], content[rows[row, k]]
+            _add_company(ring, least, number, entries[:plays], items, vectors, mine)
+            _scale(mine)
+            if other.any():
+                weight = np.float32(plays / (plays + half)) if mine.any() else np.float32(0)
                 for column in range(size):
-                    made[row, k, column] /= np.sqrt(length)
+                    mine[column] = weight * mine[column] + (1 - weight) * other[column]
+                _scale(mine)
     return made
+
+
+@compiled
+def _add_company(
+    ring: Ring,
+    least: int,
+    number: int,
+    entries: NDArray[np.int64],
+    items: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    total: NDArray[np.float32],
+) -> None:
+    """Add to `total`, float32 [D], the songs right before and after the newest of some plays."""
+    capacity = len(ring.songs)
+    for entry in entries[:MOST_AROUND]:
+        session = ring.sessions[entry % capacity]
+        for side in (ring.previous, ring.following):
+            near = side[entry % capacity]
+            if least <= near <= number and ring.sessions[near % capacity] == session:
+                item = items[ring.songs[near % capacity]]
+                if item:
+                    for column in range(len(total)):
+                        total[column] += vectors[item, column]
+
+
+@compiled
+def _scale(vector: NDArray[np.float32]) -> None:
+    """Give a vector, float32 [D], the length 1; one of zeros stays so."""
+    length = np.float32(0)
+    for column in range(len(vector)):
+        length += vector[column] ** 2
+    if length > 0:
+        for column in range(len(vector)):
+            vector[column] /= np.sqrt(length)
 
 
 @compiled
@@ -167,6 +200,7 @@ def describe(
     """
     capacity, songs = len(ring.songs), len(slots) - 1
     told = np.zeros((*candidates.shape, 4), np.float32)
+    entries = np.empty(MOST_COUNTED, np.int64)
     for row in range(candidates.shape[0]):
         number = asked[row]
         least, mine = max(1, number - window + 1), ring.sessions[number % capacity]
@@ -182,17 +216,11 @@ def describe(
                 slot, share = slots[item], shares[item]
                 if items[slot] != item:
                     slot = 0
-            count, lately, newest = 0, 0, 0
-            entry = ring.newest[slot]
-            while entry >= least and count < MOST_COUNTED:
-                if entry <= number and ring.sessions[entry % capacity] != mine:
-                    newest = max(newest, entry)
-                    count += 1
-                    lately += entry > number - span
-                entry = ring.earlier[entry % capacity]
+            count = plays_of(ring, slot, least, number, mine, entries)
+            lately = (entries[:count] > number - span).sum()
             told[row, place, 0] = np.log1p(count)
             if count:
-                told[row, place, 1] = 1 / (1 + np.log1p(number - newest))
+                told[row, place, 1] = 1 / (1 + np.log1p(number - entries[0]))
             told[row, place, 2] = np.log((lately + 1) / (span * share + 1))
     return told
 
@@ -220,6 +248,8 @@ def new_songs_heard(
             if candidates[row, place] <= songs:
                 continue
             slot = new[row, candidates[row, place] - songs - 1]
+            if slot < 0:
+                continue  # nobody played it
             play, begun = number, 0
             for ago in range(OWN_PLAYS):
                 if play < least:

@@ -13,42 +13,31 @@ from torch import Tensor
 from models.candidate_attention_next_song import CandidateAttentionNextSong
 from models.candidate_columns import log_shares, reciprocals, side_by_side
 from models.candidates import Candidates, Proposals
+from models.content_songs import ContentSongs, asked_ms
 from models.gated_next_song import GatedNextSong
 from models.gru_retriever import GRURetriever, Retrieved
 from models.inner_products import inner_products
 from models.likeness import Likeness
 from models.live_neighbours import LiveConfig
-from models.live_retriever import LIVE_RETRIEVERS, LiveCounts, LiveRetriever, LiveSongs
+from models.live_proposals import CONTENT_FEATURES, LiveSongs
+from models.live_retriever import LiveCounts, LiveRetriever
 from models.live_songs import LIVE_FEATURES
-from models.moments import MOMENT_FEATURES, describe_moments
+from models.moments import describe_moments
 from models.next_song import Contexts
+from models.ranking_features import (
+    BLENDED,
+    CANDIDATE_FEATURES,
+    HEARD_FEATURES,
+    LIKENESS_FEATURES,
+    RETRIEVERS,
+)
 from models.replays import count_repeats, when_heard
 from models.serving_attention import AttentionTables
 from models.sessions import pad_listeners
-from models.skipgram_space import SPACE_FEATURES, SkipGramSpace
+from models.skipgram_space import SPACE_FEATURES, SkipGramSpace, compared, wanted
 from models.song_traits import TRAIT_FEATURES, SongTraits
 from models.vocabulary import PADDING
 
-BLENDED = ("neighbours", "tree", "rules", "items")
-"""The models behind the repeat gate, in their order there."""
-RETRIEVERS = ("gru", *BLENDED, "blend", "skipgram", "popularity", *LIVE_RETRIEVERS)
-HEARD_FEATURES = (
-    *("in_session", "session_ago", "session_plays", "in_history", "history_ago", "history_plays"),
-    "is_last",
-)
-LIKENESS_FEATURES = ("like_last", "like_session", "like_listener", "like_lately")
-CANDIDATE_FEATURES = (
-    *("gru", "gru_rank", "amnn", "neighbours", "neighbours_rank", "tree", "tree_rank"),
-    *("rules", "rules_rank", "items", "items_rank", "blend", "blend_rank", "popularity", "trend"),
-    *(*HEARD_FEATURES, *LIKENESS_FEATURES, *SPACE_FEATURES, "skipgram_rank", *TRAIT_FEATURES),
-    *("live", *(f"{name}_rank" for name in LIVE_RETRIEVERS), *LIVE_FEATURES),
-)
-CONTEXT_FEATURES = (
-    *("plays", "repeats", "last_was_repeat", "history", "has_history"),
-    *("heard", "surest", "known"),
-    *("neighbours_named", "tree_named", "rules_named", "items_named", "blend_named"),
-    *("live_named", "live_window", *MOMENT_FEATURES),
-)
 SPARSE = (*BLENDED, "blend")
 SPARSE_COLUMNS = slice(RETRIEVERS.index(SPARSE[0]), RETRIEVERS.index(SPARSE[-1]) + 1)
 LIVE_COLUMN = slice(RETRIEVERS.index("live"), RETRIEVERS.index("live") + 1)
@@ -142,11 +131,13 @@ class Retrieval:
         recent: NDArray[np.float32],
         config: RetrievalConfig | None = None,
         live: LiveConfig | None = None,
+        content: ContentSongs | None = None,
     ) -> None:
         """Take models of one vocabulary.
 
         blend: of the models BLENDED. popularity, recent: play counts, float32 [V + 1]; recent:
-        those of late, decayed. live: how what is played at present is asked.
+        those of late, decayed. live: how what is played at present is asked. content: songs that
+        need no play; None where the ranker has not learned what they are worth.
         """
         self.gru = gru
         self.amnn = amnn
@@ -160,8 +151,14 @@ class Retrieval:
         self._popularity = share.log().float()
         self._trend = (late.log() - share.log()).float()
         self._popular = np.argsort(-recent[1:], kind="stable")[: self.config.popularity] + 1
+        self.content = content
         self.live = LiveRetriever(
-            blend.vocabulary, gru.vectors.numpy(), share.float().numpy(), live, self.config.live
+            blend.vocabulary,
+            gru.vectors.numpy(),
+            share.float().numpy(),
+            live,
+            self.config.live,
+            content,
         )
 
     @torch.no_grad()
@@ -184,7 +181,8 @@ class Retrieval:
         nearest = self.skipgram.retrieve(near, self.config.skipgram)
         popular = np.tile(self._popular, (count, 1))
         rest = Proposals(popular, np.ones(popular.shape, np.float32))
-        live = self.live.find(contexts.moments, count)
+        direction = wanted(near)
+        live = self.live.find(contexts.moments, direction, asked_ms(contexts))
         mine = _by_score(found, count)
         united = Candidates.of([mine, *proposals, nearest, rest, *live.proposals])
         known = live.known(united.items)
@@ -198,6 +196,9 @@ class Retrieval:
         against = np.stack([found.queries[:count].numpy(), *directions], 1)  # [B, 5, D]
         products = inner_products(vectors, known, against)  # [B, C, 5]
         live.add_products(products, united.items, against)
+        places = compared(near)
+        cosines = self.skipgram.describe(known, places)
+        live.add_space_products(cosines, united.items, places)
         told = {
             "gru": self._log_probabilities(found, united, torch.from_numpy(products[:, :, 0])),
             "amnn": self._attention(contexts, known),
@@ -208,9 +209,10 @@ class Retrieval:
             "trend": self._trend[known_items],
             **_named(HEARD_FEATURES, heard),
             **_named(LIKENESS_FEATURES, products[:, :, 1:]),
-            **_named(SPACE_FEATURES, self.skipgram.describe(known, near)),
-            **_named(TRAIT_FEATURES, self.traits.describe(united.items, contexts)),
+            **_named(SPACE_FEATURES, cosines),
+            **_named(TRAIT_FEATURES, self.traits.describe(united.items, contexts, live.artists())),
             **_named(LIVE_FEATURES, live.describe(united.items)),
+            **_named(CONTENT_FEATURES, live.describe_content(united.items, direction)),
         }
         columns = [told[name].numpy() for name in CANDIDATE_FEATURES]
         candidates = torch.from_numpy(side_by_side(columns, united.items))

@@ -37,21 +37,44 @@ class SkipGramSpace:
         """
         self.vectors = vectors
         self.memory = memory
-        self._rows = self.vectors.numpy()
+        self.rows = self.vectors.numpy()
         self._index = ItemIndex(self.vectors, INDEX)
 
     def likeness(self, contexts: Contexts) -> Likeness:
         """Tell where listeners stand."""
-        return Likeness.of(self._rows, contexts, self.memory)
+        return Likeness.of(self.rows, contexts, self.memory)
 
     def retrieve(self, likeness: Likeness, most: int) -> Proposals:
         """Give the songs nearest to each session, or to a listener who has none yet."""
-        empty = ~likeness.session.any(1, keepdims=True)
-        queries = np.where(empty, likeness.listener, likeness.session)
-        cosines, items = self._index.search(torch.from_numpy(queries), most)
-        return Proposals(items.numpy(), cosines.numpy())
+        cosines, items = self.nearest(wanted(likeness), most)
+        return Proposals(items, cosines)
 
-    def describe(self, items: NDArray[np.int64], likeness: Likeness) -> NDArray[np.float32]:
-        """Give SPACE_FEATURES of candidates, int64 [B, C]: float32 [B, C, 3]."""
-        against = np.stack([likeness.session, likeness.last, likeness.listener], 1)
-        return inner_products(self._rows, items, against)
+    def nearest(
+        self, directions: NDArray[np.float32], most: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Give the songs nearest to directions, float32 [B, S]: cosines and items, [B, most]."""
+        cosines, items = self._index.search(torch.from_numpy(directions), most)
+        return cosines.numpy(), items.numpy()
+
+    def describe(
+        self, items: NDArray[np.int64], against: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Give SPACE_FEATURES of candidates, int64 [B, C]: float32 [B, C, 3].
+
+        against: as `compared` gives it.
+        """
+        return inner_products(self.rows, items, against)
+
+
+def wanted(likeness: Likeness) -> NDArray[np.float32]:
+    """Give the directions that songs are looked for in, float32 [B, S].
+
+    That of the session, or of the listener who has none yet.
+    """
+    empty = ~likeness.session.any(1, keepdims=True)
+    return np.where(empty, likeness.listener, likeness.session)
+
+
+def compared(likeness: Likeness) -> NDArray[np.float32]:
+    """Give the directions that SPACE_FEATURES are the cosines with, float32 [B, 3, S]."""
+    return np.stack([likeness.session, likeness.last, likeness.listener], 1)

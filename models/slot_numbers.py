@@ -9,7 +9,7 @@ from models.vocabulary import Vocabulary
 
 
 class SlotNumbers:
-    """Which item is in each slot, kept up with plays as they come.
+    """Which item is in each slot, kept up with plays as they come, and with a vocabulary.
 
     items: int64 [capacity + 1], by slot; 0 where the vocabulary does not know the song. slots:
     int32 [V + 1], by item; right only where `items` leads back, as songs leave their slots.
@@ -23,7 +23,8 @@ class SlotNumbers:
         self._seen = 0
 
     def update(self) -> None:
-        """Look at the songs of the plays that have come since the last time."""
+        """Look at the songs of the plays that have come since, and at songs that are new."""
+        self._grow()
         recent, seen = self.recent, self._seen
         if recent.end == seen:
             return
@@ -36,3 +37,13 @@ class SlotNumbers:
         known = items > 0
         self.slots[items[known]] = fresh[known]
         self._seen = recent.end
+
+    def _grow(self) -> None:
+        known = len(self.slots) - 1
+        if known == len(self.vocabulary):
+            return
+        fresh = self.vocabulary.song_ids[known:]
+        slots = np.array([self.recent.slot(song_id) for song_id in fresh], np.int32)
+        self.slots = np.append(self.slots, slots)
+        self.items[slots] = np.arange(known + 1, len(self.slots))
+        self.items[0] = 0  # the slot of songs without plays

@@ -27,8 +27,8 @@ NO_ARTIST = 0
 class SongTraits:
     """Who made each song, when it was first played and at what hours, by item number.
 
-    A number above V is a song that came out after training: its artist is unknown, its age the
-    least there is.
+    A number above V is a song that came out after training: its artist is unknown unless told,
+    its age the least there is.
     """
 
     def __init__(
@@ -56,10 +56,16 @@ class SongTraits:
         shares = (1 + len(plays) - first) / (1 + len(plays))
         return cls(artists, np.log(shares).astype(np.float32), hours_of(log, len(artists) - 1))
 
-    def describe(self, items: NDArray[np.int64], contexts: Contexts) -> NDArray[np.float32]:
+    def describe(
+        self,
+        items: NDArray[np.int64],
+        contexts: Contexts,
+        new: NDArray[np.int32] | None = None,
+    ) -> NDArray[np.float32]:
         """Give TRAIT_FEATURES of candidates, float32 [B, C, T].
 
-        items: int64 [B, C], ascending, 0 behind the last.
+        items: int64 [B, C], ascending, 0 behind the last. new: int32 [B, M], the artist of each
+        listener's song V + 1 + k, 0 where unknown.
         """
         told = np.zeros((*items.shape, len(TRAIT_FEATURES)), np.float32)
         sessions, histories = contexts.sessions, contexts.histories
@@ -71,6 +77,7 @@ class SongTraits:
             histories.offsets,
             self.artists,
             self._highest,
+            np.zeros((len(items), 0), np.int32) if new is None else new,
             told,
         )
         _describe_ages(items, self.ages, self._youngest, told)
@@ -94,6 +101,7 @@ def _describe_artists(
     history_offsets: NDArray[np.int64],
     artists: NDArray[np.int32],
     highest: int,
+    new: NDArray[np.int32],
     told: NDArray[np.float32],
 ) -> None:
     # Plays by artist, all 0 again after each row.
@@ -110,7 +118,9 @@ def _describe_artists(
             last = _artist(artists, song)
             in_session[last] += 1
         for slot in range(items.shape[1]):
-            artist = _artist(artists, items[row, slot])
+            artist, k = _artist(artists, items[row, slot]), items[row, slot] - len(artists)
+            if 0 <= k < new.shape[1]:
+                artist = new[row, k]
             if artist != NO_ARTIST:
                 told[row, slot, 1] = 1
                 told[row, slot, 2] = artist == last

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from models.compiled import compiled
 from models.recent_plays import Ring
+from models.song_plays import plays_of
 
 TRENDING_STEP = 32  # what trends is worked out anew after so many plays
 COUNTED_BEFORE = 100  # plays of a song, at most, by which it is known how often it is played
@@ -79,10 +80,7 @@ def _rising(
 @compiled
 def _rate_before(ring: Ring, slot: int, since: int, least: int) -> float:
     """Give a song's share of the plays before `since`, by at most its last COUNTED_BEFORE."""
-    capacity, count, entry, oldest = len(ring.songs), 0, ring.newest[slot], least
-    while entry >= least and count < COUNTED_BEFORE:
-        if entry < since:
-            count += 1
-            oldest = entry
-        entry = ring.earlier[entry % capacity]
-    return count / (since - (oldest if count == COUNTED_BEFORE else least))
+    entries = np.empty(COUNTED_BEFORE, np.int64)
+    count = plays_of(ring, slot, least, since - 1, 0, entries)
+    oldest = entries[count - 1] if count == COUNTED_BEFORE else least
+    return count / (since - oldest)

@@ -14,13 +14,8 @@ from models.candidate_columns import LEAST_SHARE
 from models.gru_recommender import GRURecommender
 from models.hybrid_recommender import HybridRecommender
 from models.lists import RecommendedSong
-from models.ranking_inputs import (
-    CANDIDATE_FEATURES,
-    CONTEXT_FEATURES,
-    RETRIEVERS,
-    SPARSE,
-    RankingInputs,
-)
+from models.ranking_features import CANDIDATE_FEATURES, CONTEXT_FEATURES, RETRIEVERS
+from models.ranking_inputs import SPARSE, RankingInputs
 from models.recommender import Recommender, Request, contexts_of
 from models.vocabulary import PADDING
 

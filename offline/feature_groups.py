@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.moments import SKIPS, TIMES
-from models.ranking_inputs import HEARD_FEATURES, LIKENESS_FEATURES
+from models.ranking_features import HEARD_FEATURES, LIKENESS_FEATURES
 from models.skipgram_space import SPACE_FEATURES
 
 GROUPS = {
@@ -25,5 +25,6 @@ GROUPS = {
     "live": ("live", "live_rank", "live_plays", "live_recency", "live_named", "live_window"),
     "own": ("own_rank", "is_new"),
     "trending": ("trending_rank", "rise"),
+    "content": ("content", "content_rank", "twins"),
 }
 """What can be taken away to see what it was worth: features of candidates and of contexts."""

@@ -21,6 +21,8 @@ import torch
 from numpy.typing import NDArray
 
 from models.bundle import Manifest, check_writable, write_bundle
+from models.catalogue import Catalogue
+from models.embedded_songs import EmbeddedSongs
 from models.hybrid_next_song import (
     HybridConfig,
     hybrid_weights,
@@ -29,11 +31,13 @@ from models.hybrid_next_song import (
     retrieval_of,
 )
 from models.next_song import SessionLog
-from models.ranking_inputs import CANDIDATE_FEATURES, Retrieval
+from models.ranking_features import CANDIDATE_FEATURES
+from models.ranking_inputs import Retrieval
 from models.session_neighbours import NeighboursConfig
 from models.song_traits import SongTraits
 from models.vocabulary import Vocabulary
 from offline.baselines import BASELINES, choose_config
+from offline.decoys import with_decoys
 from offline.feature_groups import GROUPS
 from offline.finished_stages import FinishedStages
 from offline.gating import BlendConfig, fit_gated
@@ -64,6 +68,8 @@ SILENT = 0.25
 class HybridOptions:
     """How a hybrid is trained. examples: that the ranker learns from, at most.
 
+    decoys: songs that nobody plays, for each that is new to the retrievers: see `decoys`.
+
     ablate: train once more without each of GROUPS, and tell. staged, rival: train the ranker in
     the document's stages too, or gradient-boosted trees on the same features, and tell.
     """
@@ -75,6 +81,7 @@ class HybridOptions:
     gru_epochs: int = 12
     amnn_epochs: int = 6
     examples: int = MOST_EXAMPLES
+    decoys: float = 3.0
     ablate: bool = False
     staged: bool = False
     rival: bool = False
@@ -104,7 +111,10 @@ def _retrieval(
     blend = fit_gated(memory, songs, BlendConfig(models))
     gru, amnn = networks.gru.network, networks.amnn.network
     traits = SongTraits.of(log, artists)
-    return retrieval_of(gru, amnn, blend, networks.skipgram, traits, popularity, memory, config)
+    return retrieval_of(
+        *(gru, amnn, blend, networks.skipgram, traits, popularity, memory, config),
+        EmbeddedSongs(),
+    )
 
 
 def train_hybrid_bundle(
@@ -139,6 +149,9 @@ def train_hybrid_bundle(
     config = _chosen(config, earlier, songs, options.seed)
     say("2/4 Candidates for the plays that the ranker learns from")
     retrieval = _retrieval(networks, earlier, songs, artist_numbers(log, songs), config)
+    catalogue = Catalogue(with_decoys(log.details(), songs, options.decoys, options.seed))
+    assert retrieval.content is not None, "_retrieval has content songs"
+    retrieval.content.update(catalogue)
     last = numbering.number(parts[2], options.session_gap_s)
     stream = PlayStream(between.joined(last), numbering.songs.song_ids)
     taught = without_some_details(held_back.sample(options.examples, options.seed))

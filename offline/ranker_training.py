@@ -14,13 +14,8 @@ from torch import Tensor
 from models.errors import SegueError
 from models.hybrid import LOSSES, Ranker, RankerConfig
 from models.next_song import Contexts
-from models.ranking_inputs import (
-    CANDIDATE_FEATURES,
-    CONTEXT_FEATURES,
-    RETRIEVERS,
-    RankingInputs,
-    Retrieval,
-)
+from models.ranking_features import CANDIDATE_FEATURES, CONTEXT_FEATURES, RETRIEVERS
+from models.ranking_inputs import RankingInputs, Retrieval
 from models.vocabulary import PADDING
 from offline.feature_groups import GROUPS
 from offline.play_stream import PlayStream

@@ -15,7 +15,7 @@ from models.hybrid_next_song import HybridNextSong, remembered
 from models.kinds import open_model
 from models.next_song import Contexts
 from models.ragged import Ragged
-from models.ranking_inputs import CANDIDATE_FEATURES, CONTEXT_FEATURES, RETRIEVERS
+from models.ranking_features import CANDIDATE_FEATURES, CONTEXT_FEATURES, RETRIEVERS
 from offline.feature_groups import GROUPS
 from tests.next_song_suite import PAIRS, NextSongSuite, log_of, numbered
 from tests.toy import paired_sessions, song

@@ -14,7 +14,7 @@ import torch
 
 from models.bundle import BundleError, read_bundle
 from models.hybrid_recommender import HybridRecommender, source_names
-from models.ranking_inputs import RETRIEVERS
+from models.ranking_features import RETRIEVERS
 from models.recommender import RecommenderConfig, Request
 from models.recommenders import recommender_of
 from tests.next_song_suite import PAIRS, numbered

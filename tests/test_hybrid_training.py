@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from models.kinds import open_model
 from models.next_song import Contexts
 from models.ragged import Ragged
-from models.ranking_inputs import CANDIDATE_FEATURES, CONTEXT_FEATURES
+from models.ranking_features import CANDIDATE_FEATURES, CONTEXT_FEATURES
 from offline.cli import main
 from offline.feature_groups import GROUPS
 from offline.ranker_training import (

@@ -10,7 +10,7 @@ import torch
 
 from models.hybrid_next_song import HybridNextSong
 from models.hybrid_recommender import HybridRecommender
-from models.ranking_inputs import CANDIDATE_FEATURES, RETRIEVERS
+from models.ranking_features import CANDIDATE_FEATURES, RETRIEVERS
 from models.recent_plays import RecentPlays
 from models.recommender import RecommenderConfig, Request, contexts_of
 from models.slot_numbers import SlotNumbers

@@ -14,7 +14,7 @@ from models.moments import MOMENT_FEATURES, describe_moments
 from models.next_song import Contexts
 from models.play_details import NO_DETAILS, UNKNOWN, PlayDetails
 from models.ragged import Ragged
-from models.ranking_inputs import CANDIDATE_FEATURES, CONTEXT_FEATURES
+from models.ranking_features import CANDIDATE_FEATURES, CONTEXT_FEATURES
 from models.skipgram_space import SkipGramSpace
 from models.song_hours import SLOTS, SMOOTHING, describe_hours, hours_of
 from models.song_traits import TRAIT_FEATURES, SongTraits

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from models.bundle import read_bundle
 from models.catalogue import SongDetails
-from models.ranking_inputs import CANDIDATE_FEATURES, CONTEXT_FEATURES
+from models.ranking_features import CANDIDATE_FEATURES, CONTEXT_FEATURES
 from models.recommender import RecommenderConfig, Request
 from models.recommenders import recommender_of
 from offline.cli import main

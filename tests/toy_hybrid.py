@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.bundle import Manifest, write_bundle
 from models.candidate_attention import CandidateAttention, CandidateAttentionConfig
+from models.embedded_songs import EmbeddedSongs
 from models.gru import GRUConfig
 from models.hybrid import Ranker, RankerConfig
 from models.hybrid_next_song import (
@@ -65,7 +66,9 @@ def assemble(
     skipgram = unit(torch.from_numpy(learned.inputs))
     no_artists = np.zeros(len(songs) + 1, np.int32)
     traits = SongTraits.of(log, no_artists if artists is None else artists)
-    retrieval = retrieval_of(gru, amnn, blend, skipgram, traits, popularity, log, CONFIG)
+    retrieval = retrieval_of(
+        gru, amnn, blend, skipgram, traits, popularity, log, CONFIG, EmbeddedSongs()
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         ranker = Ranker(CONFIG.ranker, CONFIG.gru.dim, CONFIG.gru.hidden, CONFIG.skipgram.dim)

@@ -1,0 +1,240 @@
+"""What the stream and songs' content put forward for listeners, and what they say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.candidates import Proposals
+from models.live_neighbours import Plan, live_songs
+from models.live_songs import (
+    LIVE_FEATURES,
+    add_new_products,
+    describe,
+    new_songs_heard,
+    new_vectors,
+    numbered,
+    own_new_songs,
+)
+from models.recent_plays import RecentPlays
+from models.slot_numbers import SlotNumbers
+from models.trending import trending_songs
+
+if TYPE_CHECKING:
+    from models.live_retriever import LiveRetriever
+
+LIVE_RETRIEVERS = ("live", "own", "trending", "content")
+"""Songs that recent sessions lead to; the listener's own that no model knows; songs that rise;
+songs whose content is near, played or not."""
+CONTENT_FEATURES = ("content", "twins")
+"""The cosine of a song's content with the session; log of the number of songs placed alike."""
+NEW_SONGS = 48
+"""Songs that the vocabulary does not know, of one listener, that may be candidates at a time,
+those put forward by their content not counted."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Listeners of one partition. rows: int64 [R], which they are; asked: int64 [R], plays.
+
+    numbers: the model's songs among its plays. content: the content songs.
+    """
+
+    recent: RecentPlays
+    numbers: SlotNumbers
+    content: SlotNumbers
+    rows: NDArray[np.int64]
+    asked: NDArray[np.int64]
+
+
+class LiveSongs:
+    """What was found for B listeners.
+
+    proposals: by LIVE_RETRIEVERS, in item numbers, those of new songs above V. new: int32 [B,
+    M], new songs: their slots, or below 0 the numbers of content songs without one. rows: int64
+    [B, M], all of their numbers as content songs, 0 for none. named, plays: int64 [B], songs
+    that neighbours named, and plays that could be asked; 0 without a moment.
+    """
+
+    def __init__(
+        self, retriever: LiveRetriever, groups: Sequence[Group], count: int, near: Proposals
+    ) -> None:
+        """Begin with nothing. near: content songs put forward, in their own numbers."""
+        self.retriever = retriever
+        self.groups = groups
+        self.songs = len(retriever.vocabulary)
+        self._near = near
+        counts, content = retriever.counts, near.items.shape[1]
+        live = (counts.live, counts.own, counts.trending) if groups else (0, 0, 0)
+        self._ends = np.cumsum([0, *live, content])
+        self.proposals = [
+            Proposals(np.zeros((count, most), np.int64), np.zeros((count, most), np.float32))
+            for most in (*live, content)
+        ]
+        self.new = np.zeros((count, NEW_SONGS + content), np.int32)
+        self.rows = np.zeros(self.new.shape, np.int64)
+        self.named, self.plays = np.zeros(count, np.int64), np.zeros(count, np.int64)
+
+    def ask(self, group: Group, plan: Plan) -> None:
+        """Ask one partition."""
+        counts, config = self.retriever.counts, self.retriever.config
+        ring, window, items = group.recent.ring, group.recent.window, group.numbers.items
+        live, shares, named = live_songs(ring, window, group.asked, plan, counts.live)
+        own = own_new_songs(ring, window, group.asked, items, counts.own)
+        rising = trending_songs(ring, window, group.asked, config.trending_plays, counts.trending)
+        content = self._content_of(group.rows, group.content)
+        self._number(group.rows, np.concatenate([live, own, rising, content], 1), items)
+        mine, slots = self.new[group.rows], group.content.items
+        self.rows[group.rows] = np.where(mine < 0, -mine, slots[np.maximum(mine, 0)])
+        self.proposals[0].scores[group.rows] = shares
+        self.named[group.rows] = named
+        self.plays[group.rows] = np.minimum(group.asked, window)
+
+    def ask_nobody(self) -> None:
+        """Put forward what content alone tells, to listeners without a moment."""
+        alone = np.setdiff1d(np.arange(len(self.new)), [row for g in self.groups for row in g.rows])
+        if not len(alone) or not self._near.items.shape[1]:
+            return
+        nothing = np.zeros((len(alone), self._ends[3]), np.int32)
+        content = -self._near.items[alone].astype(np.int32)
+        self._number(alone, np.concatenate([nothing, content], 1), np.zeros(1, np.int64))
+        self.rows[alone] = -self.new[alone]
+
+    def _content_of(self, rows: NDArray[np.int64], numbers: SlotNumbers) -> NDArray[np.int32]:
+        """Give the content songs near to some listeners by their slots, or by -1 times number."""
+        near = self._near.items[rows] if self._near.items.shape[1] else self._near.items
+        near = near.reshape(len(rows), -1)
+        slots = numbers.slots[near]
+        return np.where(numbers.items[slots] == near, slots, -near).astype(np.int32)
+
+    def _number(
+        self, rows: NDArray[np.int64], songs: NDArray[np.int32], items: NDArray[np.int64]
+    ) -> None:
+        """Take up what was found for some listeners, by every retriever side by side."""
+        new = np.zeros((len(rows), self.new.shape[1]), np.int32)
+        found = numbered(songs, items, self.songs, new)
+        for place, proposal in enumerate(self.proposals):
+            proposal.items[rows] = found[:, self._ends[place] : self._ends[place + 1]]
+            proposal.scores[rows] = 1.0
+        self.new[rows] = new
+
+    def new_songs(self) -> list[list[str]]:
+        """Name each listener's new songs, in the order of their item numbers."""
+        content = self.retriever.content
+        names: list[list[str]] = [[] for _ in range(len(self.new))]
+        slots = {row: group.recent.song_ids for group in self.groups for row in group.rows.tolist()}
+        for row, codes in enumerate(self.new.tolist()):
+            for code in codes:
+                if code == 0:
+                    break
+                if code > 0:
+                    names[row].append(slots[row][code])
+                else:
+                    assert content is not None, "only a content song has no slot"
+                    names[row].append(content.songs.song(-code))
+        return names
+
+    def known(self, items: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give item numbers without those of new songs, which become 0."""
+        return np.where(items > self.songs, 0, items)
+
+    def describe(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Give the LIVE_FEATURES of candidates, int64 [B, C], float32 [B, C, 4]."""
+        told = np.zeros((*items.shape, len(LIVE_FEATURES)), np.float32)
+        told[:, :, LIVE_FEATURES.index("is_new")] = items > self.songs
+        for group in self.groups:
+            told[group.rows] = describe(
+                *(group.recent.ring, group.recent.window, group.asked, items[group.rows]),
+                *(group.numbers.slots, group.numbers.items, self.new[group.rows]),
+                *(self.retriever.shares, self.retriever.config.trending_plays),
+            )
+        return told
+
+    def describe_content(
+        self, items: NDArray[np.int64], wanted: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Give the CONTENT_FEATURES of candidates, int64 [B, C], float32 [B, C, 2]."""
+        told = np.zeros((*items.shape, len(CONTENT_FEATURES)), np.float32)
+        content = self.retriever.content
+        if content is not None and self.rows.any():
+            rows, _ = self._used()
+            directions = wanted[:, None]
+            add_new_products(told, items, self.songs, content.vectors[rows], directions)
+            places = np.clip(items - self.songs - 1, 0, rows.shape[1] - 1)
+            twins = np.log(np.maximum(np.take_along_axis(content.twins[rows], places, 1), 1))
+            told[:, :, 1] = np.where(items > self.songs, twins, 0)
+        return told
+
+    def artists(self) -> NDArray[np.int32]:
+        """Give the artists of new songs, int32 [B, M], 0 where unknown."""
+        content = self.retriever.content
+        return (
+            np.zeros(self.rows.shape, np.int32) if content is None else content.artists[self.rows]
+        )
+
+    def add_products(
+        self,
+        products: NDArray[np.float32],
+        items: NDArray[np.int64],
+        directions: NDArray[np.float32],
+    ) -> None:
+        """Fill in the products, float32 [B, C, K], of new songs with directions [B, K, D]."""
+        rows, new = self._used()
+        if not new.shape[1]:
+            return
+        content, vectors = self.retriever.content, self.retriever.vectors
+        own = vectors[:1] if content is None else content.among_known(rows)  # row 0 is zeros
+        made = self._vectors(rows, new, vectors, own)
+        add_new_products(products, items, self.songs, made, directions)
+
+    def add_space_products(
+        self,
+        products: NDArray[np.float32],
+        items: NDArray[np.int64],
+        directions: NDArray[np.float32],
+    ) -> None:
+        """Do so in the skip-gram space; nothing where the ranker has not learned of content."""
+        rows, new = self._used()
+        content = self.retriever.content
+        if content is not None and new.shape[1]:
+            made = self._vectors(rows, new, content.known_places, content.vectors)
+            add_new_products(products, items, self.songs, made, directions)
+
+    def _used(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Give `rows` and `new` without the columns that nobody uses."""
+        most = int((self.new != 0).sum(1).max(initial=0))
+        return self.rows[:, :most], self.new[:, :most]
+
+    def _vectors(
+        self,
+        rows: NDArray[np.int64],
+        new: NDArray[np.int32],
+        vectors: NDArray[np.float32],
+        content: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Give new songs' vectors, float32 [B, M, D], from known ones' and their content's."""
+        table = self.retriever.content
+        half = 1.0 if table is None else table.config.plays
+        made = content[rows]
+        for group in self.groups:
+            made[group.rows] = new_vectors(
+                *(group.recent.ring, group.recent.window, group.asked, new[group.rows]),
+                group.numbers.items,
+                vectors,
+                rows[group.rows],
+                content,
+                half,
+            )
+        return made
+
+    def add_heard(self, heard: NDArray[np.float32], items: NDArray[np.int64]) -> None:
+        """Fill in when new songs were heard, float32 [B, C, 7], as `when_heard` does."""
+        for group in self.groups:
+            new_songs_heard(
+                *(group.recent.ring, group.recent.window, group.asked, group.rows),
+                *(items, self.songs, self.new, heard),
+            )
