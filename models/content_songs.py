@@ -139,7 +139,7 @@ class ContentSongs:
     def among_known(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         """Give vectors among the GRU's songs, float32 [N + 1, D], with those of `numbers` in it."""
         fresh = np.unique(numbers)
-        fresh = fresh[~self._placed[fresh]]
+        fresh = fresh[~self._placed[fresh] & self.vectors[fresh].any(1)]
         if len(fresh):
             # Songs that stand in one place are looked up once.
             places, which = np.unique(self.vectors[fresh], axis=0, return_inverse=True)
@@ -176,7 +176,7 @@ class ContentSongs:
         if len(heard):
             self.vectors[heard] = self._embedded.vectors[heard - 1]
             self._alike[heard] = PADDING  # each stands alone
-        self._placed[numbers] = False
+        self._among[numbers], self._placed[numbers] = 0, False
         self.twins = np.bincount(self._alike)[self._alike].astype(np.float32)
         self.twins[self._alike == PADDING] = self.vectors[self._alike == PADDING].any(1)
         self.artists = self._artists()

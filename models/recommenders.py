@@ -35,7 +35,7 @@ def _first_request(songs: Sequence[str]) -> Request:
     """Give a request that everything has a part in: two listeners, and a song nobody knows."""
     recent = RecentPlays(8)
     recent.add(songs[0], 0, 0)
-    recent.add("", 1, 1, after=0, goes_on=True)
+    recent.add("\n", 1, 1, after=0, goes_on=True)  # no song has such an id
     recent.add(songs[-1], 2, 2, after=1, goes_on=True)
     play = recent.add(songs[0], 3, 3)
     return Request(songs, (), moment=Moment(recent, play.number))
