@@ -12,6 +12,7 @@ from models.errors import SegueError
 
 COMMANDS = {
     "demo": "Run the whole system on this machine and watch it recommend.",
+    "ui": "Serve a page to listen in and to watch it all on.",
     "worker": "Consume plays, publish recommendations.",
     "broker": "Run the embedded broker in the foreground.",
     "topics": "Create the topics, or check the ones there are.",

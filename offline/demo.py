@@ -76,9 +76,31 @@ class DemoPlays:
 
 def run_demo(config: DemoConfig, console: Console) -> dict[str, Any]:
     """Run everything and give the figures; what it made stays in `config.directory`."""
-    _make_directory(config.directory)
+    make_directory(config.directory)
     plays = obtain_plays(config, console)
     settings = load_settings()
+    bundle, trained = train_bundle(plays, settings, config, console)
+    board = make_board(plays, settings)
+    console.print("[dim]3/4[/] Starting the embedded broker and a worker …")
+    # The last part is for its lists to be seen.
+    every = plays.live.plays.height // (config.refreshes + 1) if config.refreshes else None
+    with LiveRun(config.directory, bundle, refresh_every=every) as run:
+        figures = stream_plays(run, plays, board, config, console)
+    return {
+        **figures,
+        "format": plays.log.format,
+        "listeners": plays.live.plays["user_id"].n_unique(),
+        "songs": plays.log.plays["song_id"].n_unique(),
+        "trained_on_plays": plays.learned.plays.height,
+        "train_plays_per_s": trained["train_plays_per_s"],
+        "bundle": str(bundle),
+    }
+
+
+def train_bundle(
+    plays: DemoPlays, settings: Settings, config: DemoConfig, console: Console
+) -> tuple[Path, dict[str, Any]]:
+    """Train a GRU on the first plays; give where its bundle lies, and its figures."""
     bundle = config.directory / "bundle"
     console.print(f"[dim]2/4[/] Training a GRU on {plays.learned.plays.height:,} plays …")
     with training_progress() as show:
@@ -97,21 +119,7 @@ def run_demo(config: DemoConfig, console: Console) -> dict[str, Any]:
         f"      {len(made.judged.history)} epochs; on its last tenth, held back, hit rate @20 is "
         f"{trained['hit_rate_at_20']:.1%}, popularity's {trained['popularity_hit_rate_at_20']:.1%}"
     )
-    board = make_board(plays, settings)
-    console.print("[dim]3/4[/] Starting the embedded broker and a worker …")
-    # The last part is for its lists to be seen.
-    every = plays.live.plays.height // (config.refreshes + 1) if config.refreshes else None
-    with LiveRun(config.directory, bundle, refresh_every=every) as run:
-        figures = stream_plays(run, plays, board, config, console)
-    return {
-        **figures,
-        "format": plays.log.format,
-        "listeners": plays.live.plays["user_id"].n_unique(),
-        "songs": plays.log.plays["song_id"].n_unique(),
-        "trained_on_plays": plays.learned.plays.height,
-        "train_plays_per_s": trained["train_plays_per_s"],
-        "bundle": str(bundle),
-    }
+    return bundle, trained
 
 
 def obtain_plays(config: DemoConfig, console: Console) -> DemoPlays:
@@ -226,7 +234,7 @@ def _until_now(log: PlayLog) -> PlayLog:
     return replace(log, plays=log.plays.with_columns(pl.col("played_at_ms") + shift))
 
 
-def _make_directory(directory: Path) -> None:
+def make_directory(directory: Path) -> None:
     """Begin with an empty directory; one that an earlier demo made is emptied."""
     if directory.exists() and any(directory.iterdir()):
         if not (directory / MARKER).exists():

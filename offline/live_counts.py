@@ -48,7 +48,7 @@ def scrape_counts(addresses: Sequence[str]) -> LiveCounts:
     """
     told: list[Sample] = []
     for address in addresses:
-        samples = list(_scrape(_metrics_url(address)))
+        samples = list(_scrape(metrics_url(address)))
         if any(name == RUNNING for name, _, _ in samples):
             told += samples
     return _counts_of(told, "there")
@@ -119,7 +119,8 @@ def _one_version(
     return versions[0]
 
 
-def _metrics_url(address: str) -> str:
+def metrics_url(address: str) -> str:
+    """Write an address, such as localhost:9464, as the URL of a worker's metrics."""
     url = address if "//" in address else f"http://{address}"
     return url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/metrics"
 

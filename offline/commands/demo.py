@@ -87,9 +87,22 @@ def _summarise(config: Any, figures: dict[str, Any], console: Any) -> None:
         f"Left in [bold]{directory}/[/]: bundle/ (the model), gru/ (refreshed from the stream), "
         "data/ (histories), recommendations.jsonl, summary.json, worker.log, broker.log\n"
         "Try next:\n"
+        f"  segue ui --demo{_with_log(config)}   (a page to listen in yourself)\n"
         f"  segue playlist --bundle {directory}/bundle --start SONG --length 10\n"
         "  segue demo --plays YOUR_LOG\n"
         "  segue broker, then in other terminals:\n"
         f"  segue worker --bundle {directory}/bundle;  segue produce YOUR_LOG;  segue consume",
         highlight=False,
+    )
+
+
+def _with_log(config: Any) -> str:
+    """Give the options that have `segue ui --demo` use the bundle that was made here."""
+    told = {"--dir": config.directory, "--plays": config.plays_file}
+    told |= {"--format": config.plays_format}
+    left_out = {"--dir": Path("segue-demo")}
+    return "".join(
+        f" {option} {value}"
+        for option, value in told.items()
+        if value is not None and value != left_out.get(option)
     )

@@ -1,0 +1,155 @@
+"""The page's connection to Kafka: one producer of plays, one consumer of lists and of songs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from models.catalogue import SongDetails
+from stream.clients import KafkaUnavailable, aiokafka_config, reaching
+from stream.events import PlayEvent, RecommendationList, decode_recommendations, encode
+from stream.settings import Settings
+from stream.songs import SongError, decode_song
+
+logger = logging.getLogger(__name__)
+POLL_MS = 200
+MOST_RECORDS = 2_000
+PROBE_S = 1.0
+PROBE_TIMEOUT_S = 3.0
+SEND_TIMEOUT_S = 5.0
+RETRY_S = 1.0
+
+# What a broken connection makes them write, line after line, is what the page shows once.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+OnList = Callable[[RecommendationList], None]
+OnSong = Callable[[str, SongDetails | None], None]
+
+
+class KafkaLink:
+    """Connects, follows, and connects again, for as long as `run` runs.
+
+    problem: why nothing can be sent by now, in one line for people; None where all is well.
+    plays: records of the topic of plays, by the broker's word. lists: records of the topic of
+    lists that came by, everybody's.
+    """
+
+    def __init__(
+        self, settings: Settings, wants: Callable[[str], bool], on_list: OnList, on_song: OnSong
+    ) -> None:
+        """Tell `on_list` of the lists of users that `wants` says yes to, `on_song` of songs."""
+        self.problem: str | None = f"Connecting to Kafka at {settings.kafka_bootstrap} …"
+        self.plays = self.lists = 0
+        self._settings = settings
+        self._wants, self._on_list, self._on_song = wants, on_list, on_song
+        self._producer: Any = None
+        self._positions: dict[Any, int] = {}
+        self._probed_s = 0.0
+
+    async def run(self) -> None:
+        """Be connected whenever that is possible."""
+        while True:
+            try:
+                with reaching(self._settings):
+                    async with self._connected() as consumer:
+                        self.problem = None
+                        await self._follow(consumer)
+            except (KafkaUnavailable, TimeoutError) as error:
+                where = self._settings.kafka_bootstrap
+                self.problem = str(error) or f"Kafka at {where} does not answer: does it run there?"
+            await asyncio.sleep(RETRY_S)
+
+    async def send(self, event: PlayEvent) -> None:
+        """Send one play and wait until the broker has it; KafkaUnavailable where it has not."""
+        if self._producer is None:
+            raise KafkaUnavailable(self.problem or "Kafka is not connected yet")
+        key, topic = event.user_id.encode(), self._settings.topic_plays
+        try:
+            with reaching(self._settings):
+                sent = self._producer.send_and_wait(topic, encode(event), key=key)
+                await asyncio.wait_for(sent, SEND_TIMEOUT_S)
+        except TimeoutError:
+            raise KafkaUnavailable("Kafka did not take the play in time: try again") from None
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Any]:
+        settings = self._settings
+        consumer = AIOKafkaConsumer(
+            **aiokafka_config(settings),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=settings.fetch_wait_ms,
+        )
+        producer = AIOKafkaProducer(**aiokafka_config(settings), acks="all")
+        try:
+            await consumer.start()
+            await self._place(consumer)
+            await producer.start()
+            self._producer = producer
+            yield consumer
+        finally:
+            self._producer = None
+            await asyncio.gather(consumer.stop(), producer.stop(), return_exceptions=True)
+
+    async def _place(self, consumer: Any) -> None:
+        """Begin at the end of the lists, or where we were, and at the beginning of the songs."""
+        settings = self._settings
+        # All topics, not ours by name: asking for a name would create it on some brokers.
+        there = await consumer.topics()
+        for topic in (settings.topic_plays, settings.topic_recommendations):
+            if topic not in there:
+                raise KafkaUnavailable(f"topic {topic!r} is missing: run `segue topics`")
+        lists = _partitions(consumer, settings.topic_recommendations)
+        songs = _partitions(consumer, settings.topic_songs) if settings.topic_songs in there else []
+        consumer.assign([*lists, *songs])
+        await consumer.seek_to_beginning(*songs) if songs else None
+        for place in lists:
+            if place in self._positions:
+                consumer.seek(place, self._positions[place])
+            else:
+                await consumer.seek_to_end(place)
+
+    async def _follow(self, consumer: Any) -> None:
+        plays = _partitions(consumer, self._settings.topic_plays)
+        clock = asyncio.get_running_loop().time
+        while True:
+            found = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
+            for place, records in found.items():
+                songs = place.topic == self._settings.topic_songs
+                for record in records:
+                    self._song(record) if songs else self._list(record)
+                if not songs:
+                    self._positions[place] = records[-1].offset + 1
+            if clock() - self._probed_s >= PROBE_S:
+                ends = await asyncio.wait_for(consumer.end_offsets(plays), PROBE_TIMEOUT_S)
+                self._probed_s, self.plays = clock(), sum(ends.values())
+
+    def _list(self, record: Any) -> None:
+        self.lists += 1
+        if not self._wants((record.key or b"").decode("utf-8", "replace")):
+            return
+        try:
+            self._on_list(decode_recommendations(record.value or b""))
+        except (msgspec.DecodeError, UnicodeError) as error:
+            where = f"partition {record.partition}, offset {record.offset}"
+            logger.warning("%s, %s is no list: %s", record.topic, where, error)
+
+    def _song(self, record: Any) -> None:
+        if record.value is None:
+            self._on_song((record.key or b"").decode("utf-8", "replace"), None)
+            return
+        try:
+            self._on_song(*decode_song(record.value))
+        except SongError as error:
+            logger.warning("Offset %d of %s: %s", record.offset, record.topic, error)
+
+
+def _partitions(consumer: Any, topic: str) -> list[Any]:
+    numbers = sorted(consumer.partitions_for_topic(topic) or ())
+    return [TopicPartition(topic, number) for number in numbers]

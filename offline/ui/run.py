@@ -1,0 +1,120 @@
+"""The page's server as a process: its songs gathered, started, and stopped by Ctrl-C."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from aiohttp import web
+
+from models.bundle import read_bundle
+from models.errors import SegueError
+from offline.formats import read_plays
+from offline.live_counts import metrics_url
+from offline.ui.live_page import LivePage, PageConfig
+from offline.ui.server import make_application
+from offline.ui.song_book import SongBook
+from stream.announcements import bundle_directory, read_announcements
+from stream.settings import Settings
+
+SHUTDOWN_S = 3.0
+
+
+class UiError(SegueError):
+    """A page that cannot be served."""
+
+
+@dataclass(frozen=True)
+class UiConfig:
+    """What `segue ui` is told.
+
+    plays_file: a play log, for the names of songs. metrics: addresses of workers' metrics; none:
+    as the settings say. host_names: further names under which this machine is asked for.
+    """
+
+    settings: Settings
+    host: str = "127.0.0.1"
+    port: int = 8800
+    host_names: Sequence[str] = ()
+    plays_file: Path | None = None
+    plays_format: str | None = None
+    metrics: Sequence[str] = ()
+    map_songs: int = 2_000
+
+
+def serve(config: UiConfig, on_ready: Callable[[], None] = lambda: None) -> None:
+    """Serve the page until SIGINT or SIGTERM.
+
+    on_ready: called once it can be opened. Raises UiError where the address cannot be had,
+    BundleError or another SegueError where what songs are called cannot be read.
+    """
+    logging.basicConfig(level=config.settings.log_level, format="%(levelname)s %(message)s")
+    bundle = _bundle(config.settings)
+    book, version = gather_songs(config, bundle)
+    addresses = config.metrics or [_own_metrics(config.settings)]
+    told = PageConfig(
+        config.settings, bundle, version, [metrics_url(a) for a in addresses if a], config.map_songs
+    )
+
+    async def run() -> web.Application:
+        made = make_application(LivePage(told, book), [config.host, *config.host_names])
+        made.on_startup.append(_telling(config, len(book), on_ready))
+        return made
+
+    try:
+        web.run_app(
+            run(),
+            host=config.host,
+            port=config.port,
+            print=None,
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_S,
+        )
+    except OSError as error:
+        raise UiError(
+            f"cannot serve the page on {config.host}:{config.port}: {error.strerror}: "
+            "give another --port"
+        ) from error
+
+
+def gather_songs(config: UiConfig, bundle: Path | None) -> tuple[SongBook, str | None]:
+    """Read the songs of the bundle, most played first, and of the log; and the bundle's version.
+
+    What the log says of a song goes before what the bundle says.
+    """
+    log = read_plays(config.plays_file, config.plays_format) if config.plays_file else None
+    details = log.details() if log else {}
+    if bundle is None:
+        played = log.plays["song_id"].unique(maintain_order=True) if log else ()
+        return SongBook(played, details), None
+    read = read_bundle(bundle, kind=None)
+    order = read.weights["popularity"][1:].argsort(descending=True, stable=True) + 1
+    song_ids = read.vocabulary.songs(order.tolist())
+    return SongBook(song_ids, {**read.details, **details}), read.manifest.version
+
+
+def _bundle(settings: Settings) -> Path | None:
+    """Find the bundle that workers begin with."""
+    if settings.bundle_root is None:
+        return settings.bundle
+    told = read_announcements(settings).in_service
+    if told is None:
+        return settings.bundle
+    return bundle_directory(settings.bundle_root, told.location)
+
+
+def _own_metrics(settings: Settings) -> str:
+    return f"{settings.metrics_host}:{settings.metrics_port}" if settings.metrics_port else ""
+
+
+def _telling(
+    config: UiConfig, songs: int, on_ready: Callable[[], None]
+) -> Callable[[web.Application], Awaitable[None]]:
+    async def tell(_: web.Application) -> None:
+        click.echo(f"{songs:,} songs. Open http://{config.host}:{config.port} – Ctrl-C stops it.")
+        on_ready()
+
+    return tell
