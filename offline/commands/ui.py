@@ -70,8 +70,8 @@ def ui(
 
     The page is a producer of plays and a consumer of lists like any other: start a broker and a
     worker as well, or let --demo do it, which uses the bundle of `segue demo` or trains one
-    first. Figures of everybody's plays come from the workers' metrics; plays and lists a second
-    from the topics. It has no login, so leave it on this machine.
+    first. Lists a second are counted in their topic; everybody's plays a second, latency and hit
+    rate come from the workers' metrics. It has no login, so leave it on this machine.
 
     \b
     Examples:

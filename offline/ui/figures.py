@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 WINDOW_S = 60.0
 LATENCY = "segue_event_to_publish_seconds_bucket"
 COUNTED = {
+    ("segue_plays_total", ""): "plays",
     ("segue_judged_plays_total", ""): "judged",
     ("segue_hits_at_20_total", "segue"): "hits",
     ("segue_hits_at_20_total", "popularity"): "popular_hits",
@@ -22,9 +23,9 @@ COUNTED = {
 class Figures(msgspec.Struct, frozen=True, rename="camel"):
     """What the page shows; None where nothing is known of it.
 
-    plays_per_s, lists_per_s: from the topics. hit_rate, popular_hit_rate: of the `judged` plays
-    whose listener had a list before them, how many were among its first 20. latency_..._ms: from
-    a play's record to the delivery of its list. These are of all workers that were asked.
+    lists_per_s: from the topic, so of all workers. The rest is of the workers that were asked.
+    hit_rate, popular_hit_rate: of the `judged` plays whose listener had a list before them, how
+    many were among its first 20. latency_..._ms: from a play's record to the delivery of its list.
     """
 
     plays_per_s: float | None
@@ -46,14 +47,13 @@ class Counts:
     """
 
     at_s: float
-    plays: int
     lists: int
     workers: int
     counted: Mapping[str, float]
     buckets: Mapping[float, float]
 
 
-def read_counts(at_s: float, plays: int, lists: int, pages: Sequence[str]) -> Counts:
+def read_counts(at_s: float, lists: int, pages: Sequence[str]) -> Counts:
     """Add up what each worker's page of metrics tells. ValueError where one is no such page."""
     counted = dict.fromkeys(COUNTED.values(), 0.0)
     buckets: dict[float, float] = {}
@@ -66,7 +66,7 @@ def read_counts(at_s: float, plays: int, lists: int, pages: Sequence[str]) -> Co
                 if found.name == LATENCY:
                     most_s = float(found.labels["le"])
                     buckets[most_s] = buckets.get(most_s, 0.0) + found.value
-    return Counts(at_s, plays, lists, len(pages), counted, buckets)
+    return Counts(at_s, lists, len(pages), counted, buckets)
 
 
 class Window:
@@ -94,7 +94,7 @@ class Window:
         grown = {name: new.counted[name] - old.counted[name] for name in new.counted}
         buckets = {most: new.buckets[most] - old.buckets.get(most, 0.0) for most in new.buckets}
         return Figures(
-            _share(new.plays - old.plays, seconds),
+            _share(grown["plays"], seconds) if new.workers else None,
             _share(new.lists - old.lists, seconds),
             quantile_ms(buckets, 0.5),
             quantile_ms(buckets, 0.99),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -36,8 +36,7 @@ class KafkaLink:
     """Connects, follows, and connects again, for as long as `run` runs.
 
     problem: why nothing can be sent by now, in one line for people; None where all is well.
-    plays: records of the topic of plays, by the broker's word. lists: records of the topic of
-    lists that came by, everybody's.
+    lists: records of the topic of lists that came by, everybody's.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class KafkaLink:
     ) -> None:
         """Tell `on_list` of the lists of users that `wants` says yes to, `on_song` of songs."""
         self.problem: str | None = f"Connecting to Kafka at {settings.kafka_bootstrap} …"
-        self.plays = self.lists = 0
+        self.lists = 0
         self._settings = settings
         self._wants, self._on_list, self._on_song = wants, on_list, on_song
         self._producer: Any = None
@@ -87,15 +86,18 @@ class KafkaLink:
             fetch_max_wait_ms=settings.fetch_wait_ms,
         )
         producer = AIOKafkaProducer(**aiokafka_config(settings), acks="all")
-        try:
+        async with AsyncExitStack() as stack:
+            stack.callback(self._forget_producer)
+            stack.push_async_callback(producer.stop)
+            stack.push_async_callback(consumer.stop)
             await consumer.start()
             await self._place(consumer)
             await producer.start()
             self._producer = producer
             yield consumer
-        finally:
-            self._producer = None
-            await asyncio.gather(consumer.stop(), producer.stop(), return_exceptions=True)
+
+    def _forget_producer(self) -> None:
+        self._producer = None
 
     async def _place(self, consumer: Any) -> None:
         """Begin at the end of the lists, or where we were, and at the beginning of the songs."""
@@ -116,7 +118,7 @@ class KafkaLink:
                 await consumer.seek_to_end(place)
 
     async def _follow(self, consumer: Any) -> None:
-        plays = _partitions(consumer, self._settings.topic_plays)
+        plays = _partitions(consumer, self._settings.topic_plays)[:1]  # one is sign enough
         clock = asyncio.get_running_loop().time
         while True:
             found = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
@@ -127,8 +129,8 @@ class KafkaLink:
                 if not songs:
                     self._positions[place] = records[-1].offset + 1
             if clock() - self._probed_s >= PROBE_S:
-                ends = await asyncio.wait_for(consumer.end_offsets(plays), PROBE_TIMEOUT_S)
-                self._probed_s, self.plays = clock(), sum(ends.values())
+                await asyncio.wait_for(consumer.end_offsets(plays), PROBE_TIMEOUT_S)
+                self._probed_s = clock()
 
     def _list(self, record: Any) -> None:
         self.lists += 1

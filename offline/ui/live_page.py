@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 
@@ -29,6 +32,7 @@ from offline.ui.song_book import SongBook
 from stream.events import PlayEvent, RecommendationList
 from stream.settings import Settings
 
+T = TypeVar("T")
 LOOK_S = 1.0  # between two looks at the workers' metrics
 METRICS_TIMEOUT_S = 2.0
 FULL_LISTEN_MS = 210_000
@@ -90,20 +94,18 @@ class LivePage:
         async with aiohttp.ClientSession(timeout=timeout) as client:
             while True:
                 pages = [page for url in self.config.metrics if (page := await _read(client, url))]
-                plays, lists = self.link.plays, self.link.lists
-                self.window.add(read_counts(time.monotonic(), plays, lists, pages))
+                self.window.add(read_counts(time.monotonic(), self.link.lists, pages))
                 self.changed()
                 await asyncio.sleep(LOOK_S)
 
     async def draw_map(self) -> None:
         """Lay songs out, which takes seconds the first time, beside whatever else goes on."""
-        if self.config.bundle is None:
+        bundle = self.config.bundle
+        if bundle is None:
             return
         kept_in = self.config.settings.data_dir / "ui"
         try:
-            self.places = await asyncio.to_thread(
-                open_places, self.config.bundle, kept_in, self.config.map_songs
-            )
+            self.places = await _beside(lambda: open_places(bundle, kept_in, self.config.map_songs))
         except (SegueError, OSError) as error:
             self.map_problem = str(error)
         self.changed()
@@ -183,3 +185,25 @@ async def _read(client: aiohttp.ClientSession, url: str) -> str | None:
             return await answer.text() if answer.ok else None
     except (aiohttp.ClientError, TimeoutError, OSError):
         return None
+
+
+async def _beside(work: Callable[[], T]) -> T:
+    """Do long work in a thread that, unlike `asyncio.to_thread`'s, nobody's end waits for."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(settle_by: Callable[..., None], what: object) -> None:
+        if not done.done():
+            settle_by(what)
+
+    def run() -> None:
+        outcome: tuple[Callable[..., None], object]
+        try:
+            outcome = done.set_result, work()
+        except Exception as error:
+            outcome = done.set_exception, error
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=run, name="map", daemon=True).start()
+    return await done

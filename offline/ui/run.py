@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,25 +62,38 @@ def serve(config: UiConfig, on_ready: Callable[[], None] = lambda: None) -> None
         config.settings, bundle, version, [metrics_url(a) for a in addresses if a], config.map_songs
     )
 
-    async def run() -> web.Application:
-        made = make_application(LivePage(told, book), [config.host, *config.host_names])
-        made.on_startup.append(_telling(config, len(book), on_ready))
-        return made
+    async def run() -> None:
+        page = LivePage(told, book)
+        async with _serving(config, make_application(page, [config.host, *config.host_names])):
+            click.echo(f"{len(book):,} songs. Open http://{config.host}:{config.port}")
+            on_ready()
+            await _stopped()
 
+    asyncio.run(run())
+
+
+@asynccontextmanager
+async def _serving(config: UiConfig, application: web.Application) -> AsyncIterator[None]:
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
     try:
-        web.run_app(
-            run(),
-            host=config.host,
-            port=config.port,
-            print=None,
-            access_log=None,
-            shutdown_timeout=SHUTDOWN_S,
-        )
+        await runner.setup()
+        await web.TCPSite(runner, config.host, config.port).start()
+        yield
     except OSError as error:
         raise UiError(
             f"cannot serve the page on {config.host}:{config.port}: {error.strerror}: "
             "give another --port"
         ) from error
+    finally:
+        await runner.cleanup()
+
+
+async def _stopped() -> None:
+    """Wait for SIGINT or SIGTERM."""
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()
 
 
 def gather_songs(config: UiConfig, bundle: Path | None) -> tuple[SongBook, str | None]:
@@ -108,13 +124,3 @@ def _bundle(settings: Settings) -> Path | None:
 
 def _own_metrics(settings: Settings) -> str:
     return f"{settings.metrics_host}:{settings.metrics_port}" if settings.metrics_port else ""
-
-
-def _telling(
-    config: UiConfig, songs: int, on_ready: Callable[[], None]
-) -> Callable[[web.Application], Awaitable[None]]:
-    async def tell(_: web.Application) -> None:
-        click.echo(f"{songs:,} songs. Open http://{config.host}:{config.port} – Ctrl-C stops it.")
-        on_ready()
-
-    return tell

@@ -1,6 +1,6 @@
 // The page: what is told goes to its parts, what is clicked goes to the server.
 
-import { by, make, say, songLines, songText } from "./dom.js";
+import { by, icon, make, say, songLines, songText } from "./dom.js";
 import { drawFigures } from "./figures.js";
 import { drawList } from "./list.js";
 import { SongMap } from "./map.js";
@@ -8,7 +8,7 @@ import { startSearch } from "./search.js";
 import { follow, newListener, play, readMap } from "./server.js";
 import { startTheme } from "./theme.js";
 
-const SILENT_S = 3;
+const SILENT_S = 3, SHORT = 10;
 
 let listener = { userId: "", plays: [], list: null };
 let status = null, connected = false, asking = false, failure = "", songs = 0;
@@ -38,6 +38,7 @@ function drawListener(told) {
   document.querySelector("main").classList.toggle("listening", plays.length > 0);
   by("deck").hidden = !last;
   by("empty").hidden = Boolean(list);
+  by("more").hidden = !(list?.items.length > SHORT);
   say(by("deck-title"), last ? last.song.title : "");
   say(by("deck-artist"), last ? last.song.artist : "");
   by("play-next").disabled = by("skip-next").disabled = !list?.items.length;
@@ -72,10 +73,9 @@ function drawHeard(plays) {
       make("div", {}, ...songLines(song)),
       make("span", { className: rank && !skipped ? "note hit" : "note", textContent: note }),
       make("button", {
-        type: "button", textContent: "↻", title: "Play again",
-        onclick: () => send(song, false, "session"),
+        type: "button", title: "Play again", onclick: () => send(song, false, "session"),
         attrs: { "aria-label": `Play ${songText(song)} again` },
-      }));
+      }, icon("again")));
   }));
   const judged = plays.slice(1), hits = judged.filter(each => each.rank).length;
   say(by("own-hits"), judged.length ? `${hits} of ${judged.length} were in the list before` : "");
@@ -133,6 +133,11 @@ by("skip-next").addEventListener("click", () => {
 by("repeat").addEventListener("click", () => {
   const last = listener.plays.at(-1);
   if (last) send(last.song, false, "session");
+});
+by("more").addEventListener("click", () => {
+  const open = by("list").classList.toggle("open");
+  say(by("more"), open ? "Show the first ten" : "Show all");
+  by("more").setAttribute("aria-expanded", String(open));
 });
 by("renew").addEventListener("click", async () => {
   if (asking) return;

@@ -31,6 +31,6 @@ export function drawFigures(told) {
   });
   const many = told.workers === 1 ? "one worker" : `${told.workers} workers`;
   say(by("figures-source"), told.workers
-    ? `Plays and lists from the topics, the rest from the metrics of ${many}.`
-    : "Plays and lists from the topics; no worker's metrics answer (see segue ui --metrics).");
+    ? `Lists from their topic, the rest from the metrics of ${many}.`
+    : "Lists from their topic; no worker's metrics answer (see segue ui --metrics).");
 }

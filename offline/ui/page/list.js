@@ -1,6 +1,6 @@
 // The recommended songs: their places and moves, why each is there, and by whom.
 
-import { make, percent, songLines, songText } from "./dom.js";
+import { icon, make, percent, songLines, songText } from "./dom.js";
 
 const SOURCES = {
   gru: "The network: songs near to the session's state",
@@ -18,6 +18,7 @@ const SOURCES = {
 };
 const MOVE_MS = 350;
 const MOST_CHIPS = 3;
+const LEAST_SHARE = 0.01;
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -49,9 +50,9 @@ function drawRow(item, place, first, act) {
       drawSources(item.sources)),
     drawReasons(item.because),
     make("button", {
-      type: "button", className: "skip", textContent: "⏭\uFE0E", title: "Skip after ten seconds",
+      type: "button", className: "skip", title: "Skip after ten seconds",
       onclick: () => act.skip(song), attrs: { "aria-label": `Skip ${songText(song)}` },
-    }));
+    }, icon("skip")));
   row.addEventListener("pointerenter", () => act.look(item));
   row.addEventListener("pointerleave", () => act.look(null));
   row.addEventListener("focusin", () => act.look(item));
@@ -80,7 +81,7 @@ function drawSources(sources) {
 }
 
 function drawReasons(reasons) {
-  const bars = reasons.map(({ song, weight }) => {
+  const bars = reasons.filter(({ weight }) => weight >= LEAST_SHARE).map(({ song, weight }) => {
     const bar = make("span", { className: "bar", title: songText(song) }, song.title);
     bar.style.setProperty("--share", weight);
     return make("li", {}, bar, make("span", { className: "share" }, percent(weight)));

@@ -1,0 +1,327 @@
+"""The live page's server beside a real broker and a real worker: plays out, lists in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from offline.ui.live_page import FULL_LISTEN_MS, SKIP_MS, LivePage, PageConfig
+from offline.ui.run import UiConfig, gather_songs
+from offline.ui.server import COOKIE, FILES, make_application
+from offline.ui.song_book import SongBook
+from stream.topics import ensure_topics
+from tests.brokers import own_settings
+from tests.live import Reader, Worker, lists
+from tests.schemas import errors
+from tests.toy import song, write_toy_bundle
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+TITLES = {song(n): (f"Blå {n}", "Ann & Bob") for n in range(1, 12)} | {song(0): (HOSTILE, "")}
+Enough = Callable[[dict[str, Any]], bool]
+SOON_S = 60.0  # on a busy machine, with a worker that is still starting
+
+
+@pytest.fixture(scope="module")
+def live(broker, tmp_path_factory) -> Any:
+    """A broker, its topics, and a worker with a bundle of twelve songs."""
+    directory = tmp_path_factory.mktemp("ui")
+    bundle = directory / "bundle"
+    write_toy_bundle(bundle, songs=12, titles=TITLES)
+    options = {"data_dir": directory / "data", "bundle": bundle, "metrics_port": free_port()}
+    settings = own_settings(broker, **options)
+    ensure_topics(settings)
+    port = str(settings.metrics_port)
+    with Worker(settings, directory / "worker.log", "--metrics-port", port).running():
+        yield settings
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def page_of(settings: Any, *, mapped: bool = False, metrics: tuple[str, ...] = ()) -> LivePage:
+    """Make a page that knows the bundle's songs. mapped: and draws their map, which takes time."""
+    book, version = gather_songs(UiConfig(settings), settings.bundle)
+    bundle = settings.bundle if mapped else None
+    return LivePage(PageConfig(settings, bundle, version, metrics, map_songs=10), book)
+
+
+class Browser:
+    """What the page in a browser does: keeps its cookie, asks as a page does, hears the stream."""
+
+    def __init__(self, client: TestClient[Any, Any]) -> None:
+        self.client = client
+        self.heard: dict[str, Any] = {}
+        self.origin = str(client.make_url("/")).rstrip("/")
+
+    async def post(self, path: str, body: Any, **headers: str) -> Any:
+        return await self.client.post(path, json=body, headers={"Origin": self.origin} | headers)
+
+    async def play(self, song_id: str, **more: Any) -> Any:
+        answer = await self.post("/api/plays", {"song_id": song_id} | more)
+        assert answer.status == 202, await answer.text()
+        return await answer.json()
+
+    async def until(
+        self, enough: Callable[[dict[str, Any]], bool], within_s: float = SOON_S
+    ) -> Any:
+        """Listen to the stream until `enough` holds of the last message of each name."""
+        async with asyncio.timeout(within_s):
+            async with self.client.get("/api/stream") as answer:
+                assert answer.content_type == "text/event-stream"
+                name = ""
+                async for line in answer.content:
+                    if line.startswith(b"event: "):
+                        name = line[7:].decode().strip()
+                    if line.startswith(b"data: "):
+                        self.heard[name] = json.loads(line[6:])
+                        if enough(self.heard):
+                            return self.heard
+        raise AssertionError("the stream ended")
+
+
+@asynccontextmanager
+async def browsing(page: LivePage, **names: Any) -> AsyncIterator[Browser]:
+    async with TestClient(TestServer(make_application(page, **names))) as client:
+        assert (await client.get("/")).status == 200
+        yield Browser(client)
+
+
+def listed(heard: dict[str, Any]) -> Any:
+    return heard.get("listener", {}).get("list")
+
+
+def answers(heard: dict[str, Any], event: dict[str, Any]) -> bool:
+    return listed(heard) is not None and listed(heard)["eventId"] == event["eventId"]
+
+
+def problem(heard: dict[str, Any]) -> str:
+    return heard.get("status", {}).get("problem") or ""
+
+
+def connected(heard: dict[str, Any]) -> bool:
+    return "status" in heard and heard["status"]["problem"] is None
+
+
+def test_a_click_is_a_play_for_everybody_and_its_list_comes_back_with_reasons(live):
+    async def listen() -> Any:
+        async with browsing(page_of(live, mapped=True)) as browser:
+            await browser.until(connected)
+            first = await browser.play(song(2))
+            shown = await browser.until(lambda heard: listed(heard) is not None)
+            assert listed(shown)["eventId"] == first["eventId"]
+            assert listed(shown)["first"]
+            await browser.until(lambda heard: heard["status"]["map"] == "ready")
+            best = listed(browser.heard)["items"][0]["song"]["id"]
+            second = await browser.play(best, skipped=True, found="list")
+            third = await browser.play(song(2), found="session")
+            await browser.until(lambda heard: answers(heard, third))
+            return browser.heard["listener"], [first, second, third], best
+
+    shown, events, best = asyncio.run(listen())
+    assert [each["eventId"] for each in shown["plays"]] == [each["eventId"] for each in events]
+    assert [each["rank"] for each in shown["plays"]][:2] == [None, 1]
+    made = shown["list"]
+    assert made["model"].startswith("gru-")
+    assert 0 < made["latencyMs"] < SOON_S * 1000
+    heard = {song(2), best}
+    reasons = [why for item in made["items"] for why in item["because"]]
+    assert reasons
+    assert {why["song"]["id"] for why in reasons} <= heard
+    assert all(0 <= why["weight"] <= 1 for why in reasons)
+    assert all(item["sources"] for item in made["items"])
+    assert all(item["song"]["at"] and item["song"]["title"] for item in made["items"])
+    assert any(item["before"] is not None for item in made["items"])
+    check_plays(live, shown["userId"], [song(2), best, song(2)])
+
+
+def check_plays(settings: Any, user_id: str, songs: list[str]) -> None:
+    """See that the topic of plays has what was clicked, by the schema, and lists answer it."""
+    reader = Reader(settings, settings.topic_plays)
+    mine = lambda records: [one for one in records if one.key == user_id.encode()]  # noqa: E731
+    records = mine(reader.read_until(lambda found: len(mine(found)) >= len(songs)))
+    reader.close()
+    plays = [json.loads(record.value) for record in records]
+    assert [errors("play", each) for each in plays] == [[]] * len(songs)
+    assert [each["song_id"] for each in plays] == songs
+    assert [each["skipped"] for each in plays] == [False, True, False]
+    assert [each["ms_played"] for each in plays] == [FULL_LISTEN_MS, SKIP_MS, FULL_LISTEN_MS]
+    assert [each["context"]["found"] for each in plays] == ["search", "list", "session"]
+    reader = Reader(settings, settings.topic_recommendations)
+    made = lists(mine(reader.read_until(lambda found: len(mine(found)) >= len(songs))))
+    reader.close()
+    assert [each.cause.event_id for each in made] == [each["event_id"] for each in plays]
+
+
+def test_a_new_listener_has_heard_nothing_and_a_browser_sees_its_own_alone(live):
+    async def listen() -> None:
+        page = page_of(live)
+        async with browsing(page) as anna, browsing(page) as bert:
+            await anna.until(connected)
+            await anna.play(song(3))
+            await anna.until(lambda heard: listed(heard) is not None)
+            await bert.until(lambda heard: "listener" in heard)
+            assert bert.heard["listener"]["plays"] == []
+            user_id = anna.heard["listener"]["userId"]
+            assert bert.heard["listener"]["userId"] != user_id
+            renewed = await (await anna.post("/api/listener", {})).json()
+            assert renewed["userId"] != user_id
+            await anna.until(lambda heard: heard["listener"]["userId"] == renewed["userId"])
+            assert anna.heard["listener"]["plays"] == []
+            assert listed(anna.heard) is None
+
+    asyncio.run(listen())
+
+
+def test_songs_of_the_topic_can_be_found_and_played(live):
+    from models.catalogue import SongDetails
+    from offline.catalogue import send_songs
+
+    send_songs(live, {"fresh": SongDetails("Überall", "Neue Band")}, lambda sent: None)
+
+    async def look() -> Any:
+        async with browsing(page_of(live)) as browser:
+            await browser.until(lambda heard: connected(heard) and heard["status"]["songs"] == 13)
+            answer = await browser.client.get("/api/songs", params={"q": "BAND uber"})
+            found = await answer.json()
+            await browser.play("fresh")
+            await browser.until(lambda heard: listed(heard) is not None)
+            return found["songs"]
+
+    assert asyncio.run(look()) == [
+        {"id": "fresh", "title": "Überall", "artist": "Neue Band", "at": None}
+    ]
+
+
+def test_titles_go_out_as_data_and_the_page_makes_no_markup_of_any(live):
+    async def look() -> Any:
+        async with browsing(page_of(live)) as browser:
+            answer = await browser.client.get("/api/songs", params={"q": "onerror"})
+            assert answer.content_type == "application/json"
+            policy = answer.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "script-src 'self';" in policy
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            return await answer.json()
+
+    assert [each["title"] for each in asyncio.run(look())["songs"]] == [HOSTILE]
+    page = (FILES / "index.html").read_text()
+    assert page.count("<script") == page.count('<script type="module" src="/app.js"></script>') == 1
+    assert "style=" not in page
+    for file in FILES.glob("*.js"):
+        told = file.read_text()
+        for danger in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+            assert danger not in told, f"{file.name} has {danger}"
+
+
+def test_nobody_but_the_page_itself_can_play(live):
+    async def knock() -> None:
+        async with browsing(page_of(live), host_names=["music.test"]) as browser:
+            await browser.until(connected)
+            body = {"song_id": song(1)}
+            foreign = await browser.post("/api/plays", body, Origin="https://evil.test")
+            assert foreign.status == 403
+            assert foreign.headers["X-Content-Type-Options"] == "nosniff"
+            assert (await browser.client.post("/api/plays", json=body)).status == 403
+            form = {"Origin": browser.origin, "Content-Type": "text/plain"}
+            sent = await browser.client.post("/api/plays", data=json.dumps(body), headers=form)
+            assert sent.status == 403
+            assert (await browser.client.get("/", headers={"Host": "evil.test"})).status == 421
+            assert (await browser.client.get("/", headers={"Host": "music.test:80"})).status == 200
+            assert (await browser.post("/api/plays", body | {"user_id": "anna"})).status == 400
+            assert (await browser.post("/api/plays", {"song_id": "x" * 300})).status == 400
+            assert (await browser.post("/api/plays", {"song_id": "x" * 5_000})).status == 413
+            assert (await browser.post("/api/plays", {"song_id": "no such song"})).status == 404
+            assert (await browser.client.get("/../ui/server.py")).status == 404
+            browser.client.session.cookie_jar.clear()
+            assert (await browser.post("/api/plays", body)).status == 401
+            assert (await browser.post("/api/listener", {})).status == 401
+
+    asyncio.run(knock())
+
+
+def test_the_secret_of_a_browser_is_kept_from_scripts_and_from_topics(live):
+    async def look() -> None:
+        async with browsing(page_of(live)) as browser:
+            [cookie] = list(browser.client.session.cookie_jar)
+            assert (cookie.key, cookie["httponly"], cookie["samesite"]) == (COOKIE, True, "Strict")
+            assert len(cookie.value) >= 32
+            await browser.until(lambda heard: "listener" in heard)
+            assert cookie.value not in json.dumps(browser.heard)
+
+    asyncio.run(look())
+
+
+def test_nobody_plays_faster_than_a_person_can(live):
+    async def hurry() -> list[int]:
+        async with browsing(page_of(live)) as browser:
+            await browser.until(connected)
+            plays = [browser.post("/api/plays", {"song_id": song(1)}) for _ in range(20)]
+            return sorted({answer.status for answer in await asyncio.gather(*plays)})
+
+    assert asyncio.run(hurry()) == [202, 429]
+
+
+def test_a_page_without_broker_worker_or_songs_says_what_is_missing(broker, tmp_path):
+    def alone(settings: Any, book: SongBook) -> Any:
+        config = PageConfig(settings, None, None, ("http://127.0.0.1:9/metrics",), 10)
+        return browsing(LivePage(config, book))
+
+    async def no_broker() -> None:
+        settings = own_settings("127.0.0.1:9", data_dir=tmp_path)
+        async with alone(settings, SongBook(["s"])) as browser:
+            told = "127.0.0.1:9"
+            await browser.until(lambda heard: "does it run there" in problem(heard))
+            assert told in browser.heard["status"]["problem"]
+            refused = await browser.post("/api/plays", {"song_id": "s"})
+            assert refused.status == 503
+            assert told in (await refused.json())["error"]
+            await browser.until(lambda heard: heard["listener"]["plays"] == [])
+
+    async def no_topics() -> None:
+        async with alone(own_settings(broker, data_dir=tmp_path), SongBook()) as browser:
+            await browser.until(lambda heard: "is missing: run `segue topics`" in problem(heard))
+
+    async def no_worker() -> None:
+        settings = own_settings(broker, data_dir=tmp_path)
+        ensure_topics(settings)
+        async with alone(settings, SongBook(["s"])) as browser:
+            await browser.until(connected)
+            await browser.play("s")
+            await browser.until(lambda heard: heard["status"]["waitsS"] >= 2)
+            await browser.until(lambda heard: "figures" in heard)
+            status, figures = browser.heard["status"], browser.heard["figures"]
+            assert (status["songs"], status["bundle"]) == (1, None)
+            assert (status["map"], status["mapProblem"]) == ("none", "no bundle is given")
+            assert (figures["workers"], figures["hitRate"]) == (0, None)
+
+    for situation in (no_broker, no_topics, no_worker):
+        asyncio.run(situation())
+
+
+def test_figures_come_from_a_worker_that_tells_them(live):
+    async def listen() -> Any:
+        url = f"http://127.0.0.1:{live.metrics_port}/metrics"
+        async with browsing(page_of(live, metrics=(url,))) as browser:
+            await browser.until(
+                lambda heard: connected(heard) and heard.get("figures", {}).get("workers") == 1
+            )
+            for number in (1, 2, 3):
+                event = await browser.play(song(number))
+                await browser.until(lambda heard, event=event: answers(heard, event))
+            await browser.until(lambda heard: heard["figures"]["judged"] == 2)
+            return browser.heard["figures"]
+
+    figures = asyncio.run(listen())
+    assert figures["playsPerS"] > 0
+    assert figures["listsPerS"] > 0
+    assert 0 <= figures["latencyP50Ms"] <= figures["latencyP99Ms"]
+    assert figures["hitRate"] == 1.0  # twelve songs, and lists of twenty
