@@ -5,27 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
 from offline.ui.live_page import FULL_LISTEN_MS, SKIP_MS, LivePage, PageConfig
 from offline.ui.run import UiConfig, gather_songs
-from offline.ui.server import COOKIE, FILES, make_application
 from offline.ui.song_book import SongBook
 from stream.topics import ensure_topics
 from tests.brokers import own_settings
 from tests.live import Reader, Worker, lists
 from tests.schemas import errors
 from tests.toy import song, write_toy_bundle
+from tests.ui_browser import SOON_S, answers, browsing, connected, listed, problem
 
-HOSTILE = "</script><img src=x onerror=alert(1)>"
-TITLES = {song(n): (f"Blå {n}", "Ann & Bob") for n in range(1, 12)} | {song(0): (HOSTILE, "")}
-Enough = Callable[[dict[str, Any]], bool]
-SOON_S = 60.0  # on a busy machine, with a worker that is still starting
+TITLES = {song(n): (f"Blå {n}", "Ann & Bob") for n in range(12)}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -42,73 +41,11 @@ def live(broker, tmp_path_factory) -> Any:
         yield settings
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 def page_of(settings: Any, *, mapped: bool = False, metrics: tuple[str, ...] = ()) -> LivePage:
     """Make a page that knows the bundle's songs. mapped: and draws their map, which takes time."""
     book, version = gather_songs(UiConfig(settings), settings.bundle)
     bundle = settings.bundle if mapped else None
     return LivePage(PageConfig(settings, bundle, version, metrics, map_songs=10), book)
-
-
-class Browser:
-    """What the page in a browser does: keeps its cookie, asks as a page does, hears the stream."""
-
-    def __init__(self, client: TestClient[Any, Any]) -> None:
-        self.client = client
-        self.heard: dict[str, Any] = {}
-        self.origin = str(client.make_url("/")).rstrip("/")
-
-    async def post(self, path: str, body: Any, **headers: str) -> Any:
-        return await self.client.post(path, json=body, headers={"Origin": self.origin} | headers)
-
-    async def play(self, song_id: str, **more: Any) -> Any:
-        answer = await self.post("/api/plays", {"song_id": song_id} | more)
-        assert answer.status == 202, await answer.text()
-        return await answer.json()
-
-    async def until(
-        self, enough: Callable[[dict[str, Any]], bool], within_s: float = SOON_S
-    ) -> Any:
-        """Listen to the stream until `enough` holds of the last message of each name."""
-        async with asyncio.timeout(within_s):
-            async with self.client.get("/api/stream") as answer:
-                assert answer.content_type == "text/event-stream"
-                name = ""
-                async for line in answer.content:
-                    if line.startswith(b"event: "):
-                        name = line[7:].decode().strip()
-                    if line.startswith(b"data: "):
-                        self.heard[name] = json.loads(line[6:])
-                        if enough(self.heard):
-                            return self.heard
-        raise AssertionError("the stream ended")
-
-
-@asynccontextmanager
-async def browsing(page: LivePage, **names: Any) -> AsyncIterator[Browser]:
-    async with TestClient(TestServer(make_application(page, **names))) as client:
-        assert (await client.get("/")).status == 200
-        yield Browser(client)
-
-
-def listed(heard: dict[str, Any]) -> Any:
-    return heard.get("listener", {}).get("list")
-
-
-def answers(heard: dict[str, Any], event: dict[str, Any]) -> bool:
-    return listed(heard) is not None and listed(heard)["eventId"] == event["eventId"]
-
-
-def problem(heard: dict[str, Any]) -> str:
-    return heard.get("status", {}).get("problem") or ""
-
-
-def connected(heard: dict[str, Any]) -> bool:
-    return "status" in heard and heard["status"]["problem"] is None
 
 
 def test_a_click_is_a_play_for_everybody_and_its_list_comes_back_with_reasons(live):
@@ -199,65 +136,6 @@ def test_songs_of_the_topic_can_be_found_and_played(live):
     assert asyncio.run(look()) == [
         {"id": "fresh", "title": "Überall", "artist": "Neue Band", "at": None}
     ]
-
-
-def test_titles_go_out_as_data_and_the_page_makes_no_markup_of_any(live):
-    async def look() -> Any:
-        async with browsing(page_of(live)) as browser:
-            answer = await browser.client.get("/api/songs", params={"q": "onerror"})
-            assert answer.content_type == "application/json"
-            policy = answer.headers["Content-Security-Policy"]
-            assert "default-src 'none'" in policy
-            assert "script-src 'self';" in policy
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
-            return await answer.json()
-
-    assert [each["title"] for each in asyncio.run(look())["songs"]] == [HOSTILE]
-    page = (FILES / "index.html").read_text()
-    assert page.count("<script") == page.count('<script type="module" src="/app.js"></script>') == 1
-    assert "style=" not in page
-    for file in FILES.glob("*.js"):
-        told = file.read_text()
-        for danger in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
-            assert danger not in told, f"{file.name} has {danger}"
-
-
-def test_nobody_but_the_page_itself_can_play(live):
-    async def knock() -> None:
-        async with browsing(page_of(live), host_names=["music.test"]) as browser:
-            await browser.until(connected)
-            body = {"song_id": song(1)}
-            foreign = await browser.post("/api/plays", body, Origin="https://evil.test")
-            assert foreign.status == 403
-            assert foreign.headers["X-Content-Type-Options"] == "nosniff"
-            assert (await browser.client.post("/api/plays", json=body)).status == 403
-            form = {"Origin": browser.origin, "Content-Type": "text/plain"}
-            sent = await browser.client.post("/api/plays", data=json.dumps(body), headers=form)
-            assert sent.status == 403
-            assert (await browser.client.get("/", headers={"Host": "evil.test"})).status == 421
-            assert (await browser.client.get("/", headers={"Host": "music.test:80"})).status == 200
-            assert (await browser.post("/api/plays", body | {"user_id": "anna"})).status == 400
-            assert (await browser.post("/api/plays", {"song_id": "x" * 300})).status == 400
-            assert (await browser.post("/api/plays", {"song_id": "x" * 5_000})).status == 413
-            assert (await browser.post("/api/plays", {"song_id": "no such song"})).status == 404
-            assert (await browser.client.get("/../ui/server.py")).status == 404
-            browser.client.session.cookie_jar.clear()
-            assert (await browser.post("/api/plays", body)).status == 401
-            assert (await browser.post("/api/listener", {})).status == 401
-
-    asyncio.run(knock())
-
-
-def test_the_secret_of_a_browser_is_kept_from_scripts_and_from_topics(live):
-    async def look() -> None:
-        async with browsing(page_of(live)) as browser:
-            [cookie] = list(browser.client.session.cookie_jar)
-            assert (cookie.key, cookie["httponly"], cookie["samesite"]) == (COOKIE, True, "Strict")
-            assert len(cookie.value) >= 32
-            await browser.until(lambda heard: "listener" in heard)
-            assert cookie.value not in json.dumps(browser.heard)
-
-    asyncio.run(look())
 
 
 def test_nobody_plays_faster_than_a_person_can(live):
