@@ -22,6 +22,18 @@ from offline.held_back import accuracy_at_20
 from offline.session_log import Predictions
 
 
+@dataclass(frozen=True)
+class AttentionBeginning:
+    """A network to go on from, with rows for every song, and its play counts so far.
+
+    slower: what the learning rates are multiplied by, as it has learned most by now.
+    """
+
+    network: CandidateAttention
+    popularity: torch.Tensor
+    slower: float = 0.3
+
+
 class AttentionTrainingError(SegueError):
     """Plays that nothing can be learned from, or learning that ran away."""
 
@@ -58,19 +70,21 @@ def train_attention(
     time_budget_s: float = math.inf,
     on_plays: Callable[[int], None] = lambda done: None,
     clock: Callable[[], float] = time.monotonic,
+    beginning: AttentionBeginning | None = None,
 ) -> TrainedAttention:
     """Train until MRR@20 on `predictions` is no better for `patience` epochs.
 
-    log: in the numbers of `songs`, each of which it plays. Without predictions all epochs run
-    and the last is kept. on_plays: told how many plays of all epochs are done. The same input,
-    seed and number of threads give the same weights. The end of the time budget ends training
-    after the running epoch. AttentionTrainingError where there is nothing to learn from.
+    log: in the numbers of `songs`, each of which it plays, unless there is a `beginning`: a
+    network to go on from. Without predictions all epochs run and the last is kept. on_plays:
+    told how many plays of all epochs are done. The same input, seed and number of threads give
+    the same weights. The end of the time budget ends training after the running epoch.
+    AttentionTrainingError where there is nothing to learn from.
     """
     plays = NextPlays(log, config.recent, config.past)
     if not len(plays):
         msg = "no session has two songs, so that no next song can be learned"
         raise AttentionTrainingError(f"{msg}: give a longer play log")
-    learner = _Learner(log, songs, config, plays, seed)
+    learner = _Learner(log, songs, config, plays, seed, beginning)
     model = CandidateAttentionNextSong(learner.network, songs)
     history: list[Epoch] = []
     best, began = None, clock()
@@ -105,19 +119,25 @@ class _Learner:
         config: CandidateAttentionConfig,
         plays: NextPlays,
         seed: int,
+        beginning: AttentionBeginning | None,
     ) -> None:
         self.plays = plays
         self.network = network = CandidateAttention(config, len(songs))
         self._generator = torch.Generator().manual_seed(seed)
         self._rng = np.random.default_rng(seed)
-        popularity = torch.from_numpy(log.play_counts(songs))
-        network.initialise(self._generator, popularity)
+        slower = 1.0
+        if beginning is None:
+            popularity = torch.from_numpy(log.play_counts(songs))
+            network.initialise(self._generator, popularity)
+        else:
+            popularity, slower = beginning.popularity, beginning.slower
+            network.load_state_dict(beginning.network.state_dict())
         self._sampler = NegativeSampler(popularity, config.negatives, config.sampling_power, 0)
         tables = [network.heard.weight, network.asked.weight, network.often.weight]
         # Adagrad leaves the rows alone that a batch does not touch.
-        self._songs = torch.optim.Adagrad(tables, lr=config.song_learning_rate)
+        self._songs = torch.optim.Adagrad(tables, lr=slower * config.song_learning_rate)
         others = [each for each in network.parameters() if all(each is not t for t in tables)]
-        self._network = torch.optim.Adam(others, lr=config.learning_rate)
+        self._network = torch.optim.Adam(others, lr=slower * config.learning_rate)
 
     def run_epoch(self, on_plays: Callable[[int], None], before: int) -> float:
         """Learn from every play once; give the mean loss. before: plays of earlier epochs."""

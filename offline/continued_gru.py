@@ -14,12 +14,12 @@ from models.bundle import Bundle, Manifest, check_writable, read_bundle, write_b
 from models.company import Company
 from models.gru import GRU, gru_from_bundle
 from models.gru_next_song import GRUNextSong
-from models.next_song import SessionLog
 from models.vocabulary import Vocabulary
 from offline.held_back import VALIDATION_PREDICTIONS, accuracy_at_20
+from offline.newer_plays import NewerPlays, continued_training, parted_at_training
 from offline.plays import PlayLog
 from offline.session_log import Numbering, Predictions
-from offline.train import Beginning, Progress, TrainedGRU, TrainingError, train_gru
+from offline.train import Beginning, Progress, TrainedGRU, train_gru
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,7 @@ def continue_gru_bundle(
     """
     check_writable(out, overwrite=overwrite)
     bundle = read_bundle(directory)
-    newer = log.split_at(int(bundle.manifest.training.get("to_ms") or 0))[1]
-    if newer.plays.is_empty():
-        raise TrainingError(f"{log.format} log: no play is newer than {bundle.manifest.version}")
+    newer = parted_at_training(bundle, log)[1]
     metrics: dict[str, float | None] = {}
     if validation_fraction:
         part = _Part.of(bundle, log, validation_fraction, session_gap_s)
@@ -65,13 +63,8 @@ def continue_gru_bundle(
         epochs = judged.best.number
     whole = _Part.of(bundle, log, 0.0, session_gap_s)
     written = whole.train(bundle, epochs, epochs, seed, on_progress)
-    told = bundle.manifest.training
     training = {
-        **told,
-        "plays": int(told.get("plays") or 0) + newer.plays.height,
-        "songs": len(whole.songs),
-        "to_ms": newer.plays["played_at_ms"].max(),
-        "continued_from": bundle.manifest.version,
+        **continued_training(bundle, newer, whole.songs),
         "continued_epochs": written.best.number,
         "seed": seed,
     }
@@ -101,33 +94,27 @@ def continue_gru_bundle(
 
 @dataclass(frozen=True)
 class _Part:
-    """What is learned from: new sessions with old ones before them, and what is judged, if any.
+    """What is learned from, and what is judged, if anything."""
 
-    songs: the bundle's, and those of the new sessions behind them.
-    """
-
-    learned: SessionLog
-    new: SessionLog
-    songs: Vocabulary
+    plays: NewerPlays
     validation: Predictions | None
 
     @classmethod
     def of(cls, bundle: Bundle, log: PlayLog, held_back: float, gap_s: float) -> _Part:
-        older, newer = log.split_at(int(bundle.manifest.training.get("to_ms") or 0))
+        older, newer = parted_at_training(bundle, log)
         learned, rest = newer.split_by_time(1 - held_back) if held_back else (newer, None)
         numbering = Numbering(bundle.vocabulary)
-        new = numbering.number(learned, gap_s)
-        songs = Vocabulary(numbering.songs.song_ids)
-        old = numbering.number(older, gap_s)
-        # Only songs that the bundle knows, and about as many plays as are new.
-        old = old.translate(_kept(len(numbering.songs), len(bundle.vocabulary)))
-        begin = old.sessions.offsets[-1] - len(new.sessions.values)
-        mixed = old.slice(int(np.searchsorted(old.sessions.offsets, begin)), len(old))
-        both = mixed.joined(new)
+        plays = NewerPlays.of(numbering, older, learned, gap_s)
         if rest is None:
-            return cls(both, new, songs, None)
-        judged = Predictions.of(numbering.number(rest, gap_s), len(songs), past=both)
-        return cls(both, new, songs, judged.sample(VALIDATION_PREDICTIONS, 0))
+            return cls(plays, None)
+        past = plays.both
+        judged = Predictions.of(numbering.number(rest, gap_s), len(plays.songs), past=past)
+        return cls(plays, judged.sample(VALIDATION_PREDICTIONS, 0))
+
+    @property
+    def songs(self) -> Vocabulary:
+        """The bundle's songs and the new ones."""
+        return self.plays.songs
 
     def beside(self, bundle: Bundle, judged: TrainedGRU) -> dict[str, float | None]:
         """Give the figures of what was trained, and those of the bundle before, on what is held."""
@@ -151,7 +138,7 @@ class _Part:
         """Go on from the bundle's network."""
         config = gru_from_bundle(bundle).config
         return train_gru(
-            self.learned,
+            self.plays.both,
             self.songs,
             config,
             validation=self.validation,
@@ -165,19 +152,12 @@ class _Part:
     def _beginning(self, bundle: Bundle) -> Beginning:
         before = bundle.weights["popularity"]
         plays = before.numpy().astype(np.int64)
-        company = Company.of(self.new.sessions, plays, len(self.songs))
+        company = Company.of(self.plays.new.sessions, plays, len(self.songs))
         network = gru_from_bundle(bundle)
         model = GRU(network.config, len(self.songs))
         state = network.state_dict()
         state["songs.weight"] = torch.from_numpy(company.extend(state["songs.weight"].numpy()))
         model.load_state_dict(state)
-        counts = torch.from_numpy(self.new.play_counts(self.songs))
+        counts = torch.from_numpy(self.plays.new.play_counts(self.songs))
         counts[: len(before)] += before
         return Beginning(model, counts)
-
-
-def _kept(songs: int, known: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Give each number itself, and those above `known` 0."""
-    numbers = np.arange(songs + 1)
-    numbers[known + 1 :] = 0
-    return numbers

@@ -192,12 +192,14 @@ def train_ranker(
     patience: int = 2,
     staged: bool = False,
     on_epoch: Callable[[str, Figures], None] = lambda stage, figures: None,
+    beginning: Ranker | None = None,
 ) -> TrainedRanker:
     """Train until the hit rate plus the MRR at 20 on `validation` is no better.
 
     vectors: songs' vectors, float32 [V + 1, D]. staged: as in the hybrid document, one layer
-    after the other, each frozen when the next begins; else all together.
-    RankerTrainingError where no answer is among the candidates.
+    after the other, each frozen when the next begins; else all together. beginning: a ranker to
+    go on from, whose features keep their scale. RankerTrainingError where no answer is among
+    the candidates.
     """
     if not any((columns >= 0).any() for _, columns in examples.batches):
         raise RankerTrainingError(
@@ -208,7 +210,10 @@ def train_ranker(
         torch.manual_seed(seed)  # for the layers' own first weights
         skipgram = examples.batches[0][0].tastes.shape[1]
         ranker = Ranker(config, vectors.shape[1], hidden, skipgram)
-    _standardise(ranker, examples)
+    if beginning is None:
+        _standardise(ranker, examples)
+    else:
+        ranker.load_state_dict(beginning.state_dict())
     best = judge_ranking(validation, lambda inputs: ranker(inputs, vectors[inputs.known_items])[0])
     weights = copy.deepcopy(ranker.state_dict())
     history = [best]

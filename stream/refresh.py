@@ -123,7 +123,7 @@ def refresh(
         kept,
         least_plays=plan.least_plays,
         mixed=int(len(sessions) * plan.mixed),
-        share=_share_left(bundle.manifest, to_ms, plan.half_life_days),
+        share=share_left(bundle.manifest, to_ms, plan.half_life_days),
         seed=seed,
     )
     if not len(plays.sessions):
@@ -164,7 +164,7 @@ def _with_details(bundle: Bundle, details: Mapping[str, SongDetails]) -> Bundle:
     return replace(bundle, details={**bundle.details, **details}) if details else bundle
 
 
-def _share_left(manifest: Manifest, to_ms: int, half_life_days: float) -> float:
+def share_left(manifest: Manifest, to_ms: int, half_life_days: float) -> float:
     """Give the share of a play count that is left of what it was when the bundle was made."""
     before_ms = learned_ms(manifest)
     gone_days = (to_ms - before_ms) / DAY_MS if before_ms else 0.0

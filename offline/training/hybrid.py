@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Numbers in a song's vector, of the GRU.",
 )
+@click.option(
+    "--continue",
+    "continued",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Go on from this bundle, on the plays that are newer.",
+)
 @click.option("--ablate", is_flag=True, help="Also tell what each part is worth: train without it.")
 @click.option(
     "--staged", is_flag=True, help="Also train in the document's stages, and by the other loss."
@@ -40,6 +46,7 @@ def hybrid(
     gru_epochs: int,
     amnn_epochs: int,
     dim: int,
+    continued: Path | None,
     ablate: bool,
     staged: bool,
     rival: bool,
@@ -53,11 +60,16 @@ def hybrid(
     was interrupted is gone on with by the same command: networks that were done by then are
     kept beside --out until all is.
 
+    With --continue the networks, song vectors and the ranker of a bundle go on from their
+    weights, on the log's newer plays and as many older ones; sizes stay as they are. The
+    figures stand beside those of the bundle before.
+
     \b
     Examples:
       segue train hybrid --plays plays.csv --out bundles/hybrid
       segue train hybrid --plays sessions.txt.gz --format sessions --out bundles/hybrid --ablate
       segue train hybrid --plays plays.csv --out bundles/hybrid --staged --rival --json told.json
+      segue train hybrid --plays plays.csv --out bundles/tuesday --continue bundles/monday
     """
     from models.gru import GRUConfig
     from models.hybrid_next_song import HybridConfig
@@ -65,8 +77,26 @@ def hybrid(
     from offline.hybrid_bundle import HybridOptions, train_hybrid_bundle
     from offline.report import write_json
 
+    log = read_plays(plays_file, format_name)
+    if continued is not None:
+        if ablate or staged or rival:
+            raise click.UsageError("--ablate, --staged and --rival are of a training from scratch")
+        from offline.continued_hybrid import ContinuedOptions, continue_hybrid_bundle
+
+        epochs = {"gru_epochs": gru_epochs, "amnn_epochs": amnn_epochs}
+        followed, figures = continue_hybrid_bundle(
+            continued,
+            log,
+            out,
+            ContinuedOptions(session_gap_s, **epochs, seed=seed),
+            overwrite=overwrite,
+            say=_say,
+        )
+        write_json(json_file, figures)
+        _follow(followed, figures)
+        return
     manifest, report = train_hybrid_bundle(
-        read_plays(plays_file, format_name),
+        log,
         out,
         HybridConfig(gru=GRUConfig(dim=dim, hidden=dim)),
         HybridOptions(
@@ -79,10 +109,24 @@ def hybrid(
             rival=rival,
         ),
         overwrite=overwrite,
-        say=lambda line: click.echo(line, err=True),
+        say=_say,
     )
     write_json(json_file, {**report.facts, "validation": report.validation})
     _show(manifest, report)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _follow(manifest: Manifest, figures: dict[str, Any]) -> None:
+    click.echo(
+        f"{manifest.version}: {figures['plays']:,} newer plays, {figures['new_songs']:,} new "
+        f"songs; {figures['gru_epochs']} and {figures['amnn_epochs']} epochs of GRU and AMNN"
+    )
+    for name, before in (("before", "before_"), ("now", "")):
+        hits, reciprocal = figures[f"{before}hit_rate_at_20"], figures[f"{before}mrr_at_20"]
+        click.echo(f"  {name:6} HR@20 {hits:.2%}  MRR@20 {reciprocal:.2%}, newest plays held back")
 
 
 def _show(manifest: Manifest, report: HybridReport) -> None:
