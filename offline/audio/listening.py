@@ -36,12 +36,12 @@ class ListeningConfig:
     (of both), known (b_i). sessions: a listener; plays: a session, on average.
     """
 
-    listeners: int = 1_500
+    listeners: int = 2_000
     sessions: int = 6
     plays: int = 8
     days: int = 28
-    genre: float = 1.2
-    emotion: float = 1.0
+    genre: float = 1.0
+    emotion: float = 1.5
     hidden: float = 0.6
     hidden_traits: int = 6
     mood: float = 0.8

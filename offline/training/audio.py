@@ -101,6 +101,12 @@ NETWORK = (
         show_default=True,
         help="Share of the songs to judge by; 0 learns from all of them.",
     ),
+    click.option(
+        "--report",
+        "report_directory",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Draw what the network hears: filters, a map of songs, what excites its units.",
+    ),
 )
 
 
@@ -121,6 +127,7 @@ def audio(
     dense: int | None,
     epochs: int,
     validation_fraction: float,
+    report_directory: Path | None,
     out: Path,
     overwrite: bool,
     seed: int,
@@ -166,6 +173,8 @@ def audio(
             on_windows=show,
         )
     write_json(json_file, made.figures)
+    if report_directory is not None:
+        _draw(made, sound, report_directory)
     _summarise(made)
 
 
@@ -198,6 +207,18 @@ def _sound(
         return read_files(
             directory, Hearing(MelConfig()), cache=cache, workers=workers, on_file=show
         )
+
+
+def _draw(made: AudioBundle, sound: Sound, directory: Path) -> None:
+    import numpy as np
+
+    from offline.audio.view_report import LEAST_MAPPED, write_view
+
+    # Of songs held back, but a few make no picture.
+    learned = len(made.held) < LEAST_MAPPED
+    shown = made.learned if learned else made.held
+    rows = np.flatnonzero(np.isin(list(sound.song_ids), list(shown.targets.song_ids)))
+    write_view(directory, made.fitted.network, sound, rows, learned=learned)
 
 
 def _summarise(made: AudioBundle) -> None:

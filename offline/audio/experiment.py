@@ -1,0 +1,281 @@
+"""The test on real sound: every contender in every split, three figures each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.audio_network import DOCUMENT, FACTORS
+from models.implicit_factors import FactorsConfig
+from models.skipgram import SkipGramConfig
+from offline.audio.contenders import (
+    CONTENDERS,
+    LINES,
+    Foretold,
+    Pupils,
+    best_of,
+    foretell_by_line,
+    foretell_by_network,
+    genre_means,
+)
+from offline.audio.day_zero import DayZeroLog, Space, factor_space, skipgram_space
+from offline.audio.descriptors import mel_statistics, mfcc_statistics, standardised
+from offline.audio.emotify import Emotify
+from offline.audio.judging import area_under_curve, genre_precision, liking_scores
+from offline.audio.listening import ListeningConfig, make_listening
+from offline.audio.nearness import Vectors
+from offline.report import write_json
+
+Rows = NDArray[np.int64]
+Figures = dict[str, dict[str, dict[str, float]]]
+"""Space ("" where none is meant), contender, name of the figure."""
+Say = Callable[[str, int, int], None]
+
+# Chosen by how well the oracle does on another made-up log and other splits.
+LISTENING = ListeningConfig()
+FACTORS_CONFIG = FactorsConfig(alpha=1.0, regularisation=5.0)
+SKIPGRAM_CONFIG = SkipGramConfig(dim=32, window=8, epochs=30, ns_exponent=0.5, sample=0.0)
+
+
+@dataclass(frozen=True)
+class AudioProtocol:
+    """How the test is run.
+
+    splits: parts of the songs, each of which is new once. validation_fraction: share of the
+    known songs that networks are stopped and chosen by. Epochs: of each architecture.
+    """
+
+    splits: int = 5
+    validation_fraction: float = 0.15
+    document_epochs: int = 25
+    residual_epochs: int = 50
+    listening: ListeningConfig = LISTENING
+    factors: FactorsConfig = FACTORS_CONFIG
+    skipgram: SkipGramConfig = SKIPGRAM_CONFIG
+    seed: int = 1
+
+    def epochs(self, architecture: str) -> int:
+        """Say how long networks of an architecture learn."""
+        return self.document_epochs if architecture == DOCUMENT else self.residual_epochs
+
+
+@dataclass
+class Split:
+    """What came of one split: figures, and which network was kept in each space."""
+
+    figures: Figures = field(default_factory=dict)
+    chosen: dict[str, str] = field(default_factory=dict)
+    likeness: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+OnNetwork = Callable[[Foretold, Pupils], None]
+
+
+def split_songs(genres: Sequence[str], splits: int, seed: int) -> list[Rows]:
+    """Part songs by chance into so many, each with as many of a genre as the others."""
+    rng = np.random.default_rng(seed)
+    labels = np.array(genres)
+    part = np.empty(len(labels), np.int64)
+    for genre in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == genre))
+        part[rows] = np.arange(len(rows)) % splits
+    return [np.flatnonzero(part == number) for number in range(splits)]
+
+
+def run_experiment(
+    songs: Emotify,
+    protocol: AudioProtocol,
+    directory: Path,
+    *,
+    on_network: OnNetwork = lambda foretold, pupils: None,
+    say: Say = lambda what, done, total: None,
+) -> list[Split]:
+    """Run every split; those that stand in `directory` by the same protocol are not run again.
+
+    on_network: gets the document's network of the first split, as far as that is run.
+    """
+    sound = songs.sound
+    log = make_listening(
+        sound.song_ids, sound.labels, songs.emotions, protocol.listening, protocol.seed
+    )
+    found = []
+    for number, new in enumerate(split_songs(sound.labels, protocol.splits, protocol.seed)):
+        kept = directory / f"split-{number + 1}-{_hash(protocol)}.json"
+        if kept.is_file():
+            found.append(Split(**json.loads(kept.read_text(encoding="utf-8"))))
+            continue
+        day = DayZeroLog.of(log, list(sound.song_ids), new)
+        one = _Run(songs, day, new, protocol, number, say)
+        split = one.run(on_network if number == 0 else lambda foretold, pupils: None)
+        write_json(kept, asdict(split))
+        found.append(split)
+    return found
+
+
+class _Run:
+    """One split."""
+
+    def __init__(
+        self,
+        songs: Emotify,
+        day: DayZeroLog,
+        new: Rows,
+        protocol: AudioProtocol,
+        number: int,
+        say: Say,
+    ) -> None:
+        self.songs, self.day, self.new = songs, day, new
+        self.protocol, self.number, self.say = protocol, number, say
+        self.genres = songs.sound.labels
+        asked = np.isin(songs.liking[:, 0], new)
+        self.liked, self.judged = songs.liking[~asked], songs.liking[asked]
+        self.split = Split()
+
+    def run(self, on_network: OnNetwork) -> Split:
+        self._without_learning()
+        spaces = (
+            (factor_space(self.day, self.protocol.factors), self._factors_oracle()),
+            (skipgram_space(self.day, self.protocol.skipgram), self._skipgram_oracle()),
+        )
+        done = 0
+        for space, oracle in spaces:
+            pupils = Pupils(
+                self.songs.sound,
+                space,
+                self.new,
+                self.protocol.validation_fraction,
+                self.protocol.seed + self.number,
+            )
+            foretold = {}
+            for contender in CONTENDERS:
+                if contender.space != space.name:
+                    continue
+                self.say(f"Split {self.number + 1}", done, len(CONTENDERS))
+                epochs = self.protocol.epochs(contender.architecture)
+                foretold[contender.name] = foretell_by_network(contender, pupils, epochs)
+                if space.name == FACTORS and done == 0:
+                    on_network(foretold[contender.name], pupils)
+                done += 1
+            self._judge_all(space, oracle, pupils, foretold)
+        self.say(f"Split {self.number + 1}", done, len(CONTENDERS))
+        return self.split
+
+    def _factors_oracle(self) -> Space:
+        return factor_space(self.day, self.protocol.factors, oracle=True)
+
+    def _skipgram_oracle(self) -> Space:
+        return skipgram_space(self.day, self.protocol.skipgram, oracle=True)
+
+    def _without_learning(self) -> None:
+        """Judge what needs no listening: chance, popularity, genres, statistics of the sound."""
+        sizes = np.unique([self.genres[row] for row in self.new], return_counts=True)[1]
+        chance = float((sizes * (sizes - 1)).sum() / (len(self.new) * (len(self.new) - 1)))
+        rng = np.random.default_rng(self.protocol.seed)
+        asked = int(self.day.asked.sum())
+        drawn = rng.random((asked, len(self.genres))).astype(np.float32)
+        plays = np.tile(self.day.learned().sum(0), (asked, 1))
+        figures = {
+            "random": {"precision_at_10": chance, "auc": 0.5, **self.day.hit_rates(drawn)},
+            "popularity": self.day.hit_rates(plays),
+            "genre": {"auc": self._auc(self._one_hot(), self._one_hot()[self.new])},
+            "its own listeners": {"auc": self._auc_of_truth()},
+        }
+        known = np.flatnonzero(~self.day.new)
+        for name, statistics in (
+            ("MFCC mean and variance", mfcc_statistics),
+            ("log-mel mean and variance", mel_statistics),
+        ):
+            vectors = standardised(statistics(self.songs.sound.spectrograms), known)
+            figures[name] = self._own_figures(vectors, vectors[self.new])
+        self.split.figures[""] = figures
+
+    def _judge_all(
+        self, space: Space, oracle: Space, pupils: Pupils, networks: dict[str, Foretold]
+    ) -> None:
+        lines = {
+            name: foretell_by_line(statistics(self.songs.sound.spectrograms), pupils)
+            for name, statistics in LINES.items()
+        }
+        chosen = best_of(networks)
+        metadata = genre_means(space, self.genres, self.new)
+        both: Vectors = (metadata + networks[chosen].vectors) / np.float32(2)
+        vectors: dict[str, Vectors] = {
+            "metadata: mean of the genre": metadata,
+            **{name: told.vectors for name, told in {**lines, **networks}.items()},
+            "kept: best on songs held back": networks[chosen].vectors,
+            "kept, halfway to its genre": both,
+        }
+        found = {
+            name: {
+                **self._own_figures(space.songs, told),
+                **self.day.hit_rates(space.scores(self.new, told)),
+            }
+            for name, told in vectors.items()
+        }
+        truth = oracle.songs[self.new]
+        found["truth: as if listened to"] = {
+            **self._own_figures(oracle.songs, truth),
+            **self.day.hit_rates(oracle.scores(self.new, truth)),
+        }
+        self.split.figures[space.name] = found
+        self.split.chosen[space.name] = chosen
+        self.split.likeness[space.name] = {
+            name: told.likeness for name, told in {**lines, **networks}.items()
+        }
+
+    def _own_figures(self, songs: Vectors, told: Vectors) -> dict[str, float]:
+        """Give what vectors are worth without listeners. songs: [I, D]; told: [N, D]."""
+        genres = [self.genres[row] for row in self.new]
+        return {"precision_at_10": genre_precision(told, genres), "auc": self._auc(songs, told)}
+
+    def _auc(self, songs: Vectors, told: Vectors) -> float:
+        scores = liking_scores(songs, told, self.liked)
+        place = np.searchsorted(self.new, self.judged[:, 0])
+        return area_under_curve(scores[place], self.judged[:, 1] > 0)
+
+    def _auc_of_truth(self) -> float:
+        """Give the most there can be: every new song's own share of listeners who like it."""
+        row, liked = self.judged.T
+        shares = np.bincount(row, liked) / np.maximum(np.bincount(row), 1)
+        return area_under_curve(shares[row].astype(np.float32), liked > 0)
+
+    def _one_hot(self) -> Vectors:
+        place = np.unique(list(self.genres), return_inverse=True)[1]
+        return np.eye(int(place.max()) + 1, dtype=np.float32)[place]
+
+
+def gather(splits: Sequence[Split]) -> dict[str, Any]:
+    """Give mean and 95 % interval of every figure over splits, keyed for machines.
+
+    The interval is Student's over the splits' figures: mean +- t s / sqrt(splits).
+    """
+    from scipy.stats import t
+
+    quantile = float(t.ppf(0.975, max(len(splits) - 1, 1)))
+    table: dict[str, Any] = {}
+    for space, contenders in splits[0].figures.items():
+        for name, figures in contenders.items():
+            for figure in figures:
+                values = np.array([split.figures[space][name][figure] for split in splits])
+                spread = values.std(ddof=1) if len(values) > 1 else 0.0
+                half = float(quantile * spread / np.sqrt(len(values)))
+                mean = float(values.mean())
+                told = {"mean": mean, "ci": [mean - half, mean + half], "splits": values.tolist()}
+                table.setdefault(space, {}).setdefault(name, {})[figure] = told
+    return {
+        "figures": table,
+        "chosen": [split.chosen for split in splits],
+        "likeness": [split.likeness for split in splits],
+    }
+
+
+def _hash(protocol: AudioProtocol) -> str:
+    told = json.dumps(asdict(protocol), sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:8]
