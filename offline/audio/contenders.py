@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.audio_losses import CONTRASTIVE, SQUARED, WEIGHTED
-from models.audio_network import DOCUMENT, FACTORS, RESIDUAL, SKIPGRAM
+from models.audio_network import DOCUMENT, FACTORS, RESIDUAL, SKIPGRAM, AudioConfig
 from offline.audio.day_zero import Space
 from offline.audio.descriptors import mel_statistics, mfcc_statistics, ridge, standardised
 from offline.audio.fitting import FittedAudio, HeardSongs, fit_audio, foretell, hold_back, likeness
 from offline.audio.nearness import Vectors
-from offline.audio.networks import default_fit, default_network
+from offline.audio.networks import default_fit
 from offline.audio.sources import Sound
 
 Rows = NDArray[np.int64]
@@ -69,11 +69,13 @@ class Pupils:
         return hold_back(HeardSongs(known, self.space.targets), self.validation_fraction, self.seed)
 
 
-def foretell_by_network(contender: Contender, pupils: Pupils, epochs: int) -> Foretold:
+def foretell_by_network(
+    contender: Contender, pupils: Pupils, network: AudioConfig, epochs: int
+) -> Foretold:
     """Teach a network, and let it hear the new songs."""
     learned, held = pupils.parts()
     config = replace(
-        default_network(contender.architecture),
+        network,
         frames=pupils.sound.hearing.frames,
         bands=pupils.sound.hearing.mel.bands,
         dim=pupils.space.songs.shape[1],

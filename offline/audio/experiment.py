@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.audio_network import DOCUMENT, FACTORS
+from models.audio_network import DOCUMENT, FACTORS, AudioConfig
 from models.implicit_factors import FactorsConfig
 from models.skipgram import SkipGramConfig
 from offline.audio.contenders import (
@@ -31,6 +31,7 @@ from offline.audio.emotify import Emotify
 from offline.audio.judging import area_under_curve, genre_precision, liking_scores
 from offline.audio.listening import ListeningConfig, make_listening
 from offline.audio.nearness import Vectors
+from offline.audio.networks import default_network
 from offline.report import write_json
 
 Rows = NDArray[np.int64]
@@ -49,17 +50,29 @@ class AudioProtocol:
     """How the test is run.
 
     splits: parts of the songs, each of which is new once. validation_fraction: share of the
-    known songs that networks are stopped and chosen by. Epochs: of each architecture.
+    known songs that networks are stopped and chosen by. width, dense: of the document's network,
+    half of what the document has: few songs are learned from, and on one core. The rival's
+    residual_width and depth are as small beside its own.
     """
 
     splits: int = 5
     validation_fraction: float = 0.15
-    document_epochs: int = 25
-    residual_epochs: int = 50
+    document_epochs: int = 16
+    residual_epochs: int = 24
+    width: int = 128
+    dense: int = 1_024
+    residual_width: int = 24
+    depth: int = 4
     listening: ListeningConfig = LISTENING
     factors: FactorsConfig = FACTORS_CONFIG
     skipgram: SkipGramConfig = SKIPGRAM_CONFIG
     seed: int = 1
+
+    def network(self, architecture: str) -> AudioConfig:
+        """Give the network of an architecture, but for the shapes of its input and output."""
+        if architecture == DOCUMENT:
+            return default_network(DOCUMENT, self.width, self.dense)
+        return replace(default_network(architecture, self.residual_width), depth=self.depth)
 
     def epochs(self, architecture: str) -> int:
         """Say how long networks of an architecture learn."""
@@ -159,7 +172,9 @@ class _Run:
                     continue
                 self.say(f"Split {self.number + 1}", done, len(CONTENDERS))
                 epochs = self.protocol.epochs(contender.architecture)
-                foretold[contender.name] = foretell_by_network(contender, pupils, epochs)
+                network = self.protocol.network(contender.architecture)
+                told = foretell_by_network(contender, pupils, network, epochs)
+                foretold[contender.name] = told
                 if space.name == FACTORS and done == 0:
                     on_network(foretold[contender.name], pupils)
                 done += 1

@@ -47,11 +47,11 @@ class FitConfig:
 
     loss: str = "squared"
     epochs: int = 100
-    batch: int = 32
+    batch: int = 16
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     temperature: float = TEMPERATURE
-    judge_every: int = 5
+    judge_every: int = 4
     mixed: bool | None = None
 
     def __post_init__(self) -> None:

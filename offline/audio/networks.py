@@ -19,4 +19,5 @@ def default_network(
 def default_fit(architecture: str, epochs: int, loss: str | None = None) -> FitConfig:
     """Say how an architecture is taught."""
     natural = SQUARED if architecture == DOCUMENT else CONTRASTIVE
-    return FitConfig(loss or natural, epochs=epochs)
+    rate = 7e-4 if architecture == DOCUMENT else 2e-3
+    return FitConfig(loss or natural, epochs=epochs, learning_rate=rate)

@@ -30,14 +30,15 @@ def write_view(
 ) -> None:
     """Let a network hear the songs of these rows, and write the pictures and a page of them.
 
-    rows: int64 [N], N >= 2; fewer than five make no map. learned: the network has learned from
+    rows: int64 [N], N >= 2; fewer than five make no map, nor do songs that it
+    hears all alike. learned: the network has learned from
     these very songs, which the page says.
     """
     directory.mkdir(parents=True, exist_ok=True)
     view = listen(network, sound, rows)
     draw_filters(view, directory / FILTERS)
     draw_units(view, directory / UNITS)
-    if len(rows) >= LEAST_MAPPED:
+    if _mappable(view):
         draw_map(view, directory / MAP, seed)
     page = "\n".join(["# What the network hears", "", *view_lines(view, learned=learned)])
     (directory / PAGE).write_text(page + "\n", encoding="utf-8")
@@ -52,7 +53,7 @@ def view_lines(view: NetworkView, *, learned: bool) -> list[str]:
         f"![First-layer filters, red negative, blue positive]({FILTERS})",
         "",
     ]
-    if songs >= LEAST_MAPPED:
+    if _mappable(view):
         lines += [
             f"{songs:,} songs that it has {'' if learned else 'not '}learned from, by the vectors "
             "it foretells:",
@@ -72,6 +73,11 @@ def view_lines(view: NetworkView, *, learned: bool) -> list[str]:
         "",
         *_unit_table(view),
     ]
+
+
+def _mappable(view: NetworkView) -> bool:
+    """Tell whether songs are enough, and told apart, as those that lie in one point have no map."""
+    return len(view.song_ids) >= LEAST_MAPPED and bool(np.ptp(view.vectors, axis=0).any())
 
 
 def _nearest_table(view: NetworkView) -> list[str]:

@@ -35,16 +35,23 @@ if TYPE_CHECKING:
 @click.option(
     "--document-epochs",
     type=click.IntRange(min=1),
-    default=25,
+    default=16,
     show_default=True,
     help="Passes over the songs of the document's network.",
 )
 @click.option(
     "--residual-epochs",
     type=click.IntRange(min=1),
-    default=50,
+    default=24,
     show_default=True,
     help="Passes over the songs of its rival.",
+)
+@click.option(
+    "--width",
+    type=click.IntRange(min=1),
+    default=128,
+    show_default=True,
+    help="Filters of the document's network; the document itself has 256.",
 )
 @click.option("--listeners", type=click.IntRange(min=10), default=2_000, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
@@ -54,6 +61,7 @@ def audio(
     splits: int,
     document_epochs: int,
     residual_epochs: int,
+    width: int,
     listeners: int,
     seed: int,
 ) -> None:
@@ -82,6 +90,8 @@ def audio(
         splits=splits,
         document_epochs=document_epochs,
         residual_epochs=residual_epochs,
+        width=width,
+        dense=8 * width,
         listening=replace(LISTENING, listeners=listeners),
         seed=seed,
     )
