@@ -14,7 +14,7 @@ from torch import Tensor
 
 from models.vocabulary import Vocabulary
 
-VECTORS, SONG_IDS = "content.vectors", "content.song_ids"
+VECTORS, SONG_IDS = CONTENT = "content.vectors", "content.song_ids"
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ class HybridConfig:
     """Every part's config. memory_plays: the last plays of training that neighbours remember.
 
     trend_half_life: of a play's weight in what is popular of late, as a share of those.
+    content: None where the ranker could not learn what songs without plays are worth.
     features: of candidates, by which the ranker was trained; `plain_config` writes today's.
     """
 
@@ -76,7 +77,7 @@ class HybridConfig:
     skipgram: SkipGramConfig = HYBRID_SKIPGRAM
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
     live: LiveConfig = field(default_factory=LiveConfig)
-    content: ContentConfig = field(default_factory=ContentConfig)
+    content: ContentConfig | None = field(default_factory=ContentConfig)
     ranker: RankerConfig = field(default_factory=RankerConfig)
     trend_half_life: float = 0.03
     memory_plays: int = 2_000_000
@@ -131,7 +132,10 @@ def retrieval_of(
     songs = blend.vocabulary
     found = GRURetriever(gru, popularity, index)
     space = SkipGramSpace(skipgram, config.skipgram.decay)
-    rest = songs, space, found.vectors.numpy(), traits.artists, config.content
+    content = None
+    if embedded is not None and config.content is not None:
+        vectors, artists = found.vectors.numpy(), traits.artists
+        content = ContentSongs(songs, space, vectors, artists, config.content, embedded)
     return Retrieval(
         found,
         CandidateAttentionNextSong(amnn.eval(), songs),
@@ -142,7 +146,7 @@ def retrieval_of(
         decayed_plays(memory, songs, config.trend_half_life),
         config.retrieval,
         config.live,
-        None if embedded is None else ContentSongs(*rest, embedded),
+        content,
     )
 
 
@@ -250,7 +254,7 @@ def embedded_songs(bundle: Bundle, config: HybridConfig) -> EmbeddedSongs | None
 
     RuntimeError where their vectors are of another space.
     """
-    if "content" not in config.features:
+    if "content" not in config.features or config.content is None:
         return None
     found = EmbeddedSongs.of(bundle.weights)
     if len(found) and found.vectors.shape[1] != config.skipgram.dim:

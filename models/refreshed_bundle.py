@@ -3,7 +3,8 @@
     gru       a row for each new song, play counts
     skipgram  vectors go on learning (models/refreshed_vectors.py), play counts
     hybrid    all of these: rows for new songs in every table, its skip-gram space, the sessions
-              that neighbours, rules, runs and recent popularity are made of, ages, play counts
+              that neighbours, rules, runs and recent popularity are made of, ages, play counts;
+              what it knows by sound alone is kept but for songs that have a row now
 
 Nothing here writes: whoever calls does, as `models.bundle.write_bundle`.
 """
@@ -21,6 +22,7 @@ from torch import Tensor
 from models.bundle import Bundle, BundleError
 from models.catalogue import NO_ARTIST, same_name
 from models.company import Company
+from models.embedded_songs import CONTENT, EmbeddedSongs
 from models.hybrid_next_song import HybridConfig, memory_of, memory_weights, remembered
 from models.next_song import SessionLog
 from models.ragged import Ragged
@@ -82,7 +84,7 @@ def refresh_bundle(
     if kind not in SONG_TABLES:
         able = ", ".join(REFRESHED_KINDS)
         raise BundleError(f"a {kind!r} bundle cannot be refreshed: name one of {able}")
-    weights = dict(bundle.weights)
+    weights = {name: t for name, t in bundle.weights.items() if name not in CONTENT}
     counts = weights["popularity"].numpy()
     heard = plays.sessions.sessions.followed_by(plays.old)
     company = Company.of(heard, counts.astype(np.int64), len(plays.songs))
@@ -97,6 +99,7 @@ def refresh_bundle(
     memory = remembered(memory_of(bundle).joined(plays.sessions), config.memory_plays)
     weights.update(memory_weights(memory))
     weights.update(vector_weights(learned))
+    weights.update(EmbeddedSongs.of(bundle.weights).without(plays.songs).weights())
     weights["songs.artists"] = torch.from_numpy(_artists(bundle, plays.songs))
     weights["songs.ages"] = torch.from_numpy(_ages(weights["songs.ages"].numpy(), counts, plays))
     return Refreshed(weights, plays.songs, drift)

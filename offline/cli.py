@@ -20,6 +20,7 @@ COMMANDS = {
     "songs": "Tell workers what is known of songs.",
     "consume": "Read recommendations.",
     "train": "Train a model from a play log into a bundle.",
+    "embed": "Let songs be recommended by their sound before anybody has played them.",
     "refresh": "Keep models fresh from the stream.",
     "models": "Say which model serves, and put another in its place.",
     "evaluate": "Judge models on sessions that they have not seen.",

@@ -149,9 +149,11 @@ def train_hybrid_bundle(
     config = _chosen(config, earlier, songs, options.seed)
     say("2/4 Candidates for the plays that the ranker learns from")
     retrieval = _retrieval(networks, earlier, songs, artist_numbers(log, songs), config)
-    catalogue = Catalogue(with_decoys(log.details(), songs, options.decoys, options.seed))
-    assert retrieval.content is not None, "_retrieval has content songs"
-    retrieval.content.update(catalogue)
+    if retrieval.content is not None:
+        told = with_decoys(log.details(), songs, options.decoys, options.seed)
+        retrieval.content.update(Catalogue(told))
+        if not retrieval.content.vectors.any():  # nobody knows what these songs are
+            config = replace(config, content=None)
     last = numbering.number(parts[2], options.session_gap_s)
     stream = PlayStream(between.joined(last), numbering.songs.song_ids)
     taught = without_some_details(held_back.sample(options.examples, options.seed))
