@@ -130,15 +130,14 @@ class LiveRun:
 
     def metric(self, sample: str) -> float:
         """Give the sum of a metric's samples, all labels together, as the worker tells it."""
-        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            text = answer.read().decode()
-        return sum(
-            found.value
-            for family in text_string_to_metric_families(text)
-            for found in family.samples
-            if found.name == sample
-        )
+        return _metric(self.metrics_port, sample)
+
+    def refresh_metric(self, sample: str) -> float:
+        """Give the same as the refresh process tells it; 0 while it does not answer yet."""
+        try:
+            return _metric(self.metrics_port + 1, sample)
+        except OSError:
+            return 0.0
 
     def _end_sending(self) -> None:
         assert self._sender is not None, "registered by send"
@@ -191,6 +190,17 @@ class LiveRun:
             return self.metric("segue_partitions_assigned") >= self.settings.topic_partitions
         except OSError:
             return False
+
+
+def _metric(port: int, sample: str) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    return sum(
+        found.value
+        for family in text_string_to_metric_families(text)
+        for found in family.samples
+        if found.name == sample
+    )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

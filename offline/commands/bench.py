@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from offline.bench.ann_command import ann
+from offline.bench.freshness_command import freshness
 from offline.training.options import FORMAT, SESSION_GAP, options
 
 
@@ -20,11 +21,13 @@ def bench() -> None:
       segue bench throughput
       segue bench training --plays plays.csv
       segue bench ann --out report
+      segue bench freshness --bundle bundles/hybrid
       segue bench throughput --songs 20000 --rounds 1
     """
 
 
 bench.add_command(ann)
+bench.add_command(freshness)
 
 
 @bench.command()
