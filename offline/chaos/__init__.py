@@ -1,0 +1,14 @@
+"""The fault harness: a real system, faults on a seeded schedule, and a checker that trusts nothing.
+
+python -m offline.chaos --help
+
+    schedule.py   which fault comes when, from a seed
+    faults.py     what each fault does
+    plays.py      seeded plays, and what is no play, with the truth about each in its header
+    producer.py   a process that sends them
+    processes.py  processes that are started again when they end, and how they ended
+    ground.py     broker, topics, bundles, rules and processes of one run
+    evidence.py   what topics and stores hold, read after the run
+    checker.py    what must hold of it
+    report.py     all of it on one page
+"""

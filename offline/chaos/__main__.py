@@ -1,0 +1,77 @@
+"""`python -m offline.chaos`: break a running system on purpose, and check what it did."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from models.errors import SegueError
+
+
+@click.command()
+@click.option("--seconds", type=click.FloatRange(20), default=240.0, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of faults and plays.")
+@click.option("--workers", type=click.IntRange(1, 16), default=3, show_default=True)
+@click.option("--rate", type=click.FloatRange(1), default=100.0, help="Plays a second.")
+@click.option("--bootstrap", help="Brokers to use, host:port; left out: an embedded one.")
+@click.option("--restart-broker", help="Shell command that restarts those brokers.")
+@click.option("--only", multiple=True, help="A kind of fault; several times for several.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("segue-chaos"),
+    show_default=True,
+    help="Directory of logs, stores and the report; an earlier run's is replaced.",
+)
+def main(
+    seconds: float,
+    seed: int,
+    workers: int,
+    rate: float,
+    bootstrap: str | None,
+    restart_broker: str | None,
+    only: tuple[str, ...],
+    out: Path,
+) -> None:
+    """Inject faults into a broker, workers and a producer, and check every play and list.
+
+    The schedule of faults and the plays depend on the seed alone; when exactly a fault meets
+    a process is up to the machine. Exit status 1: something that must hold did not.
+
+    \b
+    Examples:
+      python -m offline.chaos
+      python -m offline.chaos --seconds 3600 --seed 7
+      python -m offline.chaos --only kill --only "torn store"
+      python -m offline.chaos --bootstrap kafka:9092 --restart-broker "docker compose restart kafka"
+    """
+    from offline.chaos.faults import FAULTS
+    from offline.chaos.ground import ChaosConfig
+    from offline.chaos.report import document, markdown
+    from offline.chaos.run import run_chaos
+    from offline.progress import steps_progress
+
+    unknown = {*only} - {*FAULTS}
+    if unknown:
+        raise click.UsageError(f"no fault {sorted(unknown)}: there are {', '.join(FAULTS)}")
+    logging.getLogger("kafka").setLevel(logging.ERROR)
+    config = ChaosConfig(out, seconds, seed, workers, rate, bootstrap, restart_broker)
+    try:
+        with steps_progress() as show:
+            told = document(run_chaos(config, only or tuple(FAULTS), show))
+    except SegueError as error:
+        raise click.ClickException(str(error)) from error
+    (out / "report.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    (out / "report.md").write_text(markdown(told))
+    click.echo(markdown(told))
+    if told["violations"]:
+        click.echo(f"Violations. To repeat: --seed {seed} --seconds {seconds:g}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

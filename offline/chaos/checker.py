@@ -1,0 +1,198 @@
+"""What must hold after a run, whatever happened in it: checked play by play, list by list.
+
+It shares with the live system the format of what is published and the text of the rules, and no
+code that counts plays, cuts sessions or makes lists, so that one finds the other's faults.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from models.broken_rules import broken_rules
+from models.catalogue import SongDetails
+from models.list_rules import ListRules
+from models.play_details import DetailLists
+from models.recommender import Request
+from offline.chaos.evidence import Evidence, LoggedPlay, Place, PublishedList, StoredPlays
+
+MOST_EXAMPLES = 5  # of each kind of violation
+LIVE_COUNTS = ("popularity",)  # sources that are counted at the time of the list, not of its play
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What lists were to keep to.
+
+    models: versions that may have made lists. session_gap_ms, session_max_songs: of the settings.
+    """
+
+    rules: ListRules
+    catalogue: Mapping[str, SongDetails]
+    list_length: int
+    models: frozenset[str]
+    session_gap_ms: int = 1_800_000
+    session_max_songs: int = 50
+
+
+@dataclass
+class Findings:
+    """What was looked at, how often, and what was wrong, by kind with some examples."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    violations: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def found(self, kind: str, detail: str) -> None:
+        """Take note of one violation."""
+        self.violations[kind] += 1
+        if len(self.examples[kind]) < MOST_EXAMPLES:
+            self.examples[kind].append(detail)
+
+
+def check(evidence: Evidence, promise: Promise) -> Findings:
+    """Hold the evidence against the promise."""
+    findings = Findings()
+    plays = {play.place: play for play in evidence.plays if play.is_good}
+    findings.counts["plays"] = len(plays)
+    findings.counts["records that are no plays"] = len(evidence.plays) - len(plays)
+    _check_lists(evidence.lists, plays, promise, findings)
+    _check_rejected(evidence, findings)
+    _check_stores(evidence, list(plays.values()), findings)
+    for what in ("plays", "lists", "histories"):
+        if not findings.counts[what]:
+            findings.found("nothing to check", what)
+    return findings
+
+
+def _check_lists(
+    lists: Iterable[PublishedList],
+    plays: Mapping[Place, LoggedPlay],
+    promise: Promise,
+    findings: Findings,
+) -> None:
+    first: dict[tuple[Place, str], bytes] = {}
+    answered: set[Place] = set()
+    sessions = dict(_sessions(plays.values(), promise))
+    for made in lists:
+        findings.counts["lists"] += 1
+        play = plays.get(made.cause)
+        if play is None or not _answers(made, play):
+            findings.found("list without a play", f"{made.cause}: {made.raw[:200]!r}")
+            continue
+        findings.counts["lists that came again"] += made.cause in answered
+        answered.add(made.cause)
+        if made.model not in promise.models:
+            findings.found("list of an unknown model", f"{made.cause}: {made.model}")
+        for broken in _breaks(made, sessions[made.cause], promise):
+            findings.found("rule broken", f"{made.cause}: {broken}")
+        if made.sources & {*LIVE_COUNTS}:
+            findings.counts["lists with songs of live popularity"] += 1
+        else:
+            same = first.setdefault((made.cause, made.model), made.content)
+            if same != made.content:
+                findings.found("list changed when it came again", f"{made.cause}")
+    for place in sorted(plays.keys() - answered):
+        findings.found("play without a list", f"{place}: {plays[place].event_id}")
+
+
+def _answers(made: PublishedList, play: LoggedPlay) -> bool:
+    """Tell whether a list names its play rightly and lies in its partition."""
+    told = (made.event_id, made.user_id, made.partition)
+    return told == (play.event_id, play.user_id, play.partition)
+
+
+def _sessions(
+    plays: Iterable[LoggedPlay], promise: Promise
+) -> Iterator[tuple[Place, tuple[Sequence[str], Sequence[int]]]]:
+    """Give for each play the songs and times of its session up to it, in the order of the log."""
+    running: dict[tuple[int, str], tuple[list[str], list[int]]] = {}
+    for play in plays:
+        listener = (play.partition, play.user_id)
+        songs, times = running.get(listener, ([], []))
+        if times and play.played_at_ms - times[-1] > promise.session_gap_ms:
+            songs, times = [], []
+        songs = [*songs, play.song_id][-promise.session_max_songs :]
+        times = [*times, play.played_at_ms][-promise.session_max_songs :]
+        running[listener] = songs, times
+        yield play.place, (songs, times)
+
+
+def _breaks(
+    made: PublishedList, session: tuple[Sequence[str], Sequence[int]], promise: Promise
+) -> Iterator[str]:
+    songs, times = session
+    if len(made.songs) > promise.list_length:
+        yield f"{len(made.songs)} songs, at most {promise.list_length}"
+    details = DetailLists([*times], [None] * len(times))
+    asked = Request(songs, (), session_details=details)
+    yield from broken_rules(promise.rules, promise.catalogue, asked, made.songs)
+
+
+def _check_rejected(evidence: Evidence, findings: Findings) -> None:
+    bad = {play.place: play.raw for play in evidence.plays if not play.is_good}
+    rejected: set[Place] = set()
+    for record in evidence.rejected:
+        rejected.add(record.place)
+        if record.place not in bad:
+            findings.found("play rejected", f"{record.place}: {record.reason}")
+        elif record.raw != bad[record.place]:
+            findings.found("rejected record changed", f"{record.place}")
+        elif not record.reason:
+            findings.found("rejected without a reason", f"{record.place}")
+    findings.counts["rejected records"] = len(rejected)
+    for place in sorted(bad.keys() - rejected):
+        raw = bad[place] or b""
+        findings.found("bad record not rejected", f"{place}: {raw[:100]!r}")
+
+
+def _check_stores(evidence: Evidence, plays: Sequence[LoggedPlay], findings: Findings) -> None:
+    ends: Counter[int] = Counter()
+    for record in evidence.plays:
+        ends[record.partition] = max(ends[record.partition], record.offset + 1)
+    reached: Counter[int] = Counter()
+    for store in evidence.stores:
+        for partition, position in store.positions.items():
+            reached[partition] = max(reached[partition], position)
+            known = [
+                play for play in plays if play.partition == partition and play.offset < position
+            ]
+            _check_partition(store, partition, known, findings)
+    for partition, end in ends.items():
+        if reached[partition] < end:
+            told = f"partition {partition}: {reached[partition]} of {end} records"
+            findings.found("no store has all of the log", told)
+
+
+def _check_partition(
+    store: StoredPlays, partition: int, plays: Sequence[LoggedPlay], findings: Findings
+) -> None:
+    """Compare what a store holds with the log up to the offset that it says it is true for."""
+    wanted: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
+    for play in plays:
+        wanted[play.user_id].append((play.offset, play.song_id, play.played_at_ms))
+    held = {user: kept for (where, user), kept in store.histories.items() if where == partition}
+    findings.counts["histories"] += len(held)
+    for user in sorted(wanted.keys() | held.keys()):
+        for told in _differences(wanted.get(user, []), held.get(user, [])):
+            findings.found("history is not the log", f"{store.name}, {partition}, {user}: {told}")
+    ring = [(play.offset, play.song_id) for play in plays][-len(store.recent[partition]) :]
+    if plays and store.recent[partition] != ring:
+        findings.found("recent plays are not the log", f"{store.name}, partition {partition}")
+
+
+def _differences(
+    wanted: Sequence[tuple[int, str, int]], held: Sequence[tuple[int, str, int]]
+) -> Iterator[str]:
+    if list(wanted) == list(held):
+        return
+    offsets, kept = [each[0] for each in wanted], [each[0] for each in held]
+    if missing := sorted({*offsets} - {*kept}):
+        yield f"missing {missing[:5]}"
+    if again := [offset for offset, times in Counter(kept).items() if times > 1]:
+        yield f"counted twice {again[:5]}"
+    if strange := sorted({*kept} - {*offsets}):
+        yield f"never played {strange[:5]}"
+    if not missing and not again and not strange:
+        yield "in another order, or other songs or times"

@@ -1,0 +1,185 @@
+"""What a run left behind: its topics read from the beginning, its stores as they lie on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import msgspec
+
+from stream.clients import kafka_python_config, reaching
+from stream.settings import Settings
+
+TRUTH = "chaos"  # header of a sent record
+GOOD, BAD = b"good", b"bad"
+QUIET_MS = 2_000
+
+Place = tuple[int, int]
+"""Partition and offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedPlay:
+    """A record of the plays topic. is_good: what its producer meant it to be."""
+
+    place: Place
+    is_good: bool
+    raw: bytes | None
+    event_id: str = ""
+    user_id: str = ""
+    song_id: str = ""
+    played_at_ms: int = 0
+
+    @property
+    def partition(self) -> int:
+        """The partition it lies in."""
+        return self.place[0]
+
+    @property
+    def offset(self) -> int:
+        """Its offset there."""
+        return self.place[1]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedList:
+    """A record of the recommendations topic. content: a hash over its items."""
+
+    partition: int
+    cause: Place
+    event_id: str
+    user_id: str
+    model: str
+    songs: tuple[str, ...]
+    sources: frozenset[str]
+    content: bytes
+    raw: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRecord:
+    """A record of the topic of rejected plays. place: of the record that was rejected."""
+
+    place: Place
+    reason: str
+    raw: bytes | None
+
+
+@dataclass
+class StoredPlays:
+    """One store. positions: by partition, the offset up to which it is true.
+
+    histories: by (partition, user id), (offset, song id, played_at_ms) in the store's order.
+    recent: by partition, (offset, song id) of its ring of last plays.
+    """
+
+    name: str
+    positions: dict[int, int] = field(default_factory=dict)
+    histories: dict[tuple[int, str], list[tuple[int, str, int]]] = field(default_factory=dict)
+    recent: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+
+
+@dataclass
+class Evidence:
+    """All of it. plays: of each partition in the order of its log."""
+
+    plays: Sequence[LoggedPlay]
+    lists: Iterable[PublishedList]
+    rejected: Iterable[RejectedRecord]
+    stores: Sequence[StoredPlays]
+
+
+class Topic:
+    """A topic that is read from its beginning, as often as asked for more."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        from kafka import KafkaConsumer, TopicPartition
+
+        with reaching(settings):
+            self._consumer = KafkaConsumer(
+                **kafka_python_config(settings), group_id=None, enable_auto_commit=False
+            )
+            places = [TopicPartition(topic, n) for n in range(settings.topic_partitions)]
+            self._consumer.assign(places)
+            self._consumer.seek_to_beginning(*places)
+
+    def more(self, wait_ms: int = QUIET_MS) -> Iterator[Any]:
+        """Give records until none has come for `wait_ms`."""
+        while found := self._consumer.poll(timeout_ms=wait_ms):
+            for records in found.values():
+                yield from records
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._consumer.close()
+
+
+def logged_play(record: Any) -> LoggedPlay:
+    """Take a record of the plays topic; of a good one, what it says."""
+    place = (record.partition, record.offset)
+    if dict(record.headers).get(TRUTH) != GOOD:
+        return LoggedPlay(place, False, record.value)
+    told = json.loads(record.value)
+    named = (told["event_id"], told["user_id"], told["song_id"])
+    return LoggedPlay(place, True, record.value, *named, _epoch_ms(told["played_at"]))
+
+
+def published_list(record: Any) -> PublishedList:
+    """Take a record of the recommendations topic."""
+    told = json.loads(record.value)
+    cause, items = told["cause"], told["items"]
+    content = hashlib.sha256(json.dumps(items, sort_keys=True).encode()).digest()
+    return PublishedList(
+        record.partition,
+        (cause["partition"], cause["offset"]),
+        cause["event_id"],
+        told["user_id"],
+        told["model"],
+        tuple(item["song_id"] for item in items),
+        frozenset(source for item in items for source in item["sources"]),
+        content,
+        record.value,
+    )
+
+
+def rejected_record(record: Any) -> RejectedRecord:
+    """Take a record of the topic of rejected plays."""
+    told = {name: value.decode() for name, value in record.headers}
+    place = (int(told["partition"]), int(told["offset"]))
+    return RejectedRecord(place, told.get("reason", ""), record.value)
+
+
+def read_store(path: Path, name: str) -> StoredPlays:
+    """Read a store whose worker has ended, key by key as stream/store_layout.py tells."""
+    found = StoredPlays(name)
+    with lmdb.open(str(path), readonly=True, lock=False, max_dbs=8) as env, env.begin() as txn:
+        for key, value in _rows(env, txn, b"ledger"):
+            found.positions[int.from_bytes(key, "big")] = int.from_bytes(value[:8], "big")
+        for key, value in _rows(env, txn, b"histories"):
+            songs, times, offsets = msgspec.msgpack.decode(value)[:3]
+            listener = (int.from_bytes(key[:4], "big"), key[4:].decode())
+            found.histories[listener] = list(zip(offsets, songs, times, strict=True))
+        for key, value in _rows(env, txn, b"recent"):
+            played = (int.from_bytes(value[:8], "big"), value[32:].decode())
+            found.recent[int.from_bytes(key[:4], "big")].append(played)
+    return found
+
+
+def _rows(
+    env: lmdb.Environment, txn: lmdb.Transaction, database: bytes
+) -> Iterator[tuple[bytes, bytes]]:
+    opened = env.open_db(database, txn, create=False)
+    return ((bytes(key), bytes(value)) for key, value in txn.cursor(db=opened))
+
+
+def _epoch_ms(told: int | str) -> int:
+    if isinstance(told, int):
+        return told
+    return round(datetime.fromisoformat(told).timestamp() * 1000)

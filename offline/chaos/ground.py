@@ -1,0 +1,264 @@
+"""Where a run takes place: topics, bundles, rules and processes that nobody else uses."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import torch
+
+from models.bundle import Manifest, write_bundle
+from models.catalogue import SongDetails
+from models.gru import GRU, GRUConfig
+from models.list_rules import ListRules
+from models.vocabulary import Vocabulary
+from offline.chaos.plays import PlaySource
+from offline.chaos.processes import ChaosError, Exit, Supervised, with_environment
+from offline.chaos.producer import ProducerConfig
+from stream.announcements import Announcement, Served, activation, announce
+from stream.broker import EmbeddedBroker
+from stream.rules import decode_rules
+from stream.settings import Settings, load_settings
+from stream.topics import ensure_topics
+
+SONGS, ARTISTS, LISTENERS = 500, 60, 300
+BUNDLES = ("a", "b", "c")  # "a" is the bundle of the settings and is never spoilt
+PAST_MS = 40 * 86_400_000
+RULES = """
+explicit = "hide"
+songs.block = ["song-1", "song-2", "song-3"]
+artists = {block = ["artist 5"], most = 2, spacing = 1}
+heard = {plays = 3, session = true}
+"""
+STALL_S = 20
+STOP_S = 30
+SHARE_STARTING = 0.2
+
+
+@dataclass(frozen=True)
+class ChaosConfig:
+    """What to run. bootstrap: somebody's brokers; None: an embedded one, in memory.
+
+    restart_broker: a shell command that restarts those brokers with their log. rate: plays/s.
+    """
+
+    directory: Path
+    seconds: float = 240.0
+    seed: int = 1
+    workers: int = 3
+    rate: float = 100.0
+    bootstrap: str | None = None
+    restart_broker: str | None = None
+
+
+@dataclass
+class Ground:
+    """A run's parts. active: what was last announced that can be served."""
+
+    config: ChaosConfig
+    settings: Settings
+    overrides: dict[str, Any]
+    broker: EmbeddedBroker | None
+    versions: dict[str, str]
+    workers: list[Supervised] = field(default_factory=list)
+    guests: list[Supervised] = field(default_factory=list)
+    extra: dict[str, dict[str, str]] = field(default_factory=dict)
+    active: Announcement | None = None
+
+    def __post_init__(self) -> None:
+        numbers = range(self.config.workers)
+        self.workers += [self.worker(f"worker-{number}") for number in numbers]
+        self.producer = Supervised(
+            "producer",
+            self._producer_command,
+            self.config.directory / "producer.log",
+            self.config.directory,
+        )
+
+    @property
+    def processes(self) -> list[Supervised]:
+        """Everything that is watched."""
+        return [self.producer, *self.workers, *self.guests]
+
+    @property
+    def bundle_root(self) -> Path:
+        """Where the bundles lie."""
+        return self.config.directory / "bundles"
+
+    @property
+    def exits(self) -> list[Exit]:
+        """How processes have ended so far."""
+        return [each for process in self.processes for each in process.exits]
+
+    def worker(self, name: str) -> Supervised:
+        """Make a worker, with a store and rules of its own; it is not started."""
+        directory = self.config.directory / name
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "rules.toml").write_text(RULES)
+        log_file = self.config.directory / f"{name}.log"
+        return Supervised(name, partial(self._worker_command, name), log_file, directory)
+
+    def free_worker(self, chance: Random) -> Supervised | None:
+        """Give a worker that runs and that no fault has; None where there is none.
+
+        Mostly one at work: those that are killed as they start have least to lose.
+        """
+        free = [worker for worker in self.workers if worker.runs and not worker.busy]
+        if chance.random() >= SHARE_STARTING:
+            free = [worker for worker in free if worker.works]
+        return chance.choice(free) if free else None
+
+    def store(self, worker: Supervised) -> Path:
+        """Give the directory of a worker's histories."""
+        return worker.directory / "data" / "histories"
+
+    def announce(self, name: str) -> None:
+        """Put one of the bundles into service."""
+        made = activation(Served(self.versions[name], name), self.active)
+        announce(self.settings, made)
+        self.active = made
+
+    def look(self) -> None:
+        """Start again what has ended."""
+        for process in self.processes:
+            process.look(Random(process.starts).uniform(0.2, 2.0))
+
+    def end_workers(self) -> None:
+        """Ask everything that runs to end."""
+        for process in self.processes:
+            if process.runs:
+                process.end(STOP_S)
+
+    def _worker_command(self, name: str) -> list[str]:
+        directory = self.config.directory / name
+        told = {
+            **self.overrides,
+            "bundle": self.bundle_root / BUNDLES[0],
+            "bundle_root": self.bundle_root,
+            "rules_file": directory / "rules.toml",
+            "data_dir": directory / "data",
+        }
+        values = {f"SEGUE_{key.upper()}": str(value) for key, value in told.items()}
+        command = [sys.executable, "-m", "offline.cli", "worker"]
+        return with_environment({**values, **self.extra.get(name, {})}, command)
+
+    def _producer_command(self) -> list[str]:
+        path = self.config.directory / "producer.json"
+        return [sys.executable, "-m", "offline.chaos.producer", str(path)]
+
+
+@contextmanager
+def prepared(config: ChaosConfig) -> Iterator[Ground]:
+    """Make everything ready, start it, and end it however the block ends."""
+    _make_directory(config.directory)
+    with ExitStack() as stack:
+        broker = None
+        if config.bootstrap is None:
+            broker = EmbeddedBroker(log_file=config.directory / "broker.log")
+            stack.enter_context(broker)
+        overrides = _overrides(config.bootstrap or (broker.bootstrap if broker else ""))
+        if broker:
+            overrides["kafka_security_protocol"] = "PLAINTEXT"
+        settings = load_settings(**overrides)
+        ensure_topics(settings)
+        versions = write_bundles(config.directory / "bundles")
+        ground = Ground(config, settings, overrides, broker, versions)
+        _write_producer_config(ground)
+        ground.announce(BUNDLES[0])
+        stack.callback(_kill_all, ground)
+        ground.look()
+        yield ground
+
+
+def promised_rules() -> ListRules:
+    """Give the rules of every worker."""
+    return decode_rules(RULES)
+
+
+def catalogue() -> dict[str, SongDetails]:
+    """Give what is known of the songs: an artist of each, and every ninth is explicit."""
+    return {
+        f"song-{number}": SongDetails(
+            f"title {number}", f"artist {number % ARTISTS}", explicit=number % 9 == 0
+        )
+        for number in range(SONGS)
+    }
+
+
+def write_bundles(root: Path) -> dict[str, str]:
+    """Write untrained networks over the songs; give their versions by name."""
+    return {name: _write(root / name, seed).version for seed, name in enumerate(BUNDLES)}
+
+
+def _write(directory: Path, seed: int) -> Manifest:
+    config = GRUConfig(dim=16, hidden=16)
+    model = GRU(config, SONGS)
+    model.initialise(torch.Generator().manual_seed(seed))
+    return write_bundle(
+        directory,
+        kind="gru",
+        config=asdict(config),
+        weights={**model.state_dict(), "popularity": torch.arange(SONGS + 1.0)},
+        vocabulary=Vocabulary(f"song-{number}" for number in range(SONGS)),
+        titles={},
+        training={"plays": 1},
+        metrics={},
+        details=catalogue(),
+    )
+
+
+def _overrides(bootstrap: str) -> dict[str, Any]:
+    own = f"segue-chaos-{uuid.uuid4().hex[:8]}"
+    return {
+        "kafka_bootstrap": bootstrap,
+        "topic_plays": f"{own}-plays",
+        "topic_recommendations": f"{own}-recommendations",
+        "topic_rejected": f"{own}-rejected",
+        "topic_songs": f"{own}-songs",
+        "topic_models": f"{own}-models",
+        "group_id": own,
+        "topic_partitions": 4,
+        # All of every history is kept, so that it can be compared with the whole log.
+        "history_max_songs": 100_000,
+        "history_max_days": 36_500,
+        "batch_max": 50,  # small, so that workers are caught in the middle of something
+        "list_length": 10,
+        "candidates": 100,
+        "stall_timeout_s": STALL_S,
+        "metrics_port": 0,
+    }
+
+
+def _write_producer_config(ground: Ground) -> None:
+    config = ground.config
+    start_ms = int(time.time() * 1000) - PAST_MS
+    source = PlaySource(config.seed, SONGS, LISTENERS, start_ms)
+    progress = str(config.directory / "producer.progress")
+    told = ProducerConfig(ground.overrides, source, config.rate, progress)
+    (config.directory / "producer.json").write_bytes(msgspec.json.encode(told))
+
+
+def _make_directory(directory: Path) -> None:
+    marker = directory / ".segue-chaos"
+    if directory.exists() and any(directory.iterdir()) and not marker.exists():
+        raise ChaosError(f"{directory} exists and holds no earlier run: name another --out")
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    marker.touch()
+
+
+def _kill_all(ground: Ground) -> None:
+    for process in ground.processes:
+        if process.runs:
+            process.kill()
+            process.look(0.0) if process.held else process.end(1.0)

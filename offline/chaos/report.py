@@ -1,0 +1,60 @@
+"""A run on one page, for eyes and for machines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from offline.chaos.run import Result
+
+
+def document(result: Result) -> dict[str, Any]:
+    """Give everything as JSON takes it."""
+    ends = Counter(_end(each.status) for each in result.exits)
+    return {
+        "seed": result.config.seed,
+        "seconds": round(result.seconds, 1),
+        "seconds_of_faults": result.config.seconds,
+        "seconds_until_all_answered": round(result.settled_s, 1),
+        "workers": result.config.workers,
+        "plays_per_s": result.config.rate,
+        "broker": result.config.bootstrap or "embedded",
+        "faults": dict(sorted(result.injected.done.items())),
+        "faults_passed_over": dict(sorted(result.injected.passed_over.items())),
+        "process_starts": result.starts,
+        "process_ends": dict(sorted(ends.items())),
+        "assignments": result.rebalances,
+        "checked": dict(result.findings.counts),
+        "violations": dict(result.findings.violations),
+        "examples": dict(result.findings.examples),
+    }
+
+
+def markdown(told: Mapping[str, Any]) -> str:
+    """Write the document of a run as Markdown."""
+    violations = sum(told["violations"].values())
+    lines = [
+        f"# Faults: {sum(told['faults'].values())} injected, {violations} violations",
+        "",
+        f"Seed {told['seed']}, {told['workers']} workers, {told['plays_per_s']:g} plays/s, "
+        f"{told['broker']} broker, {told['seconds']:.0f} s. After the last fault every play was "
+        f"answered within {told['seconds_until_all_answered']:.0f} s.",
+        "",
+        *_table("fault", told["faults"]),
+        *_table("checked", told["checked"]),
+        *_table("ends of processes (status)", told["process_ends"]),
+        *_table("violation", told["violations"] or {"none": 0}),
+    ]
+    for kind, examples in told["examples"].items():
+        lines += [f"**{kind}**", "", *(f"- `{each}`" for each in examples), ""]
+    return "\n".join(lines)
+
+
+def _table(name: str, counts: Mapping[str, int]) -> list[str]:
+    rows = [f"| {key} | {count:,} |" for key, count in counts.items()]
+    return [f"| {name} | times |", "|---|---|", *rows, ""]
+
+
+def _end(status: int) -> str:
+    return f"signal {-status}" if status < 0 else str(status)

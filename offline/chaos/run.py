@@ -1,0 +1,192 @@
+"""One run: faults one after the other, quiet at the end, and then the evidence."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import lmdb
+
+from offline.chaos.checker import Findings, Promise, check
+from offline.chaos.evidence import (
+    Evidence,
+    Place,
+    PublishedList,
+    StoredPlays,
+    Topic,
+    logged_play,
+    published_list,
+    read_store,
+    rejected_record,
+)
+from offline.chaos.faults import FAULTS, Failed, NotNow, Steps
+from offline.chaos.ground import STOP_S, ChaosConfig, Ground, catalogue, prepared, promised_rules
+from offline.chaos.processes import Exit
+from offline.chaos.schedule import Planned, schedule
+
+TICK_S = 0.05
+SETTLED_S = 150.0  # for the last play to be answered, when nothing goes wrong any more
+
+
+@dataclass
+class Underway:
+    """A fault that has begun, and when it goes on."""
+
+    kind: str
+    steps: Steps
+    next_s: float
+
+
+@dataclass
+class Injected:
+    """What was done: by kind, how often; and what nobody was there for."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Result:
+    """All that is known of a run."""
+
+    config: ChaosConfig
+    injected: Injected
+    findings: Findings
+    exits: list[Exit]
+    starts: int
+    rebalances: int
+    seconds: float
+    settled_s: float
+
+
+def run_chaos(
+    config: ChaosConfig,
+    kinds: Iterable[str] = tuple(FAULTS),
+    on_progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+) -> Result:
+    """Run it all, and check what it left. on_progress: told what, seconds done and in all."""
+    began = time.monotonic()
+    with prepared(config) as ground:
+        plan = list(schedule(list(kinds), config.seconds, config.seed))
+        injected = inject(ground, plan, on_progress)
+        ground.producer.held = True
+        ground.producer.end(STOP_S)
+        settling = time.monotonic()
+        plays = Topic(ground.settings, ground.settings.topic_plays)
+        lists = Topic(ground.settings, ground.settings.topic_recommendations)
+        log = sorted(map(logged_play, plays.more()), key=lambda play: play.place)
+        wanted = {play.place for play in log if play.is_good}
+        found = list(until_answered(ground, lists, wanted, on_progress))
+        settled_s = time.monotonic() - settling
+        for worker in ground.workers:
+            worker.held = True
+        ground.end_workers()
+        found += map(published_list, lists.more())
+        rejected = Topic(ground.settings, ground.settings.topic_rejected)
+        stores = [*read_stores(ground, injected)]
+        evidence = Evidence(log, found, map(rejected_record, rejected.more()), stores)
+        findings = check(evidence, promise(ground))
+        return Result(
+            config,
+            injected,
+            told(findings, ground.exits, injected),
+            ground.exits,
+            sum(process.starts for process in ground.processes),
+            sum(_rebalances(process.log_file) for process in ground.processes),
+            time.monotonic() - began,
+            settled_s,
+        )
+
+
+def inject(
+    ground: Ground, plan: list[Planned], on_progress: Callable[[str, int, int], None]
+) -> Injected:
+    """Carry out a plan, several faults at once where they overlap, until all have ended."""
+    injected, ahead = Injected(), list(plan)
+    underway: list[Underway] = []
+    began, total_s = time.monotonic(), ground.config.seconds
+    while ahead or underway or time.monotonic() - began < total_s:
+        now_s = time.monotonic() - began
+        while ahead and ahead[0].at_s <= now_s:
+            planned = ahead.pop(0)
+            steps = FAULTS[planned.kind](ground, Random(planned.seed))
+            underway.append(Underway(planned.kind, steps, now_s))
+            injected.done[planned.kind] += 1
+        underway = [each for each in underway if _goes_on(each, now_s, injected)]
+        ground.look()
+        on_progress("Faults", min(int(now_s), int(total_s)), int(total_s))
+        time.sleep(TICK_S)
+    return injected
+
+
+def _goes_on(each: Underway, now_s: float, injected: Injected) -> bool:
+    """Take a fault's next step if it is due; tell whether more are to come."""
+    if now_s < each.next_s:
+        return True
+    try:
+        each.next_s = now_s + next(each.steps)
+    except StopIteration:
+        return False
+    except NotNow:
+        injected.done[each.kind] -= 1
+        injected.passed_over[each.kind] += 1
+        return False
+    except Failed as failure:
+        injected.failures.append(str(failure))
+        return False
+    return True
+
+
+def until_answered(
+    ground: Ground,
+    lists: Topic,
+    wanted: set[Place],
+    on_progress: Callable[[str, int, int], None],
+) -> Iterator[PublishedList]:
+    """Give lists until every play has one, or until it has taken too long."""
+    missing, deadline = set(wanted), time.monotonic() + SETTLED_S
+    while missing and time.monotonic() < deadline:
+        for record in lists.more(wait_ms=500):
+            made = published_list(record)
+            missing.discard(made.cause)
+            yield made
+        ground.look()
+        on_progress("Answers", len(wanted) - len(missing), len(wanted))
+
+
+def read_stores(ground: Ground, injected: Injected) -> Iterator[StoredPlays]:
+    """Read the store of every worker that has one."""
+    for worker in [*ground.workers, *ground.guests]:
+        path = ground.store(worker)
+        if (path / "data.mdb").exists():
+            try:
+                yield read_store(path, worker.name)
+            except (lmdb.Error, ValueError) as error:
+                injected.failures.append(f"the store of {worker.name} is torn: {error!r}")
+
+
+def promise(ground: Ground) -> Promise:
+    """Give what every list was to keep to."""
+    models = frozenset([*ground.versions.values()])
+    return Promise(promised_rules(), catalogue(), ground.settings.list_length, models)
+
+
+def told(findings: Findings, exits: list[Exit], injected: Injected) -> Findings:
+    """Add to the findings how processes ended and what faults had to say."""
+    for each in exits:
+        if not each.is_in_order:
+            words = each.last_words.strip().splitlines()[-3:]
+            detail = f"{each.name} ended with {each.status}, not {each.wanted}: {words}"
+            findings.found("process ended without a clear word", detail)
+    for failure in injected.failures:
+        findings.found("no recovery", failure)
+    return findings
+
+
+def _rebalances(log_file: Path) -> int:
+    return log_file.read_text(errors="replace").count("Assigned partitions")
