@@ -1,0 +1,289 @@
+"""The fault harness's own parts: a checker that sees every fault, and a schedule that repeats."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+from types import SimpleNamespace
+
+import pytest
+
+from models.catalogue import Catalogue
+from models.recommender import RecommenderConfig
+from models.rule_book import RuleBook
+from offline.chaos.checker import Promise, check
+from offline.chaos.evidence import (
+    GOOD,
+    TRUTH,
+    Evidence,
+    logged_play,
+    published_list,
+    read_store,
+    rejected_record,
+)
+from offline.chaos.ground import catalogue, promised_rules, write_bundles
+from offline.chaos.plays import SPOILT, PlaySource
+from offline.chaos.processes import Exit
+from offline.chaos.schedule import schedule
+from offline.chaos.tearing import PAGE, TEARS
+from stream.batch import Record, read_batch
+from stream.events import encode
+from stream.history import HistoryConfig
+from stream.pipeline import handle_plays
+from stream.serving import load_bundle
+from stream.settings import load_settings
+from stream.store import HistoryStore, StoreConfig
+
+PARTITIONS = 2
+START_MS = 1_700_000_000_000
+SOURCE = PlaySource(seed=3, songs=500, listeners=20, start_ms=START_MS)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Give the evidence of a run in which nothing went wrong, and its promise."""
+    directory = tmp_path_factory.mktemp("run")
+    versions = write_bundles(directory / "bundles")
+    book = RuleBook(promised_rules(), Catalogue())
+    recommender = load_bundle(directory / "bundles" / "a", RecommenderConfig(10, 1, 100), book=book)
+    logged = list(records(400))
+    made, rejected = [], []
+    store = HistoryStore(
+        directory / "histories", StoreConfig(HistoryConfig(max_songs=1000, max_age_ms=10**14))
+    )
+    settings = load_settings()
+    # The last forty come again, as after a kill.
+    for first in (0, 100, 200, 300, 360):
+        came = [Record("plays", *each) for each, _ in logged[first : first + 100]]
+        batch = read_batch(came, settings)
+        lists = handle_plays(batch.plays, batch.next_offsets, store, recommender, now_ms=0)[1]
+        made += [wire(each.cause.partition, encode(each)) for each in lists]
+        rejected += [wire(0, one.value, headers=one.headers()) for one in batch.rejected]
+    store.close()
+    evidence = Evidence(
+        sorted((logged_play(record) for _, record in logged), key=lambda play: play.place),
+        [published_list(each) for each in made],
+        [rejected_record(each) for each in rejected],
+        [read_store(directory / "histories", "w")],
+    )
+    models = frozenset(versions.values())
+    return evidence, Promise(promised_rules(), catalogue(), 10, models)
+
+
+def wire(partition, value, headers=(), offset=0):
+    return SimpleNamespace(partition=partition, offset=offset, value=value, headers=[*headers])
+
+
+def records(count):
+    """Give what a broker would hold: (partition, offset, time, key, value), and with its header."""
+    ends = Counter()
+    messages = (made for number in range(count) for made in SOURCE.message(number))
+    for made in islice(messages, count):
+        partition = sum(made.key) % PARTITIONS
+        offset = ends[partition]
+        ends[partition] += 1
+        place = (partition, offset, START_MS + 10**10, made.key, made.value)
+        yield place, wire(partition, made.value, [(TRUTH, made.truth)], offset)
+
+
+def kinds(evidence, promise):
+    return {*check(evidence, promise).violations}
+
+
+def test_a_run_without_a_fault_has_no_violation(run):
+    found = check(*run)
+    assert found.violations == {}
+    assert found.counts["lists that came again"] > 30
+    assert found.counts["rejected records"] > 5
+    assert found.counts["lists"] > found.counts["plays"] > 350
+
+
+def test_a_missing_list_is_seen(run):
+    evidence, promise = run
+    lists = [made for made in evidence.lists if made.cause != evidence.lists[7].cause]
+    assert kinds(replace(evidence, lists=lists), promise) == {"play without a list"}
+
+
+def test_a_repeat_that_changed_is_seen(run):
+    evidence, promise = run
+    lists = [*evidence.lists[:-1], replace(evidence.lists[-1], content=b"other")]
+    assert kinds(replace(evidence, lists=lists), promise) == {"list changed when it came again"}
+
+
+def test_lists_of_plays_that_nobody_sent_are_seen(run):
+    evidence, promise = run
+    made = evidence.lists[0]
+    for change in (
+        {"cause": (0, 10**6)},
+        {"event_id": "another"},
+        {"user_id": "somebody else"},
+        {"partition": made.partition + 1},
+    ):
+        lists = [*evidence.lists, replace(made, **change)]
+        assert kinds(replace(evidence, lists=lists), promise) == {"list without a play"}, change
+
+
+def test_a_list_of_a_rejected_record_is_seen(run):
+    evidence, promise = run
+    bad = next(play for play in evidence.plays if not play.is_good)
+    lists = [*evidence.lists, replace(evidence.lists[0], cause=bad.place)]
+    assert kinds(replace(evidence, lists=lists), promise) == {"list without a play"}
+
+
+@pytest.mark.parametrize(
+    "songs",
+    [
+        ("song-1",),  # blocked
+        ("song-5",),  # of a blocked artist
+        ("song-9",),  # explicit
+        ("song-10", "song-10"),
+        ("song-10", "song-11", "song-70"),  # songs of one artist with one between: allowed
+        ("song-10", "song-70"),  # side by side
+        tuple(f"song-{number}" for number in range(10, 22) if number % 9),
+    ],
+)
+def test_a_list_that_breaks_a_rule_is_seen(run, songs):
+    evidence, promise = run
+    lists = [*evidence.lists[:-1], replace(evidence.lists[-1], songs=songs, model="gru-b")]
+    promise = replace(promise, models=promise.models | {"gru-b"})
+    broken = kinds(replace(evidence, lists=lists), promise)
+    assert broken == (set() if len(songs) == 3 else {"rule broken"})
+
+
+def test_songs_of_the_session_are_seen(run):
+    evidence, promise = run
+    play = next(one for one in evidence.plays if one.is_good and one.song_id == "song-10")
+    made = next(one for one in evidence.lists if one.cause == play.place)
+    lists = [*evidence.lists, replace(made, songs=("song-10",), model="gru-b")]
+    promise = replace(promise, models=promise.models | {"gru-b"})
+    found = check(replace(evidence, lists=lists), promise)
+    assert found.examples["rule broken"] == [f"{play.place}: heard: song-10"]
+
+
+def test_a_list_of_a_model_that_must_not_serve_is_seen(run):
+    evidence, promise = run
+    lists = [*evidence.lists, replace(evidence.lists[0], model="gru-poison")]
+    assert kinds(replace(evidence, lists=lists), promise) == {"list of an unknown model"}
+
+
+def doctored(evidence, change):
+    [store] = evidence.stores
+    listener, kept = max(store.histories.items(), key=lambda item: len(item[1]))
+    histories = {**store.histories, listener: change([*kept])}
+    return replace(evidence, stores=[replace(store, histories=histories)])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda kept: kept[:3] + kept[4:], "missing"),
+        (lambda kept: kept[:4] + kept[3:], "counted twice"),
+        (lambda kept: [kept[1], kept[0], *kept[2:]], "in another order"),
+        (lambda kept: [(kept[0][0], "other", kept[0][2]), *kept[1:]], "other songs"),
+        (lambda kept: [*kept, (10**6, "song-1", 0)], "never played"),
+        (lambda kept: [], "missing"),
+    ],
+)
+def test_a_history_that_is_not_the_log_is_seen(run, change, told):
+    evidence, promise = run
+    found = check(doctored(evidence, change), promise)
+    assert {*found.violations} == {"history is not the log"}
+    assert told in found.examples["history is not the log"][0]
+
+
+def test_a_ring_that_is_not_the_log_is_seen(run):
+    evidence, promise = run
+    [store] = evidence.stores
+    recent = {**store.recent, 0: store.recent[0][::-1]}
+    evidence = replace(evidence, stores=[replace(store, recent=recent)])
+    assert kinds(evidence, promise) == {"recent plays are not the log"}
+
+
+def test_a_store_that_stopped_early_is_seen(run):
+    evidence, promise = run
+    [store] = evidence.stores
+    last = max(play.offset for play in evidence.plays if play.partition == 0)
+    behind = replace(store, positions={**store.positions, 0: last})
+    found = kinds(replace(evidence, stores=[behind]), promise)
+    assert "no store has all of the log" in found
+    # What another store has is had.
+    assert "no store has all of the log" not in kinds(
+        replace(evidence, stores=[behind, store]), promise
+    )
+
+
+def test_what_is_wrong_with_rejected_records_is_seen(run):
+    evidence, promise = run
+    first, *others = evidence.rejected
+    good = evidence.lists[0].cause
+    for rejected, kind in (
+        (others, "bad record not rejected"),
+        ([*others, replace(first, raw=b"changed")], "rejected record changed"),
+        ([*others, replace(first, reason="")], "rejected without a reason"),
+        ([first, *others, replace(first, place=good)], "play rejected"),
+    ):
+        assert kind in kinds(replace(evidence, rejected=rejected), promise)
+
+
+def test_nothing_to_check_is_no_success():
+    promise = Promise(promised_rules(), {}, 10, frozenset())
+    assert kinds(Evidence([], [], [], []), promise) == {"nothing to check"}
+
+
+@pytest.mark.parametrize(
+    ("ended", "in_order"),
+    [
+        (Exit("w", 0, 0, ""), True),
+        (Exit("w", -9, -9, ""), True),
+        (Exit("w", 1, None, "Error: the store is full"), True),
+        (Exit("w", 70, None, "The worker ends, so that it is restarted and"), True),
+        (Exit("w", 1, None, "Traceback (most recent call last)"), False),
+        (Exit("w", 0, None, ""), False),  # nobody asked it to
+        (Exit("w", -9, 0, "Assigned partitions [1]"), False),  # it had to be killed
+        (Exit("w", -signal.SIGSEGV, None, ""), False),
+        (Exit("w", -signal.SIGTERM, 0, "importing"), True),
+        (Exit("w", -signal.SIGTERM, 0, "Assigned partitions [1]"), False),
+    ],
+)
+def test_an_end_is_in_order_where_it_was_asked_for_or_says_why(ended, in_order):
+    assert ended.is_in_order == in_order
+
+
+def test_a_seed_repeats_its_schedule_and_its_plays():
+    kinds = ["a", "b", "c"]
+    assert [*schedule(kinds, 200, 5)] == [*schedule(kinds, 200, 5)] != [*schedule(kinds, 200, 6)]
+    assert {one.kind for one in islice(schedule(kinds, 200, 5), 3)} == {*kinds}
+    ahead = list(islice(SOURCE.messages(), 300))
+    resumed = list(islice(SOURCE.messages(first=100), 50))
+    assert resumed == [made for made in ahead if made.number >= 100][:50]
+
+
+@pytest.mark.parametrize("number", range(len(SPOILT)))
+def test_what_is_spoilt_is_no_play(number):
+    from random import Random
+
+    play = SOURCE._play(0, Random(0))
+    for seed in range(5):
+        record = Record("plays", 0, 0, START_MS, b"", SPOILT[number](play, Random(seed)))
+        assert read_batch([record], load_settings()).plays == []
+
+
+def test_what_is_good_is_a_play():
+    good = [made for made in islice(SOURCE.messages(), 500) if made.truth == GOOD]
+    made = [
+        Record("plays", 0, at, START_MS + 10**9, b"", each.value) for at, each in enumerate(good)
+    ]
+    assert len(read_batch(made, load_settings()).plays) == len(good)
+
+
+@pytest.mark.parametrize("tear", TEARS, ids=lambda tear: tear.__name__)
+def test_every_tear_changes_the_file(tear, tmp_path):
+    from random import Random
+
+    data = tmp_path / "data.mdb"
+    data.write_bytes(Random(0).randbytes(40 * PAGE))
+    before = data.read_bytes()
+    tear(data, Random(1))
+    assert data.read_bytes() != before
