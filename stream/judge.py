@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from models.recommender import PopularityRecommender, Request
 from stream.events import RecommendationList
-from stream.store import Appended
+from stream.store_batch import Appended
 
 
 @dataclass(frozen=True, slots=True)

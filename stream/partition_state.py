@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import lmdb
-
 from models.popularity import RecentPopularity
 from models.recent_plays import Moment, RecentPlay, RecentPlays
 from stream import store_layout as layout
 from stream.events import Play
 from stream.history import History
-from stream.store_layout import Databases
+from stream.sealed_rows import Ledger, Rows
 
 if TYPE_CHECKING:
     from stream.store import StoreConfig
@@ -35,18 +33,17 @@ class PartitionState:
     _added: list[RecentPlay] = field(default_factory=list)
 
     @classmethod
-    def read(
-        cls, txn: lmdb.Transaction, databases: Databases, partition: int, config: StoreConfig
-    ) -> PartitionState:
+    def read(cls, rows: Rows, partition: int, config: StoreConfig) -> PartitionState:
         """Read what the store holds of a partition; nothing counted where it holds nothing."""
         popularity = RecentPopularity(
             config.popularity_half_life_ms,
             config.popularity_max_songs,
             config.popular_list_length,
-            dict(stored_weights(txn, databases, partition)),
+            dict(stored_weights(rows, partition)),
         )
-        recent = read_recent(txn, databases, partition, config.recent_plays)
-        return cls(partition, *read_ledger(txn, databases, partition), popularity, recent)
+        recent = read_recent(rows, partition, config.recent_plays)
+        ledger = rows.ledger(partition) or Ledger()
+        return cls(partition, ledger.position, ledger.newest_ms, popularity, recent)
 
     def count(self, play: Play, after: int | None, *, goes_on: bool) -> Moment:
         """Count a new play.
@@ -87,71 +84,48 @@ class PartitionState:
             self._added.append(self.recent.erase(play.number))
         self._counted.update(self.popularity.remove(plays.values()))
 
-    def write(self, txn: lmdb.Transaction, databases: Databases, end: int) -> None:
+    def write(self, rows: Rows, end: int) -> None:
         """Write what has changed. end: the offset after the last record that was read."""
         self.position = max(self.position, end)
         partition = layout.PARTITION_NUMBER.pack(self.partition)
-        ledger = layout.LEDGER_ENTRY.pack(self.position, self.newest_ms)
-        txn.put(partition, ledger, db=databases.ledger)
+        rows.enter(self.partition, self.position, self.newest_ms)
         for song_id in self._counted:
             key, weight = partition + song_id.encode(), self.popularity.weights.get(song_id)
             if weight is None:
-                txn.delete(key, db=databases.popularity)
+                rows.delete("popularity", key)
             else:
-                txn.put(key, layout.WEIGHT.pack(weight), db=databases.popularity)
+                rows.put("popularity", key, layout.WEIGHT.pack(weight))
         for play in self._added:
-            self._keep(txn, databases, play)
+            self._keep(rows, play)
         self._counted.clear()
         self._added.clear()
 
-    def _keep(self, txn: lmdb.Transaction, databases: Databases, play: RecentPlay) -> None:
+    def _keep(self, rows: Rows, play: RecentPlay) -> None:
         key = layout.RECENT_KEY.pack(self.partition, play.number)
-        txn.put(key, layout.encode_recent(play), db=databases.recent)
+        rows.put("recent", key, layout.encode_recent(play))
         if play.number > self.recent.capacity:
-            gone = layout.RECENT_KEY.pack(self.partition, play.number - self.recent.capacity)
-            txn.delete(gone, db=databases.recent)
+            gone = play.number - self.recent.capacity
+            rows.delete("recent", layout.RECENT_KEY.pack(self.partition, gone))
 
 
-def read_ledger(txn: lmdb.Transaction, databases: Databases, partition: int) -> tuple[int, int]:
-    """Give a partition's position and its newest played_at_ms; zeros where there is no state."""
-    stored = txn.get(layout.PARTITION_NUMBER.pack(partition), db=databases.ledger)
-    return (0, 0) if stored is None else layout.LEDGER_ENTRY.unpack(stored)
-
-
-def stored_weights(
-    txn: lmdb.Transaction, databases: Databases, partition: int
-) -> Iterator[tuple[str, float]]:
+def stored_weights(rows: Rows, partition: int) -> Iterator[tuple[str, float]]:
     """Walk over a partition's songs and log2 of their decayed play counts."""
-    prefix = layout.PARTITION_NUMBER.pack(partition)
-    cursor = txn.cursor(db=databases.popularity)
-    found = cursor.set_range(prefix)
-    while found and bytes(cursor.key()).startswith(prefix):
-        yield bytes(cursor.key())[4:].decode(), layout.WEIGHT.unpack(bytes(cursor.value()))[0]
-        found = cursor.next()
+    for key, stored in rows.walk("popularity", prefix=layout.PARTITION_NUMBER.pack(partition)):
+        yield key[4:].decode(), layout.WEIGHT.unpack(stored)[0]
 
 
-def read_recent(
-    txn: lmdb.Transaction, databases: Databases, partition: int, window: int
-) -> RecentPlays:
+def read_recent(rows: Rows, partition: int, window: int) -> RecentPlays:
     """Read the plays that a window of this size, and as many again, has room for."""
-    cursor = txn.cursor(db=databases.recent)
-    newest = _newest_number(cursor, partition)
-    first = max(1, newest - 2 * window + 1)
-    return RecentPlays.of(window, _stored_plays(cursor, partition, first))
+    first = max(1, _newest_number(rows, partition) - 2 * window + 1)
+    start = layout.RECENT_KEY.pack(partition, first)
+    found = rows.walk("recent", start, layout.PARTITION_NUMBER.pack(partition))
+    return RecentPlays.of(window, (layout.decode_recent(key, stored) for key, stored in found))
 
 
-def _newest_number(cursor: lmdb.Cursor, partition: int) -> int:
+def _newest_number(rows: Rows, partition: int) -> int:
     """Give the number of a partition's newest play, 0 for none."""
-    beyond = cursor.set_range(layout.RECENT_KEY.pack(partition + 1, 0))
-    if not (cursor.prev() if beyond else cursor.last()):
+    last = rows.last_before("recent", layout.RECENT_KEY.pack(partition + 1, 0))
+    if last is None:
         return 0
-    owner, number = layout.RECENT_KEY.unpack(bytes(cursor.key()))
+    owner, number = layout.RECENT_KEY.unpack(last)
     return number if owner == partition else 0
-
-
-def _stored_plays(cursor: lmdb.Cursor, partition: int, first: int) -> Iterator[RecentPlay]:
-    prefix = layout.PARTITION_NUMBER.pack(partition)
-    found = cursor.set_range(layout.RECENT_KEY.pack(partition, first))
-    while found and bytes(cursor.key()).startswith(prefix):
-        yield layout.decode_recent(bytes(cursor.key()), bytes(cursor.value()))
-        found = cursor.next()

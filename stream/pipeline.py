@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from models.recommender import Recommender, Request, Stage, untimed
 from stream.batch import Batch
 from stream.events import Cause, Play, RecommendationList, rfc3339
-from stream.store import Appended, HistoryStore
+from stream.store import HistoryStore
+from stream.store_batch import Appended
 
 
 def handle_batch(

@@ -25,7 +25,8 @@ from stream.publisher import Publisher
 from stream.serving import limit_threads
 from stream.settings import Settings
 from stream.shadow import Shadow
-from stream.store import Appended, HistoryStore
+from stream.store import HistoryStore
+from stream.store_batch import Appended
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

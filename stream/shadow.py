@@ -17,7 +17,7 @@ from stream.metrics import SHADOW_GROUPS, Metrics, ShadowMetrics
 from stream.pipeline import request_of
 from stream.serving import load_recommender
 from stream.settings import Settings
-from stream.store import Appended
+from stream.store_batch import Appended
 
 logger = logging.getLogger(__name__)
 HASH_END = 1 << 32

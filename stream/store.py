@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import lmdb
 
 from models.errors import SegueError
-from models.play_details import DetailLists
-from models.popularity import PopularSong
-from models.recent_plays import Moment
 from stream import store_layout as layout
 from stream.events import Erasure, Play
-from stream.history import History, HistoryConfig, decode_history, encode_history
-from stream.partition_state import PartitionState, read_ledger
+from stream.history import History, HistoryConfig, decode_history
+from stream.partition_state import PartitionState
+from stream.sealed_rows import Rows
+from stream.store_batch import Appended, StoreBatch
 from stream.store_layout import Databases
 
 T = TypeVar("T")
@@ -39,29 +39,6 @@ class StoreConfig:
 
 class StoreError(SegueError):
     """The store cannot be opened or cannot grow."""
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """What the store knows at one play, whatever batch it came in.
-
-    history, session: songs before the current session, and of it, this play's the last.
-    popular, popular_before: the partition's most played songs with this play, and without.
-    is_new: False where the log delivered the play again; then nothing was counted twice.
-    history_details, session_details: when those songs were played, and whether skipped.
-    moment: the partition's recent plays as of this one; None where it is a repeat of one long
-    past.
-    """
-
-    play: Play
-    history: list[str]
-    session: list[str]
-    popular: tuple[PopularSong, ...]
-    popular_before: tuple[PopularSong, ...]
-    is_new: bool
-    history_details: DetailLists
-    session_details: DetailLists
-    moment: Moment | None
 
 
 class HistoryStore:
@@ -93,7 +70,7 @@ class HistoryStore:
         ends = dict(next_offsets or {})
         for play in plays:
             ends[play.partition] = max(ends.get(play.partition, 0), play.offset + 1)
-        return self._in_transaction(lambda txn: _Batch(self, txn, ends).append(plays))
+        return self._in_transaction(lambda rows: self._batch(rows, ends).append(plays))
 
     def forget(self, erasures: Sequence[Erasure]) -> None:
         """Delete what is known of listeners, in one transaction, in the order of the log.
@@ -103,27 +80,26 @@ class HistoryStore:
         what came after it stays. Raises StoreError, and then nothing is deleted.
         """
         ends = {one.partition: one.offset + 1 for one in erasures}
-        self._in_transaction(lambda txn: _Batch(self, txn, ends).forget(erasures))
+        self._in_transaction(lambda rows: self._batch(rows, ends).forget(erasures))
 
     def position(self, partition: int) -> int | None:
         """Give the offset up to which the partition's plays are counted; None for no state."""
-        with self._env.begin() as txn:
-            stored = txn.get(layout.PARTITION_NUMBER.pack(partition), db=self._databases.ledger)
-        return None if stored is None else int(layout.LEDGER_ENTRY.unpack(stored)[0])
+        with self._rows() as rows:
+            ledger = rows.ledger(partition)
+        return None if ledger is None else ledger.position
 
     def history(self, partition: int, user_id: str) -> History:
         """Give one listener's history; empty where there is none."""
-        with self._env.begin() as txn:
-            stored = txn.get(layout.key_of(partition, user_id), db=self._databases.histories)
-        return History() if stored is None else decode_history(bytes(stored))
+        with self._rows() as rows:
+            stored = rows.get("histories", layout.key_of(partition, user_id))
+        return History() if stored is None else decode_history(stored)
 
     def users(self) -> Iterator[tuple[int, str, History]]:
         """Walk over every history as (partition, user id, history)."""
-        with self._env.begin() as txn:
-            for stored_key, stored in txn.cursor(db=self._databases.histories):
-                key = bytes(stored_key)
+        with self._rows() as rows:
+            for key, stored in rows.walk("histories"):
                 partition: int = layout.PARTITION_NUMBER.unpack(key[:4])[0]
-                yield partition, key[4:].decode(), decode_history(bytes(stored))
+                yield partition, key[4:].decode(), decode_history(stored)
 
     def sweep(self, limit: int = 1000) -> int:
         """Look at the next `limit` histories and forget those gone stale; count them.
@@ -131,20 +107,7 @@ class HistoryStore:
         Stale is a listener whose newest play lies further back from the partition's newest
         than histories reach. Any play of theirs would drop the rest, so no list changes.
         """
-        with self._transaction() as txn:
-            cursor = txn.cursor(db=self._databases.histories)
-            stale: list[bytes] = []
-            found = cursor.set_range(self._sweep_from)
-            for _ in range(limit):
-                if not found:
-                    break
-                if self._is_stale(txn, bytes(cursor.key()), bytes(cursor.value())):
-                    stale.append(bytes(cursor.key()))
-                found = cursor.next()
-            self._sweep_from = bytes(cursor.key()) if found else b""
-            for key in stale:
-                txn.delete(key, db=self._databases.histories)
-        return len(stale)
+        return self._in_transaction(lambda rows: self._sweep(rows, limit))
 
     def count_users(self) -> int:
         """Count histories."""
@@ -187,22 +150,40 @@ class HistoryStore:
                 "plays topic"
             )
 
-    def _in_transaction(self, work: Callable[[lmdb.Transaction], T]) -> T:
+    def _sweep(self, rows: Rows, limit: int) -> int:
+        looked_at = list(islice(rows.walk("histories", self._sweep_from), limit + 1))
+        stale = [key for key, stored in looked_at[:limit] if self._is_stale(rows, key, stored)]
+        for key in stale:
+            rows.delete("histories", key)
+        self._sweep_from = looked_at[limit][0] if len(looked_at) > limit else b""
+        return len(stale)
+
+    def _batch(self, rows: Rows, ends: dict[int, int]) -> StoreBatch:
+        return StoreBatch(rows, ends, self._states, self.config)
+
+    @contextmanager
+    def _rows(self) -> Iterator[Rows]:
+        with self._env.begin() as txn:
+            yield Rows(txn, self._databases)
+
+    def _in_transaction(self, work: Callable[[Rows], T]) -> T:
         """Do work that writes, once more with more room where there was too little."""
         while True:
             try:
-                with self._transaction() as txn:
-                    return work(txn)
+                with self._transaction() as rows:
+                    return work(rows)
             except lmdb.MapFullError:
                 self._grow()
             except lmdb.MapResizedError:  # another process of this machine grew it
                 self._env.set_mapsize(0)
 
     @contextmanager
-    def _transaction(self) -> Iterator[lmdb.Transaction]:
+    def _transaction(self) -> Iterator[Rows]:
         try:
             with self._env.begin(write=True) as txn:
-                yield txn
+                rows = Rows(txn, self._databases)
+                yield rows
+                rows.settle()
         except BaseException:
             self._states.clear()  # what is in memory ran ahead of what was kept
             raise
@@ -217,79 +198,8 @@ class HistoryStore:
             )
         self._env.set_mapsize(min(2 * size, self.config.max_map_size))
 
-    def _is_stale(self, txn: lmdb.Transaction, key: bytes, stored: bytes) -> bool:
-        ledger = txn.get(key[:4], db=self._databases.ledger)
+    def _is_stale(self, rows: Rows, key: bytes, stored: bytes) -> bool:
+        ledger = rows.ledger(layout.PARTITION_NUMBER.unpack(key[:4])[0])
         assert ledger is not None, "a history without its partition's ledger"
-        newest_ms: int = layout.LEDGER_ENTRY.unpack(ledger)[1]
         times = decode_history(stored).played_at_ms
-        return max(times) < newest_ms - self.config.history.max_age_ms
-
-
-class _Batch:
-    """One write transaction's work: every listener and count read once, written once."""
-
-    def __init__(self, store: HistoryStore, txn: lmdb.Transaction, ends: dict[int, int]) -> None:
-        self.store = store
-        self.txn = txn
-        self.ends = ends
-        self.histories: dict[bytes, History] = {}
-        self.changed: set[bytes] = set()
-        self.states = {partition: self._state(partition) for partition in ends}
-
-    def append(self, plays: Sequence[Play]) -> list[Appended]:
-        appended = [self._append_one(play) for play in plays]
-        self._write()
-        return appended
-
-    def forget(self, erasures: Sequence[Erasure]) -> None:
-        for one in erasures:
-            state = self.states[one.partition]
-            if one.offset < state.position:
-                continue
-            key = layout.key_of(one.partition, one.user_id)
-            state.forget(self._read_history(key))
-            self.histories[key] = History()
-            self.txn.delete(key, db=self.store._databases.histories)
-        self._write()
-
-    def _append_one(self, play: Play) -> Appended:
-        key = layout.key_of(play.partition, play.user_id)
-        history = self._read_history(key)
-        state, config = self.states[play.partition], self.store.config.history
-        popular_before = state.popularity.top
-        is_new = play.offset >= state.position
-        if is_new:
-            history.add(play, config)
-            after, goes_on = history.forerunner(config)
-            moment: Moment | None = state.count(play, after, goes_on=goes_on)
-            self.changed.add(key)
-        else:
-            history.check_holds(play)
-            moment = state.moment_of(play)
-        earlier, session = history.around(play, config)
-        told = (state.popularity.top, popular_before, is_new, earlier.details, session.details)
-        return Appended(play, earlier.songs, session.songs, *told, moment)
-
-    def _read_history(self, key: bytes) -> History:
-        history = self.histories.get(key)
-        if history is None:
-            stored = self.txn.get(key, db=self.store._databases.histories)
-            history = History() if stored is None else decode_history(bytes(stored))
-            self.histories[key] = history
-        return history
-
-    def _state(self, partition: int) -> PartitionState:
-        databases, config = self.store._databases, self.store.config
-        state = self.store._states.get(partition)
-        # Another process of this machine may have brought the partition further.
-        if state is None or state.position != read_ledger(self.txn, databases, partition)[0]:
-            state = PartitionState.read(self.txn, databases, partition, config)
-        return state
-
-    def _write(self) -> None:
-        databases = self.store._databases
-        for key in self.changed:
-            self.txn.put(key, encode_history(self.histories[key]), db=databases.histories)
-        for partition, end in self.ends.items():
-            self.states[partition].write(self.txn, databases, end)
-        self.store._states.update(self.states)
+        return max(times) < ledger.newest_ms - self.config.history.max_age_ms

@@ -1,7 +1,9 @@
 """How the store's bytes lie in LMDB: its databases, their keys and their fixed-width values.
 
+Each value comes after its checksum (stream/sealed_rows.py).
+
 histories    partition, user id -> the listener's history, as `encode_history` wrote it
-ledger       partition -> the next offset, and the newest played_at_ms
+ledger       partition -> the next offset, the newest played_at_ms, the sum of checksums
 popularity   partition, song id -> log2 of the song's decayed play count
 recent       partition, number of the play -> the play, as models/recent_plays.py links it
 """
@@ -15,7 +17,7 @@ import lmdb
 
 from models.recent_plays import RecentPlay
 
-FORMAT = b"2"
+FORMAT = b"3"
 FORMAT_KEY = b"format"
 HISTORIES = b"histories"
 LEDGER = b"ledger"
@@ -23,7 +25,6 @@ POPULARITY = b"popularity"
 RECENT = b"recent"
 
 PARTITION_NUMBER = struct.Struct(">I")
-LEDGER_ENTRY = struct.Struct(">QQ")  # next offset, newest played_at_ms
 WEIGHT = struct.Struct(">d")
 RECENT_KEY = struct.Struct(">IQ")  # partition, number
 RECENT_PLAY = struct.Struct(">QQQQ")  # offset, played_at_ms, previous, session; then the song id

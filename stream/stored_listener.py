@@ -14,8 +14,9 @@ from models.popularity import PopularSong
 from models.recent_plays import Moment
 from stream.history import History, Stretch, decode_history
 from stream.partition_state import read_recent, stored_weights
+from stream.sealed_rows import Rows
 from stream.store import StoreConfig, StoreError
-from stream.store_layout import FORMAT, FORMAT_KEY, PARTITION_NUMBER, Databases, key_of
+from stream.store_layout import FORMAT, FORMAT_KEY, Databases, key_of
 
 
 class UnknownListener(SegueError):
@@ -44,9 +45,9 @@ def read_listener(path: Path, user_id: str, config: StoreConfig) -> StoredListen
     that can be read; UnknownListener where it has no plays of `user_id`.
     """
     with _opened(path) as env, env.begin() as txn:
-        databases = Databases.open(env, txn)
+        rows = Rows(txn, Databases.open(env, txn))
         found = max(
-            _histories(txn, databases, user_id),
+            _histories(rows, user_id),
             key=lambda one: one[1].played_at_ms[-1],
             default=None,
         )
@@ -57,9 +58,9 @@ def read_listener(path: Path, user_id: str, config: StoreConfig) -> StoredListen
             )
         partition, history = found
         earlier, session = history.split(history.offsets[-1], config.history)
-        weights = ((-weight, song) for song, weight in stored_weights(txn, databases, partition))
+        weights = ((-weight, song) for song, weight in stored_weights(rows, partition))
         popular = nsmallest(config.popular_list_length, weights)
-        recent = read_recent(txn, databases, partition, config.recent_plays)
+        recent = read_recent(rows, partition, config.recent_plays)
         number = recent.number_at(history.offsets[-1])
         moment = None if number is None else Moment(recent, number)
         return StoredListener(earlier, session, popular, moment)
@@ -87,12 +88,9 @@ def _opened(path: Path) -> lmdb.Environment:
     return env
 
 
-def _histories(
-    txn: lmdb.Transaction, databases: Databases, user_id: str
-) -> Iterator[tuple[int, History]]:
+def _histories(rows: Rows, user_id: str) -> Iterator[tuple[int, History]]:
     """Give the partitions that have plays of a listener; two, where their number changed."""
-    for stored_key, _ in txn.cursor(db=databases.ledger):
-        partition = PARTITION_NUMBER.unpack(bytes(stored_key))[0]
-        stored = txn.get(key_of(partition, user_id), db=databases.histories)
+    for partition, _ in rows.ledgers():
+        stored = rows.get("histories", key_of(partition, user_id))
         if stored is not None:
-            yield partition, decode_history(bytes(stored))
+            yield partition, decode_history(stored)

@@ -22,6 +22,7 @@ from stream.serving import load_recommender, store_config
 from stream.settings import Settings
 from stream.shadow import load_shadow
 from stream.store import HistoryStore
+from stream.store_check import put_aside_if_torn
 from stream.topics import ensure_topics
 from stream.watchdog import Watchdog
 
@@ -69,7 +70,9 @@ def make_processor(
 ) -> Processor:
     """Open the store and put the parts together."""
     judge = Judge(PopularityRecommender(recommender.config))
-    store = HistoryStore(settings.data_dir / "histories", store_config(settings))
+    directory = settings.data_dir / "histories"
+    put_aside_if_torn(directory)
+    store = HistoryStore(directory, store_config(settings))
     shadow = load_shadow(settings, metrics, rules.book)
     return Processor(
         *(settings, store, recommender, judge, metrics), shadow=shadow, before_batch=rules.look

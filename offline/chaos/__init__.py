@@ -3,7 +3,7 @@
 python -m offline.chaos --help
 
     schedule.py   which fault comes when, from a seed
-    faults.py     what each fault does
+    fault.py      what a fault is; faults.py: all kinds, which stand in *_faults.py
     plays.py      seeded plays, and what is no play, with the truth about each in its header
     producer.py   a process that sends them
     processes.py  processes that are started again when they end, and how they ended

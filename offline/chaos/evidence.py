@@ -20,6 +20,7 @@ from stream.settings import Settings
 TRUTH = "chaos"  # header of a sent record
 GOOD, BAD = b"good", b"bad"
 QUIET_MS = 2_000
+CHECKSUM = 4  # bytes, before every value of a store
 
 Place = tuple[int, int]
 """Partition and offset."""
@@ -176,7 +177,7 @@ def _rows(
     env: lmdb.Environment, txn: lmdb.Transaction, database: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
     opened = env.open_db(database, txn, create=False)
-    return ((bytes(key), bytes(value)) for key, value in txn.cursor(db=opened))
+    return ((bytes(key), bytes(value)[CHECKSUM:]) for key, value in txn.cursor(db=opened))
 
 
 def _epoch_ms(told: int | str) -> int:

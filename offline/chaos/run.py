@@ -23,7 +23,8 @@ from offline.chaos.evidence import (
     read_store,
     rejected_record,
 )
-from offline.chaos.faults import FAULTS, Failed, NotNow, Steps
+from offline.chaos.fault import Failed, NotNow, Steps
+from offline.chaos.faults import FAULTS
 from offline.chaos.ground import STOP_S, ChaosConfig, Ground, catalogue, prepared, promised_rules
 from offline.chaos.processes import Exit
 from offline.chaos.schedule import Planned, schedule

@@ -23,7 +23,8 @@ from offline.replay.records import (
 from stream.events import Play, RecommendationList
 from stream.history import History, HistoryConfig
 from stream.judge import rank
-from stream.store import Appended, HistoryStore
+from stream.store import HistoryStore
+from stream.store_batch import Appended
 
 COLUMNS = (
     *("flags", "again", "popularity_rank", "position", "remembered"),

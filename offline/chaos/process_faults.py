@@ -1,0 +1,172 @@
+"""Faults of processes: killed, frozen, slowed down, hung, come and gone, with another clock."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from random import Random
+
+from offline.chaos.fault import PATIENCE_S, STEP_S, Failed, NotNow, Steps, taken
+from offline.chaos.ground import RULES, STALL_S, Ground
+from offline.chaos.processes import Supervised
+
+SESSION_S = 6.0  # a group gives a silent member up after so long
+
+
+def kill(ground: Ground, chance: Random) -> Steps:
+    """Kill -9 of a worker, in whatever it is about."""
+    with taken(ground, chance) as worker:
+        worker.kill()
+        yield chance.uniform(0, 4)
+
+
+def kill_all(ground: Ground, chance: Random) -> Steps:
+    """Kill -9 of every worker at once, as when a machine loses its power."""
+    for worker in ground.workers:
+        if worker.runs and not worker.busy:
+            worker.kill()
+    yield 1.0
+
+
+def kill_producer(ground: Ground, chance: Random) -> Steps:
+    """Kill -9 of the producer; it sends again what it had not noted."""
+    ground.producer.kill()
+    yield 0.0
+
+
+def freeze(ground: Ground, chance: Random) -> Steps:
+    """SIGSTOP of a worker for longer than its group waits, then on with what it was about."""
+    with taken(ground, chance) as worker:
+        worker.signal(signal.SIGSTOP)
+        yield SESSION_S + chance.uniform(1, 6)
+        worker.signal(signal.SIGCONT)
+        yield 1.0
+
+
+def slow(ground: Ground, chance: Random) -> Steps:
+    """A consumer that gets a tenth of its time."""
+    with taken(ground, chance) as worker:
+        for _ in range(20):
+            worker.signal(signal.SIGSTOP)
+            yield 0.45
+            worker.signal(signal.SIGCONT)
+            yield 0.05
+
+
+def restart(ground: Ground, chance: Random) -> Steps:
+    """A worker is asked to end, and started again: two rebalances."""
+    with taken(ground, chance) as worker:
+        worker.terminate()
+        yield chance.uniform(0, 4)
+
+
+def guest(ground: Ground, chance: Random) -> Steps:
+    """One worker more for some seconds, with an empty store: two rebalances and a rebuild."""
+    visitor = ground.worker(f"guest-{len(ground.guests)}")
+    ground.guests.append(visitor)
+    visitor.start()
+    yield chance.uniform(6, 20)
+    visitor.held = True
+    visitor.terminate()
+    yield 0.0
+
+
+def pause_broker(ground: Ground, chance: Random) -> Steps:
+    """The broker answers nobody for some seconds."""
+    if ground.broker is None or ground.broker.pid is None:
+        raise NotNow
+    os.kill(ground.broker.pid, signal.SIGSTOP)
+    try:
+        yield chance.uniform(1, 9)
+    finally:
+        os.kill(ground.broker.pid, signal.SIGCONT)
+    yield 1.0
+
+
+def restart_broker(ground: Ground, chance: Random) -> Steps:
+    """The brokers are restarted, with their log, by the command that was given."""
+    if ground.config.restart_broker is None:
+        raise NotNow
+    running = subprocess.Popen(["/bin/sh", "-c", ground.config.restart_broker])
+    while running.poll() is None:
+        yield STEP_S
+    if running.returncode:
+        raise Failed(f"the command that restarts the brokers gave {running.returncode}")
+
+
+def clock_jump(ground: Ground, chance: Random) -> Steps:
+    """A worker's clock jumps by days, there and back, while it works."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    if library is None:
+        raise NotNow
+    with taken(ground, chance) as worker:
+        offset = worker.directory / "clock"
+        offset.write_text("+0")
+        ground.extra[worker.name] = {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(offset),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        worker.kill()
+        yield 12.0
+        for _ in range(3):
+            offset.write_text(f"{chance.choice((-1, 1)) * chance.randrange(1, 90)}d")
+            yield 4.0
+        del ground.extra[worker.name]
+        worker.kill()
+        yield 1.0
+
+
+def hang(ground: Ground, chance: Random) -> Steps:
+    """Reading the rules takes for ever, as on a file server that is gone: a handler that hangs."""
+    with taken(ground, chance) as worker:
+        rules = worker.directory / "rules.toml"
+        worker.held = True
+        with endless(rules):
+            yield from _until_stalled(worker, rules)
+            rules.unlink()
+            rules.write_text(RULES)
+        yield 0.5
+
+
+@contextmanager
+def endless(file: Path) -> Iterator[None]:
+    """Lay a pipe in a file's place, out of which nothing ever comes."""
+    pipe = file.with_suffix(".pipe")
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # while it is open, readers wait
+    try:
+        os.replace(pipe, file)
+        yield
+    finally:
+        os.close(writer)
+
+
+def _until_stalled(worker: Supervised, file: Path) -> Steps:
+    """Wait until the watchdog ends a worker that reads a file without end."""
+    waited_s, hangs_s = 0.0, 0.0
+    while worker.runs and waited_s < 2 * PATIENCE_S and hangs_s < STALL_S + PATIENCE_S:
+        yield STEP_S
+        waited_s += STEP_S
+        hangs_s += STEP_S * has_open(worker, file)
+    if worker.runs:
+        worker.kill()
+        yield STEP_S
+        if hangs_s >= STALL_S + PATIENCE_S:
+            raise Failed(f"{worker.name} hung for {hangs_s:.0f} s and was not ended")
+
+
+def has_open(worker: Supervised, file: Path) -> bool:
+    """Tell whether a worker has a file open, as far as the system tells."""
+    if not worker.runs:
+        return False
+    for descriptor in Path(f"/proc/{worker.pid}/fd").glob("*"):
+        with suppress(OSError):
+            if descriptor.samefile(file):
+                return True
+    return False
