@@ -244,12 +244,14 @@ def _check_songs(directory: Path, weights: Mapping[str, Tensor], vocabulary: Voc
     if popularity.shape != (len(vocabulary) + 1,):
         found = f"it has {len(vocabulary)} songs, but {WEIGHTS} has {len(popularity) - 1}"
         raise _damaged(directory / VOCABULARY, found)
+    if wild := [name for name, tensor in weights.items() if not tensor.isfinite().all()]:
+        raise _damaged(directory / WEIGHTS, f"{', '.join(wild)}: not all are finite numbers")
 
 
 def _decode(path: Path, raw: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
 
 

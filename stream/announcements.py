@@ -64,7 +64,7 @@ def decode_announcement(key: bytes | None, value: bytes) -> Announcement:
     """Read one value of the topic `models`; AnnouncementError says what is wrong with it."""
     try:
         made = _decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise AnnouncementError(f"no announcement of a bundle: {error}") from error
     if key != made.kind.encode() or made.version.rpartition("-")[0] != made.kind:
         raise AnnouncementError(f"key {key!r}, kind {made.kind!r} and {made.version!r} differ")
@@ -73,7 +73,10 @@ def decode_announcement(key: bytes | None, value: bytes) -> Announcement:
 
 def bundle_directory(root: Path, location: str) -> Path:
     """Find an announced bundle below `root`; AnnouncementError where it would lie elsewhere."""
-    found, inside = (root / location).resolve(), root.resolve()
+    try:
+        found, inside = (root / location).resolve(), root.resolve()
+    except (ValueError, RuntimeError) as error:  # a zero byte; links in a loop
+        raise AnnouncementError(f"location {location!r} is no path: {error}") from error
     if inside not in found.parents:
         raise AnnouncementError(
             f"location {location!r} lies outside the bundle root {root}: announce a bundle in it"

@@ -204,5 +204,8 @@ def encode(message: PlayEvent | ErasureEvent | RecommendationList) -> bytes:
 
 
 def decode_recommendations(raw: bytes) -> RecommendationList:
-    """Read one value of the topic `recommendations`."""
-    return _list_decoder.decode(raw)
+    """Read one value of the topic `recommendations`; msgspec.DecodeError where it is none."""
+    try:
+        return _list_decoder.decode(raw)
+    except (UnicodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error

@@ -33,7 +33,7 @@ def decode_rules(text: str, source: str = "rules") -> ListRules:
     """
     try:
         told = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers of a thousand digits, deep nesting
         raise RulesError(f"{source}: cannot be read as TOML: {error}: mend that line") from error
     for unknown, remedy in _unknown_keys(told, ListRules, ""):
         raise RulesError(f"{source}: there is no rule {unknown!r}: {remedy}")

@@ -105,7 +105,9 @@ class Settings(BaseSettings):
     topic_rejected_retention_days: float = about(
         30, "days that rejected plays are kept", gt=0, le=36_500
     )
-    group_id: str = about("segue", "consumer group of the workers", pattern=r"^[A-Za-z0-9._-]+$")
+    group_id: str = about(
+        "segue", "consumer group of the workers", pattern=r"^[A-Za-z0-9._-]{1,249}$"
+    )
 
     data_dir: Path = about(Path("segue-data"), "directory of the histories and other state")
     bundle: Path | None = about(
@@ -257,7 +259,7 @@ def _file_values() -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: cannot be read as TOML: {error}") from error
 
 

@@ -1,7 +1,7 @@
 """What a fault is: it does its harm, and yields the seconds until its next step.
 
-A fault raises `NotNow` before its harm where it finds nobody to do it to. What it took, it gives
-back, however long that takes: a run ends when all of its faults have.
+A fault raises `NotNow` or `NotHere` before its harm where there is nobody to do it to. What it
+took, it gives back, however long that takes: a run ends when all of its faults have.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ Fault = Callable[[Ground, Random], Steps]
 
 
 class NotNow(Exception):
-    """There is nobody to do it to."""
+    """There is nobody to do it to at the moment."""
+
+
+class NotHere(Exception):
+    """It cannot be done on this machine, or to these brokers."""
 
 
 class Failed(Exception):

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -43,6 +44,7 @@ heard = {plays = 3, session = true}
 STALL_S = 20
 STOP_S = 30
 SHARE_STARTING = 0.2
+BACKOFF_S = (0.2, 2.0)
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,14 @@ class Ground:
     def look(self) -> None:
         """Start again what has ended."""
         for process in self.processes:
-            process.look(Random(process.starts).uniform(0.2, 2.0))
+            ended = process.look(Random(process.starts).uniform(*BACKOFF_S))
+            if ended is not None:
+                self.note(f"{ended.name} ended with {ended.status}, wanted {ended.wanted}")
+
+    def note(self, what: str) -> None:
+        """Write down what happened, and when."""
+        with (self.config.directory / "events.log").open("a") as file:
+            file.write(f"{datetime.now(UTC):%H:%M:%S.%f} {what}\n")
 
     def end_workers(self) -> None:
         """Ask everything that runs to end."""

@@ -17,9 +17,9 @@ def swap(ground: Ground, chance: Random) -> Steps:
 
 def poison(ground: Ground, chance: Random) -> Steps:
     """Something is announced that must not serve; then a worker is killed, so that it meets it."""
-    chance.choice(POISONS)(ground, chance)
-    yield chance.uniform(0, 2)
     with taken(ground, chance) as worker:
+        chance.choice(POISONS)(ground, chance)
+        yield chance.uniform(0, 2)
         worker.kill()
         yield 1.0
 
@@ -27,8 +27,9 @@ def poison(ground: Ground, chance: Random) -> Steps:
 def corrupted_model(ground: Ground, chance: Random) -> Steps:
     """A byte of the model that serves is another; who starts now must take one before it."""
     name = chance.choice(BUNDLES[1:])
-    ground.announce(name)
-    yield 1.0
-    with taken(ground, chance) as worker, spoilt_file(ground.bundle_root / name, chance):
-        worker.kill()
-        yield chance.uniform(8, 15)
+    with taken(ground, chance) as worker:
+        ground.announce(name)
+        yield 1.0
+        with spoilt_file(ground.bundle_root / name, chance):
+            worker.kill()
+            yield chance.uniform(8, 15)

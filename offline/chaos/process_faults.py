@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
-from offline.chaos.fault import PATIENCE_S, STEP_S, Failed, NotNow, Steps, taken
+from offline.chaos.fault import PATIENCE_S, STEP_S, Failed, NotHere, Steps, taken
 from offline.chaos.ground import RULES, STALL_S, Ground
 from offline.chaos.processes import Supervised
 
@@ -78,7 +78,7 @@ def guest(ground: Ground, chance: Random) -> Steps:
 def pause_broker(ground: Ground, chance: Random) -> Steps:
     """The broker answers nobody for some seconds."""
     if ground.broker is None or ground.broker.pid is None:
-        raise NotNow
+        raise NotHere
     os.kill(ground.broker.pid, signal.SIGSTOP)
     try:
         yield chance.uniform(1, 9)
@@ -90,7 +90,7 @@ def pause_broker(ground: Ground, chance: Random) -> Steps:
 def restart_broker(ground: Ground, chance: Random) -> Steps:
     """The brokers are restarted, with their log, by the command that was given."""
     if ground.config.restart_broker is None:
-        raise NotNow
+        raise NotHere
     running = subprocess.Popen(["/bin/sh", "-c", ground.config.restart_broker])
     while running.poll() is None:
         yield STEP_S
@@ -102,7 +102,7 @@ def clock_jump(ground: Ground, chance: Random) -> Steps:
     """A worker's clock jumps by days, there and back, while it works."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     if library is None:
-        raise NotNow
+        raise NotHere
     with taken(ground, chance) as worker:
         offset = worker.directory / "clock"
         offset.write_text("+0")

@@ -13,8 +13,7 @@ from pathlib import Path
 from models.errors import SegueError
 from stream.guard import guard
 
-BACKOFF_S = (0.2, 2.0)
-TAIL_BYTES = 20_000
+TAIL_BYTES = 100_000
 CLEAR = ("Error: ", "The worker ends, so that it is restarted")
 """What a clear last word holds: the one line of a command, or the watchdog's."""
 

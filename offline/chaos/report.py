@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from offline.chaos.run import Result
@@ -21,7 +21,7 @@ def document(result: Result) -> dict[str, Any]:
         "plays_per_s": result.config.rate,
         "broker": result.config.bootstrap or "embedded",
         "faults": dict(sorted(result.injected.done.items())),
-        "faults_passed_over": dict(sorted(result.injected.passed_over.items())),
+        "faults_not_possible_here": sorted(result.injected.not_here),
         "process_starts": result.starts,
         "process_ends": dict(sorted(ends.items())),
         "assignments": result.rebalances,
@@ -42,6 +42,7 @@ def markdown(told: Mapping[str, Any]) -> str:
         f"answered within {told['seconds_until_all_answered']:.0f} s.",
         "",
         *_table("fault", told["faults"]),
+        *_not_here(told["faults_not_possible_here"]),
         *_table("checked", told["checked"]),
         *_table("ends of processes (status)", told["process_ends"]),
         *_table("violation", told["violations"] or {"none": 0}),
@@ -49,6 +50,10 @@ def markdown(told: Mapping[str, Any]) -> str:
     for kind, examples in told["examples"].items():
         lines += [f"**{kind}**", "", *(f"- `{each}`" for each in examples), ""]
     return "\n".join(lines)
+
+
+def _not_here(kinds: Sequence[str]) -> list[str]:
+    return [f"Not possible here: {', '.join(kinds)}.", ""] if kinds else []
 
 
 def _table(name: str, counts: Mapping[str, int]) -> list[str]:

@@ -23,31 +23,33 @@ from offline.chaos.evidence import (
     read_store,
     rejected_record,
 )
-from offline.chaos.fault import Failed, NotNow, Steps
+from offline.chaos.fault import Failed, NotHere, NotNow, Steps
 from offline.chaos.faults import FAULTS
 from offline.chaos.ground import STOP_S, ChaosConfig, Ground, catalogue, prepared, promised_rules
 from offline.chaos.processes import Exit
 from offline.chaos.schedule import Planned, schedule
 
 TICK_S = 0.05
+RETRY_S = 1.0
 SETTLED_S = 150.0  # for the last play to be answered, when nothing goes wrong any more
 
 
 @dataclass
 class Underway:
-    """A fault that has begun, and when it goes on."""
+    """A fault that is to begin or has begun, and when it goes on."""
 
-    kind: str
+    planned: Planned
     steps: Steps
     next_s: float
+    has_begun: bool = False
 
 
 @dataclass
 class Injected:
-    """What was done: by kind, how often; and what nobody was there for."""
+    """What was done: by kind, how often; what could not be, here; and what went wrong in it."""
 
     done: Counter[str] = field(default_factory=Counter)
-    passed_over: Counter[str] = field(default_factory=Counter)
+    not_here: set[str] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
 
 
@@ -107,39 +109,53 @@ def run_chaos(
 def inject(
     ground: Ground, plan: list[Planned], on_progress: Callable[[str, int, int], None]
 ) -> Injected:
-    """Carry out a plan, several faults at once where they overlap, until all have ended."""
+    """Carry out a plan, several faults at once where they overlap, until all have ended.
+
+    One that finds nobody to do it to is tried again, as long as the time for faults lasts.
+    """
     injected, ahead = Injected(), list(plan)
     underway: list[Underway] = []
     began, total_s = time.monotonic(), ground.config.seconds
     while ahead or underway or time.monotonic() - began < total_s:
         now_s = time.monotonic() - began
         while ahead and ahead[0].at_s <= now_s:
-            planned = ahead.pop(0)
-            steps = FAULTS[planned.kind](ground, Random(planned.seed))
-            underway.append(Underway(planned.kind, steps, now_s))
-            injected.done[planned.kind] += 1
-        underway = [each for each in underway if _goes_on(each, now_s, injected)]
+            underway.append(_beginning(ground, ahead.pop(0)))
+        underway = [each for each in underway if _goes_on(ground, each, now_s, injected)]
         ground.look()
         on_progress("Faults", min(int(now_s), int(total_s)), int(total_s))
         time.sleep(TICK_S)
     return injected
 
 
-def _goes_on(each: Underway, now_s: float, injected: Injected) -> bool:
+def _beginning(ground: Ground, planned: Planned) -> Underway:
+    steps = FAULTS[planned.kind](ground, Random(planned.seed))
+    return Underway(planned, steps, planned.at_s)
+
+
+def _goes_on(ground: Ground, each: Underway, now_s: float, injected: Injected) -> bool:
     """Take a fault's next step if it is due; tell whether more are to come."""
     if now_s < each.next_s:
         return True
+    kind = each.planned.kind
     try:
         each.next_s = now_s + next(each.steps)
     except StopIteration:
+        ground.note(f"{kind}: over")
         return False
     except NotNow:
-        injected.done[each.kind] -= 1
-        injected.passed_over[each.kind] += 1
+        fresh = _beginning(ground, each.planned)
+        each.steps, each.next_s = fresh.steps, now_s + RETRY_S
+        return now_s < ground.config.seconds
+    except NotHere:
+        injected.not_here.add(kind)
         return False
     except Failed as failure:
         injected.failures.append(str(failure))
         return False
+    if not each.has_begun:
+        each.has_begun = True
+        injected.done[kind] += 1
+        ground.note(f"{kind}: seed {each.planned.seed}")
     return True
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from offline.chaos.fault import NotNow, Steps, taken, until_ended
+from offline.chaos.fault import NotHere, Steps, taken, until_ended
 from offline.chaos.ground import Ground
 from offline.chaos.tearing import TEARS
 
@@ -39,7 +39,7 @@ def full_store(ground: Ground, chance: Random) -> Steps:
 def full_disk(ground: Ground, chance: Random) -> Steps:
     """A worker's directory is a disk of a megabyte and a half; then it is a large one again."""
     if os.geteuid() != 0:
-        raise NotNow
+        raise NotHere
     with taken(ground, chance) as worker:
         worker.held = True
         worker.kill()
@@ -54,7 +54,7 @@ def small_disk(directory: Path) -> Iterator[None]:
     """Lay a small file system over a directory."""
     command = ["mount", "-t", "tmpfs", "-o", f"size={FULL_BYTES}", "chaos", str(directory)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
-        raise NotNow
+        raise NotHere
     try:
         yield
     finally:
