@@ -3,8 +3,10 @@ PYTHON ?= python3.11
 VENV := .venv
 SEGUE := $(VENV)/bin/segue
 STAMP := $(VENV)/.installed
+CHAOS_SECONDS ?= 240
+CHAOS_SEED ?= 1
 
-.PHONY: help install demo test test-prometheus soak dashboards lint format clean
+.PHONY: help install demo test test-kafka test-prometheus chaos soak dashboards lint format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -34,6 +36,14 @@ test-prometheus: install  ## Alerting rules by promtool
 
 dashboards: install  ## Write Grafana's dashboards anew
 	$(VENV)/bin/python -m stream.ops.dashboards
+
+test-kafka: install  ## Run what needs a broker against yours: BOOTSTRAP=host:port (tests/KAFKA.md)
+	@test -n "$(BOOTSTRAP)" || { echo "give BOOTSTRAP=host:port" >&2; exit 2; }
+	SEGUE_TEST_BROKER=$(BOOTSTRAP) $(VENV)/bin/python -m pytest -m broker
+
+chaos: install  ## Break a running system on purpose, and check all of it: CHAOS_SECONDS=, CHAOS_SEED=
+	$(VENV)/bin/python -m offline.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) \
+	  $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP)) $(if $(RESTART),--restart-broker "$(RESTART)")
 
 soak: install  ## Swap models a thousand times under load and watch the memory
 	SEGUE_TEST_SWAPS=1000 $(VENV)/bin/python -m pytest tests/test_model_swaps.py -k soak -s

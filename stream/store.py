@@ -176,6 +176,11 @@ class HistoryStore:
                 self._grow()
             except lmdb.MapResizedError:  # another process of this machine grew it
                 self._env.set_mapsize(0)
+            except lmdb.Error as error:
+                raise StoreError(
+                    f"cannot write to the histories in {self.path}: {error}. Make room, or mend "
+                    "the disk; nothing of the batch was kept, nothing is lost"
+                ) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[Rows]:

@@ -240,6 +240,8 @@ def test_nothing_to_check_is_no_success():
         (Exit("w", 1, None, "Error: the store is full"), True),
         (Exit("w", 70, None, "The worker ends, so that it is restarted and"), True),
         (Exit("w", 1, None, "Traceback (most recent call last)"), False),
+        (Exit("w", 1, None, "lmdb.DiskError: no space left"), False),
+        (Exit("w", 1, None, "Error: long ago" + "\nand on" * 9), False),
         (Exit("w", 0, None, ""), False),  # nobody asked it to
         (Exit("w", -9, 0, "Assigned partitions [1]"), False),  # it had to be killed
         (Exit("w", -signal.SIGSEGV, None, ""), False),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
+import subprocess
+import sys
 from random import Random
 
 import lmdb
@@ -146,3 +148,32 @@ def test_another_format_is_for_the_store_to_refuse(whole, tmp_path):
     assert not put_aside_if_torn(path)
     with pytest.raises(StoreError, match="format b'2'"):
         HistoryStore(path, CONFIG)
+
+
+def test_a_full_disk_is_an_error_that_says_so_and_harms_nothing(tmp_path):
+    """A limit on the size of files stands for a disk without room."""
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from stream.store import HistoryStore, StoreError\n"
+        "from tests.test_store_check import CONFIG, plays\n"
+        "store = HistoryStore(Path(sys.argv[1]), CONFIG)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "try:\n"
+        "    for first in range(0, 100_000, 100):\n"
+        "        store.append([*plays(first, 100)])\n"
+        "except StoreError as error:\n"
+        "    sys.exit(str(error))\n"
+    )
+    path = tmp_path / "histories"
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
+    )
+    assert "Make room" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not put_aside_if_torn(path)
+    store = HistoryStore(path, CONFIG)
+    position = store.position(0)
+    assert position
+    assert position % 50 == 0, "part of a batch was kept"
+    store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -14,7 +15,8 @@ from models.errors import SegueError
 from stream.guard import guard
 
 TAIL_BYTES = 100_000
-CLEAR = ("Error: ", "The worker ends, so that it is restarted")
+LAST_LINES = 5
+CLEAR = re.compile("^Error: |The worker ends, so that it is restarted", re.MULTILINE)
 """What a clear last word holds: the one line of a command, or the watchdog's."""
 
 AT_WORK = "Assigned partitions"
@@ -40,7 +42,8 @@ class Exit:
             return True
         if self.wanted == 0 and self.status == -signal.SIGTERM and AT_WORK not in self.last_words:
             return True  # it was asked to end before it had begun
-        return self.status > 0 and any(clear in self.last_words for clear in CLEAR)
+        last = "\n".join(self.last_words.strip().splitlines()[-LAST_LINES:])
+        return self.status > 0 and CLEAR.search(last) is not None
 
 
 @dataclass
