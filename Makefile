@@ -5,8 +5,9 @@ SEGUE := $(VENV)/bin/segue
 STAMP := $(VENV)/.installed
 CHAOS_SECONDS ?= 240
 CHAOS_SEED ?= 1
+SOAK_SECONDS ?= 3600
 
-.PHONY: help install demo test test-kafka test-prometheus chaos soak dashboards lint format clean
+.PHONY: help install demo test test-kafka test-prometheus chaos soak soak-hour audit dashboards lint format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -20,6 +21,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: install  ## Run plays through broker, worker and model, and watch the lists come out
 	$(SEGUE) demo
+
+audit: install  ## Look for known weaknesses in what is installed; needs the network
+	$(VENV)/bin/python -m pip install --quiet pip-audit
+	$(VENV)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 lint: install  ## Style and types
 	$(VENV)/bin/ruff check .
@@ -47,6 +52,9 @@ chaos: install  ## Break a running system on purpose, and check all of it: CHAOS
 
 soak: install  ## Swap models a thousand times under load and watch the memory
 	SEGUE_TEST_SWAPS=1000 $(VENV)/bin/python -m pytest tests/test_model_swaps.py -k soak -s
+
+soak-hour: install  ## Half load for an hour: memory, files and latency stay flat (SOAK_SECONDS=)
+	$(VENV)/bin/python -m offline.bench.soak --seconds $(SOAK_SECONDS)
 
 format: install  ## Rewrite the code in the project's format
 	$(VENV)/bin/ruff check --fix .

@@ -66,6 +66,11 @@ class MeasuredWorker:
         arguments = [given] if who == "worker" else [given, str(answer)]
         self._command = [sys.executable, "-m", MODULES[who], *arguments]
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
     def sample(self) -> Sample:
         """Ask for the counts. Raises BenchError where the process has ended."""
         self._check()

@@ -1,0 +1,244 @@
+"""A worker under a steady load for long: do memory, files and latency stay where they are?
+
+python -m offline.bench.soak --help    `make soak-hour`
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import polars as pl
+
+from offline.bench.ground import Ground, brokers
+from offline.bench.machine import machine, versions
+from offline.bench.peak import measure_peak
+from offline.bench.process import BenchError, MeasuredWorker
+from offline.bench.throughput import until_now
+from offline.bench.world import KINDS, bench_world
+from offline.producer import send_plays
+from stream.settings import Settings, load_settings
+
+SAMPLE_S = 10.0
+WARM_UP = 0.25  # of the time: rings and caches fill
+HALF = 0.5
+PEAK_S = 15.0
+LEAST_SAMPLES = 12
+ALLOWED_GROWTH = 0.05  # of the level, an hour: what may pass for flat
+HOUR_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A worker at one moment. own_mib: memory that is its alone, without mapped files.
+
+    latency_ms: mean over the plays since the moment before, from record to delivered list.
+    """
+
+    at_s: float
+    own_mib: float
+    files: float
+    threads: float
+    latency_ms: float
+    plays_per_s: float
+
+
+@dataclass(frozen=True)
+class Trend:
+    """How a figure went: its median, its slope an hour with a 95 % interval, and the verdict."""
+
+    level: float
+    slope: float
+    low: float
+    high: float
+
+    @property
+    def grows(self) -> bool:
+        """Whether it grows beyond doubt, by more than a twentieth of itself in an hour.
+
+        >>> Trend(100.0, 3.0, 1.0, 6.0).grows, Trend(100.0, 9.0, 6.0, 12.0).grows
+        (False, True)
+        """
+        return self.low > ALLOWED_GROWTH * self.level
+
+
+def trend(at_s: Sequence[float], values: Sequence[float]) -> Trend:
+    """Fit a line by the median of all pairs' slopes (Theil and Sen), which outliers do not move.
+
+    >>> found = trend([0.0, 1800.0, 3600.0, 5400.0], [10.0, 11.0, 12.0, 13.0])
+    >>> round(found.slope, 3), found.level
+    (2.0, 11.5)
+    """
+    from scipy.stats import theilslopes
+
+    hours = np.asarray(at_s) / HOUR_S
+    slope, _, low, high = theilslopes(values, hours, alpha=0.95)
+    return Trend(float(np.median(values)), float(slope), float(low), float(high))
+
+
+def soak(
+    kind: str,
+    songs: int,
+    seconds: float,
+    rate: float | None,
+    bootstrap: str | None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Run a worker for `seconds` and give the figures. rate: plays/s; None: half of its most."""
+    kept = load_settings().data_dir / "bench"
+    world = bench_world(kept, kind, songs, 60_000, 1, say)
+    with (
+        brokers(bootstrap) as kafka,
+        tempfile.TemporaryDirectory(prefix="soak-", dir=kept) as directory,
+    ):
+        ground = Ground(Path(directory), kafka, world.bundle)
+        peak = None if rate else _peak(ground, world.plays, say)
+        load = rate or HALF * (peak or 0)
+        say(f"Soaking at {load:,.0f} plays/s for {seconds:,.0f} s")
+        with ground.topics("soak") as overrides, ground.worker(overrides, "worker") as worker:
+            settings = load_settings(**overrides)
+            watched = list(_watch(worker, settings, world.plays, load, seconds, say))
+    return {
+        "kind": kind,
+        "songs": songs,
+        "seconds": seconds,
+        "load_plays_per_s": load,
+        "peak_plays_per_s": peak,
+        **trends(watched),
+        "samples": [asdict(each) for each in watched],
+        "machine": machine(),
+        "versions": versions("segue", "torch", "lmdb", "faust-streaming", "aiokafka"),
+    }
+
+
+def trends(watched: Sequence[Watched]) -> dict[str, Any]:
+    """Give the trend of each figure, without the warm-up; `grows` names those that grow."""
+    steady = watched[int(WARM_UP * len(watched)) :]
+    if len(steady) < LEAST_SAMPLES:
+        raise BenchError(
+            f"{len(steady)} samples are too few for a slope: give more than "
+            f"{LEAST_SAMPLES * SAMPLE_S / (1 - WARM_UP):.0f} seconds"
+        )
+    names = [field.name for field in fields(Watched)][1:]
+    columns = dict(zip(names, [*zip(*map(astuple, steady), strict=True)][1:], strict=True))
+    found = {name: trend([each.at_s for each in steady], columns[name]) for name in names}
+    must_be_flat = ("own_mib", "files", "threads", "latency_ms")
+    return {
+        "trends_an_hour": {name: asdict(each) for name, each in found.items()},
+        "grows": [name for name in must_be_flat if found[name].grows],
+    }
+
+
+def _peak(ground: Ground, plays: pl.DataFrame, say: Callable[[str], None]) -> float:
+    say(f"Sending {plays.height:,} plays to find the worker's most")
+    with ground.topics("peak") as overrides:
+        send_plays(load_settings(**overrides), until_now(plays, _now_ms()), "peak")
+        with ground.worker(overrides, "worker") as worker:
+            return measure_peak(worker, plays.height, PEAK_S).plays_per_s
+
+
+def _watch(
+    worker: MeasuredWorker,
+    settings: Settings,
+    plays: pl.DataFrame,
+    rate: float,
+    seconds: float,
+    say: Callable[[str], None],
+) -> Iterator[Watched]:
+    enough = threading.Event()
+    sender = threading.Thread(target=_send, args=(settings, plays, rate, enough), daemon=True)
+    sender.start()
+    try:
+        worker.wait_for("lists", 1)
+        began = time.monotonic()
+        before = _latency_so_far(worker.port)
+        while (at_s := time.monotonic() - began) < seconds:
+            time.sleep(SAMPLE_S)
+            worker.wait_for("lists", 1)  # raises where it has ended
+            if not sender.is_alive():
+                raise BenchError("the sender of plays has ended: see the broker's log")
+            now = _latency_so_far(worker.port)
+            if now[1] > before[1]:
+                yield _look(worker.pid, at_s, before, now)
+            before = now
+            say(f"{at_s:,.0f} of {seconds:,.0f} s")
+    finally:
+        enough.set()
+        sender.join()
+
+
+def _send(settings: Settings, plays: pl.DataFrame, rate: float, enough: threading.Event) -> None:
+    """Send the plays over and over, each time as plays of now."""
+    turn = 0
+    while not enough.is_set():
+        send_plays(settings, until_now(plays, _now_ms()), f"soak-{turn}", rate=rate, stop=enough)
+        turn += 1
+
+
+def _look(
+    pid: int, at_s: float, before: tuple[float, float, float], now: tuple[float, float, float]
+) -> Watched:
+    seconds, plays, moment = (after - earlier for after, earlier in zip(now, before, strict=True))
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    told = dict(line.split(":", 1) for line in status)
+    return Watched(
+        at_s,
+        int(told["RssAnon"].split()[0]) / 1024,
+        len(list(Path(f"/proc/{pid}/fd").iterdir())),
+        int(told["Threads"]),
+        1000 * seconds / plays,
+        plays / moment,
+    )
+
+
+def _latency_so_far(port: int) -> tuple[float, float, float]:
+    """Give the sum of all latencies in seconds, the plays they are of, and when it was told."""
+    name = "segue_event_to_publish_seconds"
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    told = dict(line.rsplit(" ", 1) for line in lines if line.startswith(name))
+    return float(told[f"{name}_sum"]), float(told[f"{name}_count"]), time.monotonic()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@click.command()
+@click.option("--kind", type=click.Choice([*KINDS]), default="gru", show_default=True)
+@click.option("--songs", type=click.IntRange(200), default=20_000, show_default=True)
+@click.option("--seconds", type=click.FloatRange(1), default=HOUR_S, show_default=True)
+@click.option("--rate", type=click.FloatRange(1), help="Plays/s; default: half of its most.")
+@click.option("--bootstrap", help="Kafka brokers; default: an embedded one, which keeps all.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path))
+def main(json_file: Path | None, **options: Any) -> None:
+    """Run one worker under a steady load, and fit a line to its memory, files and latency.
+
+    Exit status 1: one of them grows beyond doubt. Needs Linux.
+    """
+    from models.errors import SegueError
+
+    try:
+        figures = soak(**options, say=lambda text: click.echo(text, err=True))
+    except SegueError as error:
+        raise click.ClickException(str(error)) from error
+    if json_file:
+        json_file.write_text(json.dumps(figures, indent=2) + "\n")
+    for name, told in figures["trends_an_hour"].items():
+        interval = f"{told['low']:+.2f} to {told['high']:+.2f}"
+        click.echo(f"{name:12} {told['level']:10.2f}   an hour {told['slope']:+.2f} ({interval})")
+    if figures["grows"]:
+        raise click.ClickException(f"what grows: {', '.join(figures['grows'])}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""What a soak concludes: growth is seen, noise is not taken for it."""
+
+import random
+
+import pytest
+
+from offline.bench.process import BenchError
+from offline.bench.soak import SAMPLE_S, Watched, trends
+
+
+def samples(count=120, **slopes):
+    """Give noisy samples; slopes: what a figure gains in an hour."""
+    chance = random.Random(0)
+    level = {"own_mib": 500.0, "files": 60.0, "threads": 20.0, "latency_ms": 30.0}
+    for number in range(count):
+        at_s = number * SAMPLE_S
+        told = {
+            name: value * chance.uniform(0.97, 1.03) + slopes.get(name, 0.0) * at_s / 3600
+            for name, value in level.items()
+        }
+        yield Watched(at_s, **told, plays_per_s=500.0)
+
+
+def test_noise_is_flat():
+    assert trends([*samples()])["grows"] == []
+
+
+@pytest.mark.parametrize(
+    "slopes", [{"own_mib": 100.0}, {"files": 12.0}, {"threads": 5.0}, {"latency_ms": 30.0}]
+)
+def test_what_leaks_is_named(slopes):
+    found = trends([*samples(**slopes)])
+    assert found["grows"] == [*slopes]
+    [(name, slope)] = slopes.items()
+    told = found["trends_an_hour"][name]
+    assert told["low"] < slope < told["high"]
+
+
+def test_the_warm_up_does_not_count():
+    warming = [Watched(at * SAMPLE_S, at * 50.0, 60, 20, 30, 500) for at in range(30)]
+    steady = [
+        Watched(each.at_s + 300, each.own_mib + 1000, 60, 20, 30, 500) for each in samples(90)
+    ]
+    assert trends(warming + steady)["grows"] == []
+
+
+def test_too_short_a_time_proves_nothing():
+    with pytest.raises(BenchError, match="too few"):
+        trends([*samples(10)])
