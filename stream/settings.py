@@ -105,9 +105,7 @@ class Settings(BaseSettings):
     topic_rejected_retention_days: float = about(
         30, "days that rejected plays are kept", gt=0, le=36_500
     )
-    group_id: str = about(
-        "segue", "consumer group of the workers", pattern=r"^[A-Za-z0-9._-]{1,249}$"
-    )
+    group_id: TopicName = about("segue", "consumer group of the workers")
 
     data_dir: Path = about(Path("segue-data"), "directory of the histories and other state")
     bundle: Path | None = about(
