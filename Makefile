@@ -7,7 +7,8 @@ CHAOS_SECONDS ?= 240
 CHAOS_SEED ?= 1
 SOAK_SECONDS ?= 3600
 
-.PHONY: help install demo test test-kafka test-prometheus chaos soak soak-hour audit dashboards lint format clean
+.PHONY: help install demo test test-deployment test-kafka test-prometheus chaos soak soak-hour audit \
+	dashboards lint format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -34,10 +35,14 @@ lint: install  ## Style and types
 test: lint  ## Lint, types and tests: what people and CI run
 	$(VENV)/bin/python -m pytest
 
-test-prometheus: install  ## Alerting rules by promtool
+test-prometheus: install  ## Rules by promtool; a real Prometheus that scrapes workers under load
 	@command -v promtool prometheus >/dev/null || { echo 'promtool and prometheus are missing:' \
 		'on Debian, apt-get install --no-install-recommends prometheus' >&2; exit 1; }
-	SEGUE_TEST_PROMETHEUS=1 $(VENV)/bin/python -m pytest tests/test_rules.py -v
+	SEGUE_TEST_PROMETHEUS=1 $(VENV)/bin/python -m pytest tests/test_rules.py tests/test_prometheus.py -v
+
+test-deployment: install  ## Compose file and manifests, by Docker Compose and Kubernetes' schemas
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[deployment]'
+	$(VENV)/bin/python -m pytest tests/test_docker_compose.py tests/test_kubernetes.py -v
 
 dashboards: install  ## Write Grafana's dashboards anew
 	$(VENV)/bin/python -m stream.ops.dashboards
