@@ -36,13 +36,15 @@ test: lint  ## Lint, types and tests: what people and CI run
 	$(VENV)/bin/python -m pytest
 
 test-prometheus: install  ## Rules by promtool; a real Prometheus that scrapes workers under load
-	@command -v promtool prometheus >/dev/null || { echo 'promtool and prometheus are missing:' \
+	@command -v promtool >/dev/null && command -v prometheus >/dev/null || { echo 'promtool and prometheus are missing:' \
 		'on Debian, apt-get install --no-install-recommends prometheus' >&2; exit 1; }
-	SEGUE_TEST_PROMETHEUS=1 $(VENV)/bin/python -m pytest tests/test_rules.py tests/test_prometheus.py -v
+	SEGUE_TEST_PROMETHEUS=1 $(VENV)/bin/python -m pytest \
+		tests/test_rules.py tests/test_prometheus.py -v
 
-test-deployment: install  ## Compose file and manifests, by Docker Compose and Kubernetes' schemas
+test-deployment: install  ## Compose file, manifests and image: all that needs no Docker
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[deployment]'
-	$(VENV)/bin/python -m pytest tests/test_docker_compose.py tests/test_kubernetes.py -v
+	SEGUE_TEST_IMAGE=1 $(VENV)/bin/python -m pytest \
+		tests/test_docker_compose.py tests/test_kubernetes.py tests/test_image_steps.py -v
 
 dashboards: install  ## Write Grafana's dashboards anew
 	$(VENV)/bin/python -m stream.ops.dashboards

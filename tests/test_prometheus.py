@@ -89,7 +89,7 @@ class Load:
 
 
 class Prometheus:
-    """Debian's Prometheus with the project's configuration, in a hurry. targets: each job's port."""
+    """Debian's Prometheus with the project's configuration, in a hurry. targets: job -> port."""
 
     def __init__(self, folder, targets):
         folder.mkdir()
@@ -176,7 +176,8 @@ def live(broker, tmp_path_factory):
         watching.wait()
         with Load(settings):
             wait_for(watching, "min(segue_plays_total) > 500", [*folder.glob("*.log")])
-            provoke(settings, root, rules)
+            rules.write_text("[songs]\nblcok = ['song-1']\n")
+            announce_damaged(settings, root, watching)
             yield watching
         assert worker.process.poll() is None, worker.log()
     finally:
@@ -186,17 +187,16 @@ def live(broker, tmp_path_factory):
             process.wait()
 
 
-def provoke(settings, root, rules):
-    """Announce a bundle that is damaged and make a mistake in the rules."""
+def announce_damaged(settings, root, watching):
+    """Announce a bundle that is damaged, and once it is refused what was active before."""
     weights = root / "damaged" / "weights.safetensors"
     version = json.loads((root / "damaged" / "manifest.json").read_text())["version"]
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     active = read_announcements(settings).in_service
     made = activation(Served(version, "damaged"), active)
     announce(settings, made)
-    # As `segue models rollback` does: else it would be what is refreshed.
+    wait_for(watching, "sum(segue_models_refused_total) > 0", [])
     announce(settings, activation(active.served, made))
-    rules.write_text("[songs]\nblcok = ['song-1']\n")
 
 
 def wait_for(watching, expr, logs):
