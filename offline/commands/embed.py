@@ -74,9 +74,9 @@ def embed(
 
     \b
     Examples:
-      segue embed --audio new-songs --model bundles/audio --bundle bundles/hybrid --out bundles/next
+      segue embed --audio songs --model bundles/audio --bundle bundles/hybrid --out bundles/next
       segue embed --vectors mine.safetensors --bundle bundles/hybrid --out bundles/next
-      segue embed --audio new --model bundles/audio --bundle bundles/hybrid --out bundles/b --announce
+      segue embed --vectors mine.safetensors --bundle bundles/hybrid --out bundles/b --announce
     """
     from models.bundle import check_writable
     from offline.embedded_bundle import aligned, read_hybrid, read_vectors
