@@ -58,7 +58,7 @@ def serve_demo(directory: Path, rate: float, options: Mapping[str, Any]) -> None
 
 
 def _check_of_this_log(bundle: Path, plays: DemoPlays) -> None:
-    vocabulary = read_bundle(bundle).vocabulary
+    vocabulary = read_bundle(bundle, kind=None).vocabulary
     songs = plays.live.plays["song_id"].unique()
     known = sum(vocabulary.number(song_id) is not None for song_id in songs) / len(songs)
     if known < LEAST_KNOWN:

@@ -33,7 +33,7 @@ from stream.events import PlayEvent, RecommendationList
 from stream.settings import Settings
 
 T = TypeVar("T")
-LOOK_S = 1.0  # between two looks at the workers' metrics
+LOOK_S = 2.0  # between two looks at the workers' metrics
 METRICS_TIMEOUT_S = 2.0
 FULL_LISTEN_MS = 210_000
 SKIP_MS = 10_000

@@ -134,6 +134,11 @@ by("repeat").addEventListener("click", () => {
   const last = listener.plays.at(-1);
   if (last) send(last.song, false, "session");
 });
+by("zoom").addEventListener("click", () => {
+  const near = by("zoom").getAttribute("aria-pressed") !== "true";
+  by("zoom").setAttribute("aria-pressed", String(near));
+  map.zoom(near);
+});
 by("more").addEventListener("click", () => {
   const open = by("list").classList.toggle("open");
   say(by("more"), open ? "Show the first ten" : "Show all");

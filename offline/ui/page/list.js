@@ -30,6 +30,7 @@ export function drawList(list, made, act) {
   const inside = focused && document.activeElement.className;
   const rows = made.items.map((item, at) => drawRow(item, at + 1, made.first, act));
   list.replaceChildren(...rows);
+  list.dataset.event = made.eventId ?? "";
   if (focused) {
     // The song that was in use may have gone; then its place in the list is the next best.
     const row = rows.find(each => each.dataset.song === focused) ?? rows[0];

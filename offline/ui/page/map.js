@@ -3,6 +3,7 @@
 import { songText } from "./dom.js";
 
 const MARGIN = 0.94;
+const LEAST_REACH = 0.12;  // of the map, from the middle of what is zoomed to
 const REACH = 14;  // pixels within which the pointer means a song
 
 export class SongMap {
@@ -15,7 +16,8 @@ export class SongMap {
     this.plays = [];
     this.items = [];
     this.looked = null;
-    this.due = false;
+    this.seen = { x: 0, y: 0, reach: 1 };
+    this.due = this.near = false;
     new ResizeObserver(() => this.redraw()).observe(canvas);
     canvas.addEventListener("pointermove", event => this.hover(event));
     canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
@@ -55,12 +57,32 @@ export class SongMap {
     requestAnimationFrame(() => { this.due = false; this.draw(); });
   }
 
+  /** Show the surroundings of what was heard and is recommended, or the whole map. */
+  zoom(near) {
+    this.near = near;
+    this.redraw();
+  }
+
+  /** Give the middle of what is shown, and how far it reaches. */
+  view() {
+    const shown = this.near ? [...this.plays, ...this.items].map(each => each.song.at) : [];
+    if (!shown.length) return { x: 0, y: 0, reach: 1 };
+    const [left, right, low, high] = [0, 1].flatMap(side => {
+      const along = shown.map(at => at[side]);
+      return [Math.min(...along), Math.max(...along)];
+    });
+    const reach = Math.max(LEAST_REACH, (right - left) / 2, (high - low) / 2);
+    return { x: (left + right) / 2, y: (low + high) / 2, reach: Math.min(1, reach) };
+  }
+
   place([x, y]) {
     const half = Math.min(this.canvas.clientWidth, this.canvas.clientHeight) / 2;
-    return [half + x * half * MARGIN, half - y * half * MARGIN];
+    const { seen } = this, scale = half * MARGIN / seen.reach;
+    return [half + (x - seen.x) * scale, half - (y - seen.y) * scale];
   }
 
   draw() {
+    this.seen = this.view();
     const { pen, canvas } = this, ratio = devicePixelRatio || 1;
     const width = Math.round(canvas.clientWidth * ratio);
     if (canvas.width !== width) canvas.width = canvas.height = width;
@@ -69,7 +91,8 @@ export class SongMap {
     const style = getComputedStyle(canvas);
     const tone = name => style.getPropertyValue(name).trim();
     pen.fillStyle = tone("--dot");
-    for (const song of this.songs ?? []) this.disc(song.at, 1.4);
+    const size = 1.4 / Math.sqrt(this.seen.reach);
+    for (const song of this.songs ?? []) this.disc(song.at, size);
     this.drawPath(tone);
     this.drawItems(tone);
   }
