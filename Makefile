@@ -7,8 +7,8 @@ CHAOS_SECONDS ?= 240
 CHAOS_SEED ?= 1
 SOAK_SECONDS ?= 3600
 
-.PHONY: help install demo test test-deployment test-kafka test-prometheus chaos soak soak-hour audit \
-	dashboards lint format clean
+.PHONY: help install demo test test-browser test-deployment test-kafka test-prometheus chaos soak \
+	soak-hour audit dashboards lint format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -62,6 +62,12 @@ soak: install  ## Swap models a thousand times under load and watch the memory
 
 soak-hour: install  ## Half load for an hour: memory, files and latency stay flat (SOAK_SECONDS=)
 	$(VENV)/bin/python -m offline.bench.soak --seconds $(SOAK_SECONDS)
+
+test-browser: install  ## The live page and the map in a real Chromium
+	@command -v chromium >/dev/null || { echo 'chromium is missing:' \
+		'on Debian, apt-get install --no-install-recommends chromium' >&2; exit 1; }
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(VENV)/bin/python -m pytest tests/browser_ui.py tests/browser_song_map.py
 
 format: install  ## Rewrite the code in the project's format
 	$(VENV)/bin/ruff check --fix .

@@ -29,6 +29,16 @@ DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 LIST, HEARD = "#list > li", "#heard > li"
 SOON_S = 1.0  # from a click to the next list on the screen
 PATIENT_MS = 180_000
+CLOCK = """() => {
+  window.took = NaN;
+  addEventListener("click", () => { window.clicked = performance.now(); },
+    { capture: true, once: true });
+  const watch = new MutationObserver(() => {
+    window.took = performance.now() - window.clicked;
+    watch.disconnect();
+  });
+  watch.observe(document.getElementById("list"), { attributeFilter: ["data-event"] });
+}"""
 SHOTS = os.environ.get("SEGUE_TEST_SHOTS")
 
 
@@ -83,6 +93,7 @@ def free_port() -> int:
 def shoot(page: Any, name: str) -> None:
     """Leave a picture where SEGUE_TEST_SHOTS says, for people to look at."""
     if SHOTS:
+        page.wait_for_timeout(600)  # until nothing moves
         page.screenshot(path=f"{SHOTS}/{name}.png")
 
 
@@ -98,13 +109,14 @@ def shown_songs(page: Any) -> list[str]:
 
 
 def next_list(page: Any, click: Any) -> float:
-    """Click, and give the seconds until another play and another list are on the screen."""
+    """Click, and give the seconds, by the page's own clock, until another list stood there."""
     plays, before = page.locator(HEARD).count(), page.locator("#list").get_attribute("data-event")
-    began = time.monotonic()
+    page.evaluate(CLOCK)
     click()
     expect(page.locator(HEARD)).to_have_count(plays + 1, timeout=PATIENT_MS)
     expect(page.locator("#list")).not_to_have_attribute("data-event", before, timeout=PATIENT_MS)
-    return time.monotonic() - began
+    milliseconds: float = page.evaluate("took")
+    return milliseconds / 1000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -122,7 +134,7 @@ def test_songs_are_clicked_and_lists_follow_within_a_second(chromium, served, sc
         seconds.append(next_list(page, page.locator("#repeat").click))
         seconds.append(next_list(page, page.locator("#play-next").click))
         print(f"{scheme} {size['width']}: {[round(each, 3) for each in seconds]} s")
-        assert sorted(seconds)[2] < SOON_S
+        assert max(seconds) < SOON_S
         expect(page.locator("#map")).to_have_attribute("data-path", "6")
         expect(page.locator("#list .move").first).to_be_visible()
         assert page.locator("#list .why .bar").count() > 5

@@ -39,6 +39,7 @@ function drawListener(told) {
   by("deck").hidden = !last;
   by("empty").hidden = Boolean(list);
   by("more").hidden = !(list?.items.length > SHORT);
+  say(by("deck-what"), last?.skipped ? "You just skipped" : "You just heard");
   say(by("deck-title"), last ? last.song.title : "");
   say(by("deck-artist"), last ? last.song.artist : "");
   by("play-next").disabled = by("skip-next").disabled = !list?.items.length;
@@ -51,7 +52,7 @@ function drawListener(told) {
     map.look(null);
     if (list) announce(list);
   }
-  say(by("made-by"), list ? `${list.model} · ${Math.round(list.latencyMs)} ms after the play` : "");
+  say(by("made-by"), list ? `${list.model} · ${Math.round(list.latencyMs)} ms` : "");
   drawHeard(plays);
   map.show(plays, list?.items ?? []);
   drawState();
@@ -89,6 +90,7 @@ function drawStatus(told) {
       .catch(fail);
   }
   by("map-note").hidden = told.map === "ready";
+  by("zoom").disabled = told.map !== "ready";
   say(by("map-note"), told.map === "drawing"
     ? "The map is being drawn …" : `No map: ${told.mapProblem ?? ""}`);
   if (told.songs !== songs) {
