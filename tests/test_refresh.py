@@ -7,17 +7,20 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import torch
 
 from models.bundle import read_bundle, write_bundle
 from models.catalogue import SongDetails
+from models.kinds import KINDS
+from models.refreshed_bundle import Refreshed
 from models.refreshed_vectors import RefreshConfig
 from models.skipgram import SkipGramConfig, train_skipgram
 from models.skipgram_next_song import bundle_weights
 from models.vocabulary import Vocabulary
 from stream.fresh_sessions import Session
-from stream.guard_rails import GuardRails
+from stream.guard_rails import GuardRails, check_refreshed
 from stream.refresh import RefreshPlan, learned_ms, refresh
-from tests.toy import number_sessions, paired_sessions, write_toy_bundle
+from tests.toy import number_sessions, paired_sessions
 
 PAIRS = 30
 CONFIG = SkipGramConfig(dim=16, window=1, epochs=40, readout="product")
@@ -132,29 +135,12 @@ def test_one_whose_vectors_moved_too_far_is_set_aside(song_vectors, tmp_path):
     assert_set_aside(tmp_path, outcome, "mean cosine")
 
 
-def test_one_with_numbers_that_are_none_is_set_aside(tmp_path):
-    write_toy_bundle(tmp_path / "gru", songs=6)
-    bundle = read_bundle(tmp_path / "gru")
-    weights = {
-        **bundle.weights,
-        "recurrence.weight_ih_l0": bundle.weights["recurrence.weight_ih_l0"].clone(),
-    }
-    weights["recurrence.weight_ih_l0"][0, 0] = float("nan")
-    write_bundle(
-        tmp_path / "nan",
-        kind="gru",
-        config=bundle.manifest.config,
-        weights=weights,
-        vocabulary=bundle.vocabulary,
-        titles={},
-        training={},
-        metrics={},
-    )
-    root = tmp_path / "root"
-    root.mkdir()
-    rows = [["song-1", "song-2"]] * 10
-    outcome = refresh(root, tmp_path / "nan", sessions_of(rows), [], PLAN)
-    assert_set_aside(root, outcome, "'recurrence.weight_ih_l0' holds numbers that are not finite")
+def test_numbers_that_are_none_are_a_problem(song_vectors):
+    weights = {"songs.weight": torch.tensor([[0.0], [float("nan")]])}
+    made = Refreshed(weights, Vocabulary(["a"]), None)
+    model = KINDS["skipgram"](read_bundle_of(song_vectors))
+    verdict = check_refreshed(GuardRails(), model, model, made, sessions_of([["a", "b"]] * 40))
+    assert verdict.problems == ("tensor 'songs.weight' holds numbers that are not finite",)
 
 
 def test_too_little_makes_no_bundle(song_vectors, tmp_path):
