@@ -17,11 +17,15 @@ from models.hybrid_recommender import HybridRecommender
 from models.ranking_features import CANDIDATE_FEATURES, RETRIEVERS, UNNAMED_FEATURES, fitted
 from models.recommender import RecommenderConfig, Request, contexts_of
 from models.rule_book import RuleBook
+from models.vocabulary import Vocabulary
+from offline.play_stream import PlayStream
+from offline.ranker_training import Examples
+from offline.session_log import Predictions
 from stream.events import Play
 from stream.pipeline import handle_plays
 from stream.store import HistoryStore, StoreConfig
 from tests.next_song_suite import PAIRS, numbered
-from tests.toy import paired_sessions, song
+from tests.toy import number_sessions, paired_sessions, song
 from tests.toy_hybrid import CONFIG, fit_hybrid, write_hybrid
 
 LISTS = RecommenderConfig(list_length=8, no_repeat_songs=2, candidates=20)
@@ -214,3 +218,20 @@ def replace_config(manifest, config):
 
     assert asdict(CONFIG)["features"] == UNNAMED_FEATURES  # the default: what older ones had
     return with_fields(manifest, config=config)
+
+
+def test_a_song_about_to_be_played_for_the_first_time_is_an_answer(model):
+    songs = Vocabulary(model.vocabulary.song_ids)
+    log = number_sessions([[song(8), song(4), NEW], [song(2), "unheard of"]], songs)
+    predictions = Predictions.of(log, len(model.vocabulary))
+    stream = PlayStream(log, songs.song_ids)
+    assert Examples.of(model.retrieval, predictions, stream).recall < 0.5
+    model.retrieval.content.update(Catalogue(DETAILS))
+    made = Examples.of(model.retrieval, predictions, PlayStream(log, songs.song_ids))
+    [(inputs, columns)] = made.batches
+    found = [
+        inputs.new_songs[row][int(inputs.items[row, column]) - inputs.songs - 1]
+        for row, column in enumerate(columns.tolist())
+        if column >= 0 and inputs.items[row, column] > inputs.songs
+    ]
+    assert found == [NEW]

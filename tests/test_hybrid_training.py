@@ -154,6 +154,7 @@ def test_one_command_trains_all_of_it(tmp_path):
     assert {"boosted trees", "ranker, staged", "staged: listener"} <= set(figures["validation"])
     bundle, model = open_model(out)
     assert bundle.manifest.training["plays"] == 1800
+    assert bundle.manifest.config["content"] is None  # nobody said what these songs are
     number = model.vocabulary.number
     scores = model.scores(Contexts.of(Ragged.of([[number(song(4))]])))[0].clone()
     scores[number(song(4))] = -torch.inf
