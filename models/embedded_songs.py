@@ -43,6 +43,15 @@ class EmbeddedSongs:
         """Count the songs."""
         return len(self.song_ids)
 
+    def rows(self, song_ids: Sequence[str]) -> NDArray[np.float32]:
+        """Give the vectors of songs, float32 [M, S]; 0 of one that is not among these."""
+        places = {song_id: place for place, song_id in enumerate(self.song_ids)}
+        found = np.zeros((len(song_ids), self.vectors.shape[1]), np.float32)
+        for row, song_id in enumerate(song_ids):
+            if song_id in places:
+                found[row] = self.vectors[places[song_id]]
+        return found
+
     def joined(self, newer: EmbeddedSongs) -> EmbeddedSongs:
         """Give these and newer ones; of a song in both the newer vector holds."""
         renewed = set(newer.song_ids)

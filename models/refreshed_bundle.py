@@ -26,7 +26,7 @@ from models.embedded_songs import CONTENT, EmbeddedSongs
 from models.hybrid_next_song import HybridConfig, memory_of, memory_weights, remembered
 from models.next_song import SessionLog
 from models.ragged import Ragged
-from models.refreshed_vectors import Drift, RefreshConfig, refresh_vectors, turn_back
+from models.refreshed_vectors import Content, Drift, RefreshConfig, refresh_vectors, turn_back
 from models.skipgram import SkipGram, SkipGramConfig, train_skipgram
 from models.skipgram_next_song import bundle_weights, config_of, skipgram_from_bundle
 from models.song_vectors import unit
@@ -86,8 +86,8 @@ def refresh_bundle(
         raise BundleError(f"a {kind!r} bundle cannot be refreshed: name one of {able}")
     weights = {name: t for name, t in bundle.weights.items() if name not in CONTENT}
     counts = weights["popularity"].numpy()
-    heard = plays.sessions.sessions.followed_by(plays.old)
-    company = Company.of(heard, counts.astype(np.int64), len(plays.songs))
+    sessions = plays.sessions.sessions.followed_by(plays.old)
+    company = Company.of(sessions, counts.astype(np.int64), len(plays.songs))
     for name in SONG_TABLES[kind]:
         weights[name] = torch.from_numpy(company.extend(weights[name].numpy()))
     weights["popularity"] = torch.from_numpy(_counts(counts, plays))
@@ -95,11 +95,16 @@ def refresh_bundle(
         return Refreshed(weights, plays.songs, None)
     config = msgspec.convert(bundle.manifest.config, HybridConfig)
     space = hybrid_vectors(bundle, config.skipgram, seed)
-    learned, drift = _learn_on(space, plays, config.skipgram, refresh, seed)
+    heard = EmbeddedSongs.of(bundle.weights)
+    content = None
+    if config.content is not None and len(heard):
+        fresh = plays.songs.song_ids[len(bundle.vocabulary) :]
+        content = Content(heard.rows(fresh), config.content.plays)
+    learned, drift = _learn_on(space, plays, config.skipgram, refresh, seed, content)
     memory = remembered(memory_of(bundle).joined(plays.sessions), config.memory_plays)
     weights.update(memory_weights(memory))
     weights.update(vector_weights(learned))
-    weights.update(EmbeddedSongs.of(bundle.weights).without(plays.songs).weights())
+    weights.update(heard.without(plays.songs).weights())
     weights["songs.artists"] = torch.from_numpy(_artists(bundle, plays.songs))
     weights["songs.ages"] = torch.from_numpy(_ages(weights["songs.ages"].numpy(), counts, plays))
     return Refreshed(weights, plays.songs, drift)
@@ -147,7 +152,12 @@ def _refresh_skipgram(
 
 
 def _learn_on(
-    before: SkipGram, plays: NewPlays, config: SkipGramConfig, refresh: RefreshConfig, seed: int
+    before: SkipGram,
+    plays: NewPlays,
+    config: SkipGramConfig,
+    refresh: RefreshConfig,
+    seed: int,
+    content: Content | None = None,
 ) -> tuple[SkipGram, Drift]:
     return refresh_vectors(
         before,
@@ -157,6 +167,7 @@ def _learn_on(
         config,
         refresh,
         kept=plays.kept,
+        content=content,
         seed=seed,
     )
 

@@ -56,6 +56,31 @@ class Drift:
     turned: float
 
 
+@dataclass(frozen=True)
+class Content:
+    """Where N new songs stand by their sound, unit vectors, float32 [N, D], 0 where nobody knows.
+
+    plays: after which its company tells as much of a song.
+    """
+
+    vectors: NDArray[np.float32]
+    plays: float
+
+    def blended(
+        self, company: NDArray[np.float32], played: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Give where they begin: between content and company, float32 [N, D], by plays, [N].
+
+        As models.content_songs has it while a song has no row; as long as the company's rows.
+        """
+        weight = (played / (played + self.plays))[:, None]
+        both = _unit((1 - weight) * self.vectors + weight * _unit(company))
+        lengths = np.linalg.norm(company, axis=1, keepdims=True)
+        known = self.vectors.any(1, keepdims=True)
+        blended: NDArray[np.float32] = np.where(known, both * lengths, company).astype(np.float32)
+        return blended
+
+
 def refresh_vectors(
     vectors: SkipGram,
     new: Ragged,
@@ -65,6 +90,7 @@ def refresh_vectors(
     refresh: RefreshConfig,
     *,
     kept: float = 1.0,
+    content: Content | None = None,
     seed: int = 0,
 ) -> tuple[SkipGram, Drift]:
     """Go on learning from `new` sessions mixed with `old` ones, in the space that there was.
@@ -72,18 +98,21 @@ def refresh_vectors(
     songs: how many songs there are now; those that had no vector begin among their company.
     old: sessions whose plays of known songs are counted by now. kept: the share of each count
     that is left after the time that has gone by, so that what was popular once does not stay so
-    for ever.
+    for ever. content: what is known of new songs beside their plays.
     SkipGramError where nothing can be learned.
     """
     counts = np.maximum((vectors.counts * kept).round().astype(np.int64), 1)
     counts[0] = 0
     both = new.followed_by(old)
     company = Company.of(both, counts, songs)
+    inputs, known = company.extend(vectors.inputs), len(counts)
+    if content is not None:
+        inputs[known:] = content.blended(inputs[known:], both.counts(songs)[known:])
     begun = replace(
         vectors,
-        inputs=company.extend(vectors.inputs),
+        inputs=inputs,
         outputs=company.extend(vectors.outputs),
-        counts=np.concatenate([counts, old.counts(songs)[len(counts) :]]),
+        counts=np.concatenate([counts, old.counts(songs)[known:]]),
     )
     slow = replace(
         config,
@@ -113,7 +142,7 @@ def turn_back(learned: SkipGram, before: SkipGram, anchors: int) -> tuple[SkipGr
     )
 
 
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def _unit(rows: NDArray[np.floating]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
     return unit

@@ -13,7 +13,7 @@ from models.bundle import read_bundle, write_bundle
 from models.embedded_songs import EmbeddedSongs
 from models.ragged import Ragged
 from models.refreshed_bundle import NewPlays, extended, refresh_bundle
-from models.refreshed_vectors import RefreshConfig
+from models.refreshed_vectors import Content, RefreshConfig
 from models.vector_alignment import Alignment
 from offline.cli import main
 from offline.embedded_bundle import EmbeddingError, read_vectors, write_vectors
@@ -145,6 +145,11 @@ def test_a_refresh_keeps_what_is_known_by_sound_but_for_songs_that_have_plays_no
     log = number_sessions([[song(4), "played", song(5)]] * 30, songs)
     plays = NewPlays(songs, log, Ragged.of([]), 1.0)
     made = refresh_bundle(bundle, plays, RefreshConfig(epochs=1))
+    company = 3 * np.eye(2, CONFIG.skipgram.dim, dtype=np.float32)[1:]
+    start = Content(vectors[:1], CONFIG.content.plays).blended(company, np.array([30]))
+    weight = 30 / (30 + CONFIG.content.plays)
+    expected = np.array([1 - weight, weight]) / np.hypot(weight, 1 - weight)
+    assert start[0, :2] == pytest.approx(3 * expected, abs=1e-5)
     kept = EmbeddedSongs.of(made.weights)
     assert kept.song_ids == ["not-played"]
     assert (kept.vectors == vectors[1:]).all()
