@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from models.audio_network import AudioConfig, AudioNetwork
 from offline.audio.decode import AudioError
 from offline.audio.emotify import EMOTIONS, read_emotify
-from offline.audio.experiment import Split, gather, split_songs
+from offline.audio.experiment import split_songs
+from offline.audio.figures import Split, gather
 from offline.audio.network_view import first_filters, listen
 from offline.audio.sources import read_spectrograms
 from offline.audio.view_report import write_view

@@ -146,13 +146,16 @@ def test_the_command_trains_from_files_and_plays_and_its_bundle_hears(plays, tmp
     arguments = [
         *("--audio", tmp_path / "music", "--plays", plays, "--factors", 4, "--out", out),
         *("--width", 8, "--dense", 16, "--epochs", 6, "--loss", "weighted", "--json", told),
-        *("--cache", tmp_path / "cache"),
+        *("--cache", tmp_path / "cache", "--report", tmp_path / "hears"),
     ]
     run = CliRunner().invoke(main, ["train", "audio", *map(str, arguments)])
     assert run.exit_code == 0, run.output
     assert "broken.ogg: " in run.output
     figures = json.loads(told.read_text())
     assert (figures["songs"], figures["held_songs"]) == (10, 2)
+    page = (tmp_path / "hears" / "hears.md").read_text()
+    assert "10 songs that it has learned from" in page  # two held back make no map
+    assert len(list((tmp_path / "hears").glob("*.png"))) == page.count(".png)") == 3
     write_tone(tmp_path / "new" / "fresh.mp3", 3_000)
     heard = embed_directory(tmp_path / "new", out, cache=tmp_path / "cache", workers=2)
     assert heard.song_ids == ["fresh"]

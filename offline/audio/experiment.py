@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from offline.audio.contenders import (
 from offline.audio.day_zero import DayZeroLog, Space, factor_space, skipgram_space
 from offline.audio.descriptors import mel_statistics, mfcc_statistics, standardised
 from offline.audio.emotify import Emotify
+from offline.audio.figures import Split
 from offline.audio.judging import area_under_curve, genre_precision, liking_scores
 from offline.audio.listening import ListeningConfig, make_listening
 from offline.audio.nearness import Vectors
@@ -35,8 +35,6 @@ from offline.audio.networks import default_network
 from offline.report import write_json
 
 Rows = NDArray[np.int64]
-Figures = dict[str, dict[str, dict[str, float]]]
-"""Space ("" where none is meant), contender, name of the figure."""
 Say = Callable[[str, int, int], None]
 
 # Chosen by how well the oracle does on another made-up log and other splits.
@@ -77,15 +75,6 @@ class AudioProtocol:
     def epochs(self, architecture: str) -> int:
         """Say how long networks of an architecture learn."""
         return self.document_epochs if architecture == DOCUMENT else self.residual_epochs
-
-
-@dataclass
-class Split:
-    """What came of one split: figures, and which network was kept in each space."""
-
-    figures: Figures = field(default_factory=dict)
-    chosen: dict[str, str] = field(default_factory=dict)
-    likeness: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 OnNetwork = Callable[[Foretold, Pupils], None]
@@ -264,31 +253,6 @@ class _Run:
     def _one_hot(self) -> Vectors:
         place = np.unique(list(self.genres), return_inverse=True)[1]
         return np.eye(int(place.max()) + 1, dtype=np.float32)[place]
-
-
-def gather(splits: Sequence[Split]) -> dict[str, Any]:
-    """Give mean and 95 % interval of every figure over splits, keyed for machines.
-
-    The interval is Student's over the splits' figures: mean +- t s / sqrt(splits).
-    """
-    from scipy.stats import t
-
-    quantile = float(t.ppf(0.975, max(len(splits) - 1, 1)))
-    table: dict[str, Any] = {}
-    for space, contenders in splits[0].figures.items():
-        for name, figures in contenders.items():
-            for figure in figures:
-                values = np.array([split.figures[space][name][figure] for split in splits])
-                spread = values.std(ddof=1) if len(values) > 1 else 0.0
-                half = float(quantile * spread / np.sqrt(len(values)))
-                mean = float(values.mean())
-                told = {"mean": mean, "ci": [mean - half, mean + half], "splits": values.tolist()}
-                table.setdefault(space, {}).setdefault(name, {})[figure] = told
-    return {
-        "figures": table,
-        "chosen": [split.chosen for split in splits],
-        "likeness": [split.likeness for split in splits],
-    }
 
 
 def _hash(protocol: AudioProtocol) -> str:

@@ -81,7 +81,8 @@ def audio(
     from dataclasses import replace
 
     from offline.audio.emotify import read_emotify
-    from offline.audio.experiment import LISTENING, AudioProtocol, gather, run_experiment
+    from offline.audio.experiment import LISTENING, AudioProtocol, run_experiment
+    from offline.audio.figures import gather
     from offline.audio.report import PAGE, write_report
     from offline.audio.view_report import write_view
     from offline.progress import steps_progress

@@ -159,7 +159,8 @@ def audio(
     targets = _targets(target_bundle, plays_file, format_name, factors, seed)
     sound = _sound(audio_directory, spectrograms_file, cache, workers)
     fit = default_fit(architecture, epochs, loss)
-    windows = epochs * sum(song_id in set(targets.song_ids) for song_id in sound.song_ids)
+    both = len(set(targets.song_ids) & set(sound.song_ids))
+    windows = epochs * round((1 - validation_fraction) * both)
     with plays_progress("Learning", windows, unit="windows") as show:
         made = train_audio_bundle(
             sound,
