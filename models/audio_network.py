@@ -171,6 +171,10 @@ class DocumentEncoder(nn.Module):
         self.first = nn.Linear(3 * channels[-1], dense)
         self.second = nn.Linear(dense, dense)
 
+    def first_filters(self) -> Tensor:
+        """Give the filters that the spectrogram meets, float32 [width, bands, frames]."""
+        return self.convolutions[0].get_parameter("weight")
+
     def forward(self, spectrograms: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Give the second dense layer; generator: drops numbers of the first, in training."""
         x = spectrograms.transpose(1, 2)

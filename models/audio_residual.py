@@ -42,6 +42,10 @@ class ResidualEncoder(nn.Module):
         # Channels beside each other in memory: filters of one channel each take half the time.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    def first_filters(self) -> Tensor:
+        """Give the filters that the picture meets, float32 [width, bands, frames]."""
+        return self.stem.weight[:, 0].transpose(1, 2)
+
     def forward(self, spectrograms: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Give the features; generator: hides stripes and drops numbers, in training."""
         if generator is not None:

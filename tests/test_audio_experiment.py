@@ -15,7 +15,8 @@ from offline.audio.decode import AudioError
 from offline.audio.emotify import EMOTIONS, read_emotify
 from offline.audio.experiment import split_songs
 from offline.audio.figures import Split, gather
-from offline.audio.network_view import first_filters, listen
+from offline.audio.fitting import FittedAudio
+from offline.audio.network_view import distinct_units, listen
 from offline.audio.sources import read_spectrograms
 from offline.audio.view_report import write_view
 from offline.audio.windows import song_windows
@@ -134,14 +135,25 @@ def small(architecture: str, bands: int = 16) -> AudioNetwork:
 @pytest.mark.parametrize(
     ("architecture", "shape"), [("document", (6, 4, 16)), ("residual", (6, 8, 4))]
 )
-def test_filters_run_along_time_and_then_along_bands(architecture, shape):
-    assert first_filters(small(architecture)).shape == shape
+def test_filters_run_along_time_and_then_along_bands(emotify, architecture, shape):
+    sound, network = read_spectrograms(emotify / "logmel.npz"), small(architecture)
+    began = torch.zeros_like(network.encoder.first_filters())
+    assert listen(network, began, sound, np.arange(2)).filters.shape == shape
+
+
+def test_units_that_say_the_same_are_told_of_once():
+    rng = np.random.default_rng(0)
+    loud, other, quiet = rng.normal(size=(3, 50)) * np.array([[3], [2], [1]])
+    features = np.stack([quiet, 2.9 * loud, other, 3 * loud, -2.8 * loud], 1).astype(np.float32)
+    assert distinct_units(features, 3).tolist() == [3, 2, 0]
 
 
 def test_the_songs_that_excite_a_unit_are_those_whose_features_are_largest(emotify):
     sound, network = read_spectrograms(emotify / "logmel.npz"), small("document")
     rows = np.arange(0, 40, 2)
-    view = listen(network, sound, rows)
+    began = network.encoder.first_filters()
+    view = listen(network, began, sound, rows)
+    assert not view.filters.any()
     features = np.stack(
         [network.song_features(song_windows(sound.spectrograms[row], 129)).numpy() for row in rows]
     )
@@ -153,8 +165,10 @@ def test_the_songs_that_excite_a_unit_are_those_whose_features_are_largest(emoti
 
 def test_a_page_says_whether_the_network_knows_the_songs(emotify, tmp_path):
     sound = read_spectrograms(emotify / "logmel.npz")
-    write_view(tmp_path, small("residual"), sound, np.arange(8), learned=True)
+    network = small("residual")
+    fitted = FittedAudio(network, 1, None, [], torch.zeros_like(network.encoder.first_filters()))
+    write_view(tmp_path, fitted, sound, np.arange(8), learned=True)
     assert "8 songs that it has learned from" in (tmp_path / "hears.md").read_text()
-    write_view(tmp_path / "few", small("residual"), sound, np.arange(3))
+    write_view(tmp_path / "few", fitted, sound, np.arange(3))
     assert not (tmp_path / "few" / "audio-map.png").exists()
     assert "audio-map" not in (tmp_path / "few" / "hears.md").read_text()

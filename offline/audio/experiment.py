@@ -40,7 +40,7 @@ Say = Callable[[str, int, int], None]
 # Chosen by how well the oracle does on another made-up log and other splits.
 LISTENING = ListeningConfig()
 FACTORS_CONFIG = FactorsConfig(alpha=1.0, regularisation=5.0)
-SKIPGRAM_CONFIG = SkipGramConfig(dim=32, window=8, epochs=30, ns_exponent=0.5, sample=0.0)
+SKIPGRAM_CONFIG = SkipGramConfig(dim=32, window=8, epochs=20, ns_exponent=0.5, sample=0.0)
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class AudioProtocol:
 
     splits: parts of the songs, each of which is new once. validation_fraction: share of the
     known songs that networks are stopped and chosen by. width, dense: of the document's network,
-    half of what the document has: few songs are learned from, and on one core. The rival's
+    a quarter of what the document has: few songs are learned from, and on one core. The rival's
     residual_width and depth are as small beside its own.
     """
 
     splits: int = 5
     validation_fraction: float = 0.15
-    document_epochs: int = 16
-    residual_epochs: int = 24
-    width: int = 128
-    dense: int = 1_024
-    residual_width: int = 24
+    document_epochs: int = 24
+    residual_epochs: int = 20
+    width: int = 64
+    dense: int = 512
+    residual_width: int = 16
     depth: int = 4
     listening: ListeningConfig = LISTENING
     factors: FactorsConfig = FACTORS_CONFIG

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -83,13 +83,15 @@ class FittedAudio:
     """The network as it was when it did best on the songs held back; at the end without any.
 
     epoch: when that was. likeness: how it did, see `likeness`; None without. history: of every
-    look, (epoch, loss, likeness).
+    look, (epoch, loss, likeness). began: the first filters before anything was learned, float32
+    [width, bands, frames].
     """
 
     network: AudioNetwork
     epoch: int
     likeness: float | None
-    history: list[tuple[int, float, float | None]] = field(default_factory=list)
+    history: list[tuple[int, float, float | None]]
+    began: Tensor
 
 
 def hold_back(songs: HeardSongs, fraction: float, seed: int) -> tuple[HeardSongs, HeardSongs]:
@@ -131,7 +133,7 @@ def fit_audio(
             found = likeness(foretell(served, validation.spectrograms), validation, songs)
         history.append((epoch, loss, found))
         if best is None or found is None or best.likeness is None or found > best.likeness:
-            best = FittedAudio(served, epoch, found, history)
+            best = FittedAudio(served, epoch, found, history, learner.began)
     assert best is not None, "epochs >= 1"
     return best
 
@@ -168,6 +170,7 @@ class _Learner:
         network = AudioNetwork(config)
         network.initialise(torch.Generator().manual_seed(seed))
         standardise(network, songs)
+        self.began = network.encoder.first_filters().detach().clone()
         self.network = network.to(self.device)
         self.chance = torch.Generator(self.device).manual_seed(seed)
         self.targets = _Answers(songs.targets, fit, self.device)

@@ -36,7 +36,7 @@ class ListeningConfig:
     (of both), known (b_i). sessions: a listener; plays: a session, on average.
     """
 
-    listeners: int = 2_000
+    listeners: int = 1_200
     sessions: int = 6
     plays: int = 8
     days: int = 28

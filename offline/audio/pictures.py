@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#999999")
-FILTERS = 96
+FILTERS = 48
 ROWS = 2
-DPI = 110
+DPI = 100
 
 
 def draw_filters(view: NetworkView, path: Path) -> None:
@@ -30,17 +30,27 @@ def draw_filters(view: NetworkView, path: Path) -> None:
     filters = view.filters
     strongest = np.argsort(-np.square(filters).sum((1, 2)), kind="stable")[:FILTERS]
     shown = filters[np.sort(strongest)]
-    figure, axes = _figure((11, 5.6), ROWS, 1)
+    figure, axes = _figure((10, 5), ROWS, 1)
     limit = float(np.percentile(np.abs(shown), 99.5)) or 1.0
     for row, part in zip(axes, np.array_split(shown, ROWS), strict=True):
         picture = part.transpose(2, 0, 1).reshape(part.shape[2], -1)
-        row.imshow(picture, cmap="RdBu", vmin=-limit, vmax=limit, origin="lower", aspect="auto")
+        row.imshow(
+            picture,
+            cmap="RdBu",
+            vmin=-limit,
+            vmax=limit,
+            origin="lower",
+            aspect="auto",
+            interpolation="nearest",
+        )
         for edge in range(1, len(part)):
             row.axvline(edge * part.shape[1] - 0.5, color="#c00000", linewidth=0.5)
         row.set_ylabel("mel band")
         row.set_xticks([])
     frames = shown.shape[1]
-    axes[-1].set_xlabel(f"first-layer filters, {frames} frames each: red negative, blue positive")
+    axes[-1].set_xlabel(
+        f"what the first layer learned, {frames} frames a filter: red negative, blue positive"
+    )
     figure.savefig(path, dpi=DPI)
 
 

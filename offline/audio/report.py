@@ -17,12 +17,10 @@ TITLES = {"": "", "factors": "factors", "skipgram": "skip-gram"}
 Table = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
-def write_report(
-    directory: Path, found: Mapping[str, Any], protocol: AudioProtocol, seconds: float
-) -> None:
-    """Write audio.md, figures.json; the pictures lie there by now. seconds: it took."""
+def write_report(directory: Path, found: Mapping[str, Any], protocol: AudioProtocol) -> None:
+    """Write audio.md and figures.json; the pictures lie there by now."""
     write_json(directory / FIGURES, found)
-    lines = _page(found, protocol, seconds)
+    lines = _page(found, protocol)
     view = directory / VIEW
     if view.is_file():
         lines += ["", "## What the network hears", ""]
@@ -31,7 +29,7 @@ def write_report(
     (directory / PAGE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _page(found: Mapping[str, Any], protocol: AudioProtocol, seconds: float) -> list[str]:
+def _page(found: Mapping[str, Any], protocol: AudioProtocol) -> list[str]:
     table: Table = found["figures"]
     listening = protocol.listening
     return [
@@ -42,8 +40,17 @@ def _page(found: Mapping[str, Any], protocol: AudioProtocol, seconds: float) -> 
         "known songs, are stopped and chosen by "
         f"{protocol.validation_fraction:.0%} of them, and hear the new ones once, at the end. "
         "Mean over the splits, in brackets Student's 95 % interval over them; splits share most "
-        "of their known songs, so read it as a guide. "
-        f"{seconds / 60:.0f} minutes.",
+        "of their known songs, so read it as a guide.",
+        "",
+        "```console",
+        f"segue experiment audio --emotify audio_emotify --out runs/audio --seed {protocol.seed}",
+        "```",
+        "",
+        f"The document's network has {protocol.width} filters a layer here and "
+        f"{protocol.dense:,} numbers in its dense layers (256 and 2,048 in the document), and "
+        f"hears the songs {protocol.document_epochs} times; its rival has "
+        f"{protocol.residual_width} channels and {protocol.depth} blocks, and hears them "
+        f"{protocol.residual_epochs} times.",
         "",
         "## Genre: how many of a new song's ten nearest are of its genre",
         "",

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.audio_network import AudioNetwork
+from offline.audio.fitting import FittedAudio
 from offline.audio.network_view import NetworkView, listen
 from offline.audio.pictures import draw_filters, draw_map, draw_units
 from offline.audio.sources import Sound
@@ -21,7 +21,7 @@ SONGS_TOLD = 12
 
 def write_view(
     directory: Path,
-    network: AudioNetwork,
+    fitted: FittedAudio,
     sound: Sound,
     rows: NDArray[np.int64],
     *,
@@ -35,7 +35,7 @@ def write_view(
     these very songs, which the page says.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    view = listen(network, sound, rows)
+    view = listen(fitted.network, fitted.began, sound, rows)
     draw_filters(view, directory / FILTERS)
     draw_units(view, directory / UNITS)
     if _mappable(view):
@@ -48,7 +48,8 @@ def view_lines(view: NetworkView, *, learned: bool) -> list[str]:
     """Give the page's text, below its title."""
     songs = len(view.song_ids)
     lines = [
-        "Filters of the first layer: time runs to the right, low bands lie at the bottom.",
+        "What learning put into filters of the first layer (the noise that they began as is taken "
+        "away): time runs to the right, low bands lie at the bottom.",
         "",
         f"![First-layer filters, red negative, blue positive]({FILTERS})",
         "",
@@ -67,7 +68,8 @@ def view_lines(view: NetworkView, *, learned: bool) -> list[str]:
         "",
         *_nearest_table(view),
         "",
-        "Songs that excite units of the top hidden layer, the units that songs tell apart best:",
+        "Songs that excite units of the top hidden layer, chosen to tell songs apart",
+        "and not all to say the same:",
         "",
         f"![Genres of the songs that excite each unit]({UNITS})",
         "",

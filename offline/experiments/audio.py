@@ -35,25 +35,25 @@ if TYPE_CHECKING:
 @click.option(
     "--document-epochs",
     type=click.IntRange(min=1),
-    default=16,
+    default=24,
     show_default=True,
     help="Passes over the songs of the document's network.",
 )
 @click.option(
     "--residual-epochs",
     type=click.IntRange(min=1),
-    default=24,
+    default=20,
     show_default=True,
     help="Passes over the songs of its rival.",
 )
 @click.option(
     "--width",
     type=click.IntRange(min=1),
-    default=128,
+    default=64,
     show_default=True,
     help="Filters of the document's network; the document itself has 256.",
 )
-@click.option("--listeners", type=click.IntRange(min=10), default=2_000, show_default=True)
+@click.option("--listeners", type=click.IntRange(min=10), default=1_200, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 def audio(
     emotify_directory: Path,
@@ -77,7 +77,6 @@ def audio(
       segue experiment audio --emotify audio_emotify --out runs/audio
       segue experiment audio --emotify audio_emotify --out runs/quick --document-epochs 5
     """
-    import time
     from dataclasses import replace
 
     from offline.audio.emotify import read_emotify
@@ -100,10 +99,9 @@ def audio(
 
     def draw(foretold: Foretold, pupils: Pupils) -> None:
         assert foretold.fitted is not None, "it is a network"
-        write_view(out, foretold.fitted.network, songs.sound, pupils.new, seed=seed)
+        write_view(out, foretold.fitted, songs.sound, pupils.new, seed=seed)
 
-    began = time.monotonic()
     with steps_progress() as say:
         found = run_experiment(songs, protocol, out, on_network=draw, say=say)
-    write_report(out, gather(found), protocol, time.monotonic() - began)
+    write_report(out, gather(found), protocol)
     click.echo(f"{out / PAGE}")

@@ -219,7 +219,7 @@ def _draw(made: AudioBundle, sound: Sound, directory: Path) -> None:
     learned = len(made.held) < LEAST_MAPPED
     shown = made.learned if learned else made.held
     rows = np.flatnonzero(np.isin(list(sound.song_ids), list(shown.targets.song_ids)))
-    write_view(directory, made.fitted.network, sound, rows, learned=learned)
+    write_view(directory, made.fitted, sound, rows, learned=learned)
 
 
 def _summarise(made: AudioBundle) -> None:
