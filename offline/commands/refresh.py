@@ -57,6 +57,8 @@ import click
 @click.option(
     "--least-plays",
     type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
     help="Of a song, before it gets a vector; until then recent plays speak for it.",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -65,7 +67,7 @@ def refresh(
     every_minutes: float,
     held_back: float,
     most_lost: float,
-    least_plays: int | None,
+    least_plays: int,
     seed: int,
     **overrides: Any,
 ) -> None:
@@ -82,8 +84,6 @@ def refresh(
       segue refresh --bundle-root bundles --bundle bundles/hybrid
       segue refresh --bundle-root bundles --every-plays 10000 --every-minutes 15
     """
-    from dataclasses import replace
-
     from stream.guard_rails import GuardRails
     from stream.refresh import RefreshPlan
     from stream.refresh_agent import run_refresh
@@ -92,7 +92,5 @@ def refresh(
 
     settings = load_settings(**{name: v for name, v in overrides.items() if v is not None})
     rails = GuardRails(most_lost=most_lost)
-    plan = RefreshPlan(rails=rails, held_back=held_back, seed=seed)
-    if least_plays is not None:
-        plan = replace(plan, least_plays=least_plays)
+    plan = RefreshPlan(rails=rails, held_back=held_back, least_plays=least_plays, seed=seed)
     run_refresh(settings, plan, Schedule(every_plays, every_minutes * 60))
