@@ -137,7 +137,7 @@ class Processor:
             metrics.rejected.labels(record.error.reason).inc()
         for made in lists:
             metrics.recommendations.labels(made.items[0].sources[0] if made.items else "none").inc()
-            self._coverage.add([item.song_id for item in made.items])
+        self._coverage.add([[item.song_id for item in made.items] for made in lists])
         metrics.covered_songs.set(self._coverage.songs)
         for timestamp_ms in batch.timestamps_ms:
             metrics.latency_seconds.observe(max(0.0, now - timestamp_ms / 1000))

@@ -24,15 +24,26 @@ LISTS = [["a", "b"], ["b", "c"], ["d"], ["b", "a", "a"], [], ["e"]]
 def test_coverage_counts_the_songs_of_the_last_lists(window):
     coverage = Coverage(window)
     for number, songs in enumerate(LISTS, 1):
-        coverage.add(songs)
+        coverage.add([songs])
         assert coverage.songs == len({s for one in LISTS[:number][-window:] for s in one})
 
 
 def test_coverage_remembers_no_more_than_its_window():
     coverage = Coverage(window=10)
     for number in range(1_000):
-        coverage.add([f"{number}-{place}" for place in range(3)])
+        coverage.add([[f"{number}-{place}" for place in range(3)]])
     assert coverage.songs == len(coverage._last) == 30
+
+
+def test_lists_of_a_batch_leave_the_window_together():
+    coverage = Coverage(window=3)
+    coverage.add([["a"], ["b"]])
+    coverage.add([["c"], ["c"]])
+    assert coverage.songs == 3
+    coverage.add([["c"]])
+    assert coverage.songs == 1
+    coverage.add([])
+    assert coverage.songs == 1
 
 
 def test_a_window_without_lists_is_refused():
