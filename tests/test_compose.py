@@ -13,7 +13,6 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from offline.commands.refresh import refresh
 from stream.metrics import Metrics
 from stream.settings import Settings, load_settings
 from stream.worker import serve_metrics
@@ -23,12 +22,11 @@ ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES = COMPOSE["services"]
 DOCKERFILE = (ROOT / "stream" / "Dockerfile").read_text(encoding="utf-8")
-PROMETHEUS = yaml.safe_load((ROOT / "stream/ops/prometheus.yml").read_text(encoding="utf-8"))
 PINNED = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+\.\d+[a-z0-9.-]*")
 SCHEMA = json.loads(
     (files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text("utf-8")
 )
-OURS = ["topics", "worker", "refresh"]
+OURS = ["topics", "worker", "refresh", "ui"]
 
 
 def environment(service: str) -> dict[str, str]:
@@ -70,8 +68,9 @@ def test_a_slip_of_the_pen_breaks_the_specification(service, wrong):
 
 def test_the_services_are_the_broker_the_topics_the_workers_and_what_watches_them():
     watching = {"prometheus", "grafana"}
-    assert set(SERVICES) == {"kafka", "topics", "worker", "refresh", *watching}
-    assert [name for name, parts in SERVICES.items() if "profiles" in parts] == ["refresh"]
+    assert set(SERVICES) == {"kafka", "topics", "worker", "refresh", "ui", *watching}
+    asked_for = {name: parts["profiles"] for name, parts in SERVICES.items() if "profiles" in parts}
+    assert asked_for == {"refresh": ["refresh"], "ui": ["ui"]}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -186,47 +185,9 @@ def test_rules_have_the_same_path_inside_as_outside():
     assert places["./rules"] == f"{re.findall(r'^WORKDIR (.+)$', DOCKERFILE, re.M)[-1]}/rules"
 
 
-def test_grafana_shows_files_to_everybody_and_lets_nobody_in():
-    given = environment("grafana")
-    assert given["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
-    assert given["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
-    assert given["GF_AUTH_BASIC_ENABLED"] == "false"
-    targets = {source: target for source, target, *_ in mounts("grafana")}
-    folder = targets["./stream/ops/grafana/dashboards"]
-    home = Path(given["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
-    assert home.parent == Path(folder)
-    assert (ROOT / "stream/ops/grafana/dashboards" / home.name).is_file()
-    provider = (ROOT / "stream/ops/grafana/dashboards.yml").read_text("utf-8")
-    assert f"path: {folder}\n" in provider
-    source = yaml.safe_load((ROOT / "stream/ops/grafana/datasource.yml").read_text("utf-8"))
-    port = SERVICES["prometheus"]["ports"][0].rpartition(":")[2]
-    assert source["datasources"][0]["url"] == f"http://prometheus:{port}"
-
-
 def metrics_port() -> int:
     default = Settings.model_fields["metrics_port"].default
     return int(environment("worker").get("SEGUE_METRICS_PORT", default))
-
-
-def test_prometheus_asks_every_worker_where_its_metrics_are():
-    job, refresh, _ = PROMETHEUS["scrape_configs"]
-    [found] = job["dns_sd_configs"]
-    assert found["names"] == ["worker"]
-    assert set(found["names"]) <= set(SERVICES)
-    assert (found["type"], found["port"]) == ("A", metrics_port())
-    assert environment("worker")["SEGUE_METRICS_HOST"] == "0.0.0.0"
-    assert [(one["names"], one["port"]) for one in refresh["dns_sd_configs"]] == [
-        (["refresh"], refresh_port())
-    ]
-    config, *rules = (target for source, target, *_ in mounts("prometheus") if "ops" in source)
-    assert PROMETHEUS["rule_files"] == rules
-    assert f"--config.file={config}" in SERVICES["prometheus"]["command"]
-
-
-def refresh_port() -> int:
-    [port] = [one for one in refresh.params if one.name == "metrics_port"]
-    assert f":{port.default}/" in SERVICES["refresh"]["healthcheck"]["test"][-1]
-    return int(port.default)
 
 
 def test_the_health_check_tells_a_worker_that_answers_from_one_that_does_not():

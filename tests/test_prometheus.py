@@ -232,9 +232,7 @@ def rules_of(watching, kind):
 def test_every_query_of_every_panel_has_data(live):
     asked = [filled(query.expr) for panel in panels() for query in panel.queries]
     assert len(asked) > 60
-    # "no data" is how Grafana shows the age of a model that does not say when it learned.
-    ageless = [expr for expr in asked if "segue_model_learned_seconds" in expr]
-    assert without_data(live, [expr for expr in asked if expr not in ageless]) == []
+    assert without_data(live, asked) == []
 
 
 def test_every_recording_rule_has_data(live):
