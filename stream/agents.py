@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from typing import Any
@@ -10,10 +11,11 @@ import faust
 from aiokafka.errors import KafkaError
 from mode.supervisors import CrashingSupervisor
 
-from stream.plays_app import from_faust, make_plays_app
+from stream.health import Health
+from stream.plays_app import from_faust, hand_over, make_plays_app, ours
 from stream.processor import Processor
 from stream.settings import Settings
-from stream.watchdog import Watchdog
+from stream.watchdog import EVENT_LOOP, Watchdog
 
 logger = logging.getLogger(__name__)
 TICK_S = 1.0
@@ -21,14 +23,24 @@ PROBE_S = 2.0
 SWEEP_S = 5.0
 
 # Signs of life, as the watchdog names them.
-EVENT_LOOP = "the event loop"
 BROKER = "the broker"
 PLAYS = "plays that wait"
 SIGNS = (EVENT_LOOP, BROKER, PLAYS)
 
 
-def make_app(settings: Settings, partitions: int, processor: Processor, watchdog: Watchdog) -> Any:
-    """Wire a worker's app. partitions: those of the plays topic, which Faust must be told."""
+def make_app(
+    settings: Settings,
+    partitions: int,
+    processor: Processor,
+    watchdog: Watchdog,
+    health: Health,
+    at_work: asyncio.Lock,
+) -> Any:
+    """Wire a worker's app.
+
+    partitions: those of the plays topic, which Faust must be told. at_work: held while a batch
+    is; whoever else takes it, lets none begin.
+    """
     app, plays = make_plays_app(
         settings,
         partitions,
@@ -40,13 +52,15 @@ def make_app(settings: Settings, partitions: int, processor: Processor, watchdog
     async def recommend(stream: Any) -> None:
         async with processor:
             # Not `take`: it acknowledges a batch even where its handler raised.
-            async for events in stream.noack_take(
+            async for taken in stream.noack_take(
                 settings.batch_max, within=settings.batch_wait_ms / 1000
             ):
-                await processor.process(list(from_faust(events)))
-                watchdog.beat(PLAYS)
-                for event in events:
-                    await stream.ack(event)
+                async with at_work:
+                    events = ours(app, taken)
+                    await processor.process(list(from_faust(events)))
+                    watchdog.beat(PLAYS)
+                    for event in events:
+                        await stream.ack(event)
 
     async def probe() -> None:
         """Ask the broker how far the log reaches: nothing waiting is a sign of life too."""
@@ -63,9 +77,22 @@ def make_app(settings: Settings, partitions: int, processor: Processor, watchdog
             highwater = app.consumer.highwater(faust.types.TP(settings.topic_plays, partition))
             lag = max(0, max(end, highwater or 0) - (processor.store.position(partition) or 0))
             processor.metrics.lag.labels(partition).set(lag)
+            health.lags[partition] = lag
             waiting += lag
         if not waiting:
             watchdog.beat(PLAYS)
+
+    async def read_back() -> None:
+        """Read back what the store lacks of partitions that are new here, before a play comes."""
+        for partition in health.to_check:
+            try:
+                place = faust.types.TP(settings.topic_plays, partition)
+                begin = await processor.reader.begin(partition)
+                await processor.catch_up(partition, max(begin, await app.consumer.committed(place)))
+            except KafkaError as error:
+                logger.warning("Partition %d cannot be read back yet: %r", partition, error)
+                return
+            health.read_back(partition)
 
     async def tick() -> None:
         watchdog.beat(EVENT_LOOP)
@@ -75,11 +102,14 @@ def make_app(settings: Settings, partitions: int, processor: Processor, watchdog
         logger.info("Assigned partitions %s of %s", partitions, settings.topic_plays)
         processor.metrics.partitions.set(len(partitions))
         processor.metrics.lag.clear()  # of partitions that are others' now
+        health.assigned(partitions)
 
     # A batch that fails ends the worker: Faust would go on and commit past it.
     app.agent(plays, name="recommend", supervisor_strategy=CrashingSupervisor)(recommend)
     app.on_partitions_assigned.connect(assigned)
+    hand_over(app, at_work)
     app.timer(TICK_S)(tick)
     app.timer(PROBE_S)(probe)
+    app.timer(TICK_S)(read_back)
     app.timer(SWEEP_S)(processor.sweep)
     return app

@@ -60,6 +60,12 @@ class PlayLogReader:
                     f"on, though it reaches to {end}: is the broker well?"
                 )
 
+    async def begin(self, partition: int) -> int:
+        """Give the offset of a partition's first record; what lay before it is deleted."""
+        place = TopicPartition(self._topic, partition)
+        found = await self._consumer.beginning_offsets([place])
+        return int(found[place])
+
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Give each partition's end as the broker tells it; some tell it too low."""
         places = [TopicPartition(self._topic, partition) for partition in partitions]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from stream.batch import Record
 from stream.clients import faust_broker_config
 from stream.settings import Settings
 from stream.transport import prompt_transport
+
+HAND_OVER_S = 3.0
+"""Seconds for which a rebalance waits for a batch: half of what a member may be silent."""
 
 
 def make_plays_app(
@@ -36,6 +40,7 @@ def make_plays_app(
         topic_allow_declare=False,
         topic_disable_leader=True,
         table_standby_replicas=0,
+        stream_wait_empty=False,  # it waits for what is fetched and not begun, too; see hand_over
         broker_commit_interval=commit_interval_s,
         broker_session_timeout=6.0,
         broker_heartbeat_interval=2.0,
@@ -52,6 +57,39 @@ def make_plays_app(
         value_serializer="raw",
     )
     return app, plays
+
+
+def hand_over(app: Any, at_work: asyncio.Lock) -> None:
+    """Before partitions go to other members, let the batch at work end, and commit it.
+
+    at_work: held while a batch is. Without, the batch would come again to whoever is next.
+    """
+
+    async def revoked(*_: Any, **__: Any) -> None:
+        try:
+            await asyncio.wait_for(at_work.acquire(), HAND_OVER_S)
+        except TimeoutError:
+            return  # others wait for us, and it does no harm twice
+        try:
+            await commit_all(app)
+        finally:
+            at_work.release()
+
+    app.on_partitions_revoked.connect(revoked, weak=False)
+
+
+def ours(app: Any, events: Iterable[Any]) -> list[Any]:
+    """Leave out events fetched before the last rebalance: they come again, to whoever is next."""
+    if not app.flow_control.is_active():
+        return []
+    return [one for one in events if one.message.generation_id == app.consumer_generation_id]
+
+
+async def commit_all(app: Any) -> None:
+    """Commit all that is acknowledged by now."""
+    # Where a commit is under way, which may have begun too early, Faust only waits for it.
+    for _ in range(2):
+        await app.consumer.commit()
 
 
 def from_faust(events: Iterable[Any]) -> Iterable[Record]:

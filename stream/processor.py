@@ -17,6 +17,7 @@ from models.recommender import Recommender
 from stream.batch import Batch, Record, read_batch
 from stream.coverage import Coverage
 from stream.events import Erasure, RecommendationList
+from stream.health import Health
 from stream.judge import Judge
 from stream.log import PlayLogReader
 from stream.metrics import Metrics
@@ -50,8 +51,14 @@ class Processor:
         clock: Callable[[], float] = time.time,
         shadow: Shadow | None = None,
         before_batch: Callable[[], None] = lambda: None,
+        on_progress: Callable[[], None] = lambda: None,
+        health: Health | None = None,
     ) -> None:
-        """Put the parts together. before_batch: called by the pipeline's thread."""
+        """Put the parts together.
+
+        before_batch: called by the pipeline's thread. on_progress: called whenever some of the
+        log has been read back, which may take long. health: is told what is read back.
+        """
         self.settings = settings
         self.store = store
         self.judge = judge
@@ -60,13 +67,23 @@ class Processor:
         self._clock = clock
         self._before_batch = before_batch
         self._coverage = Coverage()
+        self._on_progress = on_progress
+        self._health = health or Health("")
+        self._reading = asyncio.Lock()
         # One thread, so that batches keep their order, beside the event loop, so that Faust
         # fetches while LMDB waits for the disk and torch computes.
         self._thread = ThreadPoolExecutor(1, "pipeline", limit_threads, (settings,))
         self._serve(recommender)
 
     async def process(self, records: Sequence[Record]) -> None:
-        """Take one batch all the way."""
+        """Take one batch all the way; an exception says which one it was."""
+        try:
+            await self._process(records)
+        except Exception as error:
+            error.add_note(f"in the batch of {_span(records)}")
+            raise
+
+    async def _process(self, records: Sequence[Record]) -> None:
         with self.metrics.stage("decode"):
             batch = read_batch(records, self.settings)
         await self._fill_gaps(batch)
@@ -99,17 +116,36 @@ class Processor:
 
     async def _fill_gaps(self, batch: Batch) -> None:
         for partition, first_offset in batch.first_offsets.items():
-            position = self.store.position(partition) or 0
-            if position < first_offset:
-                await self._rebuild(partition, position, first_offset)
+            await self.catch_up(partition, first_offset)
+
+    async def catch_up(self, partition: int, end: int) -> None:
+        """Bring a partition's state up to offset `end` from the log, publishing nothing."""
+        if self._position(partition) >= end:
+            return
+        async with self._reading:
+            start = self._position(partition)
+            if start < end:
+                try:
+                    await self._rebuild(partition, start, end)
+                finally:
+                    self._health.reading_back.pop(partition, None)
+                # What retention has deleted will not come any more.
+                await self._run(self.store.append, (), {partition: end})
 
     async def _rebuild(self, partition: int, start: int, end: int) -> None:
-        """Bring a partition's state up to `end` from the log, publishing nothing."""
-        logger.info("Rebuilding partition %d from offset %d to %d", partition, start, end)
+        place = {"partition": partition, "offset": start, "end": end}
+        logger.info(
+            "Rebuilding partition %d from offset %d to %d", partition, start, end, extra=place
+        )
         async for records in self.reader.read(partition, start, end):
+            self._health.reading_back[partition] = self._position(partition), end
             batch = read_batch(from_client(records), self.settings)
             await self._run(count_batch, batch, self.store)
             self.metrics.rebuilt.inc(len(batch.plays))
+            self._on_progress()
+
+    def _position(self, partition: int) -> int:
+        return self.store.position(partition) or 0
 
     def _serve(self, recommender: Recommender) -> None:
         self.recommender = recommender
@@ -135,6 +171,14 @@ class Processor:
         metrics.repeated.inc(sum(not one.is_new for one in appended))
         for record in batch.rejected:
             metrics.rejected.labels(record.error.reason).inc()
+            logger.debug(
+                *("Rejected offset %d: %s", record.offset, record.error.reason),
+                extra={
+                    "partition": record.partition,
+                    "offset": record.offset,
+                    "reason": record.error.reason,
+                },
+            )
         for made in lists:
             metrics.recommendations.labels(made.items[0].sources[0] if made.items else "none").inc()
         self._coverage.add([[item.song_id for item in made.items] for made in lists])
@@ -153,6 +197,11 @@ class Processor:
         logger.info(
             "Forgot a listener, as asked at partition %d, offset %d",
             *(erasure.partition, erasure.offset),
+            extra={
+                "partition": erasure.partition,
+                "offset": erasure.offset,
+                "event_id": erasure.event_id,
+            },
         )
 
     def _count_unknown(self, batch: Batch) -> int:
@@ -183,6 +232,17 @@ class Processor:
         self.store.close()
         await self.reader.stop()
         await self.publisher.__aexit__(kind, error, trace)
+
+
+def _span(records: Iterable[Record]) -> str:
+    """Say which offsets a batch has of each partition."""
+    offsets: dict[int, list[int]] = {}
+    for record in records:
+        offsets.setdefault(record.partition, []).append(record.offset)
+    return ", ".join(
+        f"partition {partition} from offset {min(those)} to {max(those)}"
+        for partition, those in offsets.items()
+    )
 
 
 def from_client(records: Iterable[Any]) -> Iterable[Record]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import faust
 from mode.supervisors import CrashingSupervisor
 
-from stream.plays_app import from_faust, make_plays_app
+from stream.health import Health
+from stream.health_server import serve_health
+from stream.log_lines import configure_logging, last_words
+from stream.plays_app import from_faust, hand_over, make_plays_app, ours
+from stream.plays_worker import PlaysWorker
 from stream.refresh import RefreshPlan
 from stream.refresh_metrics import RefreshMetrics
 from stream.refresher import Refresher, Schedule
 from stream.settings import Settings
-from stream.worker import WorkerError, planned_partitions, serve_metrics
+from stream.watchdog import EVENT_LOOP, Watchdog
+from stream.worker import WorkerError, planned_partitions
 
 BATCH = 10_000
 WITHIN_S = 0.5
@@ -27,20 +33,38 @@ def run_refresh(settings: Settings, plan: RefreshPlan, schedule: Schedule) -> No
 
     Raises SegueError where something is missing.
     """
+    configure_logging(settings)
+    with last_words(settings):
+        _run_refresh(settings, plan, schedule)
+
+
+def _run_refresh(settings: Settings, plan: RefreshPlan, schedule: Schedule) -> None:
     if settings.bundle_root is None:
         raise WorkerError("no bundle root is set: give --bundle-root or SEGUE_BUNDLE_ROOT")
+    metrics, health = RefreshMetrics(), Health("the checkpoint is not read yet")
+    serve_health(settings, metrics.registry, health)
     partitions = planned_partitions(settings)
-    metrics = RefreshMetrics()
     refresher = Refresher(settings, Path(settings.bundle_root), plan, schedule, metrics)
-    app = make_refresh_app(settings, partitions, refresher)
-    serve_metrics(settings, metrics.registry)
-    faust.Worker(
-        app, loglevel=settings.log_level, redirect_stdouts=False
-    ).execute_from_commandline()
+    watchdog = Watchdog(settings.stall_timeout_s, [EVENT_LOOP])
+    at_work = asyncio.Lock()
+    app = make_refresh_app(settings, partitions, refresher, watchdog, health, at_work)
+    health.started(watchdog)
+    watchdog.start()
+    try:
+        PlaysWorker(app, settings, health, at_work).execute_from_commandline()
+    finally:
+        watchdog.stop()
 
 
-def make_refresh_app(settings: Settings, partitions: int, refresher: Refresher) -> Any:
-    """Wire the app. partitions: those of the plays topic, which Faust must be told."""
+def make_refresh_app(
+    settings: Settings,
+    partitions: int,
+    refresher: Refresher,
+    watchdog: Watchdog,
+    health: Health,
+    at_work: asyncio.Lock,
+) -> Any:
+    """Wire the app. partitions, at_work: as `make_app` has them."""
     app, plays = make_plays_app(
         settings,
         partitions,
@@ -51,17 +75,29 @@ def make_refresh_app(settings: Settings, partitions: int, refresher: Refresher) 
 
     async def learn(stream: Any) -> None:
         async with refresher:
-            async for events in stream.noack_take(BATCH, within=WITHIN_S):
-                await refresher.take(list(from_faust(events)))
-                # Counted in memory: what a kill undoes is read back from the checkpoint on.
-                for event in events:
-                    await stream.ack(event)
+            async for taken in stream.noack_take(BATCH, within=WITHIN_S):
+                async with at_work:
+                    events = ours(app, taken)
+                    await refresher.take(list(from_faust(events)))
+                    # Counted in memory: what a kill undoes is read back from the checkpoint on.
+                    for event in events:
+                        await stream.ack(event)
+
+    async def assigned(_: Any, assigned: Iterable[Any], **__: Any) -> None:
+        health.assigned(place.partition for place in assigned)
+        for partition in health.to_check:
+            health.read_back(partition)  # the checkpoint tells how far it is; the rest follows
 
     async def tick() -> None:
+        watchdog.beat(EVENT_LOOP)
         places = app.consumer.assignment()
         ends = {place.partition: app.consumer.highwater(place) or 0 for place in places}
+        for partition, end in ends.items():
+            health.lags[partition] = max(0, end - refresher.fresh.position(partition))
         await refresher.tick(ends, partitions)
 
     app.agent(plays, name="learn", supervisor_strategy=CrashingSupervisor)(learn)
+    app.on_partitions_assigned.connect(assigned)
+    hand_over(app, at_work)
     app.timer(TICK_S)(tick)
     return app

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 UpperCase = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+LogFormat = Literal["console", "json"]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 # host:port, host:port, ...; an IPv6 address stands in brackets.
 Bootstrap = Annotated[

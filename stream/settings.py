@@ -20,7 +20,6 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -30,9 +29,11 @@ from pydantic_settings import (
 
 from models.errors import SegueError
 from stream.contradictions import contradictions
+from stream.setting_errors import PREFIX, describe, shown
 from stream.setting_types import (
     Bootstrap,
     Level,
+    LogFormat,
     Mechanism,
     Protocol,
     TopicName,
@@ -40,7 +41,6 @@ from stream.setting_types import (
     about,
 )
 
-PREFIX = "SEGUE_"
 CONFIG_VARIABLE = "SEGUE_CONFIG"
 TEST_PREFIX = "SEGUE_TEST_"  # belongs to the tests: no setting, and no slip of the pen either
 CONFIG_FILE = Path("segue.toml")
@@ -161,11 +161,17 @@ class Settings(BaseSettings):
     stall_timeout_s: float = about(
         60, "seconds without progress on waiting plays after which a worker stops", gt=0, le=86_400
     )
+    stop_timeout_s: float = about(
+        20, "seconds for the batch at work once a worker is asked to stop", gt=0, le=86_400
+    )
     metrics_host: str = about("127.0.0.1", "address the metrics are served on", min_length=1)
     metrics_port: int = about(9464, "port the metrics are served on; 0: off", ge=0, le=65_535)
     worker_threads: int = about(1, "threads torch computes with", ge=1, le=1_024)
     log_level: Annotated[Level, UpperCase] = about(
         "INFO", "least level logged: DEBUG, INFO, WARNING or ERROR"
+    )
+    log_format: LogFormat = about(
+        "console", "how the log is written: console, or json, an object a line"
     )
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -229,7 +235,9 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
         # `from None`: the cause would carry the inputs, and an input may be a secret.
-        raise SettingsError("; ".join(_describe(one, origins) for one in details)) from None
+        raise SettingsError(
+            "; ".join(describe(one, Settings.model_fields, origins) for one in details)
+        ) from None
     settings._origins.update(origins)
     return settings
 
@@ -275,25 +283,5 @@ def _refuse_unknown(names: Iterable[str], origin: str) -> None:
         if name in Settings.model_fields:
             continue
         near = get_close_matches(name, Settings.model_fields, n=1)
-        remedy = f"did you mean {_shown(near[0], origin)}?" if near else "see `segue settings`"
-        raise SettingsError(f"there is no setting {_shown(name, origin)} ({origin}): {remedy}")
-
-
-def _shown(name: str, origin: str) -> str:
-    """Write a setting's name the way its origin spells it."""
-    return PREFIX + name.upper() if origin == "environment" else name
-
-
-def _describe(error: ErrorDetails, origins: dict[str, str]) -> str:
-    message = error["msg"].removeprefix("Value error, ")
-    if not error["loc"]:
-        return message
-    if error["type"] == "string_pattern_mismatch":
-        message = "is not of that form"
-    name = str(error["loc"][0])
-    known = Settings.model_fields[name]
-    value = "(secret)" if "SecretStr" in str(known.annotation) else repr(error["input"])
-    shown = f"{_shown(name, origins[name])} = {value} ({origins[name]})"
-    default = "none" if known.default is None else known.default
-    remedy = f"give {known.description} (default {default})"
-    return f"{shown}: {message[0].lower()}{message[1:]}; {remedy}"
+        remedy = f"did you mean {shown(near[0], origin)}?" if near else "see `segue settings`"
+        raise SettingsError(f"there is no setting {shown(name, origin)} ({origin}): {remedy}")

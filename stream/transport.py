@@ -17,6 +17,15 @@ class PromptThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     fetch_wait_ms = 1500
 
+    async def on_thread_stop(self) -> None:
+        """Disconnect, and let the group know."""
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        if coordinator is not None and coordinator.generation == 0:
+            # aiokafka takes 0 for no member of a group and would go without a word, and the
+            # others would wait out its session. Kafka counts from 1, the embedded broker from 0.
+            coordinator.generation = 1
+        await super().on_thread_stop()
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         client = super()._create_worker_consumer(transport)
         client._fetch_max_wait_ms = self.fetch_wait_ms
@@ -30,6 +39,11 @@ def prompt_transport(app: Any, fetch_wait_ms: int) -> Any:
     class PromptConsumer(Consumer):  # type: ignore[misc]
         def _new_consumer_thread(self) -> Any:
             return thread_class(self, loop=self.loop, beacon=self.beacon)
+
+        async def committed(self, place: Any) -> int:
+            """Give the offset up to which the group has come in a partition."""
+            thread = self._thread
+            return await thread.call_thread(thread._ensure_consumer().committed, place) or 0
 
     class PromptTransport(Transport):  # type: ignore[misc]
         pass

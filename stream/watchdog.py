@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 logger = logging.getLogger(__name__)
 
 EXIT_STALLED = 70
+EVENT_LOOP = "the event loop"
+"""A sign of life, as every process has it."""
 
 
 def end_process(what: str) -> None:
@@ -45,10 +47,14 @@ class Watchdog:
         assert sign in self._beats, f"{sign!r} is not watched"
         self._beats[sign] = self._clock()
 
+    def silent_s(self) -> dict[str, float]:
+        """Give for each sign the seconds since it was last seen."""
+        now = self._clock()
+        return {sign: now - last for sign, last in list(self._beats.items())}
+
     def check(self) -> None:
         """Call `on_stall` with the signs of life that are overdue, if there are any."""
-        now = self._clock()
-        silent_s = {sign: now - last for sign, last in list(self._beats.items())}
+        silent_s = self.silent_s()
         longest_s = max(silent_s.values(), default=0.0)
         if longest_s > self.timeout_s:
             # What fell silent a little later is named too: it may well be the cause.

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
+from functools import partial
 from typing import Any
-
-import faust
-from prometheus_client import CollectorRegistry, start_http_server
 
 from models.errors import SegueError
 from models.recommender import PopularityRecommender, Recommender
 from models.rule_book import RuleBook
-from stream.agents import SIGNS, make_app
+from stream.agents import PLAYS, SIGNS, make_app
 from stream.collector import calm_collector
+from stream.health import Health
+from stream.health_server import serve_health
 from stream.judge import Judge
 from stream.live_rules import LiveRules
+from stream.log_lines import configure_logging, last_words
 from stream.metrics import Metrics
 from stream.model_follower import ModelFollower
+from stream.plays_worker import PlaysWorker
 from stream.processor import Processor
 from stream.serving import load_recommender, store_config
 from stream.settings import Settings
@@ -25,8 +27,6 @@ from stream.store import HistoryStore
 from stream.store_check import put_aside_if_torn
 from stream.topics import ensure_topics
 from stream.watchdog import Watchdog
-
-logger = logging.getLogger(__name__)
 
 
 class WorkerError(SegueError):
@@ -39,20 +39,28 @@ def run_worker(settings: Settings) -> None:
     Raises SegueError where something is missing, and whatever made a batch fail; a worker that
     hangs is ended by its watchdog with status 70.
     """
+    configure_logging(settings)
+    with last_words(settings):
+        _run_worker(settings)
+
+
+def _run_worker(settings: Settings) -> None:
+    metrics, health = Metrics(), Health("the bundle is not loaded yet")
+    serve_health(settings, metrics.registry, health)
     partitions = planned_partitions(settings)
-    metrics = Metrics()
     metrics.topic_partitions.set(partitions)
     rules = LiveRules(settings, metrics)
     rules.start()
     follower = _follower(settings, metrics, rules.book)
     recommender = follower.first() if follower else load_recommender(settings, rules.book)
-    processor = make_processor(settings, metrics, recommender, rules)
     watchdog = Watchdog(settings.stall_timeout_s, SIGNS)
-    app = make_app(settings, partitions, processor, watchdog)
-    serve_metrics(settings, metrics.registry)
+    processor = make_processor(settings, metrics, recommender, rules, watchdog, health)
+    at_work = asyncio.Lock()
+    app = make_app(settings, partitions, processor, watchdog, health, at_work)
+    health.started(watchdog, model=lambda: processor.recommender.version)
     del recommender  # or it would be kept for ever
     calm_collector()
-    worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
+    worker = PlaysWorker(app, settings, health, at_work, must_end=True)
     watchdog.start()
     if follower:
         follower.start(processor.swap)
@@ -66,7 +74,12 @@ def run_worker(settings: Settings) -> None:
 
 
 def make_processor(
-    settings: Settings, metrics: Metrics, recommender: Recommender, rules: LiveRules
+    settings: Settings,
+    metrics: Metrics,
+    recommender: Recommender,
+    rules: LiveRules,
+    watchdog: Watchdog,
+    health: Health,
 ) -> Processor:
     """Open the store and put the parts together."""
     judge = Judge(PopularityRecommender(recommender.config))
@@ -75,21 +88,12 @@ def make_processor(
     store = HistoryStore(directory, store_config(settings))
     shadow = load_shadow(settings, metrics, rules.book)
     return Processor(
-        *(settings, store, recommender, judge, metrics), shadow=shadow, before_batch=rules.look
+        *(settings, store, recommender, judge, metrics),
+        shadow=shadow,
+        before_batch=rules.look,
+        on_progress=partial(watchdog.beat, PLAYS),
+        health=health,
     )
-
-
-def serve_metrics(settings: Settings, registry: CollectorRegistry) -> None:
-    """Serve the metrics over HTTP, unless the port is 0."""
-    if settings.metrics_port == 0:
-        return
-    try:
-        start_http_server(settings.metrics_port, settings.metrics_host, registry)
-    except OSError as error:
-        raise WorkerError(
-            f"cannot serve metrics on {settings.metrics_host}:{settings.metrics_port}: "
-            f"{error.strerror}. Give another SEGUE_METRICS_PORT; 0 turns them off"
-        ) from error
 
 
 def _follower(settings: Settings, metrics: Metrics, book: RuleBook) -> ModelFollower | None:

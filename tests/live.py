@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
@@ -61,6 +65,22 @@ def environment(settings: Settings) -> dict[str, str]:
         for name, value in settings.model_dump(exclude_none=True).items()
     }
     return {**os.environ, **given, "SEGUE_METRICS_PORT": "0"}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def probe(port: int, path: str) -> tuple[int | None, dict]:
+    """Ask a process for /livez or /readyz; give status and body, nothing while nobody listens."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except HTTPError as error:
+        return error.code, json.load(error)
+    except URLError:
+        return None, {}
 
 
 def event(number: int, user: str, song: str = "s") -> PlayEvent:

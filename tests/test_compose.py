@@ -2,7 +2,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from importlib.resources import files
@@ -13,10 +12,13 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from stream.health import Health
+from stream.health_server import serve_health
 from stream.metrics import Metrics
 from stream.settings import Settings, load_settings
-from stream.worker import serve_metrics
+from stream.watchdog import Watchdog
 from tests.command_lines import refusal, segue_commands
+from tests.live import free_port
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -203,13 +205,11 @@ def test_the_health_check_tells_a_worker_that_answers_from_one_that_does_not():
 
     port = free_port()
     assert not healthy(port)
-    serve_metrics(load_settings(metrics_port=port), Metrics(CollectorRegistry()).registry)
+    health = Health("it begins")
+    health.started(Watchdog(60, ["the event loop"]))
+    health.assigned([])
+    serve_health(load_settings(metrics_port=port), Metrics(CollectorRegistry()).registry, health)
     assert healthy(port)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 @pytest.mark.skipif(not shutil.which("flock"), reason="needs flock, as the image has it")

@@ -14,7 +14,7 @@ LAYERS = ["models", "stream", "offline"]  # each may import itself and those bef
 FAUST = {
     *("stream/agents.py", "stream/transport.py", "stream/worker.py", "stream/clients.py"),
     "stream/refresh_agent.py",
-    "stream/plays_app.py",
+    *("stream/plays_app.py", "stream/plays_worker.py"),
     "offline/bench/worker.py",
 }
 ENVIRONMENT = {"stream/settings.py"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -22,7 +23,9 @@ from tests.live import (
     answered,
     children_of,
     environment,
+    free_port,
     lists,
+    probe,
     produce_events,
 )
 from tests.toy import number_sessions, paired_sessions, song
@@ -42,11 +45,17 @@ class Refresh:
 
     def __init__(self, settings, log_file, every_plays, *words):
         self.log_file = log_file
-        words = [*words, "--every-plays", str(every_plays), "--metrics-port", "0"]
+        self.port = free_port()
+        words = [*words, "--every-plays", str(every_plays), "--metrics-port", str(self.port)]
         with log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [*SEGUE, "refresh", *words], env=environment(settings), stdout=log, stderr=log
             )
+
+    def stop(self):
+        """Ask it to end, as an operator would, and give its status."""
+        self.process.terminate()
+        return self.process.wait(60)
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -146,6 +155,7 @@ def learned_songs(settings, told, before):
 def test_kill_9_learns_no_session_twice_and_leaves_none_out(settings, tmp_path):
     """Neither where the same process goes on, nor where one on another machine takes over."""
     before = read_announcements(settings).in_service
+    settings = settings.model_copy(update={"log_format": "json"})
     elsewhere = settings.model_copy(update={"data_dir": tmp_path / "elsewhere"})
     log_file, words = tmp_path / "refresh.log", ["--held-back", "0"]
     first, second = with_new_song(60), with_new_song(40)
@@ -167,4 +177,9 @@ def test_kill_9_learns_no_session_twice_and_leaves_none_out(settings, tmp_path):
         left = other if made_it[0] is one else one
         told = wait_for_refresh(settings, left, told.version)
         assert told.version in left.log_file.read_text()
+        assert probe(left.port, "/livez")[0] == 200
+        status, body = probe(left.port, "/readyz")
+        assert status == 200, body
+        assert left.stop() == 0, left.log_file.read_text()[-2000:]
+    assert all(json.loads(line) for line in left.log_file.read_text().splitlines())
     assert learned_songs(settings, told, before) == sorted(chain(*first, *second))

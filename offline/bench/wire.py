@@ -14,10 +14,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from stream.clients import aiokafka_config
 from stream.collector import calm_collector
+from stream.health import Health
+from stream.health_server import serve_health
 from stream.metrics import Metrics
 from stream.publisher import MAX_BATCH_BYTES
 from stream.settings import Settings, load_settings
-from stream.worker import serve_metrics
 
 
 async def answer_all(settings: Settings, metrics: Metrics, answer: bytes) -> None:
@@ -76,7 +77,7 @@ async def _send(
 def main(overrides: str, answer_file: str) -> None:
     """Run it; settings not in `overrides` come from where they always do."""
     settings, metrics = load_settings(**json.loads(overrides)), Metrics()
-    serve_metrics(settings, metrics.registry)
+    serve_health(settings, metrics.registry, Health("it has no signs of life"))
     calm_collector()
     asyncio.run(answer_all(settings, metrics, Path(answer_file).read_bytes()))
 

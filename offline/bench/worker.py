@@ -6,6 +6,7 @@ python -m offline.bench.worker '{"topic_plays": "p", ...}' list.json     the cei
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Sequence
@@ -13,20 +14,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
-import faust
 import msgspec
 
 from stream.agents import SIGNS, make_app
 from stream.batch import Record
 from stream.collector import calm_collector
 from stream.events import Cause, RecommendationList
+from stream.health import Health
+from stream.health_server import serve_health
 from stream.log import PlayLogReader
+from stream.log_lines import configure_logging
 from stream.metrics import Metrics
+from stream.plays_worker import PlaysWorker
 from stream.processor import Processor
 from stream.publisher import Publisher
 from stream.settings import Settings, load_settings
 from stream.watchdog import Watchdog
-from stream.worker import run_worker, serve_metrics
+from stream.worker import run_worker
 
 
 class FixedList(msgspec.Struct):
@@ -68,6 +72,9 @@ class EchoProcessor:
         self.metrics.batch_plays.observe(len(records))
         self.metrics.recommendations.labels("fixed").inc(len(records))
 
+    async def catch_up(self, partition: int, end: int) -> None:
+        """Have nothing to read back."""
+
     async def sweep(self) -> None:
         """Have no histories to forget."""
 
@@ -99,10 +106,13 @@ def run_ceiling(settings: Settings, answer: FixedList) -> None:
     metrics = Metrics()
     processor = cast(Processor, EchoProcessor(settings, metrics, answer))
     watchdog = Watchdog(settings.stall_timeout_s, SIGNS)
-    app = make_app(settings, settings.topic_partitions, processor, watchdog)
-    serve_metrics(settings, metrics.registry)
+    health, at_work = Health("it begins"), asyncio.Lock()
+    app = make_app(settings, settings.topic_partitions, processor, watchdog, health, at_work)
+    configure_logging(settings)
+    serve_health(settings, metrics.registry, health)
     calm_collector()
-    worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
+    worker = PlaysWorker(app, settings, health, at_work)
+    health.started(watchdog)
     watchdog.start()
     try:
         worker.execute_from_commandline()

@@ -1,0 +1,76 @@
+"""A Faust worker that ends in order: the batch at work is finished, nothing of it comes twice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+import faust
+
+from stream.health import Health
+from stream.plays_app import commit_all
+from stream.settings import Settings
+from stream.watchdog import end_process
+
+logger = logging.getLogger(__name__)
+LEAVING_S = 5.0
+"""Seconds for all that comes after the last batch: to commit, to leave the group, to close."""
+
+
+class PlaysWorker(faust.Worker):  # type: ignore[misc]
+    """Runs an app until SIGINT or SIGTERM.
+
+    at_work: held by the agent while a batch is at work. Once asked to stop, the worker takes it
+    and keeps it: so the batch under way is published and acknowledged, and no other begins.
+    Then Faust commits and leaves the group, and the others take over at once.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        settings: Settings,
+        health: Health,
+        at_work: asyncio.Lock,
+        *,
+        must_end: bool = False,
+    ) -> None:
+        """must_end: whether the process is ended, loudly, where it does not end in time."""
+        # Faust would set up logging anew, and print beside it.
+        quiet = settings.log_format == "json"
+        super().__init__(app, quiet=quiet, override_logging=False, redirect_stdouts=False)
+        self.spinner = None  # it would write between the lines
+        self._app = app
+        self._health = health
+        self._at_work = at_work
+        self._timeout_s = settings.stop_timeout_s
+        self._must_end = must_end
+
+    async def stop(self) -> None:
+        """Finish the batch at work, within `stop_timeout_s`, and stop."""
+        if not self._health.stopping and self.crash_reason is None:
+            self._health.stopping = True
+            self._end_in_time()
+            try:
+                await asyncio.wait_for(self._finish(), self._timeout_s)
+            except TimeoutError:
+                logger.warning(
+                    "The batch at work is not done after %g s: it will come again",
+                    self._timeout_s,
+                )
+        await super().stop()
+
+    async def _finish(self) -> None:
+        """Let the batch at work end and no other begin, and commit."""
+        await self._at_work.acquire()
+        await commit_all(self._app)
+
+    def _end_in_time(self) -> None:
+        if not self._must_end:
+            return
+        limit_s = self._timeout_s + LEAVING_S
+        what = f"Asked to stop, and not done after {limit_s:g} s"
+        timer = threading.Timer(limit_s, end_process, [what])
+        timer.daemon = True
+        timer.start()
