@@ -104,7 +104,7 @@ class AudioNetwork(nn.Module):
         self.register_buffer("band_mean", torch.zeros(config.bands))
         self.register_buffer("band_scale", torch.ones(config.bands))
         self.register_buffer("vector_mean", torch.zeros(config.dim))
-        self.register_buffer("vector_scale", torch.ones(()))
+        self.register_buffer("vector_scale", torch.eye(config.dim))
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> Self:
@@ -128,7 +128,7 @@ class AudioNetwork(nn.Module):
         """
         heard = self.features(windows, generator)
         heard = dropped(heard, self.config.dropout, generator)
-        vectors: Tensor = self.vector_mean + self.vector_scale * self.outputs(heard)
+        vectors: Tensor = self.vector_mean + self.outputs(heard) @ self.vector_scale
         return vectors
 
     def features(self, windows: Tensor, generator: torch.Generator | None = None) -> Tensor:

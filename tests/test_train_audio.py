@@ -243,3 +243,31 @@ def test_the_command_wants_one_sound_and_one_target(plays, arguments):
 def test_a_fit_that_cannot_be_is_refused(field, value):
     with pytest.raises(ValueError, match=field):
         FitConfig(**{field: value})
+
+
+def test_outputs_of_the_weighted_error_begin_at_the_best_constant_and_count_alike(trained):
+    songs = trained[2].learned
+    rng = np.random.default_rng(0)
+    roots = rng.normal(size=(len(songs), 3, 3)) * np.array([10.0, 1.0, 0.1])
+    squares = (roots.swapaxes(1, 2) @ roots).astype(np.float32)
+    products = rng.normal(size=(len(songs), 3)).astype(np.float32)
+    names = songs.targets.song_ids
+    told = Targets(
+        "factors",
+        names,
+        rng.normal(size=(len(songs), 3)).astype(np.float32),
+        np.ones(len(songs), np.float32),
+        squares=squares,
+        products=products,
+    )
+    config = AudioConfig("document", 103, 16, 3, width=4, dense=8)
+    fitted = fit_audio(
+        type(songs)(songs.spectrograms, told), config, FitConfig("weighted", 1, learning_rate=1e-9)
+    )
+    constant = fitted.network.vector_mean.numpy()
+    assert constant == pytest.approx(
+        np.linalg.solve(squares.mean(0), products.mean(0)), rel=1e-3, abs=1e-4
+    )
+    scale = fitted.network.vector_scale.numpy()
+    curved = scale @ squares.mean(0) @ scale.T
+    assert curved == pytest.approx(np.eye(3) * float(curved[0, 0]), abs=0.01 * float(curved[0, 0]))

@@ -37,6 +37,9 @@ from offline.report import write_json
 Rows = NDArray[np.int64]
 Say = Callable[[str, int, int], None]
 
+METADATA, HALFWAY = "metadata: mean of the genre", "kept, halfway to its genre"
+"""Vectors that are told the genre."""
+
 # Chosen by how well the oracle does on another made-up log and other splits.
 LISTENING = ListeningConfig()
 FACTORS_CONFIG = FactorsConfig(alpha=1.0, regularisation=5.0)
@@ -59,7 +62,7 @@ class AudioProtocol:
     residual_epochs: int = 20
     width: int = 64
     dense: int = 512
-    residual_width: int = 16
+    residual_width: int = 24
     depth: int = 4
     listening: ListeningConfig = LISTENING
     factors: FactorsConfig = FACTORS_CONFIG
@@ -211,10 +214,10 @@ class _Run:
         metadata = genre_means(space, self.genres, self.new)
         both: Vectors = (metadata + networks[chosen].vectors) / np.float32(2)
         vectors: dict[str, Vectors] = {
-            "metadata: mean of the genre": metadata,
+            METADATA: metadata,
             **{name: told.vectors for name, told in {**lines, **networks}.items()},
             "kept: best on songs held back": networks[chosen].vectors,
-            "kept, halfway to its genre": both,
+            HALFWAY: both,
         }
         found = {
             name: {

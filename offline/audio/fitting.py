@@ -169,11 +169,13 @@ class _Learner:
         self.rng = np.random.default_rng(seed)
         network = AudioNetwork(config)
         network.initialise(torch.Generator().manual_seed(seed))
-        standardise(network, songs)
+        standardise_bands(network, songs.spectrograms)
         self.began = network.encoder.first_filters().detach().clone()
         self.network = network.to(self.device)
         self.chance = torch.Generator(self.device).manual_seed(seed)
-        self.targets = _Answers(songs.targets, fit, self.device)
+        self.answers = _Answers(songs.targets, fit)
+        self.answers.standardise(network)
+        self.answers.to(self.device)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=fit.learning_rate, weight_decay=fit.weight_decay
         )
@@ -202,7 +204,7 @@ class _Learner:
         self.optimiser.zero_grad()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
             foretold = self.network(windows.to(self.device), self.chance)
-        loss = self.targets.loss(foretold.float(), rows, self.network.vector_scale)
+        loss = self.answers.loss(foretold.float(), rows)
         value = loss.item()
         if not math.isfinite(value):
             raise AudioTrainingError(f"the loss became {value}: lower the learning rate")
@@ -215,9 +217,11 @@ class _Learner:
 class _Answers:
     """The vectors to be foretold, on the device, and the loss that is taken against them."""
 
-    def __init__(self, targets: Targets, fit: FitConfig, device: torch.device) -> None:
+    def __init__(self, targets: Targets, fit: FitConfig) -> None:
         self.fit = fit
-        self.vectors = torch.from_numpy(targets.vectors).to(device)
+        self.vectors = torch.from_numpy(targets.vectors)
+        self.songs = unit(self.vectors[:MOST_SONGS_REPELLED])
+        self.spread = (self.vectors - self.vectors.mean(0)).std().clamp_min(LEAST_SCALE)
         if fit.loss == WEIGHTED:
             if targets.squares is None or targets.products is None:
                 raise AudioTrainingError(
@@ -226,33 +230,50 @@ class _Answers:
                 )
             # At its minimum, y' A y = b y: so the loss is about -1 for a perfect network.
             solved = (targets.products * targets.vectors).sum(1).mean()
-            self.squares = torch.from_numpy(targets.squares / solved).to(device)
-            self.products = torch.from_numpy(targets.products / solved).to(device)
-        self.songs = unit(self.vectors[:MOST_SONGS_REPELLED])
+            self.squares = torch.from_numpy(targets.squares / solved)
+            self.products = torch.from_numpy(targets.products / solved)
 
-    def loss(self, foretold: Tensor, rows: NDArray[np.int64], scale: Tensor) -> Tensor:
+    def standardise(self, network: AudioNetwork) -> None:
+        """Let outputs of 0 mean the best constant, and those of 1 the targets' spread.
+
+        The weighted error is curved as the mean A of all songs, steeply where many listeners
+        are. In the axes of its root it is as steep everywhere, or else little but the song's
+        popularity would be learned.
+        """
+        dim = len(self.vectors[0])
+        mean, root = self.vectors.mean(0), torch.eye(dim)
+        if self.fit.loss == WEIGHTED:
+            curved = self.squares.mean(0)
+            mean = torch.linalg.solve(curved, self.products.mean(0))
+            values, axes = torch.linalg.eigh(curved)
+            root = axes @ torch.diag(values.clamp_min(LEAST_SCALE).rsqrt()) @ axes.T
+        spread = torch.linalg.solve(root, (self.vectors - mean).T).std().clamp_min(LEAST_SCALE)
+        network.vector_mean.copy_(mean)
+        network.vector_scale.copy_(spread * root)
+
+    def to(self, device: torch.device) -> None:
+        """Bring everything to the device."""
+        for name, value in list(vars(self).items()):
+            if isinstance(value, Tensor):
+                setattr(self, name, value.to(device))
+
+    def loss(self, foretold: Tensor, rows: NDArray[np.int64]) -> Tensor:
         at = torch.from_numpy(rows).to(foretold.device)
         if self.fit.loss == WEIGHTED:
             return weighted_error(foretold, self.squares[at], self.products[at])
         if self.fit.loss == CONTRASTIVE:
             own = self.vectors[at]
             return contrastive_loss(foretold, own, self.songs, self.fit.temperature)
-        return squared_error(foretold, self.vectors[at], scale)
+        return squared_error(foretold, self.vectors[at], self.spread)
 
 
-def standardise(network: AudioNetwork, songs: HeardSongs) -> None:
-    """Tell a network the mean and spread of its bands and of its vectors."""
+def standardise_bands(network: AudioNetwork, spectrograms: Sequence[Spectrogram]) -> None:
+    """Tell a network the mean and spread of each of its bands."""
     bands = np.zeros((2, network.config.bands))
-    for spectrogram in songs.spectrograms:
+    for spectrogram in spectrograms:
         values = np.asarray(spectrogram, np.float32)
         bands += values.mean(0), np.square(values).mean(0)
-    mean, square = bands / len(songs)
-    vectors = songs.targets.vectors
-    spread = float((vectors - vectors.mean(0)).std())
-    for name, value in (
-        ("band_mean", mean),
-        ("band_scale", np.sqrt(np.maximum(square - mean**2, 1.0))),
-        ("vector_mean", vectors.mean(0)),
-        ("vector_scale", np.array(max(spread, LEAST_SCALE))),
-    ):
-        getattr(network, name).copy_(torch.from_numpy(np.asarray(value, np.float32)))
+    mean, square = bands / len(spectrograms)
+    spread = np.sqrt(np.maximum(square - mean**2, 1.0))
+    network.band_mean.copy_(torch.from_numpy(mean.astype(np.float32)))
+    network.band_scale.copy_(torch.from_numpy(spread.astype(np.float32)))

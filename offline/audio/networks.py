@@ -19,5 +19,5 @@ def default_network(
 def default_fit(architecture: str, epochs: int, loss: str | None = None) -> FitConfig:
     """Say how an architecture is taught."""
     natural = SQUARED if architecture == DOCUMENT else CONTRASTIVE
-    rate = 1e-3 if architecture == DOCUMENT else 3e-3
+    rate = 1e-3 if architecture == DOCUMENT else 2e-3
     return FitConfig(loss or natural, epochs=epochs, learning_rate=rate)
