@@ -19,10 +19,12 @@ import msgspec
 from torch import Tensor
 
 from models.bundle import Bundle, Manifest, check_writable, read_bundle, write_bundle
+from models.catalogue import Catalogue
 from models.hybrid_next_song import HybridConfig, HybridNextSong, plain_config
 from models.refreshed_bundle import NewPlays, refresh_bundle
 from models.refreshed_vectors import RefreshConfig
 from offline.attention_training import AttentionBeginning, train_attention
+from offline.decoys import with_decoys
 from offline.held_back import accuracy_at_20
 from offline.newer_plays import NewerPlays, continued_training, parted_at_training
 from offline.play_stream import PlayStream
@@ -41,6 +43,7 @@ class ContinuedOptions:
     """How a hybrid goes on. gru_epochs, amnn_epochs: at most; what is best is found first.
 
     examples, judged: predictions that the ranker learns from, and that all is judged by, at most.
+    decoys: see offline.decoys.
     """
 
     session_gap_s: float
@@ -50,6 +53,7 @@ class ContinuedOptions:
     amnn_epochs: int = 6
     examples: int = 10_000
     judged: int = 2_000
+    decoys: float = 3.0
     seed: int = 0
 
 
@@ -90,7 +94,8 @@ def continue_hybrid_bundle(
         bundle, plays, judged, learned, _Epochs(options.gru_epochs, options.amnn_epochs), options
     )
     say(f"2/3 The ranker goes on learning: {len(taught):,} of the plays after them")
-    ranker = _rank_on(early, taught, judged, stream, options)
+    told = with_decoys(log.details(), early.vocabulary, options.decoys, options.seed)
+    ranker = _rank_on(early, taught, judged, stream, Catalogue(told), options)
     say(f"3/3 The networks go on learning from all {newer.plays.height:,} newer plays")
     whole = NewerPlays.of(Numbering(bundle.vocabulary), older, newer, options.session_gap_s)
     written, _ = _go_on(bundle, whole, None, newer, best, options)
@@ -195,9 +200,12 @@ def _rank_on(
     taught: Predictions,
     judged: Predictions,
     stream: PlayStream,
+    catalogue: Catalogue,
     options: ContinuedOptions,
 ) -> TrainedRanker:
     model, config = HybridNextSong.from_bundle(early), _config(early)
+    if model.retrieval.content is not None:
+        model.retrieval.content.update(catalogue)
     examples = Examples.of(model.retrieval, taught, stream, SILENT, options.seed)
     validation = Examples.of(model.retrieval, judged, stream)
     return train_ranker(
@@ -223,4 +231,6 @@ def _beside(
 
 
 def _config(bundle: Bundle) -> HybridConfig:
-    return msgspec.convert(bundle.manifest.config, HybridConfig)
+    config = msgspec.convert(bundle.manifest.config, HybridConfig)
+    # A ranker that has never seen a song without plays is not asked for any afterwards either.
+    return config if "content" in config.features else replace(config, content=None)

@@ -10,13 +10,16 @@ import torch
 from click.testing import CliRunner
 
 from models.bundle import read_bundle, write_bundle
+from models.catalogue import SongDetails
 from models.embedded_songs import EmbeddedSongs
 from models.ragged import Ragged
 from models.refreshed_bundle import NewPlays, extended, refresh_bundle
 from models.refreshed_vectors import Content, RefreshConfig
 from models.vector_alignment import Alignment
+from offline.catalogue import write_songs
 from offline.cli import main
 from offline.embedded_bundle import EmbeddingError, read_vectors, write_vectors
+from stream.songs import read_songs
 from tests.next_song_suite import PAIRS, numbered
 from tests.toy import number_sessions, paired_sessions, song
 from tests.toy_hybrid import CONFIG, fit_hybrid, write_hybrid
@@ -153,3 +156,17 @@ def test_a_refresh_keeps_what_is_known_by_sound_but_for_songs_that_have_plays_no
     kept = EmbeddedSongs.of(made.weights)
     assert kept.song_ids == ["not-played"]
     assert (kept.vectors == vectors[1:]).all()
+
+
+def test_a_catalogue_for_a_replay_gets_decoys_and_no_worker_does(directory, tmp_path):
+    values, out = tmp_path / "values.jsonl", tmp_path / "songs.jsonl"
+    known = {song(1): SongDetails(artist="Can"), "new": SongDetails(artist="Neu!")}
+    write_songs(values, known)
+    words = ["songs", "--values", values, "--decoys", 4, "--bundle", directory]
+    run = CliRunner().invoke(main, [*map(str, words), "--out", str(out)])
+    assert run.exit_code == 0, run.output
+    made = read_songs(out)
+    assert len(made) == 6
+    assert {song_id: made[song_id] for song_id in known} == known
+    run = CliRunner().invoke(main, [*map(str, words)])
+    assert "no worker should have decoys" in run.output

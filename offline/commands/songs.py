@@ -20,6 +20,16 @@ EXISTING = click.Path(exists=True, path_type=Path)
 @click.option(
     "--values", "values_file", type=EXISTING, help="JSON lines, as the topic of songs has them."
 )
+@click.option(
+    "--decoys",
+    type=click.FloatRange(min=0),
+    help="Add made-up songs that nobody plays, so many for each that --bundle does not know.",
+)
+@click.option(
+    "--bundle",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --decoys: whose songs are known.",
+)
 @click.option("--world", type=int, help="The songs of the generated world of this seed.")
 @click.option(
     "--out",
@@ -30,6 +40,8 @@ def songs(
     plays_file: Path | None,
     format_name: str | None,
     values_file: Path | None,
+    decoys: float | None,
+    bundle: Path | None,
     world: int | None,
     out: Path | None,
 ) -> None:
@@ -39,9 +51,13 @@ def songs(
     A worker takes up a song at once, and before what its bundle says; the last word on a song
     holds. A record without a value, which no command here sends, takes a song's details back.
 
+    A log knows the songs that were played, which a catalogue does not know beforehand: for a
+    replay of new songs, --decoys puts as many between them as yours may have.
+
     \b
     Examples:
       segue songs --plays plays.csv
+      segue songs --plays plays.csv --bundle bundles/hybrid --decoys 3 --out songs.jsonl
       segue songs --values songs.jsonl
       segue songs --world 1 --out songs.jsonl
     """
@@ -52,7 +68,14 @@ def songs(
 
     if sum(each is not None for each in (plays_file, values_file, world)) != 1:
         raise click.UsageError("give one of --plays, --values and --world")
+    if (decoys is None) != (bundle is None) or (decoys is not None and out is None):
+        raise click.UsageError("--decoys needs --bundle and --out: no worker should have decoys")
     known = _known(plays_file, format_name, values_file, world)
+    if decoys is not None and bundle is not None:
+        from models.bundle import read_bundle
+        from offline.decoys import with_decoys
+
+        known = with_decoys(known, read_bundle(bundle, kind=None).vocabulary, decoys, seed=0)
     if not known:
         raise click.ClickException("nothing is known of these songs: name another source")
     if out is not None:

@@ -31,6 +31,14 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Go on from this bundle, on the plays that are newer.",
 )
+@click.option(
+    "--decoys",
+    type=click.FloatRange(min=0),
+    default=3.0,
+    show_default=True,
+    help="Songs without plays that nobody plays, for each that somebody soon will: how many, in "
+    "your catalogue?",
+)
 @click.option("--ablate", is_flag=True, help="Also tell what each part is worth: train without it.")
 @click.option(
     "--staged", is_flag=True, help="Also train in the document's stages, and by the other loss."
@@ -46,6 +54,7 @@ def hybrid(
     gru_epochs: int,
     amnn_epochs: int,
     dim: int,
+    decoys: float,
     continued: Path | None,
     ablate: bool,
     staged: bool,
@@ -88,7 +97,7 @@ def hybrid(
             continued,
             log,
             out,
-            ContinuedOptions(session_gap_s, **epochs, seed=seed),
+            ContinuedOptions(session_gap_s, **epochs, decoys=decoys, seed=seed),
             overwrite=overwrite,
             say=_say,
         )
@@ -104,6 +113,7 @@ def hybrid(
             seed=seed,
             gru_epochs=gru_epochs,
             amnn_epochs=amnn_epochs,
+            decoys=decoys,
             ablate=ablate,
             staged=staged,
             rival=rival,
