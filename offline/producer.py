@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ from stream.settings import Settings
 if TYPE_CHECKING:
     from kafka import KafkaProducer
 
+    from stream.tracing import Tracing
+
 CHUNK_PLAYS = 10_000  # confirmed together: what a crash may send twice
 TICK_S = 0.02  # plays due within one tick travel together
 BATCH_BYTES = 256 * 1024  # a broker takes 1 MiB at once unless it was told otherwise
@@ -35,6 +38,14 @@ Delivered = Callable[[int], None]
 
 class ProduceError(SegueError):
     """A play log that cannot be sent."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Traces to be begun, one with the first of every so many plays."""
+
+    tracing: Tracing
+    every: int
 
 
 def log_name(path: Path) -> str:
@@ -90,6 +101,7 @@ def send_plays(
     on_delivered: Delivered = lambda rows: None,
     stop: threading.Event | None = None,
     due_ms: npt.NDArray[np.int64] | None = None,
+    trace: Trace | None = None,
 ) -> int:
     """Send rows `start` and on as play events; give the row it got to.
 
@@ -99,6 +111,7 @@ def send_plays(
     stop: set to end early, after the plays under way are confirmed.
     due_ms: int64 [plays], filled with the Unix time at which each row was to be sent, so that a
     latency counts what waiting for a late sender cost.
+    trace: begins traces with some of the plays.
     Raises KafkaUnavailable where a play could not be delivered.
     """
     stop = stop or threading.Event()
@@ -116,7 +129,7 @@ def send_plays(
                 stop.wait(max(TICK_S, due_s[position - start] - elapsed))
                 continue
             events = _events(plays.slice(position, end - position), log_name, position)
-            _deliver(producer, settings.topic_plays, events)
+            _deliver(producer, settings.topic_plays, events, trace)
             position = end
             on_delivered(position)
     return position
@@ -148,9 +161,20 @@ def _events(plays: pl.DataFrame, log_name: str, first_row: int) -> Iterator[tupl
         yield user_id.encode(), encode(PlayEvent(f"{log_name}-{row}", user_id, song_id, *rest))
 
 
-def _deliver(producer: KafkaProducer, topic: str, events: Iterator[tuple[bytes, bytes]]) -> None:
+def _deliver(
+    producer: KafkaProducer,
+    topic: str,
+    events: Iterator[tuple[bytes, bytes]],
+    trace: Trace | None,
+) -> None:
     """Send events and wait until every one is confirmed; a failed one raises its KafkaError."""
-    sent = [producer.send(topic, value=value, key=key) for key, value in events]
+    sent = []
+    for number, (key, value) in enumerate(events):
+        if trace is None or number % trace.every:
+            sent.append(producer.send(topic, value=value, key=key))
+            continue
+        with trace.tracing.sent_play(topic) as headers:
+            sent.append(producer.send(topic, value=value, key=key, headers=list(headers)))
     producer.flush()
     for future in sent:
         future.get(timeout=DELIVERY_TIMEOUT_MS / 1000)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stream.events import DecodeError, Erasure, Play, decode_erasure, decode_play
 from stream.settings import Settings
+
+Headers = Sequence[tuple[str, bytes]]
+"""Of a Kafka record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class Record:
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
+    headers: Headers = ()
 
 
 @dataclass(frozen=True, slots=True)

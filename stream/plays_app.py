@@ -103,4 +103,5 @@ def from_faust(events: Iterable[Any]) -> Iterable[Record]:
             int(message.timestamp * 1000) if message.timestamp else 0,
             message.key,
             message.value,
+            message.headers or (),
         )

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from models.ranked_recommender import RankedRecommender
-from models.recommender import Recommender
+from models.recommender import Recommender, Stage
 from stream.batch import Batch, Record, read_batch
 from stream.coverage import Coverage
 from stream.events import Erasure, RecommendationList
@@ -22,12 +22,13 @@ from stream.judge import Judge
 from stream.log import PlayLogReader
 from stream.metrics import Metrics
 from stream.pipeline import count_batch, handle_batch
-from stream.publisher import Publisher
+from stream.publisher import HeadersOf, Publisher, no_headers
 from stream.serving import limit_threads
 from stream.settings import Settings
 from stream.shadow import Shadow
 from stream.store import HistoryStore
 from stream.store_batch import Appended
+from stream.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class Processor:
         before_batch: Callable[[], None] = lambda: None,
         on_progress: Callable[[], None] = lambda: None,
         health: Health | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -69,6 +71,7 @@ class Processor:
         self._coverage = Coverage()
         self._on_progress = on_progress
         self._health = health or Health("")
+        self._tracing = tracing
         self._reading = asyncio.Lock()
         # One thread, so that batches keep their order, beside the event loop, so that Faust
         # fetches while LMDB waits for the disk and torch computes.
@@ -78,18 +81,26 @@ class Processor:
     async def process(self, records: Sequence[Record]) -> None:
         """Take one batch all the way; an exception says which one it was."""
         try:
-            await self._process(records)
+            await self._process_traced(records)
         except Exception as error:
             error.add_note(f"in the batch of {_span(records)}")
             raise
 
-    async def _process(self, records: Sequence[Record]) -> None:
-        with self.metrics.stage("decode"):
+    async def _process_traced(self, records: Sequence[Record]) -> None:
+        trace = self._tracing.follow(records, self.metrics.stage) if self._tracing else None
+        if trace is None:
+            await self._process(records, self.metrics.stage, no_headers)
+        else:
+            with trace:
+                await self._process(records, trace.stage, trace.headers)
+
+    async def _process(self, records: Sequence[Record], stage: Stage, headers: HeadersOf) -> None:
+        with stage("decode"):
             batch = read_batch(records, self.settings)
         await self._fill_gaps(batch)
-        appended, lists = await self._run(self._handle, batch)
-        with self.metrics.stage("publish"):
-            await self.publisher.publish(lists, batch.rejected)
+        appended, lists = await self._run(self._handle, batch, stage)
+        with stage("publish"):
+            await self.publisher.publish(lists, batch.rejected, headers)
         self._observe(batch, appended, lists)
         if self.shadow is not None and lists:
             # Only the next batch waits for it.
@@ -151,14 +162,16 @@ class Processor:
         self.recommender = recommender
         self.metrics.serve(recommender, self._clock())
 
-    def _handle(self, batch: Batch) -> tuple[list[Appended], list[RecommendationList]]:
+    def _handle(
+        self, batch: Batch, stage: Stage
+    ) -> tuple[list[Appended], list[RecommendationList]]:
         self._before_batch()
         return handle_batch(
             batch,
             self.store,
             self.recommender,
             now_ms=int(self._clock() * 1000),
-            stage=self.metrics.stage,
+            stage=stage,
         )
 
     def _observe(
@@ -232,6 +245,8 @@ class Processor:
         self.store.close()
         await self.reader.stop()
         await self.publisher.__aexit__(kind, error, trace)
+        if self._tracing is not None:
+            self._tracing.close()
 
 
 def _span(records: Iterable[Record]) -> str:
@@ -255,4 +270,5 @@ def from_client(records: Iterable[Any]) -> Iterable[Record]:
             record.timestamp,
             record.key,
             record.value,
+            record.headers or (),
         )

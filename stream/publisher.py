@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 
-from stream.batch import Rejected
+from stream.batch import Headers, Rejected
 from stream.clients import aiokafka_config
-from stream.events import RecommendationList, encode
+from stream.events import Cause, RecommendationList, encode
 from stream.settings import Settings
 
 MAX_BATCH_BYTES = 512 * 1024  # a broker takes 1 MiB at once unless it was told otherwise
+
+HeadersOf = Callable[[Cause], Headers]
+
+
+def no_headers(_: Cause) -> Headers:
+    """Give a list no headers."""
+    return ()
 
 
 class Publisher:
@@ -35,25 +42,33 @@ class Publisher:
         )
 
     async def publish(
-        self, lists: Iterable[RecommendationList], rejected: Sequence[Rejected] = ()
+        self,
+        lists: Iterable[RecommendationList],
+        rejected: Sequence[Rejected] = (),
+        headers: HeadersOf = no_headers,
     ) -> None:
-        """Write and wait until everything is delivered; raises KafkaError where it is not."""
+        """Write and wait until everything is delivered; raises KafkaError where it is not.
+
+        headers: gives those of a list by its cause.
+        """
         by_partition: dict[int, list[RecommendationList]] = defaultdict(list)
         for made in lists:
             by_partition[made.cause.partition].append(made)
-        sends = [self._send(partition, made) for partition, made in by_partition.items()]
+        sends = [self._send(partition, made, headers) for partition, made in by_partition.items()]
         await asyncio.gather(*sends, self._reject(rejected))
 
-    async def _send(self, partition: int, lists: Iterable[RecommendationList]) -> None:
+    async def _send(
+        self, partition: int, lists: Iterable[RecommendationList], headers: HeadersOf
+    ) -> None:
         topic = self._settings.topic_recommendations
         delivered = []
         batch = self._producer.create_batch()
         for made in lists:
-            key, value = made.user_id.encode(), encode(made)
-            if batch.append(key=key, value=value, timestamp=None) is None:
+            key, value, those = made.user_id.encode(), encode(made), headers(made.cause)
+            if batch.append(key=key, value=value, timestamp=None, headers=those) is None:
                 delivered.append(await self._producer.send_batch(batch, topic, partition=partition))
                 batch = self._producer.create_batch()
-                appended = batch.append(key=key, value=value, timestamp=None)
+                appended = batch.append(key=key, value=value, timestamp=None, headers=those)
                 assert appended is not None, f"a list of {len(value)} bytes fits no batch"
         delivered.append(await self._producer.send_batch(batch, topic, partition=partition))
         await asyncio.gather(*delivered)

@@ -26,6 +26,7 @@ from stream.shadow import load_shadow
 from stream.store import HistoryStore
 from stream.store_check import put_aside_if_torn
 from stream.topics import ensure_topics
+from stream.tracing import open_tracing
 from stream.watchdog import Watchdog
 
 
@@ -93,6 +94,7 @@ def make_processor(
         before_batch=rules.look,
         on_progress=partial(watchdog.beat, PLAYS),
         health=health,
+        tracing=open_tracing(settings, "segue-worker"),
     )
 
 

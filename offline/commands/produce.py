@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from offline.position import Position
+    from offline.producer import Trace
     from stream.settings import Settings
 
 
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
     type=click.Choice(["first", "last"]),
     help="Shift all times so that the first, or the last, play happens now.",
 )
+@click.option(
+    "--trace-every",
+    type=click.IntRange(min=1),
+    help="Begin a trace with one of so many plays; with SEGUE_TRACING_ENDPOINT.",
+)
 def produce(
     file: Path,
     format_name: str | None,
@@ -40,6 +48,7 @@ def produce(
     limit: int | None,
     resume: bool,
     now: str | None,
+    trace_every: int | None,
 ) -> None:
     """Send the plays of FILE to the topic of plays, oldest first.
 
@@ -54,6 +63,7 @@ def produce(
       segue produce plays.csv --rate 100 --now last
       segue produce plays.csv --speed 60 --limit 10000
       segue produce plays.csv --resume
+      SEGUE_TRACING_ENDPOINT=http://otel:4318/v1/traces segue produce plays.csv --trace-every 100
     """
     from offline.formats import read_plays
     from offline.position import Position
@@ -74,7 +84,25 @@ def produce(
     else:
         position = Position(0, log.plays.height, _shift_ms(plays, now))
     position.save(kept)
-    _send(settings, file, plays, position, kept, rate, speed)
+    with _tracing(settings, trace_every) as trace:
+        _send(settings, file, plays, position, kept, rate, speed, trace)
+
+
+@contextmanager
+def _tracing(settings: Settings, every: int | None) -> Iterator[Trace | None]:
+    from offline.producer import Trace
+    from stream.tracing import open_tracing
+
+    if every is None:
+        yield None
+        return
+    tracing = open_tracing(settings, "segue-produce")
+    if tracing is None:
+        raise click.UsageError("--trace-every needs SEGUE_TRACING_ENDPOINT: where traces go")
+    try:
+        yield Trace(tracing, every)
+    finally:
+        tracing.close()
 
 
 def _shift_ms(plays: pl.DataFrame, now: str | None) -> int:
@@ -95,6 +123,7 @@ def _send(
     kept: Path,
     rate: float | None,
     speed: float | None,
+    trace: Trace | None,
 ) -> None:
     import signal
     import threading
@@ -126,6 +155,7 @@ def _send(
                 start=position.delivered,
                 on_delivered=delivered,
                 stop=stop,
+                trace=trace,
             )
         except KafkaUnavailable as error:
             raise ProduceError(f"{error}. {_remedy(position)}") from error
