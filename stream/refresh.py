@@ -37,9 +37,8 @@ class RefreshPlan:
     They are learned by the next refresh. mixed: learned sessions mixed in, as a multiple of the
     new ones. half_life_days: after which a play counts half. least_sessions: fewer new ones are
     not worth a bundle. least_plays: of a song, before it has a number; until then recent plays
-    speak for it. Chosen among 1, 4 and 10 on the first plays of a generated world: with 1 rows
-    that were learned from next to nothing crowd known songs out, with 10 new songs are known
-    too late.
+    alone speak for it. Waiting spares known songs rows that were learned from next to nothing,
+    and costs new songs what neighbours would say of them (offline/results/freshness.md).
     """
 
     vectors: RefreshConfig = field(default_factory=RefreshConfig)
@@ -48,7 +47,7 @@ class RefreshPlan:
     mixed: float = 1.0
     half_life_days: float = 60.0
     least_sessions: int = 20
-    least_plays: int = 4
+    least_plays: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -57,7 +57,7 @@ import click
 @click.option(
     "--least-plays",
     type=click.IntRange(min=1),
-    default=4,
+    default=1,
     show_default=True,
     help="Of a song, before it gets a vector; until then recent plays speak for it.",
 )
