@@ -17,16 +17,22 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from models.catalogue import SongDetails
 from models.gru import GRUConfig
+from offline.catalogue import send_songs
 from offline.gru_bundle import train_gru_bundle
 from offline.live_run import LiveRun
 from offline.world import WorldConfig, generate_world
+from stream.broker import EmbeddedBroker
+from stream.settings import load_settings
+from stream.topics import ensure_topics
 from tests.browser import chromium, opened
 
 __all__ = ["chromium"]
 
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 LIST, HEARD = "#list > li", "#heard > li"
+HOSTILE = "</script><img src=x onerror=alert(1)>"
 SOON_S = 1.0  # from a click to the next list on the screen
 PATIENT_MS = 180_000
 CLOCK = """() => {
@@ -51,6 +57,8 @@ def served(tmp_path_factory: Any) -> Iterator[str]:
         world.log, directory / "bundle", GRUConfig(), session_gap_s=1800, epochs=6, time_budget_s=30
     )
     with LiveRun(directory, directory / "bundle") as run:
+        [first] = world.log.plays["song_id"].mode()[:1]
+        send_songs(run.settings, {first: SongDetails(HOSTILE, "<b>Nobody")}, lambda sent: None)
         options = ("--bundle", run.bundle, "--metrics", f"127.0.0.1:{run.metrics_port}")
         with serving(run.settings.kafka_bootstrap, directory, *options) as address:
             yield address
@@ -213,6 +221,34 @@ def test_a_new_listener_begins_anew_and_a_theme_stays(chromium, served):
         page.reload()
         expect(page.locator("html")).to_have_attribute("data-theme", "dark")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 18, 22)"
+
+
+def test_a_hostile_title_is_shown_as_what_it_is(chromium, served):
+    with opened(chromium, served, viewport=DESKTOP) as page:
+        page.locator("#search").fill("onerror")
+        expect(page.locator("#found button")).to_have_count(1)
+        first_play(page)
+        expect(page.locator("#deck-title")).to_have_text(HOSTILE)
+        expect(page.locator("#heard .title")).to_have_text(HOSTILE)
+        expect(page.locator("#list .bar").first).to_contain_text(HOSTILE)
+        assert page.locator("img").count() == 1  # the sign beside the page's own name
+        assert page.locator("b").count() == 0
+
+
+def test_a_worker_that_does_not_answer_is_missed(chromium, tmp_path):
+    plays = tmp_path / "plays.csv"
+    plays.write_text("user_id,song_id,played_at,title\nu,s,1700000000,So What\n")
+    with EmbeddedBroker() as broker:
+        ensure_topics(load_settings(kafka_bootstrap=broker.bootstrap))
+        with (
+            serving(broker.bootstrap, tmp_path, "--plays", plays) as address,
+            opened(chromium, address, viewport=DESKTOP) as page,
+        ):
+            expect(page.locator("#state")).to_contain_text("Live as", timeout=PATIENT_MS)
+            page.locator("#found button").click()
+            expect(page.locator("#state")).to_contain_text("No worker answers")
+            expect(page.locator("#problem")).to_contain_text("does `segue worker` run?")
+            shoot(page, "no-worker")
 
 
 def test_what_is_missing_is_said(chromium, tmp_path):

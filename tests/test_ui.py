@@ -12,6 +12,7 @@ import pytest
 from offline.ui.live_page import FULL_LISTEN_MS, SKIP_MS, LivePage, PageConfig
 from offline.ui.run import UiConfig, gather_songs
 from offline.ui.song_book import SongBook
+from stream.broker import EmbeddedBroker
 from stream.topics import ensure_topics
 from tests.brokers import own_settings
 from tests.live import Reader, Worker, lists
@@ -203,3 +204,22 @@ def test_figures_come_from_a_worker_that_tells_them(live):
     assert figures["listsPerS"] > 0
     assert 0 <= figures["latencyP50Ms"] <= figures["latencyP99Ms"]
     assert figures["hitRate"] == 1.0  # twelve songs, and lists of twenty
+
+
+def test_a_broker_that_goes_is_told_of_and_one_that_comes_back_is_used(tmp_path):
+    async def watch(broker: EmbeddedBroker, settings: Any) -> None:
+        page = LivePage(PageConfig(settings, None, None, (), 10), SongBook(["s"]))
+        async with browsing(page) as browser:
+            await browser.until(connected)
+            await asyncio.to_thread(broker.kill)
+            await browser.until(lambda heard: settings.kafka_bootstrap in problem(heard))
+            assert (await browser.post("/api/plays", {"song_id": "s"})).status == 503
+            await asyncio.to_thread(broker.start)
+            await asyncio.to_thread(ensure_topics, settings)
+            await browser.until(connected)
+            await browser.play("s")
+
+    with EmbeddedBroker() as broker:
+        settings = own_settings(broker.bootstrap, data_dir=tmp_path)
+        ensure_topics(settings)
+        asyncio.run(watch(broker, settings))

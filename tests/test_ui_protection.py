@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
 from models.catalogue import SongDetails
@@ -79,3 +80,17 @@ def test_the_secret_of_a_browser_is_kept_from_scripts_and_from_topics():
             assert cookie.value not in json.dumps(browser.heard)
 
     asyncio.run(look())
+
+
+def test_more_streams_than_fit_are_refused(monkeypatch):
+    async def look() -> list[int]:
+        monkeypatch.setattr("offline.ui.server.MOST_STREAMS", 2)
+        page = named_page()
+        async with browsing(page) as browser, AsyncExitStack() as stack:
+            answers = [
+                await stack.enter_async_context(browser.client.get("/api/stream")) for _ in "abc"
+            ]
+            assert page.streams == 2
+            return [answer.status for answer in answers]
+
+    assert asyncio.run(look()) == [200, 200, 503]

@@ -64,6 +64,7 @@ class LivePage:
         self.window = Window()
         self.places: SongPlaces | None = None
         self.map_problem: str | None = None if config.bundle else "no bundle is given"
+        self.streams = 0
         self.closed = False
         self._changed = asyncio.Event()
 

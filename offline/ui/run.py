@@ -55,6 +55,8 @@ def serve(config: UiConfig, on_ready: Callable[[], None] = lambda: None) -> None
     BundleError or another SegueError where what songs are called cannot be read.
     """
     logging.basicConfig(level=config.settings.log_level, format="%(levelname)s %(message)s")
+    # What a broken connection has it write, line after line, is what the page shows once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     bundle = _bundle(config.settings)
     book, version = gather_songs(config, bundle)
     addresses = config.metrics or [_own_metrics(config.settings)]

@@ -29,6 +29,7 @@ TYPES = {
 COOKIE = "segue_listener"
 FOUND_SONGS = 20
 FIRST_SONGS = 12
+MOST_STREAMS = 500
 PING_S = 10.0  # a stream says at least so often that it is there
 
 PAGE: web.AppKey[LivePage] = web.AppKey("page", LivePage)
@@ -109,11 +110,14 @@ async def stream(request: web.Request) -> web.StreamResponse:
     Only the newest is told: a slow browser misses what was between, and nothing piles up.
     """
     page, secret = request.app[PAGE], request.cookies.get(COOKIE)
+    if page.streams >= MOST_STREAMS:
+        return _refusal(503, "too many watch by now: close a window")
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     if page.listeners.find(secret) is None:
         secret = _invite(page, response)
     await response.prepare(request)
     told: dict[str, bytes] = {}
+    page.streams += 1
     try:
         while not page.closed and (listener := page.listeners.find(secret)):
             messages = _news(page, listener, told)
@@ -121,6 +125,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
             await page.change(PING_S)
     except (ConnectionResetError, asyncio.CancelledError):
         pass  # the browser is gone
+    finally:
+        page.streams -= 1
     return response
 
 

@@ -3,7 +3,8 @@
 import { songText } from "./dom.js";
 
 const MARGIN = 0.94;
-const LEAST_REACH = 0.12;  // of the map, from the middle of what is zoomed to
+const LEAST_REACH = 0.1;  // of the map, from the middle of what is zoomed to
+const MOST = 0.7;  // of the recommended songs are to be seen then
 const REACH = 14;  // pixels within which the pointer means a song
 
 export class SongMap {
@@ -57,22 +58,20 @@ export class SongMap {
     requestAnimationFrame(() => { this.due = false; this.draw(); });
   }
 
-  /** Show the surroundings of what was heard and is recommended, or the whole map. */
+  /** Show the surroundings of what was heard last, or the whole map. */
   zoom(near) {
     this.near = near;
     this.redraw();
   }
 
-  /** Give the middle of what is shown, and how far it reaches. */
+  /** Give the middle of what is shown, and how far it reaches: most recommended songs are in it. */
   view() {
-    const shown = this.near ? [...this.plays, ...this.items].map(each => each.song.at) : [];
-    if (!shown.length) return { x: 0, y: 0, reach: 1 };
-    const [left, right, low, high] = [0, 1].flatMap(side => {
-      const along = shown.map(at => at[side]);
-      return [Math.min(...along), Math.max(...along)];
-    });
-    const reach = Math.max(LEAST_REACH, (right - left) / 2, (high - low) / 2);
-    return { x: (left + right) / 2, y: (low + high) / 2, reach: Math.min(1, reach) };
+    const last = this.plays.at(-1)?.song.at;
+    if (!this.near || !last) return { x: 0, y: 0, reach: 1 };
+    const far = this.items.map(({ song: { at } }) =>
+      Math.max(Math.abs(at[0] - last[0]), Math.abs(at[1] - last[1]))).sort((a, b) => a - b);
+    const most = far[Math.floor((far.length - 1) * MOST)] ?? 0;
+    return { x: last[0], y: last[1], reach: Math.min(1, Math.max(LEAST_REACH, most * 1.1)) };
   }
 
   place([x, y]) {
