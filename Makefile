@@ -6,9 +6,9 @@ STAMP := $(VENV)/.installed
 CHAOS_SECONDS ?= 240
 CHAOS_SEED ?= 1
 SOAK_SECONDS ?= 3600
+FUZZ_SECONDS ?= 60
 
-.PHONY: help install demo test test-browser test-deployment test-kafka test-prometheus chaos soak \
-	soak-hour audit dashboards lint format clean
+.PHONY: help install demo test test-browser test-deployment test-kafka test-prometheus chaos soak \ soak-hour audit dashboards lint format clean fuzz
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -22,6 +22,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: install  ## Run plays through broker, worker and model, and watch the lists come out
 	$(SEGUE) demo
+
+fuzz: install  ## Fuzz the readers of outside bytes along their branches, by hand (FUZZ_SECONDS=)
+	$(VENV)/bin/python -m pip install --quiet atheris
+	$(VENV)/bin/python -m tests.atheris_readers -max_total_time=$(FUZZ_SECONDS) -max_len=4096
 
 audit: install  ## Look for known weaknesses in what is installed; needs the network
 	$(VENV)/bin/python -m pip install --quiet pip-audit

@@ -1,8 +1,8 @@
 """The embedded broker: a Kafka-protocol broker in one process, for the demo and the tests.
 
-It keeps everything in memory and loses it when it stops, and it neither compacts nor expires
-records. Production runs Apache Kafka. The binary is Tansu, from the optional extra
-`segue[broker]`; nothing outside this module knows that.
+It keeps everything in memory and loses it when it stops, unless it is given an object store, and
+it neither compacts nor expires records. Production runs Apache Kafka. The binary is Tansu, from
+the optional extra `segue[broker]`; nothing outside this module knows that.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import struct
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -22,6 +23,7 @@ from models.errors import SegueError
 from stream.guard import guard
 
 START_TIMEOUT_S = 20.0
+IN_MEMORY = "memory://tansu/"
 STOP_GRACE_S = 2.0  # it may ignore SIGTERM while a client joins a group
 METADATA_KEY, METADATA_VERSION = 3, 1
 
@@ -37,6 +39,8 @@ class EmbeddedBroker:
     port: where it listens; 0 takes a free one, which `restart` keeps.
     advertised_port: what it tells its clients instead, where something stands in front of it.
     log_file: its output is appended there; None keeps it only for the message of a failed start.
+    storage: where it keeps its log; memory, unless somebody has an object store (s3://bucket/).
+    environment: what it needs to come there; it sees nothing else of ours.
     """
 
     def __init__(
@@ -45,11 +49,15 @@ class EmbeddedBroker:
         port: int = 0,
         advertised_port: int | None = None,
         log_file: Path | None = None,
+        storage: str = IN_MEMORY,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self.advertised_port = advertised_port
         self.log_file = log_file
+        self.storage = storage
+        self.environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -92,7 +100,7 @@ class EmbeddedBroker:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for us: we stop it when its clients are done
-                env={},  # it would take options from the environment,
+                env=self.environment,  # it would take options from ours,
                 cwd="/",  # and from a .env file here
             )
             self._guard = guard(self._process.pid)
@@ -103,7 +111,7 @@ class EmbeddedBroker:
                 raise
 
     def stop(self) -> None:
-        """Ask it to end, and end it where it does not. All its data is lost."""
+        """Ask it to end, and end it where it does not. What it keeps in memory is lost."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -111,7 +119,7 @@ class EmbeddedBroker:
         self.kill()
 
     def kill(self) -> None:
-        """End it at once, as a crash would. All its data is lost."""
+        """End it at once, as a crash would. What it keeps in memory is lost."""
         for process in (self._process, self._guard):
             if process is not None:
                 process.kill()
@@ -121,7 +129,7 @@ class EmbeddedBroker:
         self._process = self._guard = None
 
     def restart(self) -> None:
-        """Stop and start again on the same port, empty: topics, records and offsets are lost."""
+        """Stop and start again on the same port; what it kept in memory is lost."""
         self.stop()
         self.start()
 
@@ -138,7 +146,7 @@ class EmbeddedBroker:
             "broker",
             *("--listener-url", f"tcp://{self.host}:{self.port}"),
             *("--advertised-listener-url", f"tcp://{self.bootstrap}"),
-            *("--storage-engine", "memory://tansu/"),
+            *("--storage-engine", self.storage),
         ]
 
     def _output(self) -> IO[bytes]:

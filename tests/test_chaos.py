@@ -23,11 +23,11 @@ from offline.chaos.evidence import (
     read_store,
     rejected_record,
 )
-from offline.chaos.ground import catalogue, promised_rules, write_bundles
 from offline.chaos.plays import SPOILT, PlaySource
 from offline.chaos.processes import Exit
 from offline.chaos.schedule import schedule
 from offline.chaos.tearing import PAGE, TEARS
+from offline.chaos.world import catalogue, promised_rules, write_bundles
 from stream.batch import Record, read_batch
 from stream.events import encode
 from stream.history import HistoryConfig

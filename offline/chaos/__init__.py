@@ -7,7 +7,9 @@ python -m offline.chaos --help
     plays.py      seeded plays, and what is no play, with the truth about each in its header
     producer.py   a process that sends them
     processes.py  processes that are started again when they end, and how they ended
-    ground.py     broker, topics, bundles, rules and processes of one run
+    world.py      songs, models and rules
+    ground.py     broker, topics and processes of one run
+    object_store.py  where the embedded broker keeps its log, so that it can be killed
     evidence.py   what topics and stores hold, read after the run
     checker.py    what must hold of it
     report.py     all of it on one page

@@ -16,6 +16,7 @@ FAULTS: dict[str, Fault] = {
     "restart": of_processes.restart,
     "guest": of_processes.guest,
     "pause broker": of_processes.pause_broker,
+    "kill broker": of_processes.kill_broker,
     "restart broker": of_processes.restart_broker,
     "hang": of_processes.hang,
     "clock jump": of_processes.clock_jump,

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,41 +16,31 @@ from random import Random
 from typing import Any
 
 import msgspec
-import torch
 
-from models.bundle import Manifest, write_bundle
-from models.catalogue import SongDetails
-from models.gru import GRU, GRUConfig
-from models.list_rules import ListRules
-from models.vocabulary import Vocabulary
+from offline.chaos.object_store import ObjectStore
 from offline.chaos.plays import PlaySource
 from offline.chaos.processes import ChaosError, Exit, Supervised, with_environment
 from offline.chaos.producer import ProducerConfig
+from offline.chaos.world import BUNDLES, RULES, SONGS, write_bundles
 from stream.announcements import Announcement, Served, activation, announce
 from stream.broker import EmbeddedBroker
-from stream.rules import decode_rules
 from stream.settings import Settings, load_settings
 from stream.topics import ensure_topics
 
-SONGS, ARTISTS, LISTENERS = 500, 60, 300
-BUNDLES = ("a", "b", "c")  # "a" is the bundle of the settings and is never spoilt
+LISTENERS = 300
 PAST_MS = 40 * 86_400_000
-RULES = """
-explicit = "hide"
-songs.block = ["song-1", "song-2", "song-3"]
-artists = {block = ["artist 5"], most = 2, spacing = 1}
-heard = {plays = 3, session = true}
-"""
 STALL_S = 20
 STOP_S = 30
 SHARE_STARTING = 0.2
 BACKOFF_S = (0.2, 2.0)
+GROUP_STUCK_S = 75.0
 
 
 @dataclass(frozen=True)
 class ChaosConfig:
-    """What to run. bootstrap: somebody's brokers; None: an embedded one, in memory.
+    """What to run.
 
+    bootstrap: somebody's brokers; None: an embedded one, with a log that outlives it.
     restart_broker: a shell command that restarts those brokers with their log. rate: plays/s.
     """
 
@@ -76,6 +66,11 @@ class Ground:
     guests: list[Supervised] = field(default_factory=list)
     extra: dict[str, dict[str, str]] = field(default_factory=dict)
     active: Announcement | None = None
+    broker_busy: bool = False
+    log: ObjectStore | None = None
+    groups_mended: int = 0
+    _worked_at: float = field(default_factory=time.monotonic)
+    _looked_at: float = 0.0
 
     def __post_init__(self) -> None:
         numbers = range(self.config.workers)
@@ -136,6 +131,27 @@ class Ground:
             ended = process.look(Random(process.starts).uniform(*BACKOFF_S))
             if ended is not None:
                 self.note(f"{ended.name} ended with {ended.status}, wanted {ended.wanted}")
+        self._look_at_group()
+
+    def _look_at_group(self) -> None:
+        """Help the embedded broker where its group has stood still for long: see tests/KAFKA.md.
+
+        When a group's leader leaves while another joins, it may wait for that leader for ever.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_at < 1.0:
+            return
+        self._looked_at = now_s
+        if any(worker.works for worker in self.workers):
+            self._worked_at = now_s
+        if now_s - self._worked_at < GROUP_STUCK_S or not (self.broker and self.log):
+            return
+        self.note("the broker's group stands still: it is restarted without it")
+        self.broker.kill()
+        self.log.forget(f"/groups/consumers/{self.settings.group_id}.json")
+        self.broker.start()
+        self.groups_mended += 1
+        self._worked_at = now_s
 
     def note(self, what: str) -> None:
         """Write down what happened, and when."""
@@ -171,9 +187,14 @@ def prepared(config: ChaosConfig) -> Iterator[Ground]:
     """Make everything ready, start it, and end it however the block ends."""
     _make_directory(config.directory)
     with ExitStack() as stack:
-        broker = None
+        broker = store = None
         if config.bootstrap is None:
-            broker = EmbeddedBroker(log_file=config.directory / "broker.log")
+            store = stack.enter_context(ObjectStore())  # so that the log outlives its broker
+            broker = EmbeddedBroker(
+                log_file=config.directory / "broker.log",
+                storage=store.url,
+                environment=store.environment,
+            )
             stack.enter_context(broker)
         overrides = _overrides(config.bootstrap or (broker.bootstrap if broker else ""))
         if broker:
@@ -181,49 +202,12 @@ def prepared(config: ChaosConfig) -> Iterator[Ground]:
         settings = load_settings(**overrides)
         ensure_topics(settings)
         versions = write_bundles(config.directory / "bundles")
-        ground = Ground(config, settings, overrides, broker, versions)
+        ground = Ground(config, settings, overrides, broker, versions, log=store)
         _write_producer_config(ground)
         ground.announce(BUNDLES[0])
         stack.callback(_kill_all, ground)
         ground.look()
         yield ground
-
-
-def promised_rules() -> ListRules:
-    """Give the rules of every worker."""
-    return decode_rules(RULES)
-
-
-def catalogue() -> dict[str, SongDetails]:
-    """Give what is known of the songs: an artist of each, and every ninth is explicit."""
-    return {
-        f"song-{number}": SongDetails(
-            f"title {number}", f"artist {number % ARTISTS}", explicit=number % 9 == 0
-        )
-        for number in range(SONGS)
-    }
-
-
-def write_bundles(root: Path) -> dict[str, str]:
-    """Write untrained networks over the songs; give their versions by name."""
-    return {name: _write(root / name, seed).version for seed, name in enumerate(BUNDLES)}
-
-
-def _write(directory: Path, seed: int) -> Manifest:
-    config = GRUConfig(dim=16, hidden=16)
-    model = GRU(config, SONGS)
-    model.initialise(torch.Generator().manual_seed(seed))
-    return write_bundle(
-        directory,
-        kind="gru",
-        config=asdict(config),
-        weights={**model.state_dict(), "popularity": torch.arange(SONGS + 1.0)},
-        vocabulary=Vocabulary(f"song-{number}" for number in range(SONGS)),
-        titles={},
-        training={"plays": 1},
-        metrics={},
-        details=catalogue(),
-    )
 
 
 def _overrides(bootstrap: str) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from random import Random
 
 from offline.chaos.fault import Steps, taken
-from offline.chaos.ground import BUNDLES, Ground
+from offline.chaos.ground import Ground
 from offline.chaos.poison import POISONS, spoilt_file
+from offline.chaos.world import BUNDLES
 
 
 def swap(ground: Ground, chance: Random) -> Steps:

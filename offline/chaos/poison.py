@@ -12,9 +12,10 @@ import torch
 from kafka import KafkaProducer
 
 from models.bundle import MANIFEST, WEIGHTS, read_bundle, write_bundle
-from offline.chaos.ground import BUNDLES, Ground
+from offline.chaos.ground import Ground
+from offline.chaos.world import BUNDLES
 from stream.announcements import Served, activation, announce
-from stream.clients import kafka_python_config
+from stream.clients import kafka_python_config, reaching
 
 Poison = Callable[[Ground, Random], None]
 
@@ -137,11 +138,12 @@ def _put(ground: Ground, location: str, version: str | None = None) -> None:
 
 
 def _send(ground: Ground, key: bytes, value: bytes | None) -> None:
-    producer = KafkaProducer(**kafka_python_config(ground.settings), acks="all")
-    try:
-        producer.send(ground.settings.topic_models, key=key, value=value).get(30)
-    finally:
-        producer.close()
+    with reaching(ground.settings):
+        producer = KafkaProducer(**kafka_python_config(ground.settings), acks="all")
+        try:
+            producer.send(ground.settings.topic_models, key=key, value=value).get(30)
+        finally:
+            producer.close()
 
 
 def _with_one_other_byte(whole: bytes, chance: Random) -> bytes:

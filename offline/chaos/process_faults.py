@@ -10,9 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
-from offline.chaos.fault import PATIENCE_S, STEP_S, Failed, NotHere, Steps, taken
-from offline.chaos.ground import RULES, STALL_S, Ground
+from offline.chaos.fault import PATIENCE_S, STEP_S, Failed, NotHere, NotNow, Steps, taken
+from offline.chaos.ground import STALL_S, Ground
 from offline.chaos.processes import Supervised
+from offline.chaos.world import RULES
+from stream.broker import EmbeddedBroker
 
 SESSION_S = 6.0  # a group gives a silent member up after so long
 
@@ -77,14 +79,38 @@ def guest(ground: Ground, chance: Random) -> Steps:
 
 def pause_broker(ground: Ground, chance: Random) -> Steps:
     """The broker answers nobody for some seconds."""
-    if ground.broker is None or ground.broker.pid is None:
+    with the_broker(ground) as broker:
+        os.kill(broker.pid or 0, signal.SIGSTOP)
+        try:
+            yield chance.uniform(1, 9)
+        finally:
+            os.kill(broker.pid or 0, signal.SIGCONT)
+        yield 1.0
+
+
+def kill_broker(ground: Ground, chance: Random) -> Steps:
+    """Kill -9 of the broker, which comes back with its log after some seconds."""
+    with the_broker(ground) as broker:
+        broker.kill()
+        try:
+            yield chance.uniform(0, 9)
+        finally:
+            broker.start()
+        yield 1.0
+
+
+@contextmanager
+def the_broker(ground: Ground) -> Iterator[EmbeddedBroker]:
+    """Have the embedded broker to oneself."""
+    if ground.broker is None:
         raise NotHere
-    os.kill(ground.broker.pid, signal.SIGSTOP)
+    if ground.broker_busy:
+        raise NotNow
+    ground.broker_busy = True
     try:
-        yield chance.uniform(1, 9)
+        yield ground.broker
     finally:
-        os.kill(ground.broker.pid, signal.SIGCONT)
-    yield 1.0
+        ground.broker_busy = False
 
 
 def restart_broker(ground: Ground, chance: Random) -> Steps:
@@ -115,7 +141,9 @@ def clock_jump(ground: Ground, chance: Random) -> Steps:
         worker.kill()
         yield 12.0
         for _ in range(3):
-            offset.write_text(f"{chance.choice((-1, 1)) * chance.randrange(1, 90)}d")
+            jumped = offset.with_suffix(".new")
+            jumped.write_text(f"{chance.choice((-1, 1)) * chance.randrange(1, 90):+d}d")
+            os.replace(jumped, offset)
             yield 4.0
         del ground.extra[worker.name]
         worker.kill()

@@ -22,6 +22,7 @@ def document(result: Result) -> dict[str, Any]:
         "broker": result.config.bootstrap or "embedded",
         "faults": dict(sorted(result.injected.done.items())),
         "faults_not_possible_here": sorted(result.injected.not_here),
+        "groups_mended": result.groups_mended,
         "process_starts": result.starts,
         "process_ends": dict(sorted(ends.items())),
         "assignments": result.rebalances,
@@ -42,6 +43,7 @@ def markdown(told: Mapping[str, Any]) -> str:
         f"answered within {told['seconds_until_all_answered']:.0f} s.",
         "",
         *_table("fault", told["faults"]),
+        *_mended(told["groups_mended"]),
         *_not_here(told["faults_not_possible_here"]),
         *_table("checked", told["checked"]),
         *_table("ends of processes (status)", told["process_ends"]),
@@ -54,6 +56,13 @@ def markdown(told: Mapping[str, Any]) -> str:
 
 def _not_here(kinds: Sequence[str]) -> list[str]:
     return [f"Not possible here: {', '.join(kinds)}.", ""] if kinds else []
+
+
+def _mended(times: int) -> list[str]:
+    if not times:
+        return []
+    what = "The embedded broker's group stood still and was made anew"
+    return [f"{what} {times} times (tests/KAFKA.md).", ""]
 
 
 def _table(name: str, counts: Mapping[str, int]) -> list[str]:

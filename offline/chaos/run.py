@@ -25,13 +25,15 @@ from offline.chaos.evidence import (
 )
 from offline.chaos.fault import Failed, NotHere, NotNow, Steps
 from offline.chaos.faults import FAULTS
-from offline.chaos.ground import STOP_S, ChaosConfig, Ground, catalogue, prepared, promised_rules
+from offline.chaos.ground import STOP_S, ChaosConfig, Ground, prepared
 from offline.chaos.processes import Exit
 from offline.chaos.schedule import Planned, schedule
+from offline.chaos.world import catalogue, promised_rules
+from stream.clients import KafkaUnavailable
 
 TICK_S = 0.05
 RETRY_S = 1.0
-SETTLED_S = 150.0  # for the last play to be answered, when nothing goes wrong any more
+SETTLED_S = 150.0  # without an answer, when nothing goes wrong any more: nobody answers
 
 
 @dataclass
@@ -65,6 +67,7 @@ class Result:
     rebalances: int
     seconds: float
     settled_s: float
+    groups_mended: int
 
 
 def run_chaos(
@@ -103,6 +106,7 @@ def run_chaos(
             sum(_rebalances(process.log_file) for process in ground.processes),
             time.monotonic() - began,
             settled_s,
+            ground.groups_mended,
         )
 
 
@@ -142,7 +146,7 @@ def _goes_on(ground: Ground, each: Underway, now_s: float, injected: Injected) -
     except StopIteration:
         ground.note(f"{kind}: over")
         return False
-    except NotNow:
+    except (NotNow, KafkaUnavailable):
         fresh = _beginning(ground, each.planned)
         each.steps, each.next_s = fresh.steps, now_s + RETRY_S
         return now_s < ground.config.seconds
@@ -165,12 +169,14 @@ def until_answered(
     wanted: set[Place],
     on_progress: Callable[[str, int, int], None],
 ) -> Iterator[PublishedList]:
-    """Give lists until every play has one, or until it has taken too long."""
+    """Give lists until every play has one, or until no more come."""
     missing, deadline = set(wanted), time.monotonic() + SETTLED_S
     while missing and time.monotonic() < deadline:
         for record in lists.more(wait_ms=500):
             made = published_list(record)
-            missing.discard(made.cause)
+            if made.cause in missing:
+                missing.remove(made.cause)
+                deadline = time.monotonic() + SETTLED_S
             yield made
         ground.look()
         on_progress("Answers", len(wanted) - len(missing), len(wanted))
