@@ -8,7 +8,8 @@ CHAOS_SEED ?= 1
 SOAK_SECONDS ?= 3600
 FUZZ_SECONDS ?= 60
 
-.PHONY: help install demo test test-browser test-deployment test-kafka test-prometheus chaos soak \ soak-hour audit dashboards lint format clean fuzz
+.PHONY: help install demo test test-browser test-deployment test-kafka test-prometheus chaos soak \
+	soak-hour fuzz audit dashboards lint format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
