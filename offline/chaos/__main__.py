@@ -18,6 +18,7 @@ from models.errors import SegueError
 @click.option("--workers", type=click.IntRange(1, 16), default=3, show_default=True)
 @click.option("--rate", type=click.FloatRange(1), default=100.0, help="Plays a second.")
 @click.option("--bootstrap", help="Brokers to use, host:port; left out: an embedded one.")
+@click.option("--durable", is_flag=True, help="Embedded broker: keep its log, and kill it, too.")
 @click.option("--restart-broker", help="Shell command that restarts those brokers.")
 @click.option("--only", multiple=True, help="A kind of fault; several times for several.")
 @click.option(
@@ -33,6 +34,7 @@ def main(
     workers: int,
     rate: float,
     bootstrap: str | None,
+    durable: bool,
     restart_broker: str | None,
     only: tuple[str, ...],
     out: Path,
@@ -46,6 +48,7 @@ def main(
     Examples:
       python -m offline.chaos
       python -m offline.chaos --seconds 3600 --seed 7
+      python -m offline.chaos --durable --seconds 90 --rate 20 --only "kill broker" --only kill
       python -m offline.chaos --only kill --only "torn store"
       python -m offline.chaos --bootstrap kafka:9092 --restart-broker "docker compose restart kafka"
     """
@@ -59,7 +62,7 @@ def main(
     if unknown:
         raise click.UsageError(f"no fault {sorted(unknown)}: there are {', '.join(FAULTS)}")
     logging.getLogger("kafka").setLevel(logging.ERROR)
-    config = ChaosConfig(out, seconds, seed, workers, rate, bootstrap, restart_broker)
+    config = ChaosConfig(out, seconds, seed, workers, rate, bootstrap, restart_broker, durable)
     try:
         with steps_progress() as show:
             told = document(run_chaos(config, only or tuple(FAULTS), show))

@@ -24,6 +24,7 @@ from offline.chaos.producer import ProducerConfig
 from offline.chaos.world import BUNDLES, RULES, SONGS, write_bundles
 from stream.announcements import Announcement, Served, activation, announce
 from stream.broker import EmbeddedBroker
+from stream.clients import kafka_python_config, reaching
 from stream.settings import Settings, load_settings
 from stream.topics import ensure_topics
 
@@ -40,7 +41,8 @@ GROUP_STUCK_S = 75.0
 class ChaosConfig:
     """What to run.
 
-    bootstrap: somebody's brokers; None: an embedded one, with a log that outlives it.
+    bootstrap: somebody's brokers; None: an embedded one. durable: its log outlives it, so that it
+    can be killed; slow above some ten thousand plays.
     restart_broker: a shell command that restarts those brokers with their log. rate: plays/s.
     """
 
@@ -51,6 +53,7 @@ class ChaosConfig:
     rate: float = 100.0
     bootstrap: str | None = None
     restart_broker: str | None = None
+    durable: bool = False
 
 
 @dataclass
@@ -67,7 +70,6 @@ class Ground:
     extra: dict[str, dict[str, str]] = field(default_factory=dict)
     active: Announcement | None = None
     broker_busy: bool = False
-    log: ObjectStore | None = None
     groups_mended: int = 0
     _worked_at: float = field(default_factory=time.monotonic)
     _looked_at: float = 0.0
@@ -144,12 +146,10 @@ class Ground:
         self._looked_at = now_s
         if any(worker.works for worker in self.workers):
             self._worked_at = now_s
-        if now_s - self._worked_at < GROUP_STUCK_S or not (self.broker and self.log):
+        if now_s - self._worked_at < GROUP_STUCK_S or self.broker is None or self.broker_busy:
             return
-        self.note("the broker's group stands still: it is restarted without it")
-        self.broker.kill()
-        self.log.forget(f"/groups/consumers/{self.settings.group_id}.json")
-        self.broker.start()
+        self.note("the broker's group stands still: it is deleted, and its members make another")
+        delete_group(self.settings)
         self.groups_mended += 1
         self._worked_at = now_s
 
@@ -187,27 +187,41 @@ def prepared(config: ChaosConfig) -> Iterator[Ground]:
     """Make everything ready, start it, and end it however the block ends."""
     _make_directory(config.directory)
     with ExitStack() as stack:
-        broker = store = None
+        broker = None
         if config.bootstrap is None:
-            store = stack.enter_context(ObjectStore())  # so that the log outlives its broker
-            broker = EmbeddedBroker(
-                log_file=config.directory / "broker.log",
-                storage=store.url,
-                environment=store.environment,
-            )
-            stack.enter_context(broker)
+            broker = stack.enter_context(_broker(config, stack))
         overrides = _overrides(config.bootstrap or (broker.bootstrap if broker else ""))
         if broker:
             overrides["kafka_security_protocol"] = "PLAINTEXT"
         settings = load_settings(**overrides)
         ensure_topics(settings)
         versions = write_bundles(config.directory / "bundles")
-        ground = Ground(config, settings, overrides, broker, versions, log=store)
+        ground = Ground(config, settings, overrides, broker, versions)
         _write_producer_config(ground)
         ground.announce(BUNDLES[0])
         stack.callback(_kill_all, ground)
         ground.look()
         yield ground
+
+
+def _broker(config: ChaosConfig, stack: ExitStack) -> EmbeddedBroker:
+    log_file = config.directory / "broker.log"
+    if not config.durable:
+        return EmbeddedBroker(log_file=log_file)
+    store = stack.enter_context(ObjectStore())
+    return EmbeddedBroker(log_file=log_file, storage=store.url, environment=store.environment)
+
+
+def delete_group(settings: Settings) -> None:
+    """Have the broker forget the workers' group; members that live make it anew."""
+    from kafka import KafkaAdminClient
+
+    with reaching(settings):
+        admin = KafkaAdminClient(**kafka_python_config(settings))
+        try:
+            admin.delete_groups([settings.group_id])
+        finally:
+            admin.close()
 
 
 def _overrides(bootstrap: str) -> dict[str, Any]:

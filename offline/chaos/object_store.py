@@ -59,12 +59,6 @@ class ObjectStore:
             "AWS_SECRET_ACCESS_KEY": "is asked",
         }
 
-    def forget(self, ending: str) -> None:
-        """Delete the objects whose names end so."""
-        with self.lock:
-            for key in [key for key in self.objects if key.endswith(ending)]:
-                del self.objects[key]
-
     def __enter__(self) -> Self:
         self._thread.start()
         return self

@@ -90,6 +90,8 @@ def pause_broker(ground: Ground, chance: Random) -> Steps:
 
 def kill_broker(ground: Ground, chance: Random) -> Steps:
     """Kill -9 of the broker, which comes back with its log after some seconds."""
+    if not ground.config.durable:
+        raise NotHere
     with the_broker(ground) as broker:
         broker.kill()
         try:

@@ -23,7 +23,7 @@ from offline.chaos.plays import PlaySource
 from stream.clients import kafka_python_config, reaching
 from stream.settings import Settings, load_settings
 
-TURN_S = 0.1
+TURN_S = 0.25
 FLUSH_S = 30
 
 
