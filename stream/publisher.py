@@ -64,7 +64,8 @@ class Publisher:
         delivered = []
         batch = self._producer.create_batch()
         for made in lists:
-            key, value, those = made.user_id.encode(), encode(made), headers(made.cause)
+            key, value = made.user_id.encode(), encode(made)
+            those = [*headers(made.cause)]  # the compiled client takes nothing but a list
             if batch.append(key=key, value=value, timestamp=None, headers=those) is None:
                 delivered.append(await self._producer.send_batch(batch, topic, partition=partition))
                 batch = self._producer.create_batch()
