@@ -175,6 +175,8 @@ def _run(options: dict[str, Any], stack: ExitStack) -> None:
     chosen = _variants(options)
     log = _log(options)
     plan = _plan(options, chosen, log, stack)
+    ceiling = log.ceiling if log else None
+    del log  # its plays lie on the disk by now
     chosen = _refreshed(options, chosen, plan)
     spans = [plan.source.span(one, plan.begin, plan.end) for one in plan.source.partitions]
     total = sum(end - first for first, end in spans) * len(chosen)
@@ -187,7 +189,7 @@ def _run(options: dict[str, Any], stack: ExitStack) -> None:
         plan,
         ran,
         FigureConfig(options["windows"], shown, options["slots"], seed=options["seed"]),
-        log.ceiling if log else None,
+        ceiling,
     )
     _tell(options, figures, ran, seconds)
 

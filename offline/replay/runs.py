@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import signal
 import time
@@ -20,6 +19,7 @@ from offline.replay.publishing import ListPublisher
 from offline.replay.sources import OPEN, Bound, PlaySource
 from offline.replay.variants import Variant, known_songs
 from offline.replay.verification import Checked, Verifier
+from stream.collector import calm_collector
 from stream.serving import load_recommender
 from stream.settings import Settings
 
@@ -180,8 +180,7 @@ def _model(settings: Settings) -> tuple[Recommender, frozenset[str]]:
     torch.set_num_threads(settings.worker_threads)
     faiss.omp_set_num_threads(settings.worker_threads)
     loaded = load_recommender(settings), frozenset(known_songs(settings.bundle).songs)
-    gc.collect()
-    gc.freeze()  # what was loaded is no litter, and to look through it again takes long
+    calm_collector()
     return loaded
 
 

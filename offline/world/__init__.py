@@ -89,8 +89,7 @@ def _plays(
     """Give PLAYS_SCHEMA sorted by time, and the order that sorted it."""
     session = np.repeat(np.arange(len(sessions.plays)), sessions.plays)
     listener = sessions.listener[session]
-    favourites = listeners.favourites[listener, sessions.day[session] // 7]
-    loved = (favourites == song[:, None]).any(axis=1)
+    loved = listeners.love(listener, sessions.day[session] // 7, song)
     skipped = rng.random(len(song)) < np.where(loved, SKIP_CHANCE_OF_FAVOURITES, SKIP_CHANCE)
     heard = np.where(skipped, rng.uniform(0.03, 0.5, size=len(song)), 1.0)
     ms_played = (heard * catalogue.duration_ms[song]).astype(np.int64)

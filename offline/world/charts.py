@@ -12,6 +12,7 @@ RELEASE_BOOST = 10.0  # a song on its day of release draws 1 + 10 times what it 
 RELEASE_DECAY_DAYS = 7.0
 FRESH_DAYS = 14  # for so long a song counts as a recent release
 FRESH_SONGS = 10
+AT_ONCE = 1 << 16  # rows looked at together; bounds the memory
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,10 @@ class Charts:
         )
 
     def draw(self, day: Ints, taste: Floats, rng: np.random.Generator) -> Ints:
-        """Draw one song for each row: a genre by `taste` [B, genres], then a song of `day` [B]."""
-        genres = taste.shape[1]
-        chance = rng.random((2, len(day)))
-        genre = (np.cumsum(taste, axis=1) < chance[0][:, None]).sum(axis=1)
-        genre = np.minimum(genre, genres - 1)  # a sum of shares may stop just short of 1
-        reach = day * genres + genre + np.minimum(chance[1], 1 - 1e-9)
+        """Draw songs int64 [...]: each of a genre by `taste` [..., genres], then of `day` [...]."""
+        chance = rng.random((2, *day.shape))
+        genre = column_at(taste, chance[0])
+        reach = day * taste.shape[-1] + genre + np.minimum(chance[1], 1 - 1e-9)
         songs = len(self.catalogue.genre)
         found: Ints = np.searchsorted(self.cumulative, reach, side="right") - day * songs
         return found
@@ -77,6 +76,19 @@ class Charts:
         chance = (self.top_share[day] * taste[:, :, None]).reshape(len(day), -1)
         best = np.argsort(-chance, axis=1, kind="stable")[:, :depth]
         return np.take_along_axis(self.top[day].reshape(len(day), -1), best, axis=1)
+
+
+def column_at(shares: Floats, chance: Floats) -> Ints:
+    """Give the column in which the running sum of `shares` [..., N] reaches `chance` [...].
+
+    >>> column_at(np.array([[0.25, 0.75], [0.5, 0.5]]), np.array([0.2, 0.6])).tolist()
+    [0, 1]
+    """
+    found = np.empty(chance.shape, np.int64)
+    for start in range(0, len(shares), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        found[some] = (shares[some].cumsum(axis=-1) < chance[some][..., None]).sum(axis=-1)
+    return np.minimum(found, shares.shape[-1] - 1)  # a sum of shares may stop just short of 1
 
 
 def _tops(share: Floats, genre: Ints, first: Ints, depth: int) -> tuple[Ints, Floats]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offline.world.catalogue import Floats, Ints
-from offline.world.charts import Charts
+from offline.world.charts import AT_ONCE, Charts, column_at
 from offline.world.config import DAY_MS, WorldConfig
 
 TASTE_SPREAD = 1.5  # of the log of a taste: a listener has two or three genres
@@ -29,12 +30,12 @@ class Listeners:
     """What every listener likes in every week.
 
     taste: float64 [listeners, weeks, genres], sums to 1 over genres.
-    favourites: int64 [listeners, weeks, favourites], the dearest first.
+    favourites: int32 [listeners, weeks, favourites], the dearest first.
     habits: float64 [listeners, habits], how often they listen in which way.
     """
 
     taste: Floats
-    favourites: Ints
+    favourites: NDArray[np.int32]
     habits: Floats
 
     @classmethod
@@ -42,7 +43,7 @@ class Listeners:
         """Give each listener a taste and favourites, and let both drift week by week."""
         weeks = -(-config.days // 7)
         taste = _tastes(config, charts, weeks, rng)
-        favourites = np.empty((config.listeners, weeks, config.favourites), np.int64)
+        favourites = np.empty((config.listeners, weeks, config.favourites), np.int32)
         for week in range(weeks):
             drawn = _draw_favourites(charts, taste[:, week], 7 * week, config.favourites, rng)
             if week:
@@ -51,6 +52,15 @@ class Listeners:
             favourites[:, week] = drawn
         likeness = HABITS_LIKENESS * np.array(HABITS_SHARES)
         return cls(taste, favourites, rng.dirichlet(likeness, size=config.listeners))
+
+    def love(self, listener: Ints, week: Ints, song: Ints) -> NDArray[np.bool_]:
+        """Tell of each play, [plays], whether the song was a favourite in that week."""
+        found = np.empty(len(song), np.bool_)
+        for start in range(0, len(song), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            dearest = self.favourites[listener[some], week[some]]
+            found[some] = (dearest == song[some, None]).any(axis=1)
+        return found
 
 
 @dataclass(frozen=True)
@@ -81,44 +91,48 @@ class Sessions:
         log_mean = np.log(config.plays_per_session) - LENGTH_SPREAD**2 / 2
         length = rng.lognormal(log_mean, LENGTH_SPREAD, size=len(listener))
         plays = np.clip(np.rint(length), 1, config.max_session_plays).astype(np.int64)
-        starts_ms = _without_overlap(listener, wished_ms, plays)
+        starts_ms = without_overlap(listener, wished_ms, plays)
         inside = starts_ms < config.days * DAY_MS
         listener, starts_ms, plays = listener[inside], starts_ms[inside], plays[inside]
         taste = listeners.taste[listener, starts_ms // (7 * DAY_MS)]
         mood = _pick(taste, rng)
-        bent = (1 - MOOD) * taste
-        bent[np.arange(len(mood)), mood] += MOOD
-        return cls(listener, starts_ms, plays, _pick(listeners.habits[listener], rng), bent)
+        taste *= 1 - MOOD
+        taste[np.arange(len(mood)), mood] += MOOD
+        return cls(listener, starts_ms, plays, _pick(listeners.habits[listener], rng), taste)
 
 
 def _tastes(config: WorldConfig, charts: Charts, weeks: int, rng: np.random.Generator) -> Floats:
     """Let the log of each taste walk from week to week: autoregressive, its spread kept."""
     artists_of = np.bincount(charts.catalogue.genre)
     kept = config.taste_kept_per_week
-    steps = rng.normal(size=(weeks, config.listeners, len(artists_of)))
+    taste = rng.normal(size=(weeks, config.listeners, len(artists_of)))
     for week in range(1, weeks):
-        steps[week] = kept * steps[week - 1] + np.sqrt(1 - kept**2) * steps[week]
-    liking = np.exp(TASTE_SPREAD * steps) * artists_of
-    taste: Floats = (liking / liking.sum(axis=2, keepdims=True)).swapaxes(0, 1)
-    return taste
+        taste[week] = kept * taste[week - 1] + np.sqrt(1 - kept**2) * taste[week]
+    # In place, a week at a time: millions of listeners fill gigabytes.
+    for of_week in taste:
+        of_week *= TASTE_SPREAD
+        np.exp(of_week, out=of_week)
+        of_week *= artists_of
+        of_week /= of_week.sum(axis=1, keepdims=True)
+    return taste.swapaxes(0, 1)
 
 
 def _draw_favourites(
     charts: Charts, taste: Floats, day: int, count: int, rng: np.random.Generator
 ) -> Ints:
-    everyone = np.repeat(taste, count, axis=0)
-    drawn = charts.draw(np.full(len(everyone), day), everyone, rng)
-    return drawn.reshape(len(taste), count)
+    listeners, genres = taste.shape
+    each = np.broadcast_to(taste[:, None], (listeners, count, genres))
+    return charts.draw(np.broadcast_to(day, (listeners, count)), each, rng)
 
 
 def _wished_starts(config: WorldConfig, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Give (listener, start in ms) of each session somebody wishes for, sorted by both."""
     activity = rng.lognormal(-(ACTIVITY_SPREAD**2) / 2, ACTIVITY_SPREAD, size=config.listeners)
     per_day = config.sessions_per_week / 7 * activity
-    counts = rng.poisson(np.repeat(per_day[:, None], config.days, axis=1))
-    slot = np.repeat(np.arange(counts.size), counts.ravel())
-    listener, day = slot // config.days, slot % config.days
-    part = rng.choice(len(HOURS), size=len(slot), p=HOURS_SHARES)
+    counts = rng.poisson(np.broadcast_to(per_day[:, None], (config.listeners, config.days)))
+    filled = np.flatnonzero(counts)
+    listener, day = np.divmod(np.repeat(filled, counts.ravel()[filled]), config.days)
+    part = rng.choice(len(HOURS), size=len(listener), p=HOURS_SHARES)
     own = rng.normal(scale=OWN_HOUR_SPREAD, size=config.listeners)[listener]
     hour = rng.normal(np.array(HOURS)[part], np.array(HOURS_SPREAD)[part]) + own
     starts_ms = day * DAY_MS + np.mod(hour, 24) * (DAY_MS / 24)
@@ -126,7 +140,7 @@ def _wished_starts(config: WorldConfig, rng: np.random.Generator) -> tuple[Ints,
     return listener[order], starts_ms[order].astype(np.int64)
 
 
-def _without_overlap(listener: Ints, wished_ms: Ints, plays: Ints) -> Ints:
+def without_overlap(listener: Ints, wished_ms: Ints, plays: Ints) -> Ints:
     """Push each session behind the listener's last one and a break.
 
     start[i] = max(wished[i], start[i - 1] + slot[i - 1]), solved at once: with the slots summed
@@ -135,18 +149,19 @@ def _without_overlap(listener: Ints, wished_ms: Ints, plays: Ints) -> Ints:
     >>> slot = SLOWEST_PLAY_MS + SHORTEST_BREAK_MS
     >>> wished = np.array([0, 5, 10 * slot, 3])
     >>> ones = np.array([1, 1, 1, 1])
-    >>> (_without_overlap(np.array([0, 0, 0, 1]), wished, ones) / slot).round(3).tolist()
+    >>> (without_overlap(np.array([0, 0, 0, 1]), wished, ones) / slot).round(3).tolist()
     [0.0, 1.0, 10.0, 0.0]
     """
     slot = plays * SLOWEST_PLAY_MS + SHORTEST_BREAK_MS
     before = np.cumsum(slot) - slot
-    apart = listener * (int(slot.sum()) + int(wished_ms.max(initial=0)) + 1)
+    first = np.searchsorted(listener, listener)
+    before -= before[first]  # the listener's own, or a million of them would overflow
+    furthest = int(before.max(initial=0)) + int(wished_ms.max(initial=0))
+    apart = listener * (furthest + 1)
     starts_ms: Ints = np.maximum.accumulate(wished_ms - before + apart) + before - apart
     return starts_ms
 
 
 def _pick(chances: Floats, rng: np.random.Generator) -> Ints:
     """Draw one column of each row by its probability; int64 [rows]."""
-    below = np.cumsum(chances, axis=1) < rng.random(len(chances))[:, None]
-    picked: Ints = np.minimum(below.sum(axis=1), chances.shape[1] - 1)
-    return picked
+    return column_at(chances, rng.random(len(chances)))
