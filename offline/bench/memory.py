@@ -38,11 +38,13 @@ class Resident:
     file: float
 
 
-def resident_mib() -> Resident | None:
-    """Say what of this process is resident now, None where nobody counts it."""
+def resident_mib(process: Path = SELF) -> Resident | None:
+    """Say what of a process, /proc/NUMBER, is resident now, None where nobody counts it."""
     try:
-        lines = (SELF / "status").read_text(encoding="utf-8").splitlines()
+        lines = (process / "status").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     kib = {line.partition(":")[0]: line.split()[1] for line in lines if line.startswith("Rss")}
+    if not kib:  # it has ended, and nobody has asked yet how
+        return None
     return Resident(int(kib["RssAnon"]) / 1024, int(kib["RssFile"]) / 1024)

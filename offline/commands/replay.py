@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from offline.replay.logs import ReplayLog
+    from offline.replay.memory import MemoryWatch
     from offline.replay.runs import Plan, Ran
     from offline.replay.variants import Variant
 
@@ -97,6 +98,12 @@ EXISTING = click.Path(exists=True, path_type=Path)
     type=click.Path(file_okay=False, path_type=Path),
     help="Write a report here: report.md, report.html, pictures and figures.json.",
 )
+@click.option(
+    "--memory",
+    "memory_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw here, PNG or SVG, what memory all processes took as the replay went on.",
+)
 def replay(**options: Any) -> None:
     """Stream logged plays through the function that serves live traffic, and judge every list.
 
@@ -153,7 +160,7 @@ def _check(options: dict[str, Any]) -> None:
         raise click.UsageError("--skip, --limit and --partitions are of logs; a topic has --from")
     if options["world_set"] and options["world"] is None:
         raise click.UsageError("--world-set changes a --world, which is not given")
-    if options["out"] is not None:
+    if options["out"] is not None or options["memory_file"] is not None:
         from offline.evaluation.report import check_drawable
 
         check_drawable()
@@ -168,10 +175,13 @@ def _bounds(texts: Sequence[str]) -> Any:
 def _run(options: dict[str, Any], stack: ExitStack) -> None:
     from offline.progress import plays_progress
     from offline.replay.figures import FigureConfig, replay_figures
+    from offline.replay.memory import MemoryWatch
     from offline.replay.propensities import read_shown
     from offline.replay.runs import replay_all
 
     shown = read_shown(options["propensities"]) if options["propensities"] else None
+    memory = stack.enter_context(MemoryWatch())
+    memory.step = "reading"
     chosen = _variants(options)
     log = _log(options)
     plan = _plan(options, chosen, log, stack)
@@ -180,8 +190,10 @@ def _run(options: dict[str, Any], stack: ExitStack) -> None:
     chosen = _refreshed(options, chosen, plan)
     spans = [plan.source.span(one, plan.begin, plan.end) for one in plan.source.partitions]
     total = sum(end - first for first, end in spans) * len(chosen)
+    memory.step = "replaying"
     with plays_progress("Replaying", total) as advance:
-        ran, seconds = replay_all(plan, chosen, advance)
+        ran, seconds = replay_all(plan, chosen, lambda plays: advance(memory.handled(plays)))
+    memory.step = "figures"
     if not all(one.finished for one in ran):
         remedy = "go on with the same command" if plan.keep else "--state would keep what is done"
         raise click.ClickException(f"stopped before the end: {remedy}")
@@ -191,7 +203,7 @@ def _run(options: dict[str, Any], stack: ExitStack) -> None:
         FigureConfig(options["windows"], shown, options["slots"], seed=options["seed"]),
         ceiling,
     )
-    _tell(options, figures, ran, seconds)
+    _tell(options, figures, ran, seconds, memory)
 
 
 def _variants(options: dict[str, Any]) -> list[Variant]:
@@ -276,13 +288,18 @@ def _plan(
 
 
 def _tell(
-    options: dict[str, Any], figures: dict[str, Any], ran: Sequence[Ran], seconds: float
+    options: dict[str, Any],
+    figures: dict[str, Any],
+    ran: Sequence[Ran],
+    seconds: float,
+    memory: MemoryWatch,
 ) -> None:
     from offline.replay.figures import with_timing
     from offline.replay.table import show
     from offline.report import write_json
 
     timed = with_timing(figures, ran, seconds)
+    timed["_timing"]["peak_memory_mib"] = memory.peak_mib
     checked = ran[0].checked
     if options["verify"]:
         timed["verified"] = {"equal": checked.equal, "different": checked.different}
@@ -291,6 +308,10 @@ def _tell(
         from offline.replay.report import write_report
 
         write_report(options["out"], figures)
+    if options["memory_file"] is not None:
+        from offline.replay.memory_picture import draw_memory
+
+        draw_memory(options["memory_file"], memory.looks)
     show(timed)
     if options["verify"]:
         click.echo(checked.text())

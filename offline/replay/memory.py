@@ -1,0 +1,95 @@
+"""How much memory a replay takes, all its processes together, from its beginning to its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from offline.bench.memory import resident_mib
+
+SELF = Path("/proc/self")
+LOOK_S = 0.5
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was resident at one moment, MiB.
+
+    at_s: seconds since the beginning. plays: handled by then. own: memory of the processes
+    alone; file: pages of mapped files, counted by process, which the system takes back when it
+    needs them.
+    """
+
+    at_s: float
+    step: str
+    plays: int
+    own: float
+    file: float
+
+
+class MemoryWatch:
+    """Looks at this process and its children twice a second, for as long as a `with` block.
+
+    Where the system does not tell, nothing is seen.
+    """
+
+    def __init__(self) -> None:
+        self.looks: list[Look] = []
+        self.step = ""
+        self.plays = 0
+        self._began_s = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="memory", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def handled(self, plays: int) -> int:
+        """Be told how many plays are handled; give it back."""
+        self.plays = plays
+        return plays
+
+    @property
+    def peak_mib(self) -> float | None:
+        """Give the most that was resident, mapped files included; None where nobody tells."""
+        return max((one.own + one.file for one in self.looks), default=None)
+
+    def _watch(self) -> None:
+        self._look()
+        while not self._ended.wait(LOOK_S):
+            self._look()
+        self._look()
+
+    def _look(self) -> None:
+        at_s = time.monotonic() - self._began_s
+        found = [resident_mib(process) for process in _processes()]
+        told = [one for one in found if one is not None]
+        if told:
+            own, file = sum(one.own for one in told), sum(one.file for one in told)
+            self.looks.append(Look(at_s, self.step, self.plays, own, file))
+
+
+def _processes() -> Iterator[Path]:
+    """Name this process and those that it began."""
+    yield SELF
+    for children in SELF.glob("task/*/children"):
+        try:
+            numbers = children.read_text(encoding="ascii").split()
+        except OSError:  # the thread has ended
+            continue
+        yield from (SELF.parent / number for number in numbers)
