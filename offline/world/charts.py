@@ -88,7 +88,9 @@ def column_at(shares: Floats, chance: Floats) -> Ints:
     for start in range(0, len(shares), AT_ONCE):
         some = slice(start, start + AT_ONCE)
         found[some] = (shares[some].cumsum(axis=-1) < chance[some][..., None]).sum(axis=-1)
-    return np.minimum(found, shares.shape[-1] - 1)  # a sum of shares may stop just short of 1
+    # A sum of shares may stop just short of 1.
+    np.minimum(found, shares.shape[-1] - 1, out=found)
+    return found
 
 
 def _tops(share: Floats, genre: Ints, first: Ints, depth: int) -> tuple[Ints, Floats]:

@@ -90,7 +90,8 @@ class _Block:
         self.charts = charts
         self.day = sessions.day[block]
         self.taste = sessions.taste[block]
-        self.favourites = listeners.favourites[sessions.listener[block], self.day // 7]
+        dearest = listeners.favourites[sessions.listener[block], self.day // 7]
+        self.favourites = dearest.astype(np.int64)
         self.habit = HABITS[sessions.habit[block]]
         self.likely_jumps = charts.most_probable(self.day, self.taste)
         self.played = np.empty((len(block), 0), np.int64)
