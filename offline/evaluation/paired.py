@@ -11,10 +11,10 @@ import numpy as np
 from offline.evaluation.significance import (
     Clusters,
     Floats,
-    bootstrap,
+    flipped_p,
     holm,
     intervals,
-    sign_flip_p,
+    resampled_means,
 )
 
 
@@ -33,15 +33,32 @@ def compare(
     95 % interval by the paired bootstrap; p by flipping clusters' signs; and p_holm, adjusted
     for all the tests of that metric.
     """
-    pairs = list(combinations(values, 2))
-    if not pairs or len(clusters) < 2:
+    sums = {name: clusters.sums(each) for name, each in values.items()}
+    return compare_sums(
+        sums, metrics, clusters.sizes, replicates=replicates, flips=flips, seed=seed
+    )
+
+
+def compare_sums(
+    sums: Mapping[str, Floats],
+    metrics: Sequence[str],
+    sizes: Floats,
+    *,
+    replicates: int,
+    flips: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Give the same of predictions summed up by cluster: sums by model, [C, M]; sizes: [C]."""
+    pairs = list(combinations(sums, 2))
+    if not pairs or len(sizes) < 2:
         return []
-    differences = np.concatenate([values[a] - values[b] for a, b in pairs], axis=1)
-    between = intervals(bootstrap(clusters, differences, replicates, seed))
-    p = sign_flip_p(clusters, differences, flips, seed)
+    differences = np.concatenate([sums[a] - sums[b] for a, b in pairs], axis=1)
+    between = intervals(resampled_means(differences, sizes, replicates, seed))
+    p = flipped_p(differences, flips, seed)
+    means = differences.sum(0) / sizes.sum()
     found: list[dict[str, Any]] = []
     for column, ((a, b), metric) in enumerate(product(pairs, metrics)):
-        mean = float(differences[:, column].mean())
+        mean = float(means[column])
         low, high = between[column].tolist()
         better = mean >= 0
         found.append(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-AT_ONCE = 1 << 24
+AT_ONCE = 1 << 22
 """Numbers drawn together, at most: memory."""
 
 Floats = NDArray[np.float64]
@@ -49,15 +49,19 @@ def bootstrap(clusters: Clusters, values: Floats, replicates: int, seed: int) ->
 
     Equal seeds draw equal clusters: then two calls on the same clusters are paired.
     """
-    rng = np.random.default_rng(seed)
-    sums, count = clusters.sums(values), len(clusters)
-    means = np.empty((replicates, values.shape[1]))
+    return resampled_means(clusters.sums(values), clusters.sizes, replicates, seed)
+
+
+def resampled_means(sums: Floats, sizes: Floats, replicates: int, seed: int) -> Floats:
+    """Give the same of values that are summed up already: sums [C, M], sizes [C]."""
+    rng, count = np.random.default_rng(seed), len(sizes)
+    means = np.empty((replicates, sums.shape[1]))
     step = max(1, AT_ONCE // count)
     for start in range(0, replicates, step):
         rows = range(start, min(start + step, replicates))
         drawn = [np.bincount(rng.integers(0, count, count), minlength=count) for _ in rows]
         times = np.stack(drawn).astype(np.float64)
-        means[rows.start : rows.stop] = (times @ sums) / (times @ clusters.sizes)[:, None]
+        means[rows.start : rows.stop] = (times @ sums) / (times @ sizes)[:, None]
     return means
 
 
@@ -74,13 +78,17 @@ def sign_flip_p(clusters: Clusters, differences: Floats, flips: int, seed: int) 
     have had the other sign. p = (1 + as extreme flips) / (1 + flips), never 0 (Phipson and
     Smyth, 2010).
     """
+    return flipped_p(clusters.sums(differences), flips, seed)
+
+
+def flipped_p(sums: Floats, flips: int, seed: int) -> Floats:
+    """Give the same of differences that are summed up by cluster already, [C, M]."""
     rng = np.random.default_rng(seed)
-    sums = clusters.sums(differences)
     seen = np.abs(sums.sum(0)) * (1 - 1e-9)  # equal sums may differ in their last bits
     extreme = np.zeros(sums.shape[1])
-    step = max(1, AT_ONCE // len(clusters))
+    step = max(1, AT_ONCE // len(sums))
     for start in range(0, flips, step):
-        shape = min(step, flips - start), len(clusters)
+        shape = min(step, flips - start), len(sums)
         signs = rng.integers(0, 2, shape, dtype=np.int8).astype(np.float64) * 2 - 1
         extreme += (np.abs(signs @ sums) >= seen).sum(0)
     return (1 + extreme) / (1 + flips)

@@ -1,11 +1,10 @@
-"""A variant's records gathered from its partitions, in the order of stream time."""
+"""A variant's records gathered from its partitions, some at a time: memory stays small."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,43 @@ AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
+class JudgedPlays:
+    """Some plays that were judged, all of one partition, in the order of its log.
+
+    places: int64 [P], which records of the log they are. records: those.
+    """
+
+    partition: int
+    log: RecordLog
+    places: Ints
+    records: Records
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self.places)
+
+    @property
+    def offsets(self) -> Ints:
+        """Where they stand in the partition, int64 [P]."""
+        return self.places + self.log.first
+
+    @property
+    def ranks(self) -> torch.Tensor:
+        """Where each song stood in the list before it, int64 [P]; UNRANKED for a miss."""
+        return _ranks(self.records["rank"])
+
+    @property
+    def popularity_ranks(self) -> torch.Tensor:
+        """Where it stood among the popular songs, int64 [P]; UNRANKED for a miss."""
+        return _ranks(self.records["popularity_rank"])
+
+    def are_of_same_plays(self, other: JudgedPlays) -> bool:
+        """Tell whether entry by entry these are the same plays."""
+        same = self.partition == other.partition
+        return same and np.array_equal(self.offsets, other.offsets)
+
+
+@dataclass(frozen=True)
 class Logs:
     """The record logs of one variant, by partition, and the songs' numbers in them all.
 
@@ -28,87 +64,74 @@ class Logs:
     catalogue.
     """
 
+    partitions: Sequence[int]
     logs: Sequence[RecordLog]
     numbers: Sequence[Ints]
 
     @classmethod
     def open(
-        cls, places: Sequence[tuple[Path, int]], list_length: int, catalogue: Vocabulary
+        cls,
+        partitions: Sequence[int],
+        places: Sequence[tuple[Path, int]],
+        list_length: int,
+        catalogue: Vocabulary,
     ) -> Logs:
         """Open logs by directory and first offset; songs new to the catalogue are added to it."""
         logs = [RecordLog(directory, list_length, first) for directory, first in places]
         for log in logs:
             for song_id in log.songs.vocabulary.song_ids:
                 catalogue.add(song_id)
-        return cls(logs, [log.songs.vocabulary.translation(catalogue) for log in logs])
+        numbers = [log.songs.vocabulary.translation(catalogue) for log in logs]
+        return cls(partitions, logs, numbers)
 
     def chunks(self) -> Iterator[tuple[RecordLog, Ints, Records]]:
         """Give all records of plays, some at a time, with their log and its song numbers."""
         for log, numbers in zip(self.logs, self.numbers, strict=True):
-            records = log.read()
-            for start in range(0, len(records), AT_ONCE):
-                some = records[start : start + AT_ONCE]
-                yield log, numbers, some[(some["flags"] & PLAY) > 0]
+            for _, records in log.chunks(AT_ONCE):
+                yield log, numbers, records[(records["flags"] & PLAY) > 0]
+
+    def judged(self) -> Iterator[JudgedPlays]:
+        """Give all plays that were judged, some at a time."""
+        for partition, log in zip(self.partitions, self.logs, strict=True):
+            for first, records in log.chunks(AT_ONCE):
+                places = np.flatnonzero(records["flags"] & JUDGED)
+                yield JudgedPlays(partition, log, places + first, records[places])
 
 
 @dataclass(frozen=True)
-class JudgedPlays:
-    """Plays that were judged, in stream time; one entry a play.
+class Survey:
+    """What is to be known of the plays before figures are taken.
 
-    partition, offset: its place. ranks, popularity_ranks: int64, UNRANKED for a miss. rows: of
-    the log; -1 where there is none. The others are as in the records, in as few bytes.
+    first_ms, last_ms: their times. plays: how many; judged: of those. songs: int64 [V + 1], plays
+    of each song of the catalogue. listeners: int64 [L], in order, those of whom a play was judged.
     """
 
-    partition: NDArray[np.int16]
-    offset: Ints
-    played_at_ms: Ints
-    listener: Ints
-    flags: NDArray[np.uint8]
-    position: NDArray[np.uint16]
-    remembered: NDArray[np.uint32]
-    ranks: torch.Tensor
-    popularity_ranks: torch.Tensor
-    rows: Ints
+    first_ms: int
+    last_ms: int
+    plays: int
+    judged: int
+    songs: Ints
+    listeners: Ints
 
     @classmethod
-    def of(cls, logs: Logs, partitions: Sequence[int], rows: Sequence[Ints | None]) -> JudgedPlays:
-        """Gather them from the records."""
-        parts = [
-            _judged(log, partition, row)
-            for log, partition, row in zip(logs.logs, partitions, rows, strict=True)
-        ]
-        whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        order = np.lexsort((whole["offset"], whole["partition"], whole["played_at_ms"]))
-        whole = {name: column[order] for name, column in whole.items()}
-        ranks, popular = whole.pop("rank"), whole.pop("popularity_rank")
-        return cls(**whole, ranks=_ranks(ranks), popularity_ranks=_ranks(popular))
-
-    def __len__(self) -> int:
-        """Count them."""
-        return len(self.offset)
-
-    def is_of_same_plays(self, other: JudgedPlays) -> bool:
-        """Tell whether entry by entry these are the same plays."""
-        return np.array_equal(self.offset, other.offset) and np.array_equal(
-            self.partition, other.partition
-        )
-
-
-def _judged(log: RecordLog, partition: int, rows: Ints | None) -> dict[str, Any]:
-    records = log.read()
-    places = np.flatnonzero(records["flags"] & JUDGED)
-    found: dict[str, Any] = {
-        name: records[name][places]
-        for name in (
-            *("played_at_ms", "listener", "flags", "position", "remembered"),
-            *("rank", "popularity_rank"),
-        )
-    }
-    offsets = places + log.first
-    found["partition"] = np.full(len(places), partition, dtype=np.int16)
-    found["offset"] = offsets
-    found["rows"] = np.full(len(places), -1, np.int64) if rows is None else rows[offsets]
-    return found
+    def of(cls, logs: Logs, catalogue: Vocabulary) -> Survey:
+        """Look through all records."""
+        times: list[np.int64] = []
+        listeners: list[Ints] = [np.empty(0, np.int64)]
+        songs = np.zeros(len(catalogue) + 1, np.int64)
+        plays = judged = 0
+        for _, numbers, records in logs.chunks():
+            if not len(records):
+                continue
+            plays += len(records)
+            times += [records["played_at_ms"].min(), records["played_at_ms"].max()]
+            songs += np.bincount(numbers[records["song"]], minlength=len(songs))
+            mine = records["listener"][(records["flags"] & JUDGED) > 0]
+            judged += len(mine)
+            listeners.append(np.unique(mine))
+        first_ms, last_ms = int(min(times, default=0)), int(max(times, default=0))
+        distinct = np.unique(np.concatenate(listeners))
+        return cls(first_ms, last_ms, plays, judged, songs, distinct)
 
 
 def _ranks(ranks: NDArray[np.uint16]) -> torch.Tensor:

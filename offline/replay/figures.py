@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 
 from models.vocabulary import Vocabulary
-from offline.evaluation.figures import TESTED, accuracy_values
-from offline.evaluation.paired import compare
-from offline.evaluation.significance import Clusters, bootstrap, intervals
-from offline.replay.collect import Ints, JudgedPlays, Logs
-from offline.replay.lists import CUTOFFS, HitCounts, ListCounts, Windows, ratios, shares
+from offline.evaluation.figures import TESTED
+from offline.evaluation.paired import compare_sums
+from offline.replay.accuracy import NAMES, AccuracyCounts
+from offline.replay.collect import Logs, Survey
+from offline.replay.lists import HitCounts, ListCounts, Windows, ratios, shares
 from offline.replay.propensities import counterfactual
 from offline.replay.runs import Plan, Ran
-from offline.replay.slices import Slices, slices
+from offline.replay.slices import slices
 from offline.replay.sources import ReplayError
 from offline.replay.timing import timing
 from offline.replay.variants import POPULARITY, Known, known_songs
 from stream.events import rfc3339
 
 Figures = dict[str, Any]
-NAMES = [f"{metric}_at_{n}" for metric in ("hit_rate", "mrr", "ndcg") for n in CUTOFFS]
 CEILING = "ceiling_hit_rate_at_20"
 
 
@@ -59,32 +57,29 @@ def replay_figures(
     """
     catalogue, known = _catalogue(ran)
     logs = [_logs(plan, number, one, catalogue) for number, one in enumerate(ran)]
-    partitions = plan.source.partitions
-    rows = [plan.source.rows(partition) for partition in partitions]
-    judged = [JudgedPlays.of(one, partitions, rows) for one in logs]
-    if not len(judged[0]):
+    survey = Survey.of(logs[0], catalogue)
+    if not survey.judged:
         raise ReplayError("no play was judged: no listener has two plays in the range")
-    windows = _windows(logs[0], config.windows)
-    information = _information(catalogue, known, logs[0])
-    parts = slices(judged[0], bool(known.songs))
+    windows = Windows.over(survey.first_ms, survey.last_ms, config.windows)
+    information = _information(catalogue, known, survey)
+    right, popular = _judge(logs, survey, windows, bool(known.songs))
     whole: Figures = {}
-    for one, made, plays in zip(ran, logs, judged, strict=True):
-        figures = _accuracy(plays.ranks, plays, parts, windows, config)
+    for one, made, counts in zip(ran, logs, right, strict=True):
+        figures = counts.figures(config.replicates, config.seed)
         figures |= _lists(made, windows, information, figures["windows"])
         if config.shown is not None:
-            told = counterfactual(config.shown, made, partitions, catalogue, config.slots)
+            told = counterfactual(config.shown, made, made.partitions, catalogue, config.slots)
             figures["counterfactual"] = told
         if one.variant.refreshes:
             figures["refreshes"] = dict(one.variant.refreshes)
         whole |= {one.variant.name: {**figures, "settings": dict(one.variant.changes)}}
-    baseline = _accuracy(judged[0].popularity_ranks, judged[0], parts, windows, config)
     return {
         **whole.pop(ran[0].variant.name),
-        **_ceiling(ceiling, judged[0], windows),
+        **_ceiling(ceiling, plan, logs[0], windows),
         **whole,
-        POPULARITY: baseline,
-        "_data": _data(ran, logs, judged[0], catalogue, windows),
-        "_tests": _tests(ran, judged, config),
+        POPULARITY: popular.figures(config.replicates, config.seed),
+        "_data": _data(ran, survey, catalogue, windows),
+        "_tests": _tests(ran, right, popular, config),
     }
 
 
@@ -96,79 +91,39 @@ def _catalogue(ran: Sequence[Ran]) -> tuple[Vocabulary, Known]:
 
 
 def _logs(plan: Plan, number: int, ran: Ran, catalogue: Vocabulary) -> Logs:
+    partitions = [done.partition for done in ran.done]
     places = [(plan.place(number, done.partition), done.first) for done in ran.done]
-    return Logs.open(places, ran.variant.settings.list_length, catalogue)
+    return Logs.open(partitions, places, ran.variant.settings.list_length, catalogue)
 
 
-def _windows(logs: Logs, count: int) -> Windows:
-    bounds = [
-        (int(records["played_at_ms"].min()), int(records["played_at_ms"].max()))
-        for _, _, records in logs.chunks()
-        if len(records)
-    ]
-    return Windows.over(min(low for low, _ in bounds), max(high for _, high in bounds), count)
-
-
-def _information(catalogue: Vocabulary, known: Known, logs: Logs) -> NDArray[np.float64]:
+def _information(catalogue: Vocabulary, known: Known, survey: Survey) -> NDArray[np.float64]:
     """Give -log2 of each song's share of the plays, float64 [V + 1], in bits.
 
     The plays are those of the first bundle's training; without it, those of the replay itself.
     A song that was not played counts as one that was played once.
     """
-    counts = np.zeros(len(catalogue) + 1)
+    counts = survey.songs.astype(np.float64)
     if known.plays is not None:
+        counts = np.zeros(len(catalogue) + 1)
         counts[[catalogue.number(song) or 0 for song in known.songs]] = known.plays
-    else:
-        for _, numbers, records in logs.chunks():
-            counts += np.bincount(numbers[records["song"]], minlength=len(counts))
     bits: NDArray[np.float64] = -np.log2(np.maximum(counts, 1) / max(counts.sum(), 1))
     return bits
 
 
-def _accuracy(
-    ranks: torch.Tensor,
-    plays: JudgedPlays,
-    parts: Slices,
-    windows: Windows,
-    config: FigureConfig,
-) -> Figures:
-    """Give accuracy as a whole with its intervals, by moving window and by slice."""
-    values = accuracy_values(ranks, NAMES)
-    figures: Figures = dict(zip(NAMES, values.mean(0).tolist(), strict=True))
-    figures["judged"] = len(ranks)
-    figures["ci"] = _intervals(plays.listener, values, config)
-    figures["windows"] = _moving(plays, values, windows)
-    figures["slices"] = {
-        way: {
-            part: {
-                "judged": int(mask.sum()),
-                **dict(zip(NAMES, values[mask].mean(0).tolist(), strict=True)),
-            }
-            for part, mask in masks.items()
-        }
-        for way, masks in parts.items()
-    }
-    return figures
-
-
-def _intervals(
-    listeners: Ints, values: NDArray[np.float64], config: FigureConfig
-) -> Mapping[str, list[float]] | None:
-    """Draw listeners anew; None where there is one listener only."""
-    clusters = Clusters.by(listeners)
-    if len(clusters) < 2:
-        return None
-    between = intervals(bootstrap(clusters, values, config.replicates, config.seed))
-    return dict(zip(NAMES, between.tolist(), strict=True))
-
-
-def _moving(plays: JudgedPlays, values: NDArray[np.float64], windows: Windows) -> Figures:
-    bins, width = windows.bins_of(plays.played_at_ms), len(windows.edges) - 1
-    judged = np.bincount(bins, minlength=width)
-    found: Figures = {"judged": Windows.moving(judged).tolist()}
-    for name, column in zip(NAMES, values.T, strict=True):
-        found[name] = ratios(np.bincount(bins, column, width), judged)
-    return found
+def _judge(
+    logs: Sequence[Logs], survey: Survey, windows: Windows, has_bundle: bool
+) -> tuple[list[AccuracyCounts], AccuracyCounts]:
+    """Count how right each variant was, and beside the first one what was popular."""
+    variants = [AccuracyCounts(windows, survey.listeners) for _ in logs]
+    popular = AccuracyCounts(windows, survey.listeners)
+    for together in zip(*(one.judged() for one in logs), strict=True):
+        first = together[0]
+        assert all(one.are_of_same_plays(first) for one in together), "variants judged other plays"
+        parts = slices(first, has_bundle)
+        popular.add(first, first.popularity_ranks, parts)
+        for counts, plays in zip(variants, together, strict=True):
+            counts.add(plays, plays.ranks, parts)
+    return variants, popular
 
 
 def _lists(
@@ -185,47 +140,53 @@ def _lists(
     }
 
 
-def _ceiling(ceiling: NDArray[np.float32] | None, plays: JudgedPlays, windows: Windows) -> Figures:
+def _ceiling(
+    ceiling: NDArray[np.float32] | None, plan: Plan, logs: Logs, windows: Windows
+) -> Figures:
     if ceiling is None:
         return {CEILING: None}
-    best = ceiling[plays.rows].astype(np.float64)
-    bins, width = windows.bins_of(plays.played_at_ms), len(windows.edges) - 1
-    by_bin = np.bincount(bins, best, width)
-    moving = ratios(by_bin, np.bincount(bins, minlength=width))
-    return {CEILING: float(best.mean()), "ceiling_windows": moving}
+    best, counts = np.zeros((2, len(windows.edges) - 1))
+    rows = {partition: plan.source.rows(partition) for partition in logs.partitions}
+    for plays in logs.judged():
+        of_log = rows[plays.partition]
+        assert of_log is not None, "a ceiling is of a log, whose plays have rows"
+        bins = windows.bins_of(plays.records["played_at_ms"])
+        best += np.bincount(bins, ceiling[of_log[plays.offsets]], len(best))
+        counts += np.bincount(bins, minlength=len(counts))
+    return {CEILING: float(best.sum() / counts.sum()), "ceiling_windows": ratios(best, counts)}
 
 
-def _data(
-    ran: Sequence[Ran], logs: Sequence[Logs], judged: JudgedPlays, catalogue: Vocabulary, w: Windows
-) -> Figures:
-    plays = sum(len(records) for _, _, records in logs[0].chunks())
+def _data(ran: Sequence[Ran], survey: Survey, catalogue: Vocabulary, windows: Windows) -> Figures:
     return {
         "variants": [one.variant.name for one in ran],
-        "plays": plays,
-        "rejected": sum(done.end - done.first for done in ran[0].done) - plays,
-        "judged": len(judged),
-        "listeners_judged": len(np.unique(judged.listener)),
+        "plays": survey.plays,
+        "rejected": sum(done.end - done.first for done in ran[0].done) - survey.plays,
+        "judged": survey.judged,
+        "listeners_judged": len(survey.listeners),
         "catalogue": len(catalogue),
         "partitions": len(ran[0].done),
-        "window_begins": [rfc3339(int(edge)) for edge in w.edges[:-2]],
-        "window_ends": [rfc3339(int(edge)) for edge in w.edges[2:]],
+        "window_begins": [rfc3339(int(edge)) for edge in windows.edges[:-2]],
+        "window_ends": [rfc3339(int(edge)) for edge in windows.edges[2:]],
     }
 
 
 def _tests(
-    ran: Sequence[Ran], judged: Sequence[JudgedPlays], config: FigureConfig
+    ran: Sequence[Ran],
+    right: Sequence[AccuracyCounts],
+    popular: AccuracyCounts,
+    config: FigureConfig,
 ) -> list[Figures]:
     """Compare every two variants, and each with popularity, on the same plays."""
-    assert all(one.is_of_same_plays(judged[0]) for one in judged), "variants judged other plays"
-    values = {
-        one.variant.name: accuracy_values(plays.ranks, TESTED)
-        for one, plays in zip(ran, judged, strict=True)
+    columns = [NAMES.index(name) for name in TESTED]
+    names = [*(one.variant.name for one in ran), POPULARITY]
+    sums = {
+        name: counts.by_listener.sums[:, columns]
+        for name, counts in zip(names, (*right, popular), strict=True)
     }
-    values[POPULARITY] = accuracy_values(judged[0].popularity_ranks, TESTED)
-    return compare(
-        values,
+    return compare_sums(
+        sums,
         TESTED,
-        Clusters.by(judged[0].listener),
+        popular.by_listener.counts,
         replicates=config.replicates,
         flips=config.flips,
         seed=config.seed,

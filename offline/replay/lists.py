@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offline.replay.collect import AT_ONCE, Ints, Logs
-from offline.replay.records import HEARD, JUDGED, RecordLog, Records
+from offline.replay.collect import Ints, Logs
+from offline.replay.records import HEARD, RecordLog, Records
 
 CUTOFFS = (10, 20)
 LEAST_LOG10 = -5.0
@@ -137,13 +137,9 @@ class HitCounts:
         self.edges = np.logspace(LEAST_LOG10, 0, CALIBRATION_BINS + 1)
         self._songs, self._expected, self._hits = np.zeros((3, CALIBRATION_BINS))
         self.calibrated = 0
-        for log in logs.logs:
-            records = log.read()
-            judged = np.flatnonzero(records["flags"] & JUDGED)
-            for start in range(0, len(judged), AT_ONCE):
-                rows = judged[start : start + AT_ONCE]
-                made = records[records["previous"][rows]]
-                self._count(log, made, records["rank"][rows].astype(np.int64))
+        for plays in logs.judged():
+            made = plays.log.read()[plays.records["previous"]]
+            self._count(plays.log, made, plays.records["rank"].astype(np.int64))
 
     def _count(self, log: RecordLog, made: Records, ranks: Ints) -> None:
         hit = ranks > 0

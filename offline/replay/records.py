@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,12 @@ class RecordLog:
         if not self.count:
             return np.empty(0, self.type)
         return np.memmap(self._file, self.type, "r", shape=(self.count,))
+
+    def chunks(self, size: int) -> Iterator[tuple[int, Records]]:
+        """Give all records, `size` at a time, each time with the number of the first."""
+        with self._file.open("rb") as file:
+            for first in range(0, self.count, size):
+                yield first, np.fromfile(file, self.type, min(size, self.count - first))
 
     def lists(self, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
         """Give the lists of these records, int32 [N, list_length]."""

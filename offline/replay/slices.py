@@ -19,30 +19,28 @@ REMEMBERED = {"1-4": (1, 4), "5-19": (5, 19), "20-99": (20, 99), "100+": (100, 0
 
 
 def slices(plays: JudgedPlays, has_bundle: bool) -> Slices:
-    """Part the plays in four ways; parts without any are left out.
+    """Part the plays in four ways.
 
     answer: what the song was to the listener, as far as histories reach. position: plays of the
     session before it, 0 where it opens one. listener: plays remembered before it: the new ones
     have few. song: whether the first bundle knows it.
     """
-    in_session = (plays.flags & IN_SESSION) > 0
-    heard = ((plays.flags & HEARD) > 0) & ~in_session
-    known = (plays.flags & KNOWN) > 0
-    found = {
+    flags = plays.records["flags"]
+    in_session = (flags & IN_SESSION) > 0
+    heard = ((flags & HEARD) > 0) & ~in_session
+    known = (flags & KNOWN) > 0
+    found: dict[str, Mapping[str, NDArray[np.bool_]]] = {
         "answer": {
             "in the session": in_session,
             "heard before": heard,
             "new to the listener": ~in_session & ~heard,
         },
-        "position": _between(plays.position, POSITIONS),
-        "listener": _between(plays.remembered, REMEMBERED),
-        "song": {"known to the bundle": known, "new to the bundle": ~known} if has_bundle else {},
+        "position": _between(plays.records["position"], POSITIONS),
+        "listener": _between(plays.records["remembered"], REMEMBERED),
     }
-    return {
-        way: {name: mask for name, mask in parts.items() if mask.any()}
-        for way, parts in found.items()
-        if parts
-    }
+    if has_bundle:
+        found["song"] = {"known to the bundle": known, "new to the bundle": ~known}
+    return found
 
 
 def _between(
