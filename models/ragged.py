@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Self
 
@@ -43,10 +44,10 @@ class Ragged:
         assert offsets[-1] == len(values), f"{offsets[-1]} values in rows, {len(values)} given"
         return cls(values, offsets)
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """How many values each row has, int64 [B]."""
-        return np.diff(self.offsets)
+        """How many values each row has, int64 [B]; not to be written to."""
+        return np.diff(self.offsets)  # asked for dozens of times on the way of a batch
 
     def __len__(self) -> int:
         """Count the rows."""
