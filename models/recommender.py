@@ -19,7 +19,7 @@ from models.popularity import PopularSong
 from models.ragged import Ragged
 from models.recent_plays import Moment
 from models.rule_book import Choice, RuleBook
-from models.vocabulary import Vocabulary
+from models.vocabulary import PADDING, Vocabulary
 
 Stage = Callable[[str], AbstractContextManager[object]]
 """Called with a stage's name around its work, so that the caller may time it."""
@@ -110,16 +110,22 @@ class PopularityRecommender:
     def recommend(
         self, requests: Sequence[Request], stage: Stage = untimed
     ) -> list[list[RecommendedSong]]:
-        """Give each request its list: at most `list_length` songs, best first."""
+        """Give each request its list: at most `list_length` songs, best first.
+
+        The score is 1 / rank.
+        """
         with stage("score"):
-            return [self.list_for(request) for request in requests]
+            sourced = [self.sourced(request) for request in requests]
+            lists = [list(songs) for songs in sourced]
+            columns = self.choose(requests, lists).columns.tolist()
+            return [
+                _written((songs[each], sources[songs[each]]) for each in row if each >= 0)
+                for songs, sources, row in zip(lists, sourced, columns, strict=True)
+            ]
 
     def list_for(self, request: Request) -> list[RecommendedSong]:
-        """Give one list. The score is 1 / rank."""
-        sourced = self.sourced(request)
-        songs, choice = list(sourced), self.choose(request, list(sourced))
-        chosen = (songs[column] for column in choice.columns[0].tolist() if column >= 0)
-        return _written((song_id, sourced[song_id]) for song_id in chosen)
+        """Give one list."""
+        return self.recommend([request])[0]
 
     def candidates(self, request: Request) -> list[RecommendedSong]:
         """Give every song that a list is made from, best first, before the rules."""
@@ -128,21 +134,26 @@ class PopularityRecommender:
     def removed(self, request: Request) -> dict[str, str]:
         """Name the rule that kept each song out of a list that it was good enough for."""
         songs = list(self.sourced(request))
-        return self.book.removed(request, songs, self.choose(request, songs))
+        return self.book.removed(request, songs, self.choose([request], [songs]))
 
     def sourced(self, request: Request) -> dict[str, str]:
         """Give the songs that a list is made from, best first, each with its source."""
         return dict.fromkeys(self._popular(request), "popularity")
 
-    def choose(self, request: Request, songs: Sequence[str]) -> Choice:
-        """Choose one list among songs, the best first."""
-        places = {song_id: place for place, song_id in enumerate(songs, 1)}
+    def choose(self, requests: Sequence[Request], lists: Sequence[Sequence[str]]) -> Choice:
+        """Choose each request's list among songs of its own, the best first."""
+        numbers: dict[str, int] = {}
+        rows = [[numbers.setdefault(song, len(numbers) + 1) for song in each] for each in lists]
+        width = max(map(len, rows), default=0)
+        items = np.array([row + [PADDING] * (width - len(row)) for row in rows], dtype=np.int64)
+        items = items.reshape(len(rows), width)  # where nobody has a song
+        worth = np.where(items == PADDING, -np.inf, -np.arange(width, dtype=np.float32))
         return self.book.choose(
-            [request],
-            np.arange(1, len(songs) + 1)[None],
-            -np.arange(len(songs), dtype=np.float32)[None],
-            np.concatenate([[0], self.book.catalogue.find(songs)]),
-            lambda names: [places[name] for name in names if name in places],
+            requests,
+            items,
+            worth.astype(np.float32),
+            np.concatenate([[0], self.book.catalogue.find(numbers)]),
+            lambda names: [numbers[name] for name in names if name in numbers],
             length=self.config.list_length,
         )
 

@@ -129,12 +129,12 @@ class BatchJudge:
 
     def _lists(self, lists: Sequence[RecommendationList]) -> Iterator[NDArray[Any]]:
         """Give the LIST_COLUMNS, each [plays, list_length], 0-filled."""
-        song, source = self._log.songs.number, self._log.sources.number
         width = self._log.type["songs"].shape[0]
-        yield _filled([[song(each.song_id) for each in made.items] for made in lists], width)
+        song, source = self._log.songs.numbers, self._log.sources.numbers
+        yield _filled([song([each.song_id for each in made.items]) for made in lists], width)
         yield _filled([[each.score for each in made.items] for made in lists], width)
         yield _filled(
-            [[source("+".join(each.sources)) for each in made.items] for made in lists], width
+            [source(["+".join(each.sources) for each in made.items]) for made in lists], width
         )
 
     def _rank(self, records: Records) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.vocabulary import Vocabulary
+from models.vocabulary import PADDING, Vocabulary
 
 Records = NDArray[Any]
 """A structured array of `record_type`."""
@@ -73,6 +73,13 @@ class Names:
     def number(self, name: str) -> int:
         """Give the number of a name, a new one's the next."""
         return self.vocabulary.add(name)
+
+    def numbers(self, names: Sequence[str]) -> list[int]:
+        """Give the numbers of names, new ones in their order."""
+        found = self.vocabulary.numbers_or_padding(names)
+        if PADDING not in found:  # nearly always
+            return found
+        return [self.vocabulary.add(name) for name in names]
 
     def save(self) -> None:
         """Append the new names to the file."""
