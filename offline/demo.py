@@ -6,6 +6,7 @@ import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from models.bundle import read_manifest
 from models.errors import SegueError
 from models.gru import GRUConfig
 from models.recommender import PopularityRecommender
+from offline.demo_check import check_lists
 from offline.demo_view import DemoView, Moment
 from offline.formats import read_plays
 from offline.gru_bundle import train_gru_bundle
@@ -33,6 +35,7 @@ from stream.settings import Settings, load_settings
 MOST_EPOCHS = 30
 MARKER = ".segue-demo"
 LOG_NAME = "demo"
+LISTS_FILE = "recommendations.jsonl"
 LEAST_PLAYS = 1_000
 MOST_PLAYS_PER_S = 1_000.0
 SILENCE_S = 30.0  # without a list while plays are due: something is wrong
@@ -50,7 +53,8 @@ class DemoConfig:
     plays_file: a play log of one's own; None: a generated world. train_fraction: the share of
     the plays, the first by time, to learn from. train_s: seconds of training at most. live_s:
     seconds over which the other plays are spread, unless `rate`, in plays/s, is given. refreshes:
-    how often the model learns from the stream and is swapped, over the live plays.
+    how often the model learns from the stream and is swapped, over the live plays. verify:
+    replay them at the end, and compare every list with what was published.
     """
 
     directory: Path
@@ -62,6 +66,7 @@ class DemoConfig:
     rate: float | None = None
     refreshes: int = 3
     seed: int = 1
+    verify: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,11 +86,14 @@ def run_demo(config: DemoConfig, console: Console) -> dict[str, Any]:
     settings = load_settings()
     bundle, trained = train_bundle(plays, settings, config, console)
     board = make_board(plays, settings)
-    console.print("[dim]3/4[/] Starting the embedded broker and a worker …")
+    console.print("[dim]3/5[/] Starting the embedded broker and a worker …")
     # The last part is for its lists to be seen.
     every = plays.live.plays.height // (config.refreshes + 1) if config.refreshes else None
     with LiveRun(config.directory, bundle, refresh_every=every) as run:
         figures = stream_plays(run, plays, board, config, console)
+        settings = run.settings
+    if config.verify:
+        figures |= verify_lists(plays, settings, config, console)
     return {
         **figures,
         "format": plays.log.format,
@@ -102,7 +110,7 @@ def train_bundle(
 ) -> tuple[Path, dict[str, Any]]:
     """Train a GRU on the first plays; give where its bundle lies, and its figures."""
     bundle = config.directory / "bundle"
-    console.print(f"[dim]2/4[/] Training a GRU on {plays.learned.plays.height:,} plays …")
+    console.print(f"[dim]2/5[/] Training a GRU on {plays.learned.plays.height:,} plays …")
     with training_progress() as show:
         made = train_gru_bundle(
             plays.learned,
@@ -126,11 +134,11 @@ def obtain_plays(config: DemoConfig, console: Console) -> DemoPlays:
     """Read the log, or generate one, and cut it in two by time."""
     ceiling = None
     if config.plays_file is None:
-        console.print("[dim]1/4[/] Generating a world of listeners …")
+        console.print("[dim]1/5[/] Generating a world of listeners …")
         world = generate_world(WorldConfig(), config.seed)
         log, best = _until_now(world.log), world.best_hit_at_20
     else:
-        console.print(f"[dim]1/4[/] Reading {config.plays_file} …")
+        console.print(f"[dim]1/5[/] Reading {config.plays_file} …")
         log, best = read_plays(config.plays_file, config.plays_format), None
         check_sendable(log, None)
     if log.plays.height < LEAST_PLAYS:
@@ -179,12 +187,12 @@ def stream_plays(
     """Send the live plays, take their lists as they come, and show both."""
     live = plays.live.plays
     rate = config.rate or min(MOST_PLAYS_PER_S, live.height / config.live_s)
-    console.print(f"[dim]4/4[/] Playing {live.height:,} plays at {rate:,.0f} a second …")
+    console.print(f"[dim]4/5[/] Playing {live.height:,} plays at {rate:,.0f} a second …")
     view = DemoView(console, plays.log.titles(), board)
     due_ms = np.zeros(live.height, dtype=np.int64)
     began = time.monotonic()
     run.send(live, LOG_NAME, rate, due_ms)
-    kept = (config.directory / "recommendations.jsonl").open("wb")
+    kept = (config.directory / LISTS_FILE).open("wb")
     versions: list[str] = []
     with kept, view.watching() as show:
         for record in run.lists(SILENCE_S):
@@ -224,6 +232,22 @@ def _swapped(directory: Path, version: str, lists: int) -> str:
         f"[bold]{version}[/] serves after {lists:,} lists: refreshed from the stream, "
         f"it has learned {told['plays']:,} plays of {told['songs']:,} songs"
     )
+
+
+def verify_lists(
+    plays: DemoPlays, settings: Settings, config: DemoConfig, console: Console
+) -> dict[str, Any]:
+    """Hold the published lists against a replay of the same plays; DemoError where one differs."""
+    console.print("[dim]5/5[/] Replaying the same plays without a broker …")
+    directory, live = config.directory, plays.live.plays
+    with TemporaryDirectory(prefix="replay-", dir=directory) as scratch:
+        checked = check_lists(
+            live, LOG_NAME, directory / LISTS_FILE, settings, directory, Path(scratch)
+        )
+    console.print(f"      {checked.text()}")
+    if checked.first is not None:
+        raise DemoError(checked.first.text())
+    return {"verified_lists": checked.equal}
 
 
 def _until_now(log: PlayLog) -> PlayLog:

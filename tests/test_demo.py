@@ -59,7 +59,7 @@ def test_one_command_beats_popularity_on_a_log_of_ones_own(log_file, tmp_path):
     assert figures["hit_rate_at_20"] > 1.2 * figures["popularity_hit_rate_at_20"] > 0
     assert 0 < figures["latency_p50_ms"] <= figures["latency_p99_ms"]
     kept = (directory / "recommendations.jsonl").read_text().splitlines()
-    assert len(kept) == figures["plays"]
+    assert len(kept) == figures["plays"] == figures["verified_lists"]
     assert (directory / "bundle" / "manifest.json").exists()
     assert "because of" in ran.stdout
     assert "Try next" in ran.stdout

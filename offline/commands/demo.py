@@ -43,6 +43,12 @@ import click
     show_default=True,
     help="How often the model learns from the stream meanwhile, and is swapped.",
 )
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="At the end, replay the plays and compare every published list, byte by byte.",
+)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here."
@@ -53,7 +59,8 @@ def demo(json_file: Path | None, **options: Any) -> None:
     Takes a play log, trains a GRU on its first 70 % by time, starts an embedded broker and a
     worker, sends the other plays and judges every list by what its listener played next, beside
     plain popularity. Meanwhile a refresh process learns from the plays, and the worker swaps its
-    model. Takes about two minutes; Ctrl-C stops everything.
+    model. At the end the same plays are replayed without a broker, and every list must come out
+    the same, byte by byte. Takes about two minutes; Ctrl-C stops everything.
 
     \b
     Examples:

@@ -11,10 +11,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from offline.replay.logs import ReplayLog
     from offline.replay.memory import MemoryWatch
-    from offline.replay.runs import Plan, Ran
-    from offline.replay.variants import Variant
+    from offline.replay.runs import Ran
 
 EXISTING = click.Path(exists=True, path_type=Path)
 
@@ -75,6 +73,11 @@ EXISTING = click.Path(exists=True, path_type=Path)
 @click.option(
     "--verify", type=EXISTING, help="Compare the lists with these, captured as JSON lines."
 )
+@click.option(
+    "--bundle-root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --verify: where the bundles lie that were swapped while lists were captured.",
+)
 @click.option("--publish-to", help="Publish the lists to this topic.")
 @click.option(
     "--propensities",
@@ -120,7 +123,8 @@ def replay(**options: Any) -> None:
 
     \b
     --verify compares with lists that were captured from the live topic. Every byte must be the
-    same but the time of making; else the first difference is shown, and the status is 1.
+    same but the time of making; else the first difference is shown, and the status is 1. Where
+    models were swapped meanwhile, --bundle-root lets each list be made by the model it names.
 
     \b
     --propensities estimates what showing these lists would have earned (offline/replay/HONESTY.md
@@ -136,6 +140,7 @@ def replay(**options: Any) -> None:
       segue replay --plays plays.csv --bundle bundles/gru --set rules_file=a.toml,b.toml
       segue replay --topic --bundle bundles/gru --from 2026-01-01T00:00Z --publish-to backfill
       segue replay --topic --bundle bundles/gru --verify lists.jsonl
+      segue replay --topic --bundle bundles/gru --verify lists.jsonl --bundle-root bundles
     """
     options["begins"], options["ends"] = _bounds(options["begins"]), _bounds(options["ends"])
     _check(options)
@@ -154,6 +159,8 @@ def _check(options: dict[str, Any]) -> None:
         or any("," in change for change in options["changes"])
     ):
         raise click.UsageError(f"--{alone[0].replace('_', '-')} takes one bundle with one setting")
+    if options["bundle_root"] and not options["verify"]:
+        raise click.UsageError("--bundle-root is for --verify, which is not given")
     if options["verify"] and options["state"]:
         raise click.UsageError("--verify begins with the first play: leave out --state")
     if options["topic"] and (options["skip"] or options["limit"] or options["partitions"]):
@@ -176,18 +183,19 @@ def _run(options: dict[str, Any], stack: ExitStack) -> None:
     from offline.progress import plays_progress
     from offline.replay.figures import FigureConfig, replay_figures
     from offline.replay.memory import MemoryWatch
+    from offline.replay.options import chosen_variants, log_of, plan_of, refreshed
     from offline.replay.propensities import read_shown
     from offline.replay.runs import replay_all
 
     shown = read_shown(options["propensities"]) if options["propensities"] else None
     memory = stack.enter_context(MemoryWatch())
     memory.step = "reading"
-    chosen = _variants(options)
-    log = _log(options)
-    plan = _plan(options, chosen, log, stack)
+    chosen = chosen_variants(options)
+    log = log_of(options)
+    plan = plan_of(options, chosen, log, stack)
     ceiling = log.ceiling if log else None
     del log  # its plays lie on the disk by now
-    chosen = _refreshed(options, chosen, plan)
+    chosen = refreshed(options, chosen, plan)
     spans = [plan.source.span(one, plan.begin, plan.end) for one in plan.source.partitions]
     total = sum(end - first for first, end in spans) * len(chosen)
     memory.step = "replaying"
@@ -204,87 +212,6 @@ def _run(options: dict[str, Any], stack: ExitStack) -> None:
         ceiling,
     )
     _tell(options, figures, ran, seconds, memory)
-
-
-def _variants(options: dict[str, Any]) -> list[Variant]:
-    from offline.replay.sources import ReplayError
-    from offline.replay.variants import POPULARITY, variants
-
-    bundles: list[Path | None] = [options["bundle"]]
-    for name in options["compare"]:
-        if name != POPULARITY and not Path(name).is_dir():
-            raise ReplayError(f"--compare {name}: no such bundle; or say `popularity`")
-        bundles.append(None if name == POPULARITY else Path(name))
-    given = {"topic_partitions": options["partitions"], "songs_file": options["songs_file"]}
-    fixed = {name: value for name, value in given.items() if value is not None}
-    return variants(bundles, options["changes"], fixed)
-
-
-def _refreshed(options: dict[str, Any], chosen: list[Variant], plan: Plan) -> list[Variant]:
-    if not options["cadences"]:
-        return chosen
-    from offline.replay.refreshing import Cadence, refreshed_variants
-
-    return refreshed_variants(
-        chosen,
-        [Cadence.parse(text) for text in options["cadences"]],
-        plan.source,
-        plan.end,
-        plan.directory / "refreshed",
-        lambda line: click.echo(line, err=True),
-    )
-
-
-def _log(options: dict[str, Any]) -> ReplayLog | None:
-    from offline.replay.logs import generate_log, read_log
-
-    shape = options["skip"], options["limit"], options["event_prefix"]
-    if options["world"] is not None:
-        return generate_log(options["world"], options["world_set"], *shape)
-    if options["plays_file"] is not None:
-        skip = options["skip"] or 0.0
-        return read_log(options["plays_file"], options["format_name"], skip, *shape[1:])
-    return None
-
-
-def _plan(
-    options: dict[str, Any], chosen: list[Variant], log: ReplayLog | None, stack: ExitStack
-) -> Plan:
-    from tempfile import TemporaryDirectory
-
-    from offline.replay.publishing import ensure_topic
-    from offline.replay.runs import Plan
-    from offline.replay.sources import LogSource, PlaySource, parse_time
-    from offline.replay.state import claim, describe_replay
-    from offline.replay.topic import TopicSource
-
-    settings, begin, end = chosen[0].settings, options["begins"], options["ends"]
-    directory, partitions = options["state"], settings.topic_partitions
-    facts: dict[str, Any] = {"kafka": settings.kafka_bootstrap, "topic": settings.topic_plays}
-    if log is not None:
-        facts = {**log.facts, "partitions": partitions}
-    if directory is None:
-        directory = Path(stack.enter_context(TemporaryDirectory(prefix="segue-replay-")))
-    else:
-        claim(directory, describe_replay(facts, chosen, begin, end))
-    source: PlaySource = (
-        LogSource.write(log.plays, log.name, partitions, directory / "plays")
-        if log
-        else TopicSource.open(settings)
-    )
-    if options["publish_to"]:
-        ensure_topic(settings, options["publish_to"], len(source.partitions))
-    return Plan(
-        source,
-        directory,
-        begin,
-        end,
-        keep=options["state"] is not None,
-        clock_ms=parse_time(options["clock"]) if options["clock"] else None,
-        verify=options["verify"],
-        publish_to=options["publish_to"],
-        processes=options["processes"],
-    )
 
 
 def _tell(

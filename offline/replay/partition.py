@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -21,7 +22,13 @@ from offline.replay.timeline import Timeline
 from stream.batch import Record, read_batch
 from stream.events import Play, RecommendationList, rfc3339
 from stream.pipeline import count_batch, handle_plays
-from stream.serving import load_bundle, load_rules, recommender_config, store_config
+from stream.serving import (
+    load_bundle,
+    load_recommender,
+    load_rules,
+    recommender_config,
+    store_config,
+)
 from stream.settings import Settings
 from stream.store import HistoryStore
 
@@ -49,7 +56,9 @@ class Job:
     Plays before `begin` build up histories and popularity; no list is made for them.
     directory: where the partition's records and histories are kept. keep: whether they are to
     outlive a power cut, and the histories the replay. clock_ms: the time that lists carry; None
-    gives each the time of its play. swaps: bundles that take over, each from a time on.
+    gives each the time of its play. swaps: bundles that take over, each from a time on. served:
+    those of which captured lists tell that they did, each from an offset on; they come before
+    swaps.
     """
 
     settings: Settings
@@ -61,6 +70,7 @@ class Job:
     keep: bool = False
     clock_ms: int | None = None
     swaps: tuple[tuple[int, Path], ...] = ()
+    served: tuple[tuple[int, Path | None], ...] = ()
 
 
 @dataclass
@@ -102,7 +112,7 @@ def replay_partition(
         return done
     store = _open_store(job, log.end)
     judge = BatchJudge(log, PopularityRecommender(recommender.config), known)
-    timeline = Timeline(recommender, job.swaps, lambda directory: _load(job, directory))
+    timeline = _timeline(job, recommender)
     try:
         if _warm_up(job, store, log.end, stopped):
             for records in _batches(job, log.end, end):
@@ -155,8 +165,16 @@ def at_its_play(play: Play, made: RecommendationList) -> RecommendationList:
     return replace(made, generated_at=rfc3339(play.played_at_ms))
 
 
-def _load(job: Job, directory: Path) -> Recommender:
+def _timeline(job: Job, first: Recommender) -> Timeline:
+    if job.served:
+        return Timeline(first, job.served, lambda one: _load(job, one), attrgetter("offset"))
+    return Timeline(first, job.swaps, lambda one: _load(job, one))
+
+
+def _load(job: Job, directory: Path | None) -> Recommender:
     settings = job.settings
+    if directory is None:
+        return load_recommender(settings.model_copy(update={"bundle": None}))
     return load_bundle(directory, recommender_config(settings), book=load_rules(settings))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from models.recommender import Recommender
 from offline.replay.partition import Done, Job, ListSink, replay_partition
 from offline.replay.publishing import ListPublisher
+from offline.replay.served import Served
 from offline.replay.sources import OPEN, Bound, PlaySource
 from offline.replay.variants import Variant, known_songs
 from offline.replay.verification import Checked, Verifier
@@ -30,7 +31,8 @@ LOOK_S = 0.2
 class Plan:
     """What is common to the jobs. directory: of their records, by variant and partition.
 
-    verify: a captured topic to compare with. publish_to: a topic to publish to.
+    verify: a captured topic to compare with. served: which bundles made its lists, by partition,
+    as `served_bundles` tells. publish_to: a topic to publish to.
     """
 
     source: PlaySource
@@ -40,6 +42,7 @@ class Plan:
     keep: bool = False
     clock_ms: int | None = None
     verify: Path | None = None
+    served: Served = field(default_factory=dict)
     publish_to: str | None = None
     processes: int = 1
 
@@ -104,6 +107,7 @@ def _tasks(plan: Plan, variants: Sequence[Variant]) -> Iterator[_Task]:
                 plan.keep,
                 plan.clock_ms,
                 variant.swaps,
+                plan.served.get(partition, ()),
             )
             yield next(numbers), job, plan.verify, plan.publish_to
 

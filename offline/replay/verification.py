@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,10 +56,12 @@ class Checked:
         told = f"{self.equal:,} lists are equal byte by byte, {self.different:,} are not"
         if len(self.models) < 2:
             return told
+        told += f"; the captured lists are of {len(self.models)} models, swapped meanwhile"
+        if not self.different:
+            return told
         return (
-            f"{told}; the captured lists are of {len(self.models)} models, swapped meanwhile "
-            f"({', '.join(sorted(self.models))}): verify each with its --bundle between --from and "
-            "--to"
+            f"{told} ({', '.join(sorted(self.models))}): --bundle-root names the directory below "
+            "which they lie"
         )
 
 
@@ -137,20 +139,26 @@ def describe(captured: RecommendationList, made: RecommendationList) -> list[str
 def _places(capture: Path, partition: int) -> dict[int, list[int]]:
     """Find the byte at which each captured list of a partition begins, by its play's offset."""
     places: dict[int, list[int]] = defaultdict(list)
+    for begins, made in captured_lists(capture):
+        if made.cause.partition == partition:
+            places[made.cause.offset].append(begins)
+    return dict(places)
+
+
+def captured_lists(capture: Path) -> Iterator[tuple[int, RecommendationList]]:
+    """Give every captured list, and the byte at which it begins; ReplayError for what is none."""
     begins = 0
     with capture.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                cause = decode_recommendations(line).cause
+                made = decode_recommendations(line)
             except (msgspec.DecodeError, UnicodeError) as error:
                 raise ReplayError(
                     f"{capture}:{number}: no recommendation list ({error}): capture it with "
                     "`segue consume --from-beginning --format jsonl`"
                 ) from error
-            if cause.partition == partition:
-                places[cause.offset].append(begins)
+            yield begins, made
             begins += len(line)
-    return dict(places)
 
 
 def _short(made: RecommendationList) -> str:

@@ -1,0 +1,98 @@
+"""From what `segue replay` was told to what is to be replayed."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from offline.replay.logs import ReplayLog, generate_log, read_log
+from offline.replay.publishing import ensure_topic
+from offline.replay.refreshing import Cadence, refreshed_variants
+from offline.replay.runs import Plan
+from offline.replay.served import served_bundles
+from offline.replay.sources import LogSource, PlaySource, ReplayError, parse_time
+from offline.replay.state import claim, describe_replay
+from offline.replay.topic import TopicSource
+from offline.replay.variants import POPULARITY, Variant, variants
+
+Options = dict[str, Any]
+"""The command's options by their names."""
+
+
+def chosen_variants(options: Options) -> list[Variant]:
+    """Cross the bundles with the settings; ReplayError or SettingsError where one cannot be."""
+    bundles: list[Path | None] = [options["bundle"]]
+    for name in options["compare"]:
+        if name != POPULARITY and not Path(name).is_dir():
+            raise ReplayError(f"--compare {name}: no such bundle; or say `popularity`")
+        bundles.append(None if name == POPULARITY else Path(name))
+    given = {"topic_partitions": options["partitions"], "songs_file": options["songs_file"]}
+    fixed = {name: value for name, value in given.items() if value is not None}
+    return variants(bundles, options["changes"], fixed)
+
+
+def refreshed(options: Options, chosen: list[Variant], plan: Plan) -> list[Variant]:
+    """Put refreshed models beside those chosen, where that was asked for."""
+    if not options["cadences"]:
+        return chosen
+    return refreshed_variants(
+        chosen,
+        [Cadence.parse(text) for text in options["cadences"]],
+        plan.source,
+        plan.end,
+        plan.directory / "refreshed",
+        lambda line: click.echo(line, err=True),
+    )
+
+
+def log_of(options: Options) -> ReplayLog | None:
+    """Read the plays, or generate them; None where they come from the topic."""
+    shape = options["skip"], options["limit"], options["event_prefix"]
+    if options["world"] is not None:
+        return generate_log(options["world"], options["world_set"], *shape)
+    if options["plays_file"] is not None:
+        skip = options["skip"] or 0.0
+        return read_log(options["plays_file"], options["format_name"], skip, *shape[1:])
+    return None
+
+
+def plan_of(
+    options: Options, chosen: list[Variant], log: ReplayLog | None, stack: ExitStack
+) -> Plan:
+    """Lay the plays out in partitions, and find what else the replay needs.
+
+    stack: lets go of what is not to be kept.
+    """
+    settings, begin, end = chosen[0].settings, options["begins"], options["ends"]
+    directory, partitions = options["state"], settings.topic_partitions
+    facts: dict[str, Any] = {"kafka": settings.kafka_bootstrap, "topic": settings.topic_plays}
+    if log is not None:
+        facts = {**log.facts, "partitions": partitions}
+    if directory is None:
+        directory = Path(stack.enter_context(TemporaryDirectory(prefix="segue-replay-")))
+    else:
+        claim(directory, describe_replay(facts, chosen, begin, end))
+    source: PlaySource = (
+        LogSource.write(log.plays, log.name, partitions, directory / "plays")
+        if log
+        else TopicSource.open(settings)
+    )
+    if options["publish_to"]:
+        ensure_topic(settings, options["publish_to"], len(source.partitions))
+    capture, root = options["verify"], options["bundle_root"]
+    return Plan(
+        source,
+        directory,
+        begin,
+        end,
+        keep=options["state"] is not None,
+        clock_ms=parse_time(options["clock"]) if options["clock"] else None,
+        verify=capture,
+        served=served_bundles(capture, root) if root else {},
+        publish_to=options["publish_to"],
+        processes=options["processes"],
+    )
