@@ -86,7 +86,7 @@ def run_demo(config: DemoConfig, console: Console) -> dict[str, Any]:
     settings = load_settings()
     bundle, trained = train_bundle(plays, settings, config, console)
     board = make_board(plays, settings)
-    console.print("[dim]3/5[/] Starting the embedded broker and a worker …")
+    console.print("[dim]3/4[/] Starting the embedded broker and a worker …")
     # The last part is for its lists to be seen.
     every = plays.live.plays.height // (config.refreshes + 1) if config.refreshes else None
     with LiveRun(config.directory, bundle, refresh_every=every) as run:
@@ -110,7 +110,7 @@ def train_bundle(
 ) -> tuple[Path, dict[str, Any]]:
     """Train a GRU on the first plays; give where its bundle lies, and its figures."""
     bundle = config.directory / "bundle"
-    console.print(f"[dim]2/5[/] Training a GRU on {plays.learned.plays.height:,} plays …")
+    console.print(f"[dim]2/4[/] Training a GRU on {plays.learned.plays.height:,} plays …")
     with training_progress() as show:
         made = train_gru_bundle(
             plays.learned,
@@ -134,11 +134,11 @@ def obtain_plays(config: DemoConfig, console: Console) -> DemoPlays:
     """Read the log, or generate one, and cut it in two by time."""
     ceiling = None
     if config.plays_file is None:
-        console.print("[dim]1/5[/] Generating a world of listeners …")
+        console.print("[dim]1/4[/] Generating a world of listeners …")
         world = generate_world(WorldConfig(), config.seed)
         log, best = _until_now(world.log), world.best_hit_at_20
     else:
-        console.print(f"[dim]1/5[/] Reading {config.plays_file} …")
+        console.print(f"[dim]1/4[/] Reading {config.plays_file} …")
         log, best = read_plays(config.plays_file, config.plays_format), None
         check_sendable(log, None)
     if log.plays.height < LEAST_PLAYS:
@@ -187,7 +187,7 @@ def stream_plays(
     """Send the live plays, take their lists as they come, and show both."""
     live = plays.live.plays
     rate = config.rate or min(MOST_PLAYS_PER_S, live.height / config.live_s)
-    console.print(f"[dim]4/5[/] Playing {live.height:,} plays at {rate:,.0f} a second …")
+    console.print(f"[dim]4/4[/] Playing {live.height:,} plays at {rate:,.0f} a second …")
     view = DemoView(console, plays.log.titles(), board)
     due_ms = np.zeros(live.height, dtype=np.int64)
     began = time.monotonic()
@@ -238,7 +238,7 @@ def verify_lists(
     plays: DemoPlays, settings: Settings, config: DemoConfig, console: Console
 ) -> dict[str, Any]:
     """Hold the published lists against a replay of the same plays; DemoError where one differs."""
-    console.print("[dim]5/5[/] Replaying the same plays without a broker …")
+    console.print("      Replaying the same plays without a broker …")
     directory, live = config.directory, plays.live.plays
     with TemporaryDirectory(prefix="replay-", dir=directory) as scratch:
         checked = check_lists(
