@@ -183,7 +183,7 @@ def _run(options: dict[str, Any], stack: ExitStack) -> None:
     from offline.progress import plays_progress
     from offline.replay.figures import FigureConfig, replay_figures
     from offline.replay.memory import MemoryWatch
-    from offline.replay.options import chosen_variants, log_of, plan_of, refreshed
+    from offline.replay.options import chosen_variants, plan_of, refreshed
     from offline.replay.propensities import read_shown
     from offline.replay.runs import replay_all
 
@@ -191,10 +191,7 @@ def _run(options: dict[str, Any], stack: ExitStack) -> None:
     memory = stack.enter_context(MemoryWatch())
     memory.step = "reading"
     chosen = chosen_variants(options)
-    log = log_of(options)
-    plan = plan_of(options, chosen, log, stack)
-    ceiling = log.ceiling if log else None
-    del log  # its plays lie on the disk by now
+    plan = plan_of(options, chosen, stack)
     chosen = refreshed(options, chosen, plan)
     spans = [plan.source.span(one, plan.begin, plan.end) for one in plan.source.partitions]
     total = sum(end - first for first, end in spans) * len(chosen)
@@ -209,7 +206,6 @@ def _run(options: dict[str, Any], stack: ExitStack) -> None:
         plan,
         ran,
         FigureConfig(options["windows"], shown, options["slots"], seed=options["seed"]),
-        ceiling,
     )
     _tell(options, figures, ran, seconds, memory)
 

@@ -48,12 +48,10 @@ def replay_figures(
     plan: Plan,
     ran: Sequence[Ran],
     config: FigureConfig,
-    ceiling: NDArray[np.float32] | None = None,
 ) -> Figures:
     """Give the figures of every variant: the first one's at the top, others' under their names.
 
-    ceiling: of each row of the log, the best hit rate @20 that anybody could expect. All of it
-    is a function of the plays, the bundles and the settings.
+    All of it is a function of the plays, the bundles and the settings.
     """
     catalogue, known = _catalogue(ran)
     logs = [_logs(plan, number, one, catalogue) for number, one in enumerate(ran)]
@@ -75,7 +73,7 @@ def replay_figures(
         whole |= {one.variant.name: {**figures, "settings": dict(one.variant.changes)}}
     return {
         **whole.pop(ran[0].variant.name),
-        **_ceiling(ceiling, plan, logs[0], windows),
+        **_ceiling(plan, logs[0], windows),
         **whole,
         POPULARITY: popular.figures(config.replicates, config.seed),
         "_data": _data(ran, survey, catalogue, windows),
@@ -140,9 +138,9 @@ def _lists(
     }
 
 
-def _ceiling(
-    ceiling: NDArray[np.float32] | None, plan: Plan, logs: Logs, windows: Windows
-) -> Figures:
+def _ceiling(plan: Plan, logs: Logs, windows: Windows) -> Figures:
+    """Give the best hit rate @20 that anybody could expect, where the source knows."""
+    ceiling = plan.source.ceiling()
     if ceiling is None:
         return {CEILING: None}
     best, counts = np.zeros((2, len(windows.edges) - 1))

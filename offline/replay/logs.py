@@ -25,7 +25,7 @@ DEMO_SKIP = 0.7
 
 @dataclass(frozen=True)
 class ReplayLog:
-    """plays: PLAYS_SCHEMA, in order; name: begins their event ids; facts: tell it from others.
+    """plays: PLAYS_SCHEMA, in order; name: begins their event ids.
 
     ceiling: of each play, the best hit rate @20 that anybody could expect, float32 [plays];
     None where nobody knows.
@@ -33,7 +33,6 @@ class ReplayLog:
 
     plays: pl.DataFrame
     name: str
-    facts: dict[str, object]
     ceiling: NDArray[np.float32] | None = None
 
 
@@ -44,8 +43,12 @@ def read_log(
     log = read_plays(file, format_name)
     check_sendable(log, None)
     plays = log.split_by_time(skip)[1].plays if skip else log.plays
-    facts: dict[str, object] = {"plays": digest(file), "skip": skip, "limit": limit}
-    return _checked(ReplayLog(_first(plays, limit), name or log_name(file), facts))
+    return _checked(ReplayLog(_first(plays, limit), name or log_name(file)))
+
+
+def file_facts(file: Path, skip: float, limit: int | None, name: str | None) -> dict[str, object]:
+    """Say what tells the plays that `read_log` gives from others, without reading them."""
+    return {"plays": digest(file), "skip": skip, "limit": limit, **_named(name)}
 
 
 def generate_log(
@@ -61,8 +64,15 @@ def generate_log(
     world = generate_world(world_config(changes), seed)
     learned, plays = world.log.split_by_time(share) if share else (None, world.log)
     ceiling = world.best_hit_at_20[0 if learned is None else learned.plays.height :]
-    facts: dict[str, object] = {"world": [seed, *changes], "skip": share, "limit": limit}
-    return _checked(ReplayLog(_first(plays.plays, limit), name or DEMO_NAME, facts, ceiling))
+    return _checked(ReplayLog(_first(plays.plays, limit), name or DEMO_NAME, ceiling))
+
+
+def world_facts(
+    seed: int, changes: Sequence[str], skip: float | None, limit: int | None, name: str | None
+) -> dict[str, object]:
+    """Say what tells the plays that `generate_log` gives from others, without making them."""
+    share = DEMO_SKIP if skip is None else skip
+    return {"world": [seed, *changes], "skip": share, "limit": limit, **_named(name)}
 
 
 def world_config(changes: Sequence[str]) -> WorldConfig:
@@ -87,6 +97,10 @@ def world_config(changes: Sequence[str]) -> WorldConfig:
         return WorldConfig(**values)
     except ValueError as error:
         raise ReplayError(f"--world-set: {error}") from error
+
+
+def _named(name: str | None) -> dict[str, object]:
+    return {} if name is None else {"event_prefix": name}
 
 
 def _first(plays: pl.DataFrame, limit: int | None) -> pl.DataFrame:

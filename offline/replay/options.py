@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from offline.replay.logs import ReplayLog, generate_log, read_log
+from offline.replay.logs import ReplayLog, file_facts, generate_log, read_log, world_facts
 from offline.replay.publishing import ensure_topic
 from offline.replay.refreshing import Cadence, refreshed_variants
 from offline.replay.runs import Plan
@@ -18,6 +18,7 @@ from offline.replay.sources import LogSource, PlaySource, ReplayError, parse_tim
 from offline.replay.state import claim, describe_replay
 from offline.replay.topic import TopicSource
 from offline.replay.variants import POPULARITY, Variant, variants
+from stream.settings import Settings
 
 Options = dict[str, Any]
 """The command's options by their names."""
@@ -49,38 +50,18 @@ def refreshed(options: Options, chosen: list[Variant], plan: Plan) -> list[Varia
     )
 
 
-def log_of(options: Options) -> ReplayLog | None:
-    """Read the plays, or generate them; None where they come from the topic."""
-    shape = options["skip"], options["limit"], options["event_prefix"]
-    if options["world"] is not None:
-        return generate_log(options["world"], options["world_set"], *shape)
-    if options["plays_file"] is not None:
-        skip = options["skip"] or 0.0
-        return read_log(options["plays_file"], options["format_name"], skip, *shape[1:])
-    return None
-
-
-def plan_of(
-    options: Options, chosen: list[Variant], log: ReplayLog | None, stack: ExitStack
-) -> Plan:
+def plan_of(options: Options, chosen: list[Variant], stack: ExitStack) -> Plan:
     """Lay the plays out in partitions, and find what else the replay needs.
 
     stack: lets go of what is not to be kept.
     """
     settings, begin, end = chosen[0].settings, options["begins"], options["ends"]
-    directory, partitions = options["state"], settings.topic_partitions
-    facts: dict[str, Any] = {"kafka": settings.kafka_bootstrap, "topic": settings.topic_plays}
-    if log is not None:
-        facts = {**log.facts, "partitions": partitions}
+    directory = options["state"]
     if directory is None:
         directory = Path(stack.enter_context(TemporaryDirectory(prefix="segue-replay-")))
     else:
-        claim(directory, describe_replay(facts, chosen, begin, end))
-    source: PlaySource = (
-        LogSource.write(log.plays, log.name, partitions, directory / "plays")
-        if log
-        else TopicSource.open(settings)
-    )
+        claim(directory, describe_replay(_facts(options, settings), chosen, begin, end))
+    source = _source(options, settings, directory / "plays")
     if options["publish_to"]:
         ensure_topic(settings, options["publish_to"], len(source.partitions))
     capture, root = options["verify"], options["bundle_root"]
@@ -96,3 +77,34 @@ def plan_of(
         publish_to=options["publish_to"],
         processes=options["processes"],
     )
+
+
+def _facts(options: Options, settings: Settings) -> dict[str, Any]:
+    """Tell the plays from others, before they are read."""
+    if options["topic"]:
+        return {"kafka": settings.kafka_bootstrap, "topic": settings.topic_plays}
+    shape = options["skip"], options["limit"], options["event_prefix"]
+    if options["world"] is not None:
+        facts = world_facts(options["world"], options["world_set"], *shape)
+    else:
+        facts = file_facts(options["plays_file"], options["skip"] or 0.0, *shape[1:])
+    return {**facts, "partitions": settings.topic_partitions}
+
+
+def _source(options: Options, settings: Settings, directory: Path) -> PlaySource:
+    """Read the plays, or generate them, and lay them out; those laid out before are kept."""
+    if options["topic"]:
+        return TopicSource.open(settings)
+    kept = LogSource.kept(directory)
+    if kept is not None:
+        return kept
+    log = _log(options)
+    return LogSource.write(log.plays, log.name, settings.topic_partitions, directory, log.ceiling)
+
+
+def _log(options: Options) -> ReplayLog:
+    shape = options["skip"], options["limit"], options["event_prefix"]
+    if options["world"] is not None:
+        return generate_log(options["world"], options["world_set"], *shape)
+    skip = options["skip"] or 0.0
+    return read_log(options["plays_file"], options["format_name"], skip, *shape[1:])

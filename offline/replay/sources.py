@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from stream.batch import Record
 from stream.events import PlayEvent, encode, epoch_ms
 
 CHUNK_PLAYS = 50_000  # read together
+CEILING_FILE = "ceiling.npy"
+WHOLE_FILE = "plays.json"
 _OFFSET = re.compile(r"(\d+):(\d+)")
 COLUMNS = ("user_id", "song_id", "played_at_ms", "ms_played", "skipped")
 
@@ -98,6 +101,10 @@ class PlaySource(Protocol):
         """Give the row in the log of each offset, where there is a log."""
         ...
 
+    def ceiling(self) -> NDArray[np.float32] | None:
+        """Give for each row the best hit rate @20 that anybody could expect; None: unknown."""
+        ...
+
 
 def partition_of(user_id: str, partitions: int) -> int:
     """Give the partition of a listener's plays: that of Kafka's own producers.
@@ -124,8 +131,18 @@ class LogSource:
     name: str
 
     @classmethod
-    def write(cls, plays: pl.DataFrame, name: str, partitions: int, directory: Path) -> LogSource:
-        """Part a log, PLAYS_SCHEMA in order, by listener; its tables are left in `directory`."""
+    def write(
+        cls,
+        plays: pl.DataFrame,
+        name: str,
+        partitions: int,
+        directory: Path,
+        ceiling: NDArray[np.float32] | None = None,
+    ) -> LogSource:
+        """Part a log, PLAYS_SCHEMA in order, by listener; its tables are left in `directory`.
+
+        ceiling: what is to be kept beside them, float32 [plays].
+        """
         directory.mkdir(parents=True, exist_ok=True)
         users = plays["user_id"].unique()
         homes = [partition_of(user_id, partitions) for user_id in users]
@@ -134,7 +151,26 @@ class LogSource:
         for partition in range(partitions):
             part = table.filter(pl.col("home") == partition).drop("home")
             part.write_parquet(_file(directory, partition), row_group_size=CHUNK_PLAYS)
+        if ceiling is not None:
+            np.save(directory / CEILING_FILE, ceiling)
+        # Last, as it says that the rest is whole.
+        whole = {"partitions": partitions, "name": name}
+        (directory / WHOLE_FILE).write_text(json.dumps(whole) + "\n", encoding="utf-8")
         return cls(directory, partitions, name)
+
+    @classmethod
+    def kept(cls, directory: Path) -> LogSource | None:
+        """Give what was written to `directory` before; None where that is not whole."""
+        file = directory / WHOLE_FILE
+        if not file.exists():
+            return None
+        told = json.loads(file.read_text(encoding="utf-8"))
+        return cls(directory, told["partitions"], told["name"])
+
+    def ceiling(self) -> NDArray[np.float32] | None:
+        """Give for each row the best hit rate @20 that anybody could expect; None: unknown."""
+        file = self.directory / CEILING_FILE
+        return np.load(file, allow_pickle=False) if file.exists() else None
 
     @property
     def partitions(self) -> Sequence[int]:

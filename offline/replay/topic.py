@@ -83,6 +83,10 @@ class TopicSource:
         """Give nothing: a topic has no rows."""
         return None
 
+    def ceiling(self) -> NDArray[np.float32] | None:
+        """Give nothing: nobody knows."""
+        return None
+
     def _bound(self, bound: Bound, partition: int, otherwise: int) -> int:
         named, end = bound.offset(partition), self.ends[partition]
         if named is not None:
