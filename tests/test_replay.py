@@ -245,9 +245,12 @@ def test_the_command_writes_figures_and_report_that_repeat_to_the_byte(bundle, t
         assert result.exit_code == 0, result.output
         told.append({one.name: one.read_bytes() for one in out.iterdir()})
         written = json.loads(figures.read_text())
-        assert {"hit_rate_at_20", "mrr_at_20", "coverage_at_20", "plays_per_s"} <= written.keys()
-        assert written["toy session_gap_s=1800"]["plays_per_s"] > 0
-        assert written["popularity"]["hit_rate_at_20"] > 0
+        others = [written[name] for name in written["_data"]["variants"][1:]]
+        assert len(others) == 3
+        for found in (written, *others, written["popularity"]):
+            assert found["hit_rate_at_20"] > found["mrr_at_20"] > 0
+            assert 0 < found["coverage_at_20"] <= 1
+            assert found["plays_per_s"] > 0
     assert told[0] == told[1]
     assert {"report.md", "report.html", "figures.json", "settings.png"} <= told[0].keys()
 

@@ -56,9 +56,14 @@ EXISTING = click.Path(exists=True, path_type=Path)
     "--refresh",
     "cadences",
     multiple=True,
-    help="Also refresh the model from the stream: daily, hourly, 6h or plays=5000; repeatable.",
+    help="Also refresh the model from the stream: daily, every=6h or plays=5000; repeatable.",
 )
-@click.option("--catalogue", "songs_file", type=EXISTING, help="Songs, for rules: JSON lines.")
+@click.option(
+    "--catalogue",
+    "songs_file",
+    type=EXISTING,
+    help="Songs, JSON lines; with --topic what the topic of songs tells, if left out.",
+)
 @click.option(
     "--partitions", type=click.IntRange(1, 10_000), help="Of a log; see `segue settings`."
 )
@@ -120,6 +125,7 @@ def replay(**options: Any) -> None:
     of a song's share of the training plays), heard_share_of_lists and heard_share_of_plays (of
     songs remembered of the listener); all of them by moving window and, where they judge a
     play, by slice. All but plays_per_s and _timing are the same whenever the input is.
+    (plays_per_s of popularity is that of its lists alone.)
 
     \b
     --verify compares with lists that were captured from the live topic. Every byte must be the
@@ -182,6 +188,7 @@ def _bounds(texts: Sequence[str]) -> Any:
 def _run(options: dict[str, Any], stack: ExitStack) -> None:
     from offline.progress import plays_progress
     from offline.replay.figures import FigureConfig, replay_figures
+    from offline.replay.live_catalogue import with_live_catalogue
     from offline.replay.memory import MemoryWatch
     from offline.replay.options import chosen_variants, plan_of, refreshed
     from offline.replay.propensities import read_shown
@@ -192,6 +199,8 @@ def _run(options: dict[str, Any], stack: ExitStack) -> None:
     memory.step = "reading"
     chosen = chosen_variants(options)
     plan = plan_of(options, chosen, stack)
+    if options["topic"]:
+        chosen = with_live_catalogue(chosen, plan.directory / "songs.jsonl")
     chosen = refreshed(options, chosen, plan)
     spans = [plan.source.span(one, plan.begin, plan.end) for one in plan.source.partitions]
     total = sum(end - first for first, end in spans) * len(chosen)
@@ -237,8 +246,18 @@ def _tell(
         draw_memory(options["memory_file"], memory.looks)
     show(timed)
     if options["verify"]:
-        click.echo(checked.text())
-        if checked.first is not None or not checked.equal:
-            raise click.ClickException(
-                checked.first.text() if checked.first else "nothing was captured of these plays"
-            )
+        _tell_verified(options, ran[0])
+
+
+def _tell_verified(options: dict[str, Any], ran: Ran) -> None:
+    """Say what was equal; end with status 1 where anything was not, or nothing was compared."""
+    from offline.replay.live_catalogue import catalogue_changes
+
+    checked = ran.checked
+    click.echo(checked.text())
+    if checked.first is not None:
+        settings = ran.variant.settings
+        why = catalogue_changes(settings, options["verify"]) if options["topic"] else None
+        raise click.ClickException("\n".join(filter(None, [checked.first.text(), why])))
+    if not checked.equal:
+        raise click.ClickException("nothing was captured of these plays")

@@ -20,7 +20,7 @@ from offline.replay.propensities import counterfactual
 from offline.replay.runs import Plan, Ran
 from offline.replay.slices import slices
 from offline.replay.sources import ReplayError
-from offline.replay.timing import timing
+from offline.replay.timing import popularity_plays_per_s, timing
 from offline.replay.variants import POPULARITY, Known, known_songs
 from stream.events import rfc3339
 
@@ -75,7 +75,10 @@ def replay_figures(
         **whole.pop(ran[0].variant.name),
         **_ceiling(plan, logs[0], windows),
         **whole,
-        POPULARITY: popular.figures(config.replicates, config.seed),
+        POPULARITY: {
+            **popular.figures(config.replicates, config.seed),
+            "coverage_at_20": _popular_coverage(logs[0], len(catalogue)),
+        },
         "_data": _data(ran, survey, catalogue, windows),
         "_tests": _tests(ran, right, popular, config),
     }
@@ -138,6 +141,14 @@ def _lists(
     }
 
 
+def _popular_coverage(logs: Logs, songs: int) -> float | None:
+    """Give the share of the catalogue that was ever among the popular songs; None: unrecorded."""
+    if not all(log.has_popular for log in logs.logs):
+        return None
+    names = {name for log in logs.logs for name in log.popular.vocabulary.song_ids}
+    return len(names) / max(songs, 1)
+
+
 def _ceiling(plan: Plan, logs: Logs, windows: Windows) -> Figures:
     """Give the best hit rate @20 that anybody could expect, where the source knows."""
     ceiling = plan.source.ceiling()
@@ -194,8 +205,9 @@ def _tests(
 def with_timing(figures: Figures, ran: Sequence[Ran], seconds: float) -> Figures:
     """Add what differs from run to run: plays_per_s of each variant, and `_timing`."""
     times = {one.variant.name: timing(one) for one in ran}
-    first, *others = [one.variant.name for one in ran]
-    told = {**figures, "plays_per_s": times[first]["plays_per_s"]}
-    for name in others:
-        told[name] = {**figures[name], "plays_per_s": times[name]["plays_per_s"]}
+    speeds = {name: told["plays_per_s"] for name, told in times.items()}
+    speeds[POPULARITY] = popularity_plays_per_s(ran[0])
+    told = {**figures, "plays_per_s": speeds.pop(ran[0].variant.name)}
+    for name, speed in speeds.items():
+        told[name] = {**figures[name], "plays_per_s": speed}
     return {**told, "_timing": {"seconds": seconds, **times}}

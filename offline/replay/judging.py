@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.popularity import PopularSong
 from models.recommender import PopularityRecommender, Request
 from offline.replay.records import (
     HEARD,
@@ -31,6 +33,8 @@ COLUMNS = (
     *("song", "played_at_ms", "listener", "previous"),
 )
 LIST_COLUMNS = ("songs", "scores", "sources")
+LONGEST_CUTOFF = 20
+"""Of the popular songs so many count as recommended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,8 @@ class BatchJudge:
 
     A play is judged by the list that the play before it, of the same listener, caused, and
     beside it by what was popular at that moment: as `stream.judge.Judge` does, but for any
-    number of listeners. known: the bundle's songs.
+    number of listeners. known: the bundle's songs. popularity_s: the time that making the lists
+    of popular songs took.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class BatchJudge:
         self._log = log
         self._popularity = popularity
         self._known = known
+        self.popularity_s = 0.0
 
     def judge(
         self,
@@ -116,8 +122,7 @@ class BatchJudge:
         if before.offset is not None and before.offset >= self._log.first:
             previous = before.offset - self._log.first
             flags |= JUDGED
-            request = Request(before.session, one.popular_before)
-            popular = rank(play.song_id, self._popularity.songs_for(request)) or 0
+            popular = self._popularity_rank(play.song_id, before.session, one.popular_before)
         again = [
             song for song in made.items if song.song_id in heard or song.song_id == play.song_id
         ]
@@ -126,6 +131,17 @@ class BatchJudge:
             *(self._log.songs.number(play.song_id), play.played_at_ms),
             *(listener_number(play.user_id), previous),
         )
+
+    def _popularity_rank(
+        self, song_id: str, session: Sequence[str], popular: tuple[PopularSong, ...]
+    ) -> int:
+        """Give the place of a song among the popular ones as they stood before it, 0 for none."""
+        began = time.perf_counter()
+        songs = self._popularity.songs_for(Request(session, popular))
+        found = rank(song_id, songs) or 0
+        self.popularity_s += time.perf_counter() - began
+        self._log.popular.numbers(songs[:LONGEST_CUTOFF])
+        return found
 
     def _lists(self, lists: Sequence[RecommendationList]) -> Iterator[NDArray[Any]]:
         """Give the LIST_COLUMNS, each [plays, list_length], 0-filled."""

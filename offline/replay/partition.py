@@ -78,7 +78,7 @@ class Done:
     """What came of a job, this time.
 
     batches: (plays, seconds in `handle_plays`) of each batch. began_s, ended_s: by the machine's
-    monotonic clock.
+    monotonic clock. popularity_s: what making lists of popular songs took.
     """
 
     partition: int
@@ -88,6 +88,7 @@ class Done:
     began_s: float = 0.0
     ended_s: float = 0.0
     rejected: int = 0
+    popularity_s: float = 0.0
     batches: list[tuple[int, float]] = field(default_factory=list)
 
 
@@ -124,6 +125,7 @@ def replay_partition(
             else:
                 log.pad(end)  # where a topic ends in records that no consumer sees
         done.finished, done.ended_s = log.end >= end, time.monotonic()
+        done.popularity_s = judge.popularity_s
     finally:
         store.close()
     if not job.keep:

@@ -91,7 +91,10 @@ class Names:
 
 
 class RecordLog:
-    """The records of one partition, from offset `first` on, in a directory."""
+    """The records of one partition, from offset `first` on, in a directory.
+
+    popular: the songs that ever stood among the popular ones by which plays were judged.
+    """
 
     def __init__(self, directory: Path, list_length: int, first: int) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -100,6 +103,11 @@ class RecordLog:
         self.songs = Names(directory / "songs.jsonl")
         self.sources = Names(directory / "sources.jsonl")
         self._file = directory / "records.bin"
+        popular = directory / "popular.jsonl"
+        if not self._file.exists():
+            popular.touch()
+        self.has_popular = popular.exists()  # records of an earlier version lack it
+        self.popular = Names(popular)
         self._file.touch()
         self.count = self._file.stat().st_size // self.type.itemsize
         os.truncate(self._file, self.count * self.type.itemsize)
@@ -113,6 +121,7 @@ class RecordLog:
         """Write records, their names first, so that every number has its name."""
         self.songs.save()
         self.sources.save()
+        self.popular.save()
         with self._file.open("ab") as file:
             file.write(records.tobytes())
         self.count += len(records)

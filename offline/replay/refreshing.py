@@ -36,16 +36,16 @@ class Cadence:
 
     @classmethod
     def parse(cls, text: str) -> Cadence:
-        """Read daily, hourly, 30m, 6h, 2d or plays=5000.
+        """Read daily, hourly, 30m, 6h, every=2d or plays=5000.
 
-        >>> Cadence.parse("6h").every_ms, Cadence.parse("plays=5000").every_plays
+        >>> Cadence.parse("every=6h").every_ms, Cadence.parse("plays=5000").every_plays
         (21600000, 5000)
         """
         if text in NAMED_MS:
             return cls(text, NAMED_MS[text])
-        found = re.fullmatch(r"plays=([1-9]\d*)|([1-9]\d*)([mhd])", text)
+        found = re.fullmatch(r"plays=([1-9]\d*)|(?:every=)?([1-9]\d*)([mhd])", text)
         if found is None:
-            raise ReplayError(f"--refresh {text!r}: say daily, hourly, 30m, 6h, 2d or plays=5000")
+            raise ReplayError(f"--refresh {text!r}: say daily, hourly, 30m, every=6h or plays=5000")
         if found[1]:
             return cls(f"every {int(found[1]):,} plays", None, int(found[1]))
         return cls(f"every {text}", int(found[2]) * UNITS_MS[found[3]])

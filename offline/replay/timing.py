@@ -31,3 +31,10 @@ def timing(ran: Ran) -> dict[str, Any]:
         "batch_ms_p99": float(p99),
         **refreshing,
     }
+
+
+def popularity_plays_per_s(ran: Ran) -> float | None:
+    """Give how many plays a second lists of popular songs alone would take; None: none was made."""
+    plays = sum(count for done in ran.done for count, _ in done.batches)
+    seconds = sum(done.popularity_s for done in ran.done)
+    return float(plays / seconds) if seconds else None
