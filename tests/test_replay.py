@@ -276,20 +276,6 @@ def test_a_kept_replay_goes_on_with_nothing_but_itself(bundle, tmp_path):
     assert "holds a replay of other variants" in other.output
 
 
-def test_a_kept_replay_finds_its_plays_laid_out(tmp_path):
-    words = ("--world", "1", "--world-set", "listeners=30", "--world-set", "days=7")
-    state, told = tmp_path / "state", []
-    for name in ("one", "two"):
-        figures = tmp_path / f"{name}.json"
-        result = segue(*words, "--skip", "0", "--state", state, "--json", figures)
-        assert result.exit_code == 0, result.output
-        written = json.loads(figures.read_text())
-        assert 0.3 < written["ceiling_hit_rate_at_20"] < 1
-        laid_out = {file.name: file.stat().st_mtime_ns for file in (state / "plays").iterdir()}
-        told.append((laid_out, written["mrr_at_20"], written["ceiling_windows"]))
-    assert told[0] == told[1]
-
-
 @pytest.mark.parametrize(
     ("words", "told"),
     [

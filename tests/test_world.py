@@ -10,14 +10,7 @@ from offline.plays import PLAYS_SCHEMA, SONGS_SCHEMA
 from offline.world import World, WorldConfig, generate_world
 from offline.world.catalogue import Catalogue
 from offline.world.charts import Charts
-from offline.world.config import DAY_MS
-from offline.world.listeners import (
-    SHORTEST_BREAK_MS,
-    SLOWEST_PLAY_MS,
-    Listeners,
-    Sessions,
-    without_overlap,
-)
+from offline.world.listeners import Listeners, Sessions
 from offline.world.names import FIRST, SECOND, unlike_names
 from offline.world.sessions import HABITS, LINK_CHANCE, OPENING, listen
 
@@ -175,16 +168,6 @@ def test_a_song_lasts_minutes_unless_it_is_skipped(world):
     assert heard.is_between(150_000, 300_000).all()
     assert (skipped <= 150_000).all()
     assert 0.05 < len(skipped) / world.log.plays.height < 0.25
-
-
-def test_the_sessions_of_millions_of_listeners_begin_when_they_may():
-    listeners = 3_000_000
-    listener = np.repeat(np.arange(listeners), 2)
-    wished_ms = np.tile([7 * DAY_MS, 7 * DAY_MS + 1], listeners)
-    starts_ms = without_overlap(listener, wished_ms, np.full(2 * listeners, 50))
-    first, second = starts_ms.reshape(-1, 2).T
-    assert (first == 7 * DAY_MS).all()
-    assert (second - first == 50 * SLOWEST_PLAY_MS + SHORTEST_BREAK_MS).all()
 
 
 def test_people_sleep(world):
