@@ -88,4 +88,6 @@ class GRURetriever:
         # Drawn songs so near to the query are among the candidates, and count already.
         among = rest >= (-torch.inf if everything else products.amin(1, keepdim=True))
         rest = (rest + self._sample.log_weights).masked_fill_(among, -torch.inf)
-        return torch.logaddexp(new.logsumexp(1), rest.logsumexp(1)).unsqueeze(1)
+        # Not by logaddexp, which rounds the last rows of a batch otherwise than the rest.
+        both = torch.stack([new.logsumexp(1), rest.logsumexp(1)], 1)
+        return both.logsumexp(1, keepdim=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -263,7 +264,8 @@ class Retrieval:
             last,
             np.log1p(history),
             history > 0,
-            torch.sigmoid(found.gate[:count]).numpy(),
+            # torch.sigmoid rounds the last rows of a batch otherwise than the rest.
+            F.logsigmoid(found.gate[:count]).exp_().numpy(),
             found.scores[:count].amax(1).clamp_min_(LEAST_LOG_PROBABILITY).numpy(),
             plays > 0,
             *(np.log1p(count) for count in (*named, live.named, live.plays)),
