@@ -16,6 +16,7 @@ from offline.replay.records import HEARD, RecordLog, Records
 CUTOFFS = (10, 20)
 LEAST_LOG10 = -5.0
 CALIBRATION_BINS = 20
+MOST_GROUPS = 12  # of sources, in one table
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,19 @@ class HitCounts:
 
 
 def shares(counts: Counter[str]) -> dict[str, float]:
-    """Give each source's share, the greatest first."""
+    """Give each source's share, the greatest first.
+
+    Sources that put a song forward together stand side by side, the one that had it highest
+    first; where there are too many such groups to be read, songs count for that one alone.
+
+    >>> shares(Counter({"gru": 3, "gru+live": 1}))
+    {'gru': 0.75, 'gru+live': 0.25}
+    """
+    if len(counts) > MOST_GROUPS:
+        first: Counter[str] = Counter()
+        for name, count in counts.items():
+            first[name.partition("+")[0]] += count
+        counts = first
     total = sum(counts.values())
     ranked: Sequence[tuple[str, int]] = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     return {name: count / total for name, count in ranked}
