@@ -10,19 +10,19 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 
-from stream.batch import Headers, Rejected
+from stream.batch import Rejected
 from stream.clients import aiokafka_config
 from stream.events import Cause, RecommendationList, encode
 from stream.settings import Settings
 
 MAX_BATCH_BYTES = 512 * 1024  # a broker takes 1 MiB at once unless it was told otherwise
 
-HeadersOf = Callable[[Cause], Headers]
+HeadersOf = Callable[[Cause], list[tuple[str, bytes]]]
 
 
-def no_headers(_: Cause) -> Headers:
+def no_headers(_: Cause) -> list[tuple[str, bytes]]:
     """Give a list no headers."""
-    return ()
+    return []
 
 
 class Publisher:

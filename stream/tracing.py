@@ -80,7 +80,7 @@ class Tracing:
         ):
             yield self.headers()
 
-    def headers(self, context: Any = None) -> Headers:
+    def headers(self, context: Any = None) -> list[tuple[str, bytes]]:
         """Write a context as Kafka headers; the current one if left out."""
         carrier: dict[str, str] = {}
         self.propagator.inject(carrier, context)
@@ -145,7 +145,7 @@ class BatchTrace:
         ):
             yield
 
-    def headers(self, cause: Cause) -> Headers:
+    def headers(self, cause: Cause) -> list[tuple[str, bytes]]:
         """Carry the context of a play to its list; nothing where it is not traced."""
         from opentelemetry.trace import set_span_in_context
 

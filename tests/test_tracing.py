@@ -58,10 +58,11 @@ def test_a_lists_headers_carry_its_plays_trace(broker_settings, tmp_path, tracin
     async def work():
         async with processor_of(broker_settings, tmp_path / "histories", tracing) as processor:
             await processor.process(records_of(3, traced=[1]))
+            await processor.process(records_of(3))  # again, and untraced
 
     asyncio.run(work())
     reader = Reader(broker_settings, broker_settings.topic_recommendations)
-    records = reader.read_until(lambda records: len(records) == 3)
+    records = reader.read_until(lambda records: len(records) == 6)
     reader.close()
     carried = {
         made.cause.offset: one.headers for made, one in zip(lists(records), records, strict=True)
