@@ -68,8 +68,8 @@ def view_lines(view: NetworkView, *, learned: bool) -> list[str]:
         "",
         *_nearest_table(view),
         "",
-        "Songs that excite units of the top hidden layer, chosen to tell songs apart",
-        "and not all to say the same:",
+        "Songs that excite units of the top hidden layer, chosen to tell songs apart and not all "
+        "to say the same:",
         "",
         f"![Genres of the songs that excite each unit]({UNITS})",
         "",
