@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from stream.settings import Settings
 
 logger = logging.getLogger(__name__)
 STOP_GRACE_S = 15.0
+NICENESS = 10
 
 
 class RefreshProcessError(SegueError):
@@ -51,6 +53,8 @@ class RefreshProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "offline.cli", "refresh", *words], stdin=subprocess.DEVNULL
         )
+        # Listeners wait for the worker, and nobody for this.
+        os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
         self._guardian = guard(self._process.pid)
         threading.Thread(target=self._watch, name="refresh-watch", daemon=True).start()
         return self
