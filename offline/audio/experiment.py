@@ -53,7 +53,7 @@ class AudioProtocol:
     splits: parts of the songs, each of which is new once. validation_fraction: share of the
     known songs that networks are stopped and chosen by. width, dense: of the document's network,
     a quarter of what the document has: few songs are learned from, and on one core. The rival's
-    residual_width and depth are as small beside its own.
+    residual_width, depth and dropout are as small beside its own.
     """
 
     splits: int = 5
@@ -64,6 +64,7 @@ class AudioProtocol:
     dense: int = 512
     residual_width: int = 24
     depth: int = 4
+    residual_dropout: float = 0.2
     listening: ListeningConfig = LISTENING
     factors: FactorsConfig = FACTORS_CONFIG
     skipgram: SkipGramConfig = SKIPGRAM_CONFIG
@@ -73,7 +74,8 @@ class AudioProtocol:
         """Give the network of an architecture, but for the shapes of its input and output."""
         if architecture == DOCUMENT:
             return default_network(DOCUMENT, self.width, self.dense)
-        return replace(default_network(architecture, self.residual_width), depth=self.depth)
+        network = default_network(architecture, self.residual_width)
+        return replace(network, depth=self.depth, dropout=self.residual_dropout)
 
     def epochs(self, architecture: str) -> int:
         """Say how long networks of an architecture learn."""

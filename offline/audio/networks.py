@@ -13,7 +13,8 @@ def default_network(
     """Give a network of an architecture, as wide as on the whole it did best."""
     if architecture == DOCUMENT:
         return AudioConfig(DOCUMENT, width=width or 256, dense=dense or 2_048)
-    return AudioConfig(architecture, width=width or 32, dense=dense or 256)
+    # It sees every song in ever new stripes, and is small: much dropout starves it.
+    return AudioConfig(architecture, width=width or 32, dense=dense or 256, dropout=0.2)
 
 
 def default_fit(architecture: str, epochs: int, loss: str | None = None) -> FitConfig:

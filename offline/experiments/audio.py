@@ -53,6 +53,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Filters of the document's network; the document itself has 256.",
 )
+@click.option(
+    "--residual-dropout",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="Share of the rival's numbers zeroed in training.",
+)
 @click.option("--listeners", type=click.IntRange(min=10), default=1_200, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 def audio(
@@ -62,6 +69,7 @@ def audio(
     document_epochs: int,
     residual_epochs: int,
     width: int,
+    residual_dropout: float,
     listeners: int,
     seed: int,
 ) -> None:
@@ -92,6 +100,7 @@ def audio(
         residual_epochs=residual_epochs,
         width=width,
         dense=8 * width,
+        residual_dropout=residual_dropout,
         listening=replace(LISTENING, listeners=listeners),
         seed=seed,
     )
