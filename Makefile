@@ -48,8 +48,9 @@ test-prometheus: install  ## Rules by promtool; a real Prometheus that scrapes w
 
 test-deployment: install  ## Compose file, manifests and image: all that needs no Docker
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[deployment]'
-	SEGUE_TEST_IMAGE=1 $(VENV)/bin/python -m pytest \
-		tests/test_docker_compose.py tests/test_kubernetes.py tests/test_image_steps.py -v
+	SEGUE_TEST_DEPLOYMENT=1 $(VENV)/bin/python -m pytest \
+		tests/test_docker_compose.py tests/test_compose_runs.py tests/test_kubernetes.py \
+		tests/test_image_steps.py -v
 
 dashboards: install  ## Write Grafana's dashboards anew
 	$(VENV)/bin/python -m stream.ops.dashboards

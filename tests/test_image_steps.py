@@ -20,7 +20,7 @@ STEP = re.compile(r"^([A-Z]+) (.+)$", re.MULTILINE)
 pytestmark = [
     pytest.mark.timeout(1_800),
     pytest.mark.skipif(
-        not os.environ.get("SEGUE_TEST_IMAGE"), reason="takes minutes: make test-deployment"
+        not os.environ.get("SEGUE_TEST_DEPLOYMENT"), reason="takes minutes: make test-deployment"
     ),
 ]
 
