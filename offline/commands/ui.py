@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +91,17 @@ def ui(
         from offline.ui.demo import serve_demo
 
         serve_demo(directory, rate, options)
+        _end()
         return
     given = {"kafka_bootstrap": kafka_bootstrap, "bundle": bundle, "bundle_root": bundle_root}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     serve(UiConfig(settings, **options))
+    _end()
+
+
+def _end() -> None:
+    """End at once where the map is being drawn: an interpreter that ends under it would abort."""
+    if any(thread.name == "map" for thread in threading.enumerate()):
+        sys.stdout.flush()
+        logging.shutdown()
+        os._exit(0)
