@@ -49,7 +49,7 @@ class Published:
         self.models = []
         self.lists = 0
 
-    async def publish(self, made, rejected):
+    async def publish(self, made, rejected, headers):
         self.models.append({one.model for one in made})
         self.lists += len(made)
 
