@@ -46,7 +46,7 @@ def page_of(settings: Any, *, mapped: bool = False, metrics: tuple[str, ...] = (
     """Make a page that knows the bundle's songs. mapped: and draws their map, which takes time."""
     book, version = gather_songs(UiConfig(settings), settings.bundle)
     bundle = settings.bundle if mapped else None
-    return LivePage(PageConfig(settings, bundle, version, metrics, map_songs=10), book)
+    return LivePage(PageConfig(settings, bundle, version, metrics, 10, settings.data_dir), book)
 
 
 def test_a_click_is_a_play_for_everybody_and_its_list_comes_back_with_reasons(live):
@@ -151,7 +151,7 @@ def test_nobody_plays_faster_than_a_person_can(live):
 
 def test_a_page_without_broker_worker_or_songs_says_what_is_missing(broker, tmp_path):
     def alone(settings: Any, book: SongBook) -> Any:
-        config = PageConfig(settings, None, None, ("http://127.0.0.1:9/metrics",), 10)
+        config = PageConfig(settings, None, None, ("http://127.0.0.1:9/metrics",), 10, tmp_path)
         return browsing(LivePage(config, book))
 
     async def no_broker() -> None:
@@ -208,7 +208,9 @@ def test_figures_come_from_a_worker_that_tells_them(live):
 
 def test_a_broker_that_goes_is_told_of_and_one_that_comes_back_is_used(tmp_path):
     async def watch(broker: EmbeddedBroker, settings: Any) -> None:
-        page = LivePage(PageConfig(settings, None, None, (), 10), SongBook(["s"]))
+        page = LivePage(
+            PageConfig(settings, None, None, (), 10, settings.data_dir), SongBook(["s"])
+        )
         async with browsing(page) as browser:
             await browser.until(connected)
             await asyncio.to_thread(broker.kill)

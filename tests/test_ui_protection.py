@@ -21,7 +21,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
 def named_page() -> LivePage:
     book = SongBook([song(0), song(1)], {song(0): SongDetails(HOSTILE)})
     settings = load_settings(kafka_bootstrap="127.0.0.1:9")
-    return LivePage(PageConfig(settings, None, None, (), 10), book)
+    return LivePage(PageConfig(settings, None, None, (), 10, settings.data_dir), book)
 
 
 def test_titles_go_out_as_data_and_the_page_makes_no_markup_of_any():

@@ -54,7 +54,7 @@ def serve_demo(directory: Path, rate: float, options: Mapping[str, Any]) -> None
             run.send(live, LOG_NAME, rate, np.zeros(live.height, dtype=np.int64))
         hours = f", for {live.height / rate / 3600:.1f} hours" if rate > 0 else ""
         console.print(f"[dim]4/4[/] {rate:g} plays a second of other listeners{hours}")
-        serve(UiConfig(run.settings, **options))
+        serve(UiConfig(run.settings, map_dir=directory / "maps", **options))
 
 
 def _check_of_this_log(bundle: Path, plays: DemoPlays) -> None:

@@ -44,7 +44,7 @@ class PageConfig:
     """What the page shows beside the topics.
 
     bundle: where titles and the map come from. metrics: URLs of workers' metrics. map_songs:
-    how many songs the map has.
+    how many songs the map has. map_dir: where its layout is kept.
     """
 
     settings: Settings
@@ -52,6 +52,7 @@ class PageConfig:
     bundle_version: str | None
     metrics: Sequence[str]
     map_songs: int
+    map_dir: Path
 
 
 class LivePage:
@@ -101,10 +102,9 @@ class LivePage:
 
     async def draw_map(self) -> None:
         """Lay songs out, which takes seconds the first time, beside whatever else goes on."""
-        bundle = self.config.bundle
+        bundle, kept_in = self.config.bundle, self.config.map_dir
         if bundle is None:
             return
-        kept_in = self.config.settings.data_dir / "ui"
         try:
             self.places = await _beside(lambda: open_places(bundle, kept_in, self.config.map_songs))
         except (SegueError, OSError) as error:

@@ -36,6 +36,7 @@ class UiConfig:
 
     plays_file: a play log, for the names of songs. metrics: addresses of workers' metrics; none:
     as the settings say. host_names: further names under which this machine is asked for.
+    map_dir: where layouts of the map are kept; below the settings' data_dir if left out.
     """
 
     settings: Settings
@@ -46,6 +47,7 @@ class UiConfig:
     plays_format: str | None = None
     metrics: Sequence[str] = ()
     map_songs: int = 2_000
+    map_dir: Path | None = None
 
 
 def serve(config: UiConfig, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -61,7 +63,12 @@ def serve(config: UiConfig, on_ready: Callable[[], None] = lambda: None) -> None
     book, version = gather_songs(config, bundle)
     addresses = config.metrics or [_own_metrics(config.settings)]
     told = PageConfig(
-        config.settings, bundle, version, [metrics_url(a) for a in addresses if a], config.map_songs
+        config.settings,
+        bundle,
+        version,
+        [metrics_url(each) for each in addresses if each],
+        config.map_songs,
+        config.map_dir or config.settings.data_dir / "maps",
     )
 
     async def run() -> None:
