@@ -174,9 +174,10 @@ def train_hybrid_bundle(
     say("3/4 The ranker learns to order them")
     ranker = _train_rankers(examples, validation, retrieval, config, options, report, say)
     vectors = retrieval.gru.vectors
-    report.validation["ranker, without the stream"] = judge_ranking(
-        silent, lambda inputs: ranker.ranker(inputs, vectors[inputs.known_items])[0]
-    )
+    for name, less in (("the stream", silent), ("content", validation.without("content"))):
+        report.validation[f"ranker, without {name}"] = judge_ranking(
+            less, lambda inputs: ranker.ranker(inputs, vectors[inputs.known_items])[0]
+        )
     say("4/4 Retrievers learn once more, from everything")
     everything = Numbering()
     full = everything.number(log, options.session_gap_s)
