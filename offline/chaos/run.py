@@ -177,6 +177,7 @@ def until_answered(
             if made.cause in missing:
                 missing.remove(made.cause)
                 deadline = time.monotonic() + SETTLED_S
+                ground.look()
             yield made
         ground.look()
         on_progress("Answers", len(wanted) - len(missing), len(wanted))
