@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 import faust
+from aiokafka.errors import KafkaError
 
+from models.errors import SegueError
+from stream.clients import reaching
 from stream.health import Health
 from stream.plays_app import commit_all
 from stream.settings import Settings
@@ -42,10 +45,25 @@ class PlaysWorker(faust.Worker):  # type: ignore[misc]
         super().__init__(app, quiet=quiet, override_logging=False, redirect_stdouts=False)
         self.spinner = None  # it would write between the lines
         self._app = app
+        self._settings = settings
         self._health = health
         self._at_work = at_work
         self._timeout_s = settings.stop_timeout_s
         self._must_end = must_end
+
+    def run(self) -> NoReturn:
+        """Run until asked to stop, and raise SystemExit; or raise what users can mend.
+
+        Faust logs what ended it with its traceback, and leaves a mere status behind.
+        """
+        with reaching(self._settings):
+            try:
+                self.execute_from_commandline()
+            except SystemExit as ended:
+                if ended.code and isinstance(ended.__context__, (SegueError, KafkaError)):
+                    raise ended.__context__ from None
+                raise
+        raise AssertionError("Faust leaves by SystemExit")
 
     async def stop(self) -> None:
         """Finish the batch at work, within `stop_timeout_s`, and stop."""

@@ -51,7 +51,7 @@ def _run_refresh(settings: Settings, plan: RefreshPlan, schedule: Schedule) -> N
     health.started(watchdog)
     watchdog.start()
     try:
-        PlaysWorker(app, settings, health, at_work).execute_from_commandline()
+        PlaysWorker(app, settings, health, at_work).run()
     finally:
         watchdog.stop()
 

@@ -66,7 +66,7 @@ def _run_worker(settings: Settings) -> None:
     if follower:
         follower.start(processor.swap)
     try:
-        worker.execute_from_commandline()
+        worker.run()
     finally:
         watchdog.stop()
         rules.stop()

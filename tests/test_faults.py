@@ -249,6 +249,7 @@ def test_a_full_store_stops_the_worker_and_more_room_lets_it_go_on(live_settings
     with worker.running():
         assert worker.process.wait(90) != 0
     assert "SEGUE_STORE_MAX_SIZE_MB" in worker.log()
+    assert worker.log().splitlines()[-1].startswith("Error: the histories in"), worker.log()[-2000:]
     kept = histories(small)
     whole = expected_histories(events, places)
     assert 0 < len(kept) < len(whole)
