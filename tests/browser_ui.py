@@ -174,6 +174,7 @@ def test_the_keyboard_alone_does(chromium, served):
         expect(page.locator(".skip-link")).to_be_focused()
         page.locator("#search").focus()
         page.keyboard.type(name.upper())
+        expect(page.locator("#found .title").first).to_have_text(name)
         expect(page.locator("#found-title")).to_contain_text("found")
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Enter")
