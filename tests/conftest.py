@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from tests.brokers import broker, broker_settings
 
 __all__ = ["broker", "broker_settings", "data_dir"]
+
+# Doctests are looked for in every file; these import what only `make test-browser` installs.
+collect_ignore_glob = [] if find_spec("playwright") else ["browser*.py"]
 
 
 @pytest.fixture(scope="session")
