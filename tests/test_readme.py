@@ -1,4 +1,5 @@
 import re
+import tomllib
 from pathlib import Path
 
 import click
@@ -105,6 +106,16 @@ def test_every_setting_and_file_that_is_named_exists(document):
     folders = {"models", "stream", "offline", "tests"}
     files = {code for code in inline_code(text) if code.partition("/")[0] in folders}
     assert {file for file in files if not (ROOT / file).exists() and " " not in file} == set()
+
+
+def test_every_extra_that_is_installed_somewhere_exists():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    told = [path.read_text("utf-8") for path in (*DOCUMENTS, ROOT / "Makefile")]
+    named = set(re.findall(r"'(?:\.|segue)\[(\w+)\]'", "".join(told)))
+    assert named
+    assert named <= set(extras)
 
 
 def test_every_file_that_is_linked_to_exists(document):
