@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from models.catalogue import Catalogue, SongDetails
 from stream.batch import Record
@@ -39,13 +39,7 @@ class CatalogueFollower:
 
     def take(self, records: Sequence[Record]) -> None:
         """Take up records, in the order of the log."""
-        for record in records:
-            try:
-                song_id, details = _read(record)
-            except SongError as error:
-                self._metrics.songs_refused.inc()
-                logger.warning("Offset %d of %s: %s", record.offset, record.topic, error)
-                continue
+        for song_id, details in _songs(records, self._metrics.songs_refused.inc):
             self._catalogue.put(song_id, details)
         self._metrics.catalogue_songs.set(len(self._catalogue))
 
@@ -55,12 +49,7 @@ def read_song_details(settings: Settings) -> dict[str, SongDetails]:
     found: dict[str, SongDetails] = {}
 
     def take(records: Sequence[Record]) -> None:
-        for record in records:
-            try:
-                song_id, details = _read(record)
-            except SongError as error:
-                logger.warning("Offset %d of %s: %s", record.offset, record.topic, error)
-                continue
+        for song_id, details in _songs(records):
             found[song_id] = details or SongDetails()
 
     topic = FollowedTopic(settings, settings.topic_songs, take)
@@ -69,6 +58,20 @@ def read_song_details(settings: Settings) -> dict[str, SongDetails]:
     finally:
         topic.stop()
     return found
+
+
+def _songs(
+    records: Sequence[Record], refused: Callable[[], object] = lambda: None
+) -> Iterator[tuple[str, SongDetails | None]]:
+    """Give what records say of songs; those that are none are logged, `refused`, passed over."""
+    for record in records:
+        try:
+            song = _read(record)
+        except SongError as error:
+            refused()
+            logger.warning("Offset %d of %s: %s", record.offset, record.topic, error)
+            continue
+        yield song
 
 
 def _read(record: Record) -> tuple[str, SongDetails | None]:
