@@ -23,7 +23,7 @@ from offline.consumer import read_records
 from offline.producer import send_plays
 from stream.announcements import Served, activation, announce
 from stream.broker import EmbeddedBroker
-from stream.guard import guard
+from stream.guard import end, guard, release
 from stream.settings import Settings, load_settings
 from stream.topics import ensure_topics
 
@@ -162,17 +162,8 @@ class LiveRun:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for us: we stop it before its broker
             )
-        guardian = guard(self._worker.pid)
-        self._stack.callback(_end, guardian)
-        self._stack.callback(self._stop_worker)
-
-    def _stop_worker(self) -> None:
-        self._worker.terminate()
-        try:
-            self._worker.wait(STOP_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._worker.kill()
-            self._worker.wait()
+        self._stack.callback(release, guard(self._worker.pid))
+        self._stack.callback(end, self._worker, STOP_GRACE_S)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
@@ -201,13 +192,6 @@ def _metric(port: int, sample: str) -> float:
         for found in family.samples
         if found.name == sample
     )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-    if process.stdin is not None:
-        process.stdin.close()
 
 
 def _free_port() -> int:

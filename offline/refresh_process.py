@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from models.errors import SegueError
-from stream.guard import guard
+from stream.guard import end, guard, release
 from stream.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -66,16 +66,8 @@ class RefreshProcess:
         trace: TracebackType | None,
     ) -> None:
         self._stopping.set()
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._guardian.kill()
-        self._guardian.wait()
-        assert self._guardian.stdin is not None, "the guardian waits on a pipe"
-        self._guardian.stdin.close()
+        end(self._process, STOP_GRACE_S)
+        release(self._guardian)
 
     def _watch(self) -> None:
         status = self._process.wait()

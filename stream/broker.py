@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from models.errors import SegueError
-from stream.guard import guard
+from stream.guard import guard, release
 
 START_TIMEOUT_S = 20.0
 IN_MEMORY = "memory://tansu/"
@@ -120,12 +120,11 @@ class EmbeddedBroker:
 
     def kill(self) -> None:
         """End it at once, as a crash would. What it keeps in memory is lost."""
-        for process in (self._process, self._guard):
-            if process is not None:
-                process.kill()
-                process.wait()
-        if self._guard is not None and self._guard.stdin is not None:
-            self._guard.stdin.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._guard is not None:
+            release(self._guard)
         self._process = self._guard = None
 
     def restart(self) -> None:

@@ -1,4 +1,4 @@
-"""Child processes that end with us, however we end."""
+"""Child processes that end with us, however we end, and how they are ended before."""
 
 from __future__ import annotations
 
@@ -17,3 +17,21 @@ def guard(pid: int) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def end(process: subprocess.Popen[bytes], grace_s: float) -> None:
+    """Ask a process to end, and end it by force after `grace_s` seconds."""
+    process.terminate()
+    try:
+        process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def release(guardian: subprocess.Popen[bytes]) -> None:
+    """End a guard whose process has ended: it must not kill whoever gets that number next."""
+    guardian.kill()
+    guardian.wait()
+    if guardian.stdin is not None:
+        guardian.stdin.close()

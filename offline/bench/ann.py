@@ -20,7 +20,7 @@ from offline.bench.ann_vectors import AnnVectors
 from offline.bench.machine import machine, versions
 from offline.bench.process import BenchError
 from offline.report import write_json
-from stream.guard import guard
+from stream.guard import guard, release
 
 FIGURES = "figures.json"
 LAST_LINES = 5
@@ -145,8 +145,7 @@ def _run(task: AnnTask, limit_s: float, on_line: Callable[[int], None]) -> Seque
             timer.cancel()
             process.kill()
             status = process.wait()
-            keeper.kill()
-            keeper.communicate()
+            release(keeper)
         if late:
             return None
         if status != 0:

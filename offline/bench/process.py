@@ -17,7 +17,7 @@ from typing import Any, Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from models.errors import SegueError
-from stream.guard import guard
+from stream.guard import end, guard, release
 
 START_TIMEOUT_S = 120.0
 STOP_GRACE_S = 15.0
@@ -121,16 +121,8 @@ class MeasuredWorker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._guard.kill()
-        self._guard.wait()
-        if self._guard.stdin is not None:
-            self._guard.stdin.close()
+        end(self._process, STOP_GRACE_S)
+        release(self._guard)
 
 
 def _sample(at_s: float, text: str) -> Sample:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.errors import SegueError
-from stream.guard import guard
+from stream.guard import end, guard, release
 
 TAIL_BYTES = 100_000
 LAST_LINES = 5
@@ -129,12 +129,8 @@ class Supervised:
     def end(self, patience_s: float) -> Exit:
         """Ask it to end, wait, and take note; ended by force after `patience_s`, that is told."""
         assert self._process is not None, f"{self.name} does not run"
-        self.terminate()
-        try:
-            self._process.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._wanted = 0
+        end(self._process, patience_s)
         return self._bury()
 
     def said(self) -> str:
@@ -149,16 +145,10 @@ class Supervised:
         ended = Exit(self.name, self._process.wait(), self._wanted, self.said())
         self.exits.append(ended)
         self._process = None
-        self._close_guard()
-        return ended
-
-    def _close_guard(self) -> None:
         if self._guard is not None:
-            self._guard.kill()
-            self._guard.wait()
-            if self._guard.stdin is not None:
-                self._guard.stdin.close()
+            release(self._guard)
             self._guard = None
+        return ended
 
 
 def with_environment(values: Mapping[str, str], command: Sequence[str]) -> list[str]:
