@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -161,7 +162,7 @@ class LiveSongs:
         told = np.zeros((*items.shape, len(CONTENT_FEATURES)), np.float32)
         content = self.retriever.content
         if content is not None and self.rows.any():
-            rows, _ = self._used()
+            rows, _ = self._used
             directions = wanted[:, None]
             add_new_products(told, items, self.songs, content.vectors[rows], directions)
             places = np.clip(items - self.songs - 1, 0, rows.shape[1] - 1)
@@ -183,7 +184,7 @@ class LiveSongs:
         directions: NDArray[np.float32],
     ) -> None:
         """Fill in the products, float32 [B, C, K], of new songs with directions [B, K, D]."""
-        rows, new = self._used()
+        rows, new = self._used
         if not new.shape[1]:
             return
         content, vectors = self.retriever.content, self.retriever.vectors
@@ -198,14 +199,15 @@ class LiveSongs:
         directions: NDArray[np.float32],
     ) -> None:
         """Do so in the skip-gram space; nothing where the ranker has not learned of content."""
-        rows, new = self._used()
+        rows, new = self._used
         content = self.retriever.content
         if content is not None and new.shape[1]:
             made = self._vectors(rows, new, content.known_places, content.vectors)
             add_new_products(products, items, self.songs, made, directions)
 
+    @cached_property
     def _used(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Give `rows` and `new` without the columns that nobody uses."""
+        """`rows` and `new` without the columns that nobody uses; once all have been asked."""
         most = int((self.new != 0).sum(1).max(initial=0))
         return self.rows[:, :most], self.new[:, :most]
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from models.catalogue import MOST_GENRES, SongColumns
+from models.song_vectors import unit_rows
 
 WAYS = 3
 """Album, artist and genres: the ways in which a song may be placed."""
@@ -66,7 +67,7 @@ class GroupDirections:
         ways = (
             (_rows(self.albums, albums), albums),
             (_rows(self.artists, artists), artists),
-            (_unit(by_genre), genres[:, 0]),
+            (unit_rows(by_genre), genres[:, 0]),
         )
         for way, (placed, group) in enumerate(ways):
             here = ~vectors.any(1) & placed.any(1)
@@ -79,15 +80,9 @@ def _directions(groups: NDArray[np.int32], vectors: NDArray[np.float32]) -> NDAr
     """Give the direction of each group's sum. groups: int32 [N], 0 for none."""
     member = (groups > 0).astype(np.float32), (groups, np.arange(len(groups)))
     sums = csr_array(member, shape=(int(groups.max(initial=0)) + 1, len(groups))) @ vectors
-    return _unit(sums)
+    return unit_rows(sums)
 
 
 def _rows(directions: NDArray[np.float32], groups: NDArray[np.int32]) -> NDArray[np.float32]:
     """Give each song's group's direction; 0 for a group that no known song is of."""
     return directions[np.where(groups < len(directions), groups, 0)]
-
-
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return unit

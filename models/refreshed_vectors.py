@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from models.company import Company
 from models.ragged import Ragged
 from models.skipgram import SkipGram, SkipGramConfig, continue_training
+from models.song_vectors import unit_rows
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Content:
         As models.content_songs has it while a song has no row; as long as the company's rows.
         """
         weight = (played / (played + self.plays))[:, None]
-        both = _unit((1 - weight) * self.vectors + weight * _unit(company))
+        both = unit_rows((1 - weight) * self.vectors + weight * unit_rows(company))
         lengths = np.linalg.norm(company, axis=1, keepdims=True)
         known = self.vectors.any(1, keepdims=True)
         blended: NDArray[np.float32] = np.where(known, both * lengths, company).astype(np.float32)
@@ -127,7 +128,7 @@ def refresh_vectors(
 def turn_back(learned: SkipGram, before: SkipGram, anchors: int) -> tuple[SkipGram, Drift]:
     """Turn a space onto the one before it by its `anchors` songs most played; tell the drift."""
     held = np.argsort(-before.counts[1:], kind="stable")[:anchors] + 1
-    now, then = _unit(learned.inputs[held]), _unit(before.inputs[held])
+    now, then = unit_rows(learned.inputs[held]), unit_rows(before.inputs[held])
     left, _, right = np.linalg.svd(now.T.astype(np.float64) @ then)
     rotation = (left @ right).astype(np.float32)
     turned = replace(learned, inputs=learned.inputs @ rotation, outputs=learned.outputs @ rotation)
@@ -140,9 +141,3 @@ def turn_back(learned: SkipGram, before: SkipGram, anchors: int) -> tuple[SkipGr
         float((lengths / lengths_before).mean()),
         float((now * then).sum(1).mean()),
     )
-
-
-def _unit(rows: NDArray[np.floating]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return unit

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.vocabulary import PADDING
@@ -14,6 +16,13 @@ from models.vocabulary import PADDING
 def unit(vectors: Tensor) -> Tensor:
     """Scale vectors float32 [..., D] to length 1; those of zeros stay so."""
     return F.normalize(vectors, dim=-1)
+
+
+def unit_rows(rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Scale rows [N, D] to length 1, float32; those of zeros stay so."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return scaled
 
 
 def user_vector(vectors: Tensor, songs: Sequence[int]) -> Tensor:
