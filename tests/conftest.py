@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import broker, broker_settings
+from tests.clock import clock
 
-__all__ = ["broker", "broker_settings", "data_dir"]
+__all__ = ["broker", "broker_settings", "clock", "data_dir"]
 
 # Doctests are looked for in every file; these import what only `make test-browser` installs.
 collect_ignore_glob = [] if find_spec("playwright") else ["browser*.py"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -65,11 +64,6 @@ def environment(settings: Settings) -> dict[str, str]:
         for name, value in settings.model_dump(exclude_none=True).items()
     }
     return {**os.environ, **given, "SEGUE_METRICS_PORT": "0"}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def probe(port: int, path: str) -> tuple[int | None, dict]:

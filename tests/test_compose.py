@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry
 from stream.health import Health
 from stream.health_server import serve_health
 from stream.metrics import Metrics
+from stream.ports import free_port
 from stream.settings import Settings, load_settings
 from stream.watchdog import Watchdog
 from tests.command_lines import refusal, segue_commands
-from tests.live import free_port
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

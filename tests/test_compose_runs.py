@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from stream.ports import free_port
 from tests.brokers import own_settings
 from tests.live import Reader, answered, environment, event, produce_events
-from tests.test_compose import ROOT, SERVICES, free_port
+from tests.test_compose import ROOT, SERVICES
 from tests.test_compose import environment as composed
 from tests.toy import write_toy_bundle
 

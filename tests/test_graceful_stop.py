@@ -9,9 +9,10 @@ from collections import Counter
 
 import pytest
 
+from stream.ports import free_port
 from stream.topics import ensure_topics
 from tests.brokers import own_settings
-from tests.live import Reader, Worker, answered, event, free_port, lists, probe, produce_events
+from tests.live import Reader, Worker, answered, event, lists, probe, produce_events
 from tests.toy import write_toy_bundle
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]

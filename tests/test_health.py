@@ -11,21 +11,9 @@ from prometheus_client import CollectorRegistry, Counter
 
 from stream.health import Health
 from stream.health_server import HealthServerError, serve_health
+from stream.ports import free_port
 from stream.settings import load_settings
 from stream.watchdog import Watchdog
-from tests.live import free_port
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture

@@ -24,10 +24,10 @@ from stream.announcements import Served, activation, announce, read_announcement
 from stream.clients import kafka_python_config
 from stream.events import PlayEvent, encode
 from stream.ops.dashboards import panels
+from stream.ports import free_port
 from stream.topics import ensure_topics
 from tests.brokers import own_settings
 from tests.live import SEGUE, Worker, environment
-from tests.test_compose import free_port
 from tests.toy import number_sessions, paired_sessions, write_toy_bundle
 from tests.toy_hybrid import fit_hybrid, write_hybrid
 

@@ -14,6 +14,7 @@ from models.bundle import read_bundle
 from models.vocabulary import Vocabulary
 from stream.announcements import Served, activation, announce, read_announcements
 from stream.events import PlayEvent
+from stream.ports import free_port
 from stream.topics import ensure_topics
 from tests.brokers import own_settings
 from tests.live import (
@@ -23,7 +24,6 @@ from tests.live import (
     answered,
     children_of,
     environment,
-    free_port,
     lists,
     probe,
     produce_events,

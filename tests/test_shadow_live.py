@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ from stream.batch import Record
 from stream.events import encode
 from stream.judge import Judge
 from stream.metrics import Metrics, ShadowMetrics
+from stream.ports import free_port
 from stream.processor import Processor
 from stream.shadow import Shadow
 from stream.store import HistoryStore
@@ -97,8 +97,3 @@ def counts_of(address: str, pairs: int, worker: Worker):
             return live
         assert time.monotonic() < deadline, worker.log()
         time.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from offline.ui.live_page import FULL_LISTEN_MS, SKIP_MS, LivePage, PageConfig
 from offline.ui.run import UiConfig, gather_songs
 from offline.ui.song_book import SongBook
 from stream.broker import EmbeddedBroker
+from stream.ports import free_port
 from stream.topics import ensure_topics
 from tests.brokers import own_settings
 from tests.live import Reader, Worker, lists
@@ -21,11 +21,6 @@ from tests.toy import song, write_toy_bundle
 from tests.ui_browser import SOON_S, answers, browsing, connected, listed, problem
 
 TITLES = {song(n): (f"Blå {n}", "Ann & Bob") for n in range(12)}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

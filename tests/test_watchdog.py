@@ -1,18 +1,4 @@
-import pytest
-
 from stream.watchdog import EXIT_STALLED, Watchdog
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 def test_silence_beyond_the_timeout_is_reported_with_what_fell_silent(clock):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from models.errors import SegueError
 from stream.guard import end, guard, release
+from stream.ports import free_port
 
 START_TIMEOUT_S = 120.0
 STOP_GRACE_S = 15.0
@@ -61,7 +61,7 @@ class MeasuredWorker:
         answer: Path | None = None,
     ) -> None:
         self.log_file = log_file
-        self.port = _free_port()
+        self.port = free_port()
         given = json.dumps({**overrides, "metrics_port": self.port, "metrics_host": "127.0.0.1"})
         arguments = [given] if who == "worker" else [given, str(answer)]
         self._command = [sys.executable, "-m", MODULES[who], *arguments]
@@ -140,9 +140,3 @@ def _sample(at_s: float, text: str) -> Sample:
         int(totals["segue_partitions_assigned"]),
         stage_s,
     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
