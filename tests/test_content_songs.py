@@ -21,15 +21,15 @@ from models.vocabulary import Vocabulary
 from offline.play_stream import PlayStream
 from offline.ranker_training import Examples
 from offline.session_log import Predictions
-from stream.events import Play
-from stream.pipeline import handle_plays
-from stream.store import HistoryStore, StoreConfig
+from stream.store import HistoryStore
 from tests.next_song_suite import PAIRS, numbered
 from tests.toy import number_sessions, paired_sessions, song
 from tests.toy_hybrid import CONFIG, fit_hybrid, write_hybrid
+from tests.toy_store import answered, plays_of, store
 
 LISTS = RecommenderConfig(list_length=8, no_repeat_songs=2, candidates=20)
-MINUTE = 60_000
+__all__ = ["store"]
+
 NEW = "not-yet-played"
 DETAILS = {
     **{song(n): SongDetails(artist=f"artist {n // 2}") for n in range(2 * PAIRS)},
@@ -63,25 +63,6 @@ def model(hybrid, log_and_songs, tmp_path):
 def recommender_of(model, details=DETAILS):
     book = RuleBook(LISTS.rules, Catalogue(details))
     return HybridRecommender(model, torch.ones(2 * PAIRS + 1), "version", LISTS, book)
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = HistoryStore(tmp_path / "histories", StoreConfig(recent_plays=500))
-    yield store
-    store.close()
-
-
-def plays_of(sessions, first=0):
-    played = [(user, song_id) for user, songs in sessions for song_id in songs]
-    return [
-        Play(f"e{n}", user, song_id, n * MINUTE, 0, n)
-        for n, (user, song_id) in enumerate(played, first)
-    ]
-
-
-def answered(store, recommender, plays):
-    return handle_plays(plays, {}, store, recommender, now_ms=0)[1]
 
 
 def sources(made):

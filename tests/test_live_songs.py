@@ -15,15 +15,14 @@ from models.recent_plays import RecentPlays
 from models.recommender import RecommenderConfig, Request, contexts_of
 from models.slot_numbers import SlotNumbers
 from models.vocabulary import Vocabulary
-from stream.events import Play
-from stream.pipeline import handle_plays
-from stream.store import HistoryStore, StoreConfig
+from stream.store import HistoryStore
 from tests.next_song_suite import PAIRS, numbered
 from tests.toy import paired_sessions, song
 from tests.toy_hybrid import fit_hybrid
+from tests.toy_store import answered, plays_of, store
 
 CONFIG = RecommenderConfig(list_length=8, no_repeat_songs=2, candidates=20)
-MINUTE = 60_000
+__all__ = ["store"]
 
 
 @pytest.fixture(scope="module")
@@ -39,26 +38,6 @@ def hybrid():
 @pytest.fixture(scope="module")
 def recommender(hybrid):
     return HybridRecommender(hybrid, torch.ones(2 * PAIRS + 1), "version", CONFIG)
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = HistoryStore(tmp_path / "histories", StoreConfig(recent_plays=500))
-    yield store
-    store.close()
-
-
-def plays_of(sessions, first=0):
-    """Let listeners play one after the other, a minute between two plays."""
-    played = [(user, song_id) for user, songs in sessions for song_id in songs]
-    return [
-        Play(f"e{n}", user, song_id, n * MINUTE, 0, n)
-        for n, (user, song_id) in enumerate(played, first)
-    ]
-
-
-def answered(store, recommender, plays):
-    return handle_plays(plays, {}, store, recommender, now_ms=0)[1]
 
 
 NEW = [("u", [song(4), "new", song(5)]), ("v", [song(4), "new"]), ("w", [song(8), song(4)])]
