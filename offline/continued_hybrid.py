@@ -29,13 +29,16 @@ from offline.held_back import accuracy_at_20
 from offline.newer_plays import NewerPlays, continued_training, parted_at_training
 from offline.play_stream import PlayStream
 from offline.plays import PlayLog
-from offline.ranker_training import Examples, TrainedRanker, train_ranker, without_some_details
+from offline.ranker_training import (
+    SILENT,
+    Examples,
+    TrainedRanker,
+    train_ranker,
+    without_some_details,
+)
 from offline.session_log import Numbering, Predictions
 from offline.train import Beginning, train_gru
 from stream.refresh import RefreshPlan, share_left
-
-SILENT = 0.25
-"""The share of examples without what is played of late: lists are made without it, too."""
 
 
 @dataclass(frozen=True)

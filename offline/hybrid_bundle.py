@@ -45,6 +45,7 @@ from offline.hybrid_networks import NetworkPlan, Networks, train_networks
 from offline.play_stream import PlayStream
 from offline.plays import PlayLog
 from offline.ranker_training import (
+    SILENT,
     Examples,
     Figures,
     TrainedRanker,
@@ -60,8 +61,6 @@ SINGLE = ("gru", "amnn", "neighbours", "tree", "rules", "items", "blend", "skipg
 MOST_EXAMPLES = 25_000
 MOST_JUDGED = 5_000
 MOST_EARLY_JUDGED = 2_000
-SILENT = 0.25
-"""The share of examples without what is played of late: lists are made without it, too."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ STAGES = {
 """The layers that the hybrid document trains in turn, retrieval before them."""
 SILENT_EVERY = 16
 """Of so many examples one tells nothing of times and skips, as not everybody who asks does."""
+SILENT = 0.25
+"""The share of examples without what is played of late: lists are made without it, too."""
 
 
 class RankerTrainingError(SegueError):
