@@ -23,9 +23,10 @@ from scipy.sparse import csr_matrix
 from models.audio_network import FACTORS, SKIPGRAM
 from models.implicit_factors import FactorsConfig, error_terms, factorise, solve_listeners
 from models.skipgram import SkipGramConfig, train_skipgram
+from models.song_vectors import unit_rows
 from models.vocabulary import Vocabulary
 from offline.audio.judging import hit_rate, listener_vectors
-from offline.audio.nearness import Vectors, unit_rows
+from offline.audio.nearness import Vectors
 from offline.audio.targets import Targets
 from offline.plays import PlayLog
 from offline.session_log import Numbering

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from models.audio_network import AudioNetwork, audio_bundle_config
 from models.bundle import fitting_parts, read_bundle
+from models.song_vectors import unit_rows
 from offline.audio.decode import AudioError
 from offline.audio.library import Failure, find_files, read_library
-from offline.audio.nearness import unit_rows
 from offline.audio.spectrogram import Hearing
 from offline.audio.windows import song_windows
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from models.song_vectors import unit_rows
 from offline.audio.descriptors import ridge
-from offline.audio.nearness import Vectors, nearest_rows, unit_rows
+from offline.audio.nearness import Vectors, nearest_rows
 
 NEIGHBOURS = 10
 LIST_LENGTH = 20

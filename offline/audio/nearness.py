@@ -5,14 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from models.song_vectors import unit_rows
+
 Vectors = NDArray[np.float32]
-
-
-def unit_rows(vectors: Vectors) -> Vectors:
-    """Scale rows float32 [N, D] to length 1; rows of zeros stay so."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Vectors = vectors / np.maximum(lengths, np.float32(1e-12))
-    return scaled
 
 
 def own_ranks(foretold: Vectors, true: Vectors) -> NDArray[np.int64]:
