@@ -9,11 +9,10 @@ from contextlib import closing
 
 from models.errors import SegueError
 from stream.clients import KafkaUnavailable, kafka_python_config, reaching
-from stream.events import DecodeError, ErasureEvent, check_id, encode
+from stream.events import MAX_ID_BYTES, DecodeError, ErasureEvent, check_id, encode
 from stream.settings import Settings
 
 LOOK_S = 0.25
-REFRESH_SUFFIX = "-refresh"
 
 
 class ErasureError(SegueError):
@@ -28,8 +27,10 @@ def check_users(user_ids: Iterable[str]) -> list[str]:
             check_id("user_id", user_id)
         except DecodeError as error:
             raise ErasureError(f"{error}: give it as the plays have it") from error
-        if not user_id or len(user_id.encode()) > 256:
-            raise ErasureError(f"user id {user_id!r} is empty or over 256 bytes: no play has it")
+        if not user_id or len(user_id.encode()) > MAX_ID_BYTES:
+            raise ErasureError(
+                f"user id {user_id!r} is empty or over {MAX_ID_BYTES} bytes: no play has it"
+            )
     return found
 
 
@@ -75,7 +76,7 @@ def wait_for(settings: Settings, ends: Mapping[int, int], timeout_s: float) -> d
     deadline = time.monotonic() + timeout_s
     while True:
         left = {}
-        for group in (settings.group_id, settings.group_id + REFRESH_SUFFIX):
+        for group in (settings.group_id, settings.refresh_group_id):
             reached = _committed(settings, group, ends)
             if reached:
                 left[group] = sum(reached.get(one, 0) < end for one, end in ends.items())

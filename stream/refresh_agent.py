@@ -68,7 +68,7 @@ def make_refresh_app(
     app, plays = make_plays_app(
         settings,
         partitions,
-        group_id=f"{settings.group_id}-refresh",
+        group_id=settings.refresh_group_id,
         data_dir=settings.data_dir / "faust-refresh",
         commit_interval_s=COMMIT_S,
     )

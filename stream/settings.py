@@ -202,6 +202,11 @@ class Settings(BaseSettings):
         return self.kafka_security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
 
     @property
+    def refresh_group_id(self) -> str:
+        """The consumer group of the refreshes, beside that of the workers."""
+        return f"{self.group_id}-refresh"
+
+    @property
     def topics(self) -> tuple[str, ...]:
         """The names of the five topics."""
         return (
