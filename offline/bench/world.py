@@ -11,6 +11,7 @@ import polars as pl
 
 from models.gru import GRUConfig
 from models.hybrid_next_song import HybridConfig
+from offline.bench.large_hybrid import assemble_hybrid
 from offline.gru_bundle import train_gru_bundle
 from offline.hybrid_bundle import HybridOptions, train_hybrid_bundle
 from offline.plays import PLAYS_SCHEMA, PlayLog
@@ -23,6 +24,7 @@ PLAYS_PER_LISTENER = 140  # in the world's days, a little under the mean
 TRAINING_S = 30.0  # of the GRU alone
 RANKER_EXAMPLES = 2_000
 PLAYS_OF_TRAINING = 120_000  # where it is training that is measured
+SMALL_SONGS, SMALL_PLAYS = 2_000, 6_000  # of the hybrid whose ranker serves larger ones, too
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def bench_world(
     """Give the world of that many songs, with `plays` plays to send, and a bundle of its `kind`.
 
     Each is made once and kept in `directory`: the same arguments find it there again. kind: one
-    of KINDS.
+    of KINDS. A hybrid of more than SMALL_SONGS is put together as `large_hybrid` tells.
     """
     kept = directory / f"songs-{songs}-plays-{plays}-seed-{seed}"
     plays_file, bundle = kept / "plays.parquet", kept / kind
@@ -48,7 +50,12 @@ def bench_world(
         log = generate_world(world_config(songs, int(plays / HELD_BACK)), seed).log
         learned, sent = log.split_by_time(1 - HELD_BACK)
         say(f"Training a {kind} bundle on {learned.plays.height:,} of its plays")
-        KINDS[kind](_with_every_song(learned), bundle, seed)
+        whole = _with_every_song(learned)
+        if kind == "hybrid" and songs > SMALL_SONGS:
+            small = bench_world(directory, kind, SMALL_SONGS, SMALL_PLAYS, seed, say).bundle
+            assemble_hybrid(whole, bundle, small, SESSION_GAP_S, seed, say)
+        else:
+            KINDS[kind](whole, bundle, seed)
         _write_plays(plays_file, sent.plays.head(plays))
     return BenchWorld(pl.read_parquet(plays_file), bundle)
 
