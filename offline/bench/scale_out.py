@@ -13,11 +13,11 @@ from typing import Any
 
 import polars as pl
 
+from offline.bench.burst import send_burst
 from offline.bench.ground import Ground, brokers
 from offline.bench.process import START_TIMEOUT_S, BenchError, MeasuredWorker
-from offline.bench.throughput import typical_list, until_now
+from offline.bench.throughput import events_of, typical_list, until_now
 from offline.bench.world import bench_world
-from offline.producer import send_plays
 from stream.settings import load_settings
 
 CONTENDERS = ("worker", "ceiling")
@@ -137,8 +137,7 @@ class _ScaleOut:
             settings = load_settings(**overrides)
             with self._processes(overrides, who, count) as workers:
                 _wait_for_shares(workers, settings.topic_partitions)
-                now_ms = time.time_ns() // 1_000_000
-                send_plays(settings, until_now(self.plays, now_ms), "bench")
+                send_burst(settings, events_of(until_now(self.plays, time.time_ns() // 1_000_000)))
                 done = measure_together(workers, self.plays.height, self.config.seconds)
             if not self.answer.exists():
                 self.answer.write_bytes(typical_list(settings))

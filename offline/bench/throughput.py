@@ -40,7 +40,8 @@ class ThroughputConfig:
     """kind: of the bundle that serves, one of KINDS. songs: in the catalogue.
 
     plays: that wait in the topic. seconds: of each peak. loads: shares of the worker's rate at
-    which latency is measured. bootstrap: brokers to use; None for an embedded one.
+    which latency is measured, none to leave it out. bootstrap: brokers to use; None for an
+    embedded one.
     """
 
     kind: str = "gru"
@@ -79,7 +80,7 @@ def measure_throughput(config: ThroughputConfig, say: Callable[[str], None]) -> 
             "songs": config.songs,
             **peak_figures(rounds),
             # The one nearest to half of the worker's rate, told by itself.
-            **min(loads, key=lambda told: abs(told["load"] - HALF)),
+            **min(loads, key=lambda told: abs(told["load"] - HALF), default={}),
             "loads": loads,
             "list_bytes": bench.answer.stat().st_size,
             "broker": config.bootstrap or "embedded",
@@ -144,7 +145,7 @@ class _Throughput:
             settings = load_settings(**overrides)
             process.wait_for("partitions", settings.topic_partitions)
             shifted = until_now(plays.head(len(due_s)), time.time_ns() // 1_000_000)
-            measured = measure_latencies(settings, _events(shifted), due_s)
+            measured = measure_latencies(settings, events_of(shifted), due_s)
         return measured.after(int((due_s < LOAD_WARM_UP_S).sum()))
 
 
@@ -207,7 +208,8 @@ def latency_figures(measured: Latencies) -> dict[str, Any]:
     }
 
 
-def _events(plays: pl.DataFrame) -> list[tuple[bytes, bytes]]:
+def events_of(plays: pl.DataFrame) -> list[tuple[bytes, bytes]]:
+    """Give plays as keys and values of the topic."""
     columns = plays.select("user_id", "song_id", "played_at_ms", "ms_played", "skipped")
     return [
         (user_id.encode(), encode(PlayEvent(f"bench-{row}", user_id, *rest)))

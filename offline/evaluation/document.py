@@ -58,12 +58,17 @@ Block = Heading | Paragraph | Table | Picture
 
 def write_document(directory: Path, blocks: Sequence[Block]) -> None:
     """Write report.md with its pictures, and report.html, which holds them itself."""
+    write_markdown(directory, blocks)
+    (directory / "report.html").write_text(page(blocks), encoding="utf-8")
+
+
+def write_markdown(directory: Path, blocks: Sequence[Block]) -> None:
+    """Write report.md with its pictures."""
     directory.mkdir(parents=True, exist_ok=True)
     for block in blocks:
         if isinstance(block, Picture):
             (directory / block.file_name).write_bytes(block.png)
     (directory / "report.md").write_text(markdown(blocks), encoding="utf-8")
-    (directory / "report.html").write_text(page(blocks), encoding="utf-8")
 
 
 def markdown(blocks: Iterable[Block]) -> str:
