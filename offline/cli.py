@@ -31,7 +31,7 @@ COMMANDS = {
     "similar": "Show the songs nearest to one, or to a listener.",
     "map": "Draw songs so that those heard together lie together.",
     "playlist": "Continue a playlist song by song.",
-    "bench": "Measure the hot path.",
+    "bench": "Measure the hot path and what it is made of.",
     "forget": "Delete what is known of a listener.",
     "settings": "Show every setting, its value and its origin.",
 }

@@ -9,6 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure as Drawing
 
 from offline.bench.ann_table import BATCH, RECALL, Figures, facts, measured, summary, told
+from offline.bench.axes import logarithmic
 from offline.evaluation.document import Block, Heading, Paragraph, Table, write_document
 from offline.evaluation.pictures import STYLE, look, png
 
@@ -86,7 +87,7 @@ def recall_picture(figures: Figures) -> Drawing:
         recalls = [point["recall"] for point in points]
         rates = [point["queries_per_s"][BATCH] for point in points]
         axes.plot(recalls, rates, label=name, clip_on=False, **look(number))
-    axes.set_yscale("log")
+    logarithmic(axes, "y")
     axes.set_xlim(right=1.0)
     axes.set_xlabel(f"Recall@{figures['k']} against exact search")
     axes.set_ylabel(f"Queries a second, {BATCH} at a time")

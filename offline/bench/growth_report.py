@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure as Drawing
 
+from offline.bench.axes import logarithmic
 from offline.bench.growth import UNITS
 from offline.evaluation.document import Block, Paragraph, Table
 from offline.evaluation.pictures import STYLE, look, png
@@ -54,8 +55,7 @@ def _picture(figures: dict[str, Any]) -> Drawing:
         axes.plot(sizes, costs, **look(number))
         as_size = [costs[0] * size / sizes[0] for size in sizes]
         axes.plot(sizes, as_size, color="#999999", linestyle=":")
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        logarithmic(axes, "x", "y")
         axes.set_title(f"slope {one['slope']:.2f}", loc="left")
         axes.set_xlabel(UNITS[name])
     highest = max(max(one["cost_us"]) for one in dimensions.values())

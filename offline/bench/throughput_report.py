@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure as Drawing
 
+from offline.bench.axes import logarithmic
 from offline.bench.peak import STAGES
 from offline.evaluation.document import Block, Paragraph, Table
 from offline.evaluation.pictures import COLOURS, STYLE, look, png
@@ -117,8 +118,7 @@ def _rates(sizes: Mapping[int, Figures]) -> Drawing:
     for number, (who, name) in enumerate(NAMES.items()):
         rates = [one[f"{who}_plays_per_s"] for one in sizes.values()]
         axes.plot([*sizes], rates, label=name, **look(number))
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    logarithmic(axes, "x", "y")
     axes.set_xlabel("Songs in the catalogue")
     axes.set_ylabel("Plays a second, one process")
     figure.legend(loc="outside right center", frameon=False)
@@ -135,7 +135,7 @@ def _latency(sizes: Mapping[int, Figures]) -> Drawing:
             axes.plot(loads, values, label=name.replace("p999", "p99.9"), **look(number))
         axes.set_title(f"{songs:,} songs", loc="left")
         axes.set_xlabel("Share of the worker's rate")
-        axes.set_yscale("log")
+        logarithmic(axes, "y")
     panels[0].set_ylabel("Milliseconds to the list")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     return figure

@@ -41,7 +41,7 @@ def bench_world(
     """Give the world of that many songs, with `plays` plays to send, and a bundle of its `kind`.
 
     Each is made once and kept in `directory`: the same arguments find it there again. kind: one
-    of KINDS. A hybrid of more than SMALL_SONGS is put together as `large_hybrid` tells.
+    of KINDS. A hybrid is put together as `large_hybrid` tells.
     """
     kept = directory / f"songs-{songs}-plays-{plays}-seed-{seed}"
     plays_file, bundle = kept / "plays.parquet", kept / kind
@@ -50,8 +50,8 @@ def bench_world(
         log = generate_world(world_config(songs, int(plays / HELD_BACK)), seed).log
         learned, sent = log.split_by_time(1 - HELD_BACK)
         say(f"Training a {kind} bundle on {learned.plays.height:,} of its plays")
-        whole = _with_every_song(learned)
-        if kind == "hybrid" and songs > SMALL_SONGS:
+        whole = with_every_song(learned)
+        if kind == "hybrid" and (songs, plays) != (SMALL_SONGS, SMALL_PLAYS):
             small = bench_world(directory, kind, SMALL_SONGS, SMALL_PLAYS, seed, say).bundle
             assemble_hybrid(whole, bundle, small, SESSION_GAP_S, seed, say)
         else:
@@ -96,7 +96,7 @@ def world_config(songs: int, plays: int) -> WorldConfig:
     )
 
 
-def _with_every_song(log: PlayLog) -> PlayLog:
+def with_every_song(log: PlayLog) -> PlayLog:
     """Let each song that nobody heard be heard once: it costs as much to search as any other.
 
     They are spread over all of the time, so that no part of the log is made of them alone.
