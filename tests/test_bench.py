@@ -1,6 +1,7 @@
 """The benchmark, small: its parts fit, and its figures agree with each other."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -23,16 +24,22 @@ KEYS = {
 }
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Give a directory in which the world is made once."""
+    return str(tmp_path_factory.mktemp("kept"))
+
+
 @pytest.mark.broker
 @pytest.mark.timeout(240)
-def test_throughput_is_measured_beside_its_ceiling(broker_settings, tmp_path):
+def test_throughput_is_measured_beside_its_ceiling(broker_settings, kept, tmp_path):
     figures_file = tmp_path / "figures.json"
     options = ["--songs", "600", "--plays", "40000", "--rounds", "1", "--seconds", "1"]
     options += ["--latency-seconds", "2", "--load", "0.5"]
     options += ["--json", str(figures_file)]
     ran = subprocess.run(
         [sys.executable, "-m", "offline.cli", "bench", "throughput", *options],
-        env=environment(broker_settings),
+        env=environment(broker_settings) | {"SEGUE_DATA_DIR": kept},
         capture_output=True,
         text=True,
         timeout=220,
@@ -70,3 +77,27 @@ def test_the_ratio_is_the_median_of_the_rounds_ratios():
     assert figures["worker_plays_per_s"] == 90.0
     assert figures["plays_per_batch"] == 9  # 270 plays in 30 batches
     assert figures["stage_seconds_per_play"][STAGES[0]] == pytest.approx(0.03 / 270)
+
+
+@pytest.mark.broker
+@pytest.mark.timeout(240)
+def test_processes_share_the_partitions_of_a_topic(broker_settings, kept, tmp_path):
+    figures_file = tmp_path / "figures.json"
+    options = ["--kind", "gru", "--songs", "600", "--plays", "40000", "--processes", "2"]
+    options += ["--seconds", "0.5", "--out", str(tmp_path / "report")]
+    options += ["--json", str(figures_file)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "offline.cli", "bench", "scale-out", *options],
+        env=environment(broker_settings) | {"SEGUE_DATA_DIR": kept},
+        capture_output=True,
+        text=True,
+        timeout=220,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    [two] = json.loads(figures_file.read_text())["processes"]
+    assert two["processes"] == 2
+    for who in ("worker", "ceiling"):
+        cores = two[f"{who}_plays_per_s"] * two[f"{who}_cpu_us_per_play"] / 1e6
+        assert 0.1 < cores < 2 * os.cpu_count()
+    assert two["worker_cpu_us_per_play"] > two["ceiling_cpu_us_per_play"]
+    assert "| 2 |" in (tmp_path / "report" / "report.md").read_text()

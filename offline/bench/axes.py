@@ -9,11 +9,11 @@ MILLION = 1_000_000
 
 
 def logarithmic(axes: Axes, *names: str) -> None:
-    """Make the axes named "x" or "y" logarithmic, with ticks at powers of 10."""
+    """Make the axes named "x" or "y" logarithmic, with ticks at 1, 2, 5, 10 and so on."""
     for name in names:
         getattr(axes, f"set_{name}scale")("log")
         axis = getattr(axes, f"{name}axis")
-        axis.set_major_locator(LogLocator(10))
+        axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
         axis.set_minor_formatter(NullFormatter())
 

@@ -21,8 +21,8 @@ from offline.bench.world import bench_world
 from stream.settings import load_settings
 
 CONTENDERS = ("worker", "ceiling")
-WARM_UP_S = 1.0
-SAMPLE_S = 0.5
+WARM_UP_SHARE = 0.125  # of the time, left out
+SAMPLE_SHARE = 0.05
 LOOK_S = 0.2
 LAST_SHARE = 0.9  # of the plays: behind it a partition may have none left
 
@@ -180,10 +180,10 @@ def measure_together(workers: Sequence[MeasuredWorker], waiting: int, seconds: f
     It ends with `seconds`, or while plays still wait for each. BenchError where they are
     answered too soon.
     """
-    time.sleep(WARM_UP_S)
+    time.sleep(WARM_UP_SHARE * seconds)
     first = last = _sample(workers)
     while last[0] - first[0] < seconds:
-        time.sleep(SAMPLE_S)
+        time.sleep(SAMPLE_SHARE * seconds)
         sample = _sample(workers)
         if sample[1] > LAST_SHARE * waiting:
             break
