@@ -12,6 +12,7 @@ from stream.events import PlayEvent, encode
 
 TOPIC = "plays"
 BEGINS_MS = 1_767_571_200_000  # 2026-01-05
+HOUR_MS = 3_600_000
 SPAN_MS = 30 * 86_400_000
 SONG_EXPONENT = 4  # of a uniform draw: popularity falls with rank as r ** -0.75
 MOST_PLAYED_MS = 240_000
@@ -37,7 +38,7 @@ class Crowd:
         self._rng.shuffle(who)
         self._who = who
         self.plays = len(who)
-        self._events = 0
+        self._events = self._asked = 0
         self._offsets: dict[int, int] = {}
 
     def records(self, partition: int, partitions: int, together: int) -> Iterator[list[Record]]:
@@ -49,8 +50,9 @@ class Crowd:
             yield self._records(self._who[rows], times, partitions)
 
     def more(self, partitions: int, count: int) -> list[Record]:
-        """Give records of plays after those of the log, by listeners drawn from all."""
-        now_ms = BEGINS_MS + SPAN_MS + self._events
+        """Give records of plays an hour after the last, by listeners drawn from all."""
+        self._asked += 1
+        now_ms = BEGINS_MS + SPAN_MS + self._asked * HOUR_MS
         who = self._rng.integers(self.users, size=count)
         return self._records(who, np.arange(now_ms, now_ms + count), partitions)
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from offline.bench.crowd import BEGINS_MS, TOPIC
+from offline.bench.crowd import BEGINS_MS, HOUR_MS, TOPIC
 from offline.bench.process import BenchError
 from stream.batch import Record
 from stream.events import PlayEvent, encode
 
-HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
 SESSION_PLAYS = 8  # of the past: then an hour passes
 NOW_MS = BEGINS_MS + 60 * 24 * HOUR_MS
