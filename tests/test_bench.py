@@ -67,7 +67,7 @@ def test_open_loop_plays_come_at_random_at_the_rate():
 
 def test_the_ratio_is_the_median_of_the_rounds_ratios():
     def peak(plays):
-        return Peak(plays, batches=10, seconds=1.0, stage_s=dict.fromkeys(STAGES, 0.01))
+        return Peak(plays, batches=10, seconds=1.0, cpu_s=2.0, stage_s=dict.fromkeys(STAGES, 0.01))
 
     counts = [(100, 400, 500), (90, 100, 900), (80, 160, 320)]
     rounds = [dict(zip(CONTENDERS, map(peak, each), strict=True)) for each in counts]
@@ -75,6 +75,7 @@ def test_the_ratio_is_the_median_of_the_rounds_ratios():
     assert figures["wire_ratio"] == 0.2  # of 0.2, 0.1 and 0.25
     assert figures["ratio"] == 0.5  # of 0.25, 0.9 and 0.5
     assert figures["worker_plays_per_s"] == 90.0
+    assert figures["worker_plays_per_cpu_s"] == 45.0
     assert figures["plays_per_batch"] == 9  # 270 plays in 30 batches
     assert figures["stage_seconds_per_play"][STAGES[0]] == pytest.approx(0.03 / 270)
 

@@ -32,6 +32,7 @@ def throughput(rate: float) -> dict[str, Any]:
     return {
         "kind": "hybrid",
         "worker_plays_per_s": rate,
+        "worker_plays_per_cpu_s": 0.5 * rate,
         "ceiling_plays_per_s": 4 * rate,
         "wire_plays_per_s": 8 * rate,
         "ratio": 0.25,
@@ -65,7 +66,7 @@ def test_a_part_that_is_measured_again_takes_its_own_place(tmp_path: Path) -> No
     rates = {n: one["worker_plays_per_s"] for n, one in kept["throughput"]["figures"].items()}
     assert rates == {"1000": 1_000.0, "2000": 700.0}
     text = (tmp_path / "report.md").read_text()
-    assert "| hybrid, 2,000 | 700 | 2,800 | 5,600 | 0.25 | 0.12 |" in text
+    assert "| hybrid, 2,000 | 700 | 350 | 2,800 | 5,600 | 0.25 | 0.12 |" in text
     assert "hybrid, 2,000 | 500" not in text
     for picture in ("throughput.png", "latency.png", "stages.png"):
         assert f"]({picture})" in text

@@ -43,7 +43,7 @@ from offline.song_artists import artist_numbers
 from offline.train import train_gru
 
 GRU_S = 20.0
-AMNN_PLAYS = 40_000
+AMNN_PLAYS = 10_000
 SKIPGRAM_EPOCHS = 2
 
 

@@ -14,21 +14,31 @@ SAMPLE_S = 0.5  # each is some milliseconds of the worker's time
 
 @dataclass(frozen=True)
 class Peak:
-    """What one worker process did; stage_s: seconds spent in each stage."""
+    """What one worker process did. stage_s: seconds spent in each stage; cpu_s: of processors."""
 
     plays: int
     batches: int
     seconds: float
+    cpu_s: float
     stage_s: dict[str, float]
 
     @property
     def plays_per_s(self) -> float:
         """Plays answered in a second.
 
-        >>> Peak(plays=30, batches=2, seconds=10.0, stage_s={}).plays_per_s
+        >>> Peak(plays=30, batches=2, seconds=10.0, cpu_s=12.0, stage_s={}).plays_per_s
         3.0
         """
         return self.plays / self.seconds
+
+    @property
+    def plays_per_cpu_s(self) -> float:
+        """Plays answered in a second of one processor: what a core of its own would do.
+
+        >>> Peak(plays=30, batches=2, seconds=10.0, cpu_s=12.0, stage_s={}).plays_per_cpu_s
+        2.5
+        """
+        return self.plays / self.cpu_s
 
 
 def measure_peak(worker: MeasuredWorker, waiting: int, seconds: float) -> Peak:
@@ -40,20 +50,22 @@ def measure_peak(worker: MeasuredWorker, waiting: int, seconds: float) -> Peak:
     began_s = worker.wait_for("lists", 1).at_s
     time.sleep(seconds * WARM_UP_SHARE)
     first = last = worker.sample()
+    first_cpu_s = last_cpu_s = worker.cpu_s()
     while (sample := worker.sample()).lists < waiting:
-        last = sample
+        last, last_cpu_s = sample, worker.cpu_s()
         if last.at_s - began_s > seconds:
             break
         time.sleep(SAMPLE_S)
     if last.lists == first.lists:
         raise BenchError(f"{waiting} plays are answered too soon to be measured: give more")
-    return _between(first, last)
+    return _between(first, last, last_cpu_s - first_cpu_s)
 
 
-def _between(first: Sample, last: Sample) -> Peak:
+def _between(first: Sample, last: Sample, cpu_s: float) -> Peak:
     return Peak(
         last.lists - first.lists,
         last.batches - first.batches,
         last.at_s - first.at_s,
+        cpu_s,
         {name: last.stage_s.get(name, 0) - first.stage_s.get(name, 0) for name in STAGES},
     )

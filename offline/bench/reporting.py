@@ -42,7 +42,9 @@ def progress() -> Callable[[str], None]:
     console, began = Console(stderr=True), time.monotonic()
 
     def say(text: str) -> None:
-        console.print(f"{time.monotonic() - began:6,.0f} s  {text}", highlight=False)
+        console.print(
+            f"{time.monotonic() - began:6,.0f} s  {text}", highlight=False, soft_wrap=True
+        )
 
     return say
 
@@ -97,6 +99,7 @@ def show_blocks(blocks: Any) -> None:
     from offline.evaluation.document import Heading, Paragraph, Table
 
     console = Console()
+    console.width = max(console.width, WIDE)  # a table that is cut says nothing
     for block in blocks:
         if isinstance(block, Heading):
             console.print(f"\n{block.text}", style="bold", highlight=False)

@@ -171,11 +171,13 @@ def peak_figures(rounds: Sequence[Mapping[str, Peak]]) -> dict[str, Any]:
     """Give medians over the rounds; a ratio's is that of the ratios within the rounds.
 
     ratio: to the same Faust loop that answers without thinking; wire_ratio: to the clients of
-    Kafka without Faust. Stages are told in seconds a play of the worker's, all rounds together.
+    Kafka without Faust. plays_per_cpu_s: in a second of one processor. Stages are told in
+    seconds a play of the worker's, all rounds together.
     """
     told = []
     for peaks in rounds:
         rates = {f"{who}_plays_per_s": peaks[who].plays_per_s for who in CONTENDERS}
+        rates |= {f"{who}_plays_per_cpu_s": peaks[who].plays_per_cpu_s for who in CONTENDERS}
         worker = peaks["worker"].plays_per_s
         ratios = {
             "ratio": worker / rates["ceiling_plays_per_s"],

@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import PercentFormatter
 
 from offline.bench.axes import logarithmic
 from offline.bench.peak import STAGES
@@ -16,6 +17,7 @@ from offline.evaluation.pictures import COLOURS, STYLE, look, png
 Figures = dict[str, Any]
 PERCENTILES = ("p50", "p95", "p99", "p999")
 NAMES = {"worker": "worker", "ceiling": "Faust alone", "wire": "Kafka's client alone"}
+REFERENCES = ("ceiling", "wire")
 REST = "rest"
 
 
@@ -25,14 +27,21 @@ def throughput_blocks(figures: Figures) -> Iterator[Block]:
     yield Paragraph(
         "One worker process, with all that `segue worker` does, and in turn with it the same Faust "
         "app without state or model, and a bare aiokafka loop that consumes and produces. Medians "
-        "over rounds; ratios are those within the rounds."
+        "over rounds; ratios are those within the rounds. Of a core: plays in a second of one "
+        "processor's time, which is what a worker would do if the broker and the generator ran "
+        "elsewhere."
     )
     yield Table(
-        ["songs", "worker, plays/s", "Faust alone", "bare client", "to Faust", "to the client"],
+        [
+            *("songs", "worker, plays/s", "of a core", "Faust alone", "bare client"),
+            *("to Faust", "to the client"),
+        ],
         [
             [
                 f"{one['kind']}, {songs:,}",
-                *(f"{one[f'{who}_plays_per_s']:,.0f}" for who in NAMES),
+                f"{one['worker_plays_per_s']:,.0f}",
+                f"{one['worker_plays_per_cpu_s']:,.0f}",
+                *(f"{one[f'{who}_plays_per_s']:,.0f}" for who in REFERENCES),
                 *(f"{one[name]:.2f}" for name in ("ratio", "wire_ratio")),
             ]
             for songs, one in sizes.items()
@@ -134,6 +143,8 @@ def _latency(sizes: Mapping[int, Figures]) -> Drawing:
             values = [load[f"latency_{name}_ms"] for load in one["loads"]]
             axes.plot(loads, values, label=name.replace("p999", "p99.9"), **look(number))
         axes.set_title(f"{songs:,} songs", loc="left")
+        axes.set_xticks(loads)
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set_xlabel("Share of the worker's rate")
         logarithmic(axes, "y")
     panels[0].set_ylabel("Milliseconds to the list")
