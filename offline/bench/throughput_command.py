@@ -107,10 +107,10 @@ def _show(figures: dict[str, Any]) -> None:
     for number, one in enumerate(figures["rounds"], 1):
         table.add_row(f"plays/s, round {number}", *_rates(one))
     table.add_row("plays/s, median", *_rates(figures), style="bold")
-    of_a_core = (f"{figures[f'{who}_plays_per_cpu_s']:,.0f}" for who in CONTENDERS)
-    table.add_row("plays in a second of a core", *of_a_core)
     ratios = (f"{figures[name]:.2f}" for name in ("ratio", "wire_ratio"))
     table.add_row("of it the worker reaches", "1", *ratios, style="bold")
+    of_a_core = (f"{figures[f'{who}_plays_per_cpu_s']:,.0f}" for who in CONTENDERS)
+    table.add_row("plays in a second of a core", *of_a_core)
     for load in figures["loads"]:
         rate = f"at {load['load_plays_per_s']:,.0f} plays/s ({load['load']:.0%})"
         for name in ("p50", "p95", "p99", "p999", "max"):
