@@ -82,10 +82,24 @@ def test_rough_figures_do_not_mix_with_others(tmp_path: Path) -> None:
     assert list(BenchReport(tmp_path).parts["throughput"]["figures"]) == ["2000"]
 
 
-def test_a_file_that_is_no_report_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "report.json").write_text("[]")
-    with pytest.raises(BenchError, match=r"report\.json is no report: remove it"):
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("[]", r"report\.json is no report: remove it"),
+        ('{"parts": {}}', r"report\.json is no report: remove it"),
+        ('{"format": 0, "parts": {}}', r"report\.json has format 0, this version writes 1"),
+    ],
+)
+def test_a_report_that_cannot_be_added_to_is_refused_before_anything_is_measured(
+    tmp_path: Path, written: str, why: str
+) -> None:
+    (tmp_path / "report.json").write_text(written)
+    with pytest.raises(BenchError, match=why):
         BenchReport(tmp_path)
+    run = segue("bench", "histories", "--out", tmp_path)
+    assert run.exit_code == 1
+    assert "give another --out" in run.output
+    assert (tmp_path / "report.json").read_text() == written
 
 
 def test_latency_is_left_out_where_no_load_was_measured() -> None:

@@ -15,6 +15,8 @@ from offline.evaluation.document import Block, Heading, Paragraph, write_markdow
 from offline.report import write_json
 
 FILE = "report.json"
+FORMAT = 1
+"""What parts hold; a report of another format is not added to."""
 PACKAGES = ("segue", "torch", "numpy", "numba", "faiss-cpu", "lmdb", "faust-streaming", "aiokafka")
 BY_SONGS = ("throughput", "stages")
 """Parts whose figures are by catalogue size: one that is measured again leaves the others."""
@@ -35,7 +37,10 @@ class BenchReport:
 
     def figures(self) -> Mapping[str, Any]:
         """Give everything, as it is written."""
-        return {"parts": {name: self.parts[name] for name in PARTS if name in self.parts}}
+        return {
+            "format": FORMAT,
+            "parts": {name: self.parts[name] for name in PARTS if name in self.parts},
+        }
 
     def add(
         self, name: str, figures: Mapping[str, Any], day: date, command: str, *, quick: bool
@@ -58,8 +63,8 @@ class BenchReport:
     def write(self) -> None:
         """Write report.md, its pictures and report.json."""
         if self.directory is not None:
-            write_markdown(self.directory, list(self.blocks()))
             write_json(self.directory / FILE, self.figures())
+            write_markdown(self.directory, list(self.blocks()))
 
     def blocks(self) -> Iterator[Block]:
         """Tell of all parts."""
@@ -88,7 +93,12 @@ def _place(told: Mapping[str, Any]) -> str:
 
 def _read(file: Path) -> dict[str, dict[str, Any]]:
     try:
-        parts: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["parts"]
+        told = json.loads(file.read_text(encoding="utf-8"))
+        found, parts = told["format"], dict(told["parts"])
     except (ValueError, KeyError, TypeError) as error:
         raise BenchError(f"{file} is no report: remove it, or give another --out") from error
+    if found != FORMAT:
+        raise BenchError(
+            f"{file} has format {found!r}, this version writes {FORMAT}: give another --out"
+        )
     return parts

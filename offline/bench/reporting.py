@@ -10,10 +10,21 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+
+def _addable(context: click.Context, parameter: click.Parameter, out: Path | None) -> Path | None:
+    """Refuse a directory whose report cannot be added to, before anything is measured."""
+    if out is not None and not context.resilient_parsing:
+        from offline.bench.report import BenchReport
+
+        BenchReport(Path(out))
+    return out
+
+
 REPORT = (
     click.option(
         "--out",
         type=click.Path(file_okay=False, path_type=Path),
+        callback=_addable,
         help="Write the report there: report.md, its pictures, report.json. What other parts "
         "have left there stays.",
     ),
