@@ -20,7 +20,7 @@ from models.errors import SegueError
 from stream.guard import end, guard, release
 from stream.ports import free_port
 
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 300.0  # a million songs take their time to be loaded
 STOP_GRACE_S = 15.0
 LOG_TAIL_LINES = 15
 PAUSE_S = 0.1

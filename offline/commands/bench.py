@@ -72,7 +72,8 @@ def bench(
     told beside a reference that was measured in turn with it. What was measured into --out
     before stays there until it is measured again, so that parts can be measured one by one.
 
-    Worlds and bundles are made once and kept under the data directory, in bench/.
+    All of it takes about half an hour on two cores, --quick some minutes. Worlds and bundles
+    are made once, which takes minutes of its own, and kept under the data directory, in bench/.
 
     \b
     Examples:
