@@ -201,16 +201,6 @@ class ContentSongs:
         return rows
 
 
-def asked_ms(contexts: Contexts) -> NDArray[np.int64]:
-    """Give when next songs are asked for, Unix milliseconds, int64 [B]; UNKNOWN: not told."""
-    details, sessions = contexts.session_details, contexts.sessions
-    times = np.full(len(contexts), UNKNOWN, np.int64)
-    if len(details):
-        some = sessions.lengths > 0
-        times[some] = details.played_at_ms[sessions.offsets[1:][some] - 1]
-    return times
-
-
 def _longer(rows: NDArray[Number], missing: int) -> NDArray[Number]:
     """Put rows of zeros behind."""
     return np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])

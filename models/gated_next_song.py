@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from models.choice import fit_choice
 from models.compiled import compiled
+from models.elementary import to_logs, to_powers, exp32
 from models.next_song import Contexts
 from models.repeat_gate import RepeatGate
 from models.scratch import Scratch
@@ -157,11 +158,13 @@ def _blended(
     for model in range(len(items)):
         most += len(items[model])
     found, chances = np.empty(most, np.int64), np.empty(most, np.float32)
-    utilities = np.empty(most, np.float64)
+    utilities = np.empty(most, np.float32)
+    logs = np.empty(most, np.float32)
+    constant, by_plays = np.float32(weights[0]), np.float32(weights[1])
     begins = np.zeros(len(heard_offsets), np.int64)
     used = 0
     for row in range(len(begins) - 1):
-        left_over, greatest = 1.0, 0.0
+        left_over, greatest = 1.0, np.float32(0)
         for entry in range(heard_offsets[row], heard_offsets[row + 1]):
             found[used], chances[used] = heard_items[entry], max(heard_scores[entry], SMALLEST)
             slots[found[used]] = -1
@@ -169,27 +172,34 @@ def _blended(
             used += 1
         first = used
         for model in range(len(items)):
-            named, power = weights[2 + 2 * model], weights[3 + 2 * model]
-            for place in range(offsets[model][row], offsets[model][row + 1]):
+            named = np.float32(weights[2 + 2 * model])
+            power = np.float32(weights[3 + 2 * model])
+            begin, end = offsets[model][row], offsets[model][row + 1]
+            # Of one context at a time, so that rounding does not depend on its company.
+            logs[: end - begin] = scores[model][begin:end]
+            to_logs(logs[: end - begin])
+            for place in range(begin, end):
                 item = items[model][place]
                 if slots[item] < 0:
                     continue
                 if slots[item] == 0:
                     found[used] = item
-                    utilities[used] = weights[0] + weights[1] * log_plays[item]
+                    utilities[used] = constant + by_plays * log_plays[item]
                     used += 1
                     slots[item] = used - first
-                utility = named + power * np.log(scores[model][place])
-                utilities[first + slots[item] - 1] += utility
+                utilities[first + slots[item] - 1] += named + power * logs[place - begin]
         # None of them has utility 0, so that the greatest is never less.
         for slot in range(first, used):
             greatest = max(greatest, utilities[slot])
-        total = np.exp(-greatest)
+        total = np.float64(exp32(-greatest))
+        utilities[first:used] -= greatest
+        to_powers(utilities[first:used])
         for slot in range(first, used):
-            utilities[slot] = np.exp(utilities[slot] - greatest)
             total += utilities[slot]
+        share = left_over / total
         for slot in range(first, used):
-            chances[slot] = max(utilities[slot] / total * left_over, SMALLEST)
+            chances[slot] = max(utilities[slot] * share, SMALLEST)
         slots[found[begins[row] : used]] = 0
         begins[row + 1] = used
     return found[:used].copy(), chances[:used].copy(), begins
+

@@ -11,6 +11,7 @@ from torch import Tensor
 from models.gru import GRU
 from models.index import ItemIndex
 from models.negatives import NegativeSampler
+from models.serving_gru import GRUTables
 from models.serving_heard import ServingHeard, hide_heard
 from models.sessions import ListenerBatch
 
@@ -51,6 +52,7 @@ class GRURetriever:
         """Take a trained model; popularity: float32 [V + 1], its training play counts."""
         self.model = model.eval()
         self.vectors = model.item_vectors()
+        self._states = GRUTables.of(model)
         self._heard = ServingHeard(model.heard, model.songs.weight)
         self.index = index or ItemIndex(self.vectors)
         # A song more than were played, so that every song can be drawn.
@@ -61,9 +63,15 @@ class GRURetriever:
     @torch.no_grad()
     def retrieve(self, batch: ListenerBatch, candidates: int) -> Retrieved:
         """Find up to `candidates` new songs for each listener."""
-        states = self.model.states(batch.sessions.items, batch.sessions.lengths)
+        sessions, count = batch.sessions, batch.count
+        states = torch.from_numpy(
+            self._states.states(sessions.items.numpy(), sessions.lengths.numpy())
+        )
         queries = self.model.queries(states)  # [B, D]
-        products, found = self.index.search(queries, candidates)  # [B, C]
+        # Who only fills a block of rows is not looked for.
+        products, found = self.index.search(queries[:count], candidates)
+        missing = (0, 0, 0, len(queries) - count)
+        products, found = F.pad(products, missing), F.pad(found, missing)  # [B, C]
         gate = self._heard.gate(states, batch)  # [B, 1]
         again, shares = self._heard.log_shares(states, batch)  # [B, S]
         new = products.clone()

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from models.ranking_features import CANDIDATE_FEATURES, CONTEXT_FEATURES
 from models.ranking_inputs import RankingInputs
+from models.sessions import SUM_LANES
 from models.vocabulary import PADDING
 
 LOSSES = ("classification", "features", "retrieval")
 LEAST_BALANCE = -1.0
-SUM_LANES = 16
 FIRST_WEIGHTS = {"gru": 0.5, "amnn": 0.1, "blend": 0.6}
 """What the best models weigh before anything is learned: a product of their shares."""
 

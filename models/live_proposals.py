@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,15 +13,12 @@ from numpy.typing import NDArray
 from models.candidates import Proposals
 from models.live_neighbours import Plan, live_songs
 from models.live_songs import (
-    LIVE_FEATURES,
-    add_new_products,
-    describe,
-    new_songs_heard,
     new_vectors,
     numbered,
     own_new_songs,
 )
-from models.recent_plays import RecentPlays
+from models.live_tables import Asking, UnknownSongs
+from models.recent_plays import RecentPlays, Ring
 from models.slot_numbers import SlotNumbers
 from models.trending import trending_songs
 
@@ -97,7 +94,7 @@ class LiveSongs:
 
     def ask_nobody(self) -> None:
         """Put forward what content alone tells, to listeners without a moment."""
-        alone = np.setdiff1d(np.arange(len(self.new)), [row for g in self.groups for row in g.rows])
+        alone = self._alone()
         if not len(alone) or not self._near.items.shape[1]:
             return
         nothing = np.zeros((len(alone), self._ends[3]), np.int32)
@@ -139,71 +136,45 @@ class LiveSongs:
                     names[row].append(content.songs.song(-code))
         return names
 
-    def known(self, items: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give item numbers without those of new songs, which become 0."""
-        return np.where(items > self.songs, 0, items)
-
-    def describe(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Give the LIVE_FEATURES of candidates, int64 [B, C], float32 [B, C, 4]."""
-        told = np.zeros((*items.shape, len(LIVE_FEATURES)), np.float32)
-        told[:, :, LIVE_FEATURES.index("is_new")] = items > self.songs
-        for group in self.groups:
-            told[group.rows] = describe(
-                *(group.recent.ring, group.recent.window, group.asked, items[group.rows]),
-                *(group.numbers.slots, group.numbers.items, self.new[group.rows]),
-                *(self.retriever.shares, self.retriever.config.trending_plays),
+    def unknown_songs(self) -> UnknownSongs:
+        """Tell of the listeners' new songs, which have item numbers above V."""
+        rows, slots = self._used
+        content, vectors = self.retriever.content, self.retriever.vectors
+        count, size = slots.shape
+        if content is None:
+            nowhere = np.zeros((count, size, 0), np.float32)
+            return UnknownSongs(
+                slots,
+                self._vectors(rows, slots, vectors, vectors[:1]),  # row 0 is zeros
+                nowhere,
+                nowhere,
+                np.zeros((count, size), np.float32),
+                np.zeros((count, size), np.int32),
             )
-        return told
-
-    def describe_content(
-        self, items: NDArray[np.int64], wanted: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Give the CONTENT_FEATURES of candidates, int64 [B, C], float32 [B, C, 2]."""
-        told = np.zeros((*items.shape, len(CONTENT_FEATURES)), np.float32)
-        content = self.retriever.content
-        if content is not None and self.rows.any():
-            rows, _ = self._used
-            directions = wanted[:, None]
-            add_new_products(told, items, self.songs, content.vectors[rows], directions)
-            places = np.clip(items - self.songs - 1, 0, rows.shape[1] - 1)
-            twins = np.log(np.maximum(np.take_along_axis(content.twins[rows], places, 1), 1))
-            told[:, :, 1] = np.where(items > self.songs, twins, 0)
-        return told
-
-    def artists(self) -> NDArray[np.int32]:
-        """Give the artists of new songs, int32 [B, M], 0 where unknown."""
-        content = self.retriever.content
-        return (
-            np.zeros(self.rows.shape, np.int32) if content is None else content.artists[self.rows]
+        return UnknownSongs(
+            slots,
+            self._vectors(rows, slots, vectors, content.among_known(rows)),
+            self._vectors(rows, slots, content.known_places, content.vectors),
+            content.vectors[rows],
+            np.log(np.maximum(content.twins[rows], 1)),
+            content.artists[rows],
         )
 
-    def add_products(
-        self,
-        products: NDArray[np.float32],
-        items: NDArray[np.int64],
-        directions: NDArray[np.float32],
-    ) -> None:
-        """Fill in the products, float32 [B, C, K], of new songs with directions [B, K, D]."""
-        rows, new = self._used
-        if not new.shape[1]:
-            return
-        content, vectors = self.retriever.content, self.retriever.vectors
-        own = vectors[:1] if content is None else content.among_known(rows)  # row 0 is zeros
-        made = self._vectors(rows, new, vectors, own)
-        add_new_products(products, items, self.songs, made, directions)
+    def asking(self) -> Iterator[Asking]:
+        """Give the listeners by whom they ask, those last who ask nobody."""
+        for group in self.groups:
+            yield Asking(
+                *(group.recent.ring, group.recent.window, group.rows, group.asked),
+                *(group.numbers.slots, group.numbers.items),
+            )
+        alone = self._alone()
+        if len(alone):
+            nothing = np.zeros(1, np.int64)
+            slots = np.zeros(self.songs + 1, np.int32)
+            yield Asking(Ring.empty(1), 1, alone, np.zeros(len(alone), np.int64), slots, nothing)
 
-    def add_space_products(
-        self,
-        products: NDArray[np.float32],
-        items: NDArray[np.int64],
-        directions: NDArray[np.float32],
-    ) -> None:
-        """Do so in the skip-gram space; nothing where the ranker has not learned of content."""
-        rows, new = self._used
-        content = self.retriever.content
-        if content is not None and new.shape[1]:
-            made = self._vectors(rows, new, content.known_places, content.vectors)
-            add_new_products(products, items, self.songs, made, directions)
+    def _alone(self) -> NDArray[np.int64]:
+        return np.setdiff1d(np.arange(len(self.new)), [row for g in self.groups for row in g.rows])
 
     @cached_property
     def _used(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -232,11 +203,3 @@ class LiveSongs:
                 half,
             )
         return made
-
-    def add_heard(self, heard: NDArray[np.float32], items: NDArray[np.int64]) -> None:
-        """Fill in when new songs were heard, float32 [B, C, 7], as `when_heard` does."""
-        for group in self.groups:
-            new_songs_heard(
-                *(group.recent.ring, group.recent.window, group.asked, group.rows),
-                *(items, self.songs, self.new, heard),
-            )

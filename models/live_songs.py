@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compiled import compiled
+from models.elementary import log32
 from models.recent_plays import Ring
 from models.song_plays import plays_of
 
@@ -182,47 +183,45 @@ def add_new_products(
 def describe(
     ring: Ring,
     window: int,
-    asked: NDArray[np.int64],
+    number: int,
     candidates: NDArray[np.int64],
     slots: NDArray[np.int32],
     items: NDArray[np.int64],
     new: NDArray[np.int32],
     shares: NDArray[np.float32],
     recent: int,
-) -> NDArray[np.float32]:
-    """Say how candidates, int64 [B, C], were played of late, as of the plays asked.
+    told: NDArray[np.float32],
+) -> None:
+    """Write how candidates, int64 [C], were played of late, as of play `number`, to `told`.
 
-    slots: int32 [V + 1], by item. items: int64, by slot. new: int32 [B, M]. shares: float32
-    [V + 1], of all plays of training. Returns LIVE_FEATURES, float32 [B, C, 4], of plays in
-    other sessions: log(1 + plays); 1 / (1 + log(1 + plays of any song since the newest)); the
+    slots: int32 [V + 1], by item. items: int64, by slot. new: int32 [M]. shares: float32
+    [V + 1], of all plays of training. told: LIVE_FEATURES, float32 [C, 4], of plays in other
+    sessions: log(1 + plays); 1 / (1 + log(1 + plays of any song since the newest)); the
     logarithm of the plays among the last `recent` against those that `shares` lets expect; and
     whether the song is new.
     """
     capacity, songs = len(ring.songs), len(slots) - 1
-    told = np.zeros((*candidates.shape, 4), np.float32)
     entries = np.empty(MOST_COUNTED, np.int64)
-    for row in range(candidates.shape[0]):
-        number = asked[row]
-        least, mine = max(1, number - window + 1), ring.sessions[number % capacity]
-        span = min(recent, number - least + 1)
-        for place in range(candidates.shape[1]):
-            item = candidates[row, place]
-            if item == 0:
-                continue
-            if item > songs:
-                slot, share = new[row, item - songs - 1], np.float32(0)
-                told[row, place, 3] = 1
-            else:
-                slot, share = slots[item], shares[item]
-                if items[slot] != item:
-                    slot = 0
-            count = plays_of(ring, slot, least, number, mine, entries)
-            lately = (entries[:count] > number - span).sum()
-            told[row, place, 0] = np.log1p(count)
-            if count:
-                told[row, place, 1] = 1 / (1 + np.log1p(number - entries[0]))
-            told[row, place, 2] = np.log((lately + 1) / (span * share + 1))
-    return told
+    least, mine = max(1, number - window + 1), ring.sessions[number % capacity]
+    span = min(recent, number - least + 1)
+    for place in range(len(candidates)):
+        item = candidates[place]
+        if item > songs:
+            slot, share = new[item - songs - 1], np.float32(0)
+        else:
+            slot, share = slots[item], shares[item]
+            if items[slot] != item:
+                slot = 0
+        count = plays_of(ring, slot, least, number, mine, entries)
+        lately, since = 0, np.float32(0)
+        for entry in range(count):
+            lately += entries[entry] > number - span
+        if count:
+            since = np.float32(1) / (1 + log32(np.float32(1 + number - entries[0])))
+        told[place, 0] = log32(np.float32(1 + count))
+        told[place, 1] = since
+        told[place, 2] = log32(np.float32(lately + 1) / (span * share + 1))
+        told[place, 3] = item > songs
 
 
 @compiled

@@ -29,6 +29,16 @@ MONDAY_MS = 4 * DAY_MS
 """The first Monday of the Unix epoch."""
 
 
+def asked_ms(contexts: Contexts) -> NDArray[np.int64]:
+    """Give when next songs are asked for, Unix milliseconds, int64 [B]; UNKNOWN: not told."""
+    details, sessions = contexts.session_details, contexts.sessions
+    times = np.full(len(contexts), UNKNOWN, np.int64)
+    if len(details):
+        some = sessions.lengths > 0
+        times[some] = details.played_at_ms[sessions.offsets[1:][some] - 1]
+    return times
+
+
 def describe_moments(contexts: Contexts) -> NDArray[np.float32]:
     """Give MOMENT_FEATURES of each context, float32 [B, M]; 0 where unknown."""
     told = np.zeros((len(contexts), len(MOMENT_FEATURES)), np.float32)

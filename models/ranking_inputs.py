@@ -12,38 +12,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.candidate_attention_next_song import CandidateAttentionNextSong
-from models.candidate_columns import log_shares, reciprocals, side_by_side
+from models.candidate_features import (
+    COLUMNS,
+    LEAST_LOG_PROBABILITY,
+    SPARSE,
+    Directions,
+    SongTables,
+    describe_candidates,
+)
 from models.candidates import Candidates, Proposals
-from models.content_songs import ContentSongs, asked_ms
+from models.content_songs import ContentSongs
 from models.gated_next_song import GatedNextSong
 from models.gru_retriever import GRURetriever, Retrieved
-from models.inner_products import inner_products
 from models.likeness import Likeness
 from models.live_neighbours import LiveConfig
-from models.live_proposals import CONTENT_FEATURES, LiveSongs
+from models.live_proposals import LiveSongs
 from models.live_retriever import LiveCounts, LiveRetriever
-from models.live_songs import LIVE_FEATURES
-from models.moments import describe_moments
+from models.moments import asked_ms, describe_moments
 from models.next_song import Contexts
-from models.ranking_features import (
-    BLENDED,
-    CANDIDATE_FEATURES,
-    HEARD_FEATURES,
-    LIKENESS_FEATURES,
-    RETRIEVERS,
-)
-from models.replays import count_repeats, when_heard
+from models.ranking_features import CANDIDATE_FEATURES
+from models.replays import count_repeats
 from models.serving_attention import AttentionTables
 from models.sessions import pad_listeners
-from models.skipgram_space import SPACE_FEATURES, SkipGramSpace, compared, wanted
-from models.song_traits import TRAIT_FEATURES, SongTraits
+from models.skipgram_space import SkipGramSpace, compared, wanted
+from models.song_traits import Plays, SongTraits
 from models.vocabulary import PADDING
-
-SPARSE = (*BLENDED, "blend")
-SPARSE_COLUMNS = slice(RETRIEVERS.index(SPARSE[0]), RETRIEVERS.index(SPARSE[-1]) + 1)
-LIVE_COLUMN = slice(RETRIEVERS.index("live"), RETRIEVERS.index("live") + 1)
-RANK_FEATURES = tuple(f"{name}_rank" for name in RETRIEVERS)
-LEAST_LOG_PROBABILITY = -20.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,7 @@ class RankingInputs:
 
     items: int64 [B, C], ascending, 0 behind the last; above `songs` they are those of songs
     that no model knows: of a listener the k-th of `new_songs`, from 0, is item songs + 1 + k.
-    candidates: float32 [B, C, F], CANDIDATE_FEATURES.
+    table: float32 [B, C, COLUMNS], CANDIDATE_FEATURES, filled up with 0.
     contexts: float32 [B, G], CONTEXT_FEATURES. states: float32 [B, hidden], the GRU's.
     listeners, lately, sessions: float32 [B, D], the mean vectors of what they heard before, of
     the last of it, and of what the session holds. tastes: float32 [B, S], the mean skip-gram
@@ -61,7 +54,7 @@ class RankingInputs:
     """
 
     items: Tensor
-    candidates: Tensor
+    table: Tensor
     contexts: Tensor
     states: Tensor
     listeners: Tensor
@@ -77,6 +70,11 @@ class RankingInputs:
         return len(self.items)
 
     @property
+    def candidates(self) -> Tensor:
+        """The features by name, CANDIDATE_FEATURES, float32 [B, C, F]."""
+        return self.table[:, :, : len(CANDIDATE_FEATURES)]
+
+    @property
     def heard(self) -> Tensor:
         """What the listener layer is told, float32 [B, 3 D + S]."""
         return torch.cat([self.listeners, self.lately, self.sessions, self.tastes], 1)
@@ -90,7 +88,7 @@ class RankingInputs:
         """Give some of the listeners, int64 [R]."""
         return RankingInputs(
             self.items[rows],
-            self.candidates[rows],
+            self.table[rows],
             self.contexts[rows],
             self.states[rows],
             self.listeners[rows],
@@ -147,19 +145,27 @@ class Retrieval:
         self.skipgram = skipgram
         self.traits = traits
         self.config = config or RetrievalConfig()
-        share = torch.from_numpy((popularity + 1) / (popularity.sum() + len(popularity)))
-        late = torch.from_numpy((recent + 1e-3) / (recent.sum() + 1e-3 * len(recent)))
-        self._popularity = share.log().float()
-        self._trend = (late.log() - share.log()).float()
+        share = (popularity + 1) / (popularity.sum() + len(popularity))
+        late = (recent + 1e-3) / (recent.sum() + 1e-3 * len(recent))
         self._popular = np.argsort(-recent[1:], kind="stable")[: self.config.popularity] + 1
         self.content = content
         self.live = LiveRetriever(
             blend.vocabulary,
             gru.vectors.numpy(),
-            share.float().numpy(),
+            share.astype(np.float32),
             live,
             self.config.live,
             content,
+        )
+        self._songs = SongTables(
+            self.live.vectors,
+            skipgram.rows,
+            np.log(share).astype(np.float32),
+            (np.log(late) - np.log(share)).astype(np.float32),
+            traits.tables,
+            self._attends,
+            self.live.shares,
+            self.live.config.trending_plays,
         )
 
     @torch.no_grad()
@@ -186,40 +192,12 @@ class Retrieval:
         live = self.live.find(contexts.moments, direction, asked_ms(contexts))
         mine = _by_score(found, count)
         united = Candidates.of([mine, *proposals, nearest, rest, *live.proposals])
-        known = live.known(united.items)
-        items, known_items = torch.from_numpy(united.items), torch.from_numpy(known)
-        heard = when_heard(known, *_columns(contexts))
-        live.add_heard(heard, united.items)
-        vectors = self.gru.vectors.numpy()
-        like = Likeness.of(vectors, contexts)
-        # One pass over the candidates' vectors for everything they are compared with.
-        directions = (like.last, like.session, like.listener, like.lately)
-        against = np.stack([found.queries[:count].numpy(), *directions], 1)  # [B, 5, D]
-        products = inner_products(vectors, known, against)  # [B, C, 5]
-        live.add_products(products, united.items, against)
-        places = compared(near)
-        cosines = self.skipgram.describe(known, places)
-        live.add_space_products(cosines, united.items, places)
-        told = {
-            "gru": self._log_probabilities(found, united, torch.from_numpy(products[:, :, 0])),
-            "amnn": self._attention(contexts, known),
-            **_named(SPARSE, log_shares(united.scores[:, :, SPARSE_COLUMNS])),
-            **_named(("live",), log_shares(united.scores[:, :, LIVE_COLUMN])),
-            **_named(RANK_FEATURES, reciprocals(united.ranks)),
-            "popularity": self._popularity[known_items],
-            "trend": self._trend[known_items],
-            **_named(HEARD_FEATURES, heard),
-            **_named(LIKENESS_FEATURES, products[:, :, 1:]),
-            **_named(SPACE_FEATURES, cosines),
-            **_named(TRAIT_FEATURES, self.traits.describe(united.items, contexts, live.artists())),
-            **_named(LIVE_FEATURES, live.describe(united.items)),
-            **_named(CONTENT_FEATURES, live.describe_content(united.items, direction)),
-        }
-        columns = [told[name].numpy() for name in CANDIDATE_FEATURES]
-        candidates = torch.from_numpy(side_by_side(columns, united.items))
+        like = Likeness.of(self._songs.vectors, contexts)
+        directions = self._directions(contexts, found, like, near, direction)
+        told = self._told(united, contexts, directions, live)
         return RankingInputs(
-            items,
-            candidates,
+            torch.from_numpy(united.items),
+            torch.from_numpy(told),
             self._contexts(contexts, found, [np.diff(each.offsets) for each in named], live),
             found.states[:count],
             torch.from_numpy(like.listener),
@@ -231,16 +209,38 @@ class Retrieval:
             live.new_songs(),
         )
 
-    def _log_probabilities(self, found: Retrieved, united: Candidates, products: Tensor) -> Tensor:
-        """Give the GRU's log P(next = i) of every candidate, its own or not, [B, C]."""
-        told = torch.from_numpy(united.scores[:, :, 0])
-        reckoned = products + found.log_new[: len(told)].unsqueeze(1)
-        return torch.where(told.isnan(), reckoned, told).clamp_(LEAST_LOG_PROBABILITY, 0.0)
+    def _directions(
+        self,
+        contexts: Contexts,
+        found: Retrieved,
+        like: Likeness,
+        near: Likeness,
+        direction: NDArray[np.float32],
+    ) -> Directions:
+        """Give what candidates are compared with. direction: float32 [B, S], see `wanted`."""
+        count = len(contexts)
+        by_likeness = (like.last, like.session, like.listener, like.lately)
+        return Directions(
+            np.stack([found.queries[:count].numpy(), *by_likeness], 1),
+            compared(near),
+            direction[:, None],
+            self.amnn.places(contexts),
+            found.log_new[:count].numpy(),
+            asked_ms(contexts),
+        )
 
-    def _attention(self, contexts: Contexts, items: NDArray[np.int64]) -> Tensor:
-        """Give each candidate's share by AMNN among the candidates, a logarithm, [B, C]."""
-        shares = self._attends.log_shares(self.amnn.places(contexts), items)
-        return torch.from_numpy(shares).clamp_(LEAST_LOG_PROBABILITY, 0.0)
+    def _told(
+        self, united: Candidates, contexts: Contexts, directions: Directions, live: LiveSongs
+    ) -> NDArray[np.float32]:
+        """Describe candidates, float32 [B, C, COLUMNS]."""
+        told = np.zeros((*united.items.shape, COLUMNS), np.float32)
+        plays, unknown = Plays.of(contexts), live.unknown_songs()
+        for asking in live.asking():
+            describe_candidates(
+                *(united.items, united.scores, united.ranks),
+                *(self._songs, plays, directions, unknown, asking, told),
+            )
+        return told
 
     def reasons(self, contexts: Contexts, items: Tensor, most: int) -> tuple[Tensor, Tensor]:
         """Give AMNN's heaviest songs for each item, int64 [B, n], as `AttentionTables.reasons`."""
@@ -279,12 +279,3 @@ def _by_score(found: Retrieved, count: int) -> Proposals:
     scores, order = found.scores[:count].sort(dim=1, descending=True, stable=True)
     items = found.items[:count].gather(1, order).masked_fill_(scores == -torch.inf, PADDING)
     return Proposals(items.numpy(), scores.numpy())
-
-
-def _named(names: Sequence[str], columns: NDArray[np.float32]) -> dict[str, Tensor]:
-    return dict(zip(names, torch.from_numpy(columns).unbind(2), strict=True))
-
-
-def _columns(contexts: Contexts) -> tuple[NDArray[np.int64], ...]:
-    sessions, histories = contexts.sessions, contexts.histories
-    return sessions.values, sessions.offsets, histories.values, histories.offsets

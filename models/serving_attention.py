@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.candidate_attention import CATALOGUE_CHUNK, CandidateAttention
 from models.compiled import compiled, compiled_sums
+from models.elementary import log32, to_powers
 from models.vocabulary import PADDING
 
 
@@ -59,7 +60,7 @@ class AttentionTables(NamedTuple):
         places: int64 [B, K], the latest play first, 0 for none. items: int64 [B, C]; -inf
         where one is 0.
         """
-        return _log_shares(self, places, items)
+        return log_shares(self, places, items)
 
     def reasons(
         self, places: NDArray[np.int64], items: NDArray[np.int64], most: int
@@ -115,38 +116,54 @@ def _fill(speakers: _Speakers, tables: AttentionTables, places: NDArray[np.int64
 
 
 @compiled_sums
-def _log_shares(
+def log_shares(
     tables: AttentionTables, places: NDArray[np.int64], items: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    rows, wide = items.shape
-    shares = np.full((rows, wide), -np.inf, np.float32)
-    speakers = _room(places.shape[1], tables.heard.shape[1])
-    logits = np.empty(places.shape[1], np.float32)
-    for row in range(rows):
-        count = _fill(speakers, tables, places[row])
-        highest = np.float32(-np.inf)
-        for slot in range(wide):
-            item = items[row, slot]
-            if item == PADDING:
-                continue
-            score = tables.often[item]
-            if count:
-                greatest = _fill_logits(logits, speakers, count, item, tables.asked[item])
-                total = np.float32(0)
-                for number in range(count):
-                    total += np.exp(logits[number] - greatest)
-                score += greatest + np.log(total)
-            shares[row, slot] = score
-            highest = max(highest, score)
-        total = np.float32(0)
-        for slot in range(wide):
-            if items[row, slot] != PADDING:
-                total += np.exp(shares[row, slot] - highest)
-        away = highest + np.log(total)
-        for slot in range(wide):
-            if items[row, slot] != PADDING:
-                shares[row, slot] -= away
+    """Do what `AttentionTables.log_shares` says."""
+    shares = np.full(items.shape, -np.inf, np.float32)
+    for row in range(len(items)):
+        share_out(tables, places[row], items[row], shares[row])
     return shares
+
+
+@compiled_sums
+def share_out(
+    tables: AttentionTables,
+    places: NDArray[np.int64],
+    items: NDArray[np.int64],
+    shares: NDArray[np.float32],
+) -> None:
+    """Do so for one row: places, int64 [K], items, int64 [C], shares, float32 [C], all -inf."""
+    speakers = _room(len(places), tables.heard.shape[1])
+    count = _fill(speakers, tables, places)
+    # The exponentials of all candidates are worked out in one go, and so in whole lanes.
+    powers = np.zeros((len(items), count), np.float32)
+    scores = np.full(len(items), -np.inf, np.float32)
+    highest = np.float32(-np.inf)
+    for slot in range(len(items)):
+        item = items[slot]
+        if item != PADDING:
+            scores[slot] = tables.often[item]
+            if count:
+                logits = powers[slot]
+                greatest = _fill_logits(logits, speakers, count, item, tables.asked[item])
+                for number in range(count):
+                    logits[number] -= greatest
+                scores[slot] += greatest
+    to_powers(powers.ravel())
+    for slot in range(len(items)):
+        if count and items[slot] != PADDING:
+            scores[slot] += log32(powers[slot].sum())
+        highest = max(highest, scores[slot])
+    shares[:] = scores - highest
+    to_powers(shares)
+    total = np.float32(0)
+    for slot in range(len(items)):
+        if items[slot] != PADDING:
+            total += shares[slot]
+    away = highest + np.log(total)
+    for slot in range(len(items)):
+        shares[slot] = scores[slot] - away
 
 
 @compiled_sums

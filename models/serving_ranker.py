@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.compiled import compiled, compiled_sums
-from models.hybrid import SUM_LANES, Ranker, halves
+from models.hybrid import Ranker, halves
 from models.inner_products import inner_products
 from models.ranking_inputs import RankingInputs
-from models.sessions import ROW_BLOCK
+from models.sessions import ROW_BLOCK, SUM_LANES
 from models.vocabulary import PADDING
 
 
@@ -35,7 +35,6 @@ class ServingRanker:
             scaled = own / ranker.candidate_scale
             self._first_bias = ranker.candidate_layer.bias - scaled @ ranker.candidate_mean
             self._own = F.pad(scaled, (0, -scaled.shape[1] % SUM_LANES))
-            self._columns = self._own.shape[1]
             joined, self._both = halves(ranker.joined, ranker.config.width)
             self._joined = F.pad(joined, (0, -joined.shape[1] % SUM_LANES))
             self._last = ranker.last.weight[0].numpy()
@@ -46,17 +45,19 @@ class ServingRanker:
     def shares(self, inputs: RankingInputs) -> Tensor:
         """Give the candidates' log-shares, float32 [B, C]; -inf where there is none."""
         first, second, preference = self._by_listener(inputs)
-        items, features = inputs.items.numpy(), inputs.candidates.numpy()
+        items, table = inputs.items.numpy(), inputs.table.numpy()
         known = inputs.known_items.numpy()
         liked = inner_products(self.vectors, known, preference[:, None])[:, :, 0]
         begins = _begins(items)
         shares = np.full(items.shape, -np.inf, np.float32)
         for start in range(0, len(items), ROW_BLOCK):
             rows = slice(start, start + ROW_BLOCK)
-            packed = _packed(features[rows], begins[start : start + ROW_BLOCK + 1], self._columns)
+            packed = _packed(table[rows], begins[start : start + ROW_BLOCK + 1])
             hidden = F.linear(torch.from_numpy(packed), self._own)
             _cut_off(hidden.numpy(), begins[start : start + ROW_BLOCK + 1], first[rows])
-            hidden = F.linear(F.pad(hidden, (0, -hidden.shape[1] % SUM_LANES)), self._joined)
+            if missing := -hidden.shape[1] % SUM_LANES:
+                hidden = F.pad(hidden, (0, missing))
+            hidden = F.linear(hidden, self._joined)
             _finish(
                 hidden.numpy(),
                 begins[start : start + ROW_BLOCK + 1],
@@ -91,7 +92,7 @@ def _without_candidates(inputs: RankingInputs) -> RankingInputs:
     return replace(
         inputs,
         items=inputs.items[:, :0],
-        candidates=inputs.candidates[:, :0],
+        table=inputs.table[:, :0],
         ranks=inputs.ranks[:, :0],
     )
 
@@ -118,18 +119,17 @@ def _begins(items: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 @compiled
-def _packed(
-    features: NDArray[np.float32], begins: NDArray[np.int64], columns: int
-) -> NDArray[np.float32]:
-    """Put the features of few listeners, [B, C, F], end to end, [N, columns], filled with 0."""
-    rows, wide, own = features.shape
-    packed = np.zeros((begins[-1] - begins[0], columns), np.float32)
+def _packed(table: NDArray[np.float32], begins: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Put the features of few listeners, [B, C, COLUMNS], end to end, [N, COLUMNS]."""
+    rows, wide, columns = table.shape
+    packed = np.empty((begins[-1] - begins[0], columns), np.float32)
     for row in range(rows):
-        begin = begins[row] - begins[0]
-        filled = min(begins[row + 1] - begins[row], wide)
-        for column in range(own):
-            for slot in range(filled):
-                packed[begin + slot, column] = features[row, slot, column]
+        begin, end = begins[row] - begins[0], begins[row + 1] - begins[0]
+        filled = min(end - begin, wide)
+        for slot in range(filled):
+            for column in range(columns):
+                packed[begin + slot, column] = table[row, slot, column]
+        packed[begin + filled : end] = 0
     return packed
 
 

@@ -19,6 +19,7 @@ ROW_BLOCK = 8
 # Sums run in lanes over so many numbers at a time. A row that is padded with nothing to whole
 # blocks has the same sum, bit by bit, whatever longer rows it is padded for.
 SUM_BLOCK = 64
+SUM_LANES = 16
 
 
 @dataclass(frozen=True)

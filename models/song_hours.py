@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compiled import compiled
-from models.next_song import Contexts, SessionLog
+from models.next_song import SessionLog
 from models.play_details import UNKNOWN
 
 SLOTS = 8
@@ -40,33 +40,21 @@ def hours_of(log: SessionLog, songs: int) -> NDArray[np.float32]:
     return hours
 
 
-def describe_hours(
-    items: NDArray[np.int64], contexts: Contexts, hours: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Give r of candidates, int64 [B, C], at the time of the session's last play, [B, C].
-
-    hours: as `hours_of` gives them. 0 where song or time is not known.
-    """
-    told = np.zeros(items.shape, np.float32)
-    if len(hours) and len(contexts.session_details):
-        times = contexts.session_details.played_at_ms
-        _describe_hours(items, times, contexts.sessions.offsets, hours, told)
-    return told
-
-
 @compiled
-def _describe_hours(
+def describe_hours(
     items: NDArray[np.int64],
-    times: NDArray[np.int64],
-    offsets: NDArray[np.int64],
+    asked_ms: NDArray[np.int64],
     hours: NDArray[np.float32],
     told: NDArray[np.float32],
 ) -> None:
+    """Write r of candidates, int64 [B, C], at the time of asking to `told`, float32 [B, C].
+
+    asked_ms: int64 [B]. hours: as `hours_of` gives them. Nothing where song or time is not known.
+    """
     for row in range(items.shape[0]):
-        end = offsets[row + 1]
-        if end == offsets[row] or times[end - 1] == UNKNOWN:
+        if asked_ms[row] == UNKNOWN:
             continue
-        slot = times[end - 1] // SLOT_MS % SLOTS
+        slot = asked_ms[row] // SLOT_MS % SLOTS
         for place in range(items.shape[1]):
             if items[row, place] < len(hours):
                 told[row, place] = hours[items[row, place], slot]

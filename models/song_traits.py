@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.compiled import compiled
+from models.moments import asked_ms
 from models.next_song import Contexts, SessionLog
 from models.play_details import UNKNOWN
 from models.song_hours import describe_hours, hours_of
@@ -22,6 +23,43 @@ the last play was of the same artist. artist_session, artist_history: log(1 + pl
 artist). skips_known: log(1 + this listener's plays of the song of which it is known whether they
 were skipped); skipped_before: the share of those that were. hour_match: see song_hours."""
 NO_ARTIST = 0
+
+
+class TraitTables(NamedTuple):
+    """A SongTraits as compiled code takes it. youngest: of ages."""
+
+    artists: NDArray[np.int32]
+    ages: NDArray[np.float32]
+    youngest: np.float32
+    hours: NDArray[np.float32]
+
+
+class Plays(NamedTuple):
+    """What B listeners played, end to end, as compiled code takes it.
+
+    sessions, histories: int64, item numbers; their offsets: int64 [B + 1]. session_skips,
+    history_skips: int8, of each play, UNKNOWN where nobody says.
+    """
+
+    sessions: NDArray[np.int64]
+    session_offsets: NDArray[np.int64]
+    session_skips: NDArray[np.int8]
+    histories: NDArray[np.int64]
+    history_offsets: NDArray[np.int64]
+    history_skips: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, contexts: Contexts) -> Self:
+        """Take them from contexts."""
+        sessions, histories = contexts.sessions, contexts.histories
+        return cls(
+            sessions.values,
+            sessions.offsets,
+            contexts.session_details.filled(len(sessions.values)).skipped,
+            histories.values,
+            histories.offsets,
+            contexts.history_details.filled(len(histories.values)).skipped,
+        )
 
 
 class SongTraits:
@@ -44,7 +82,6 @@ class SongTraits:
         self.artists = artists
         self.ages = ages
         self.hours = hours
-        self._highest = int(artists.max(initial=NO_ARTIST))
         self._youngest = np.float32(ages[1:].min(initial=0))
 
     @classmethod
@@ -56,80 +93,104 @@ class SongTraits:
         shares = (1 + len(plays) - first) / (1 + len(plays))
         return cls(artists, np.log(shares).astype(np.float32), hours_of(log, len(artists) - 1))
 
-    def describe(
-        self,
-        items: NDArray[np.int64],
-        contexts: Contexts,
-        new: NDArray[np.int32] | None = None,
-    ) -> NDArray[np.float32]:
+    @property
+    def tables(self) -> TraitTables:
+        """Give them as compiled code takes them."""
+        return TraitTables(self.artists, self.ages, self._youngest, self.hours)
+
+    def describe(self, items: NDArray[np.int64], contexts: Contexts) -> NDArray[np.float32]:
         """Give TRAIT_FEATURES of candidates, float32 [B, C, T].
 
-        items: int64 [B, C], ascending, 0 behind the last. new: int32 [B, M], the artist of each
-        listener's song V + 1 + k, 0 where unknown.
+        items: int64 [B, C], ascending, 0 behind the last.
         """
         told = np.zeros((*items.shape, len(TRAIT_FEATURES)), np.float32)
-        sessions, histories = contexts.sessions, contexts.histories
-        _describe_artists(
-            items,
-            sessions.values,
-            sessions.offsets,
-            histories.values,
-            histories.offsets,
-            self.artists,
-            self._highest,
-            np.zeros((len(items), 0), np.int32) if new is None else new,
-            told,
-        )
-        _describe_ages(items, self.ages, self._youngest, told)
-        told[:, :, 7] = describe_hours(items, contexts, self.hours)
-        during, before = contexts.session_details, contexts.history_details
-        if len(during) or len(before):
-            for songs, details in ((sessions, during), (histories, before)):
-                skipped = details.filled(len(songs.values)).skipped
-                _count_skips(items, songs.values, songs.offsets, skipped, told[:, :, 5:7])
-            told[:, :, 6] /= np.maximum(told[:, :, 5], 1)
-            told[:, :, 5] = np.log1p(told[:, :, 5])
+        nobody = np.zeros((len(items), 0), np.int32)
+        describe_traits(items, self.tables, Plays.of(contexts), asked_ms(contexts), nobody, told)
         return told
+
+
+@compiled
+def describe_traits(
+    items: NDArray[np.int64],
+    tables: TraitTables,
+    plays: Plays,
+    asked_ms: NDArray[np.int64],
+    new: NDArray[np.int32],
+    told: NDArray[np.float32],
+) -> None:
+    """Write TRAIT_FEATURES of candidates, int64 [B, C], to `told`, float32 [B, C, T], all 0.
+
+    items: ascending, 0 behind the last. asked_ms: int64 [B], UNKNOWN where nobody says. new:
+    int32 [B, M], the artist of each listener's song V + 1 + k, 0 where unknown.
+    """
+    _describe_artists(items, plays, tables.artists, new, told)
+    _describe_ages(items, tables.ages, tables.youngest, told)
+    describe_hours(items, asked_ms, tables.hours, told[:, :, 7])
+    skips = told[:, :, 5:7]
+    _count_skips(items, plays.sessions, plays.session_offsets, plays.session_skips, skips)
+    _count_skips(items, plays.histories, plays.history_offsets, plays.history_skips, skips)
+    for row in range(len(items)):
+        for slot in range(items.shape[1]):
+            if skips[row, slot, 0] > 0:
+                skips[row, slot, 1] /= skips[row, slot, 0]
+                skips[row, slot, 0] = np.log1p(skips[row, slot, 0])
 
 
 @compiled
 def _describe_artists(
     items: NDArray[np.int64],
-    session_songs: NDArray[np.int64],
-    session_offsets: NDArray[np.int64],
-    history_songs: NDArray[np.int64],
-    history_offsets: NDArray[np.int64],
+    plays: Plays,
     artists: NDArray[np.int32],
-    highest: int,
     new: NDArray[np.int32],
     told: NDArray[np.float32],
 ) -> None:
-    # Plays by artist, all 0 again after each row.
-    in_session = np.zeros(highest + 1, np.int32)
-    in_history = np.zeros(highest + 1, np.int32)
     for row in range(len(items)):
-        session = session_songs[session_offsets[row] : session_offsets[row + 1]]
-        history = history_songs[history_offsets[row] : history_offsets[row + 1]]
+        session = plays.sessions[plays.session_offsets[row] : plays.session_offsets[row + 1]]
+        history = plays.histories[plays.history_offsets[row] : plays.history_offsets[row + 1]]
+        # As small as what was played: a table of all artists would not stay in the cache.
+        room = 16
+        while room < 2 * (len(session) + len(history)):
+            room *= 2
+        names, counts = np.zeros(room, np.int32), np.zeros((room, 2), np.float32)
         last = NO_ARTIST
         for song in history:
-            last = _artist(artists, song)
-            in_history[last] += 1
+            last = _count_artist(names, counts[:, 1], _artist(artists, song))
         for song in session:
-            last = _artist(artists, song)
-            in_session[last] += 1
+            last = _count_artist(names, counts[:, 0], _artist(artists, song))
+        counts[:] = np.log1p(counts)
         for slot in range(items.shape[1]):
             artist, k = _artist(artists, items[row, slot]), items[row, slot] - len(artists)
             if 0 <= k < new.shape[1]:
                 artist = new[row, k]
             if artist != NO_ARTIST:
+                spot = _spot(names, artist)
                 told[row, slot, 1] = 1
                 told[row, slot, 2] = artist == last
-                told[row, slot, 3] = np.log1p(in_session[artist])
-                told[row, slot, 4] = np.log1p(in_history[artist])
-        for song in history:
-            in_history[_artist(artists, song)] = 0
-        for song in session:
-            in_session[_artist(artists, song)] = 0
+                told[row, slot, 3] = counts[spot, 0]
+                told[row, slot, 4] = counts[spot, 1]
+
+
+@compiled
+def _count_artist(names: NDArray[np.int32], counts: NDArray[np.float32], artist: int) -> int:
+    """Count one play of an artist, if one is known, in a table with room for it."""
+    if artist != NO_ARTIST:
+        spot = _spot(names, artist)
+        names[spot] = artist
+        counts[spot] += 1
+    return artist
+
+
+@compiled
+def _spot(names: NDArray[np.int32], artist: int) -> int:
+    """Find an artist's place in a table, or the free one where it belongs.
+
+    The table's length is a power of 2.
+    """
+    mask = len(names) - 1
+    spot = artist & mask
+    while names[spot] != NO_ARTIST and names[spot] != artist:
+        spot = (spot + 1) & mask
+    return spot
 
 
 @compiled

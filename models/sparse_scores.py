@@ -22,6 +22,8 @@ from models.vocabulary import PADDING, Vocabulary
 
 SMALLEST = float(np.finfo(np.float32).tiny)
 """The least score of a song that is named."""
+COARSE_BITS = 18
+"""Of a score's 31 bits the last ones, which a first look at all of them passes over."""
 Number = TypeVar("Number", bound=np.generic)
 
 
@@ -98,50 +100,53 @@ def best_named(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Sort out the best `n` of each context, [B, n]; 0 and -inf where there are fewer.
 
-    Of songs that score alike the lower item number comes first.
+    scores: float32 [N], > 0. Of songs that score alike the lower item number comes first.
     """
     best_items = np.zeros((len(offsets) - 1, n), np.int64)
     best_scores = np.full((len(offsets) - 1, n), -np.inf, np.float32)
+    # Scores > 0 are in the order of their bits. So one number holds a score and, below it, the
+    # item, and is sorted faster than two.
+    bits = scores.view(np.int32)
+    counts = np.zeros(1 << (31 - COARSE_BITS), np.int32)
+    keys = np.empty(n, np.int64)
     for row in range(len(offsets) - 1):
         begin, end = offsets[row], offsets[row + 1]
-        mine, own = best_items[row], best_scores[row]
-        # A heap with the worst of the best on top: most songs are not better than that one.
-        size = min(n, end - begin)
-        mine[:size], own[:size] = items[begin : begin + size], scores[begin : begin + size]
-        for place in range(size // 2 - 1, -1, -1):
-            _sink(mine, own, place, size)
-        for entry in range(begin + size, end):
-            if _is_worse(own[0], mine[0], scores[entry], items[entry]):
-                mine[0], own[0] = items[entry], scores[entry]
-                _sink(mine, own, 0, size)
-        for last in range(size - 1, 0, -1):
-            mine[0], mine[last] = mine[last], mine[0]
-            own[0], own[last] = own[last], own[0]
-            _sink(mine, own, 0, last)
+        least = _coarse_bound(bits[begin:end], n, counts)
+        keys = with_room(keys, 0, end - begin)
+        kept = 0
+        for entry in range(begin, end):
+            if bits[entry] >> COARSE_BITS >= least:
+                keys[kept] = (np.int64(bits[entry]) << 32) - items[entry]
+                kept += 1
+        best = np.sort(keys[:kept])
+        for place in range(min(n, kept)):
+            key = best[kept - 1 - place]
+            score = ((key - 1) >> 32) + 1  # rounded up, as something was taken away
+            best_items[row, place] = (score << 32) - key
+            best_scores[row, place] = np.int32(score).view(np.float32)
     return best_items, best_scores
 
 
 @compiled
-def _is_worse(score: float, item: int, than: float, other: int) -> bool:
-    return score < than or (score == than and item > other)
+def _coarse_bound(bits: NDArray[np.int32], n: int, counts: NDArray[np.int32]) -> int:
+    """Give the greatest first bits that at least `n` scores have or surpass; 0 where all may be.
 
-
-@compiled
-def _sink(items: NDArray[np.int64], scores: NDArray[np.float32], place: int, size: int) -> None:
-    """Let the song at `place` of a heap of `size` sink below all that are worse."""
-    item, score = items[place], scores[place]
-    while True:
-        child = 2 * place + 1
-        if child >= size:
-            break
-        other = child + 1
-        if other < size and _is_worse(scores[other], items[other], scores[child], items[child]):
-            child = other
-        if not _is_worse(scores[child], items[child], score, item):
-            break
-        items[place], scores[place] = items[child], scores[child]
-        place = child
-    items[place], scores[place] = item, score
+    counts: all 0 before and after.
+    """
+    if len(bits) <= n:
+        return 0
+    highest = 0
+    for score in bits:
+        coarse = score >> COARSE_BITS
+        counts[coarse] += 1
+        highest = max(highest, coarse)
+    bound, found = highest, counts[highest]
+    while found < n:
+        bound -= 1
+        found += counts[bound]
+    for score in bits:
+        counts[score >> COARSE_BITS] = 0
+    return bound
 
 
 @compiled

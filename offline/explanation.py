@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from models.batch_songs import BatchSongs
-from models.candidate_columns import LEAST_SHARE
+from models.candidate_features import LEAST_SHARE, SPARSE
 from models.gru_recommender import GRURecommender
 from models.hybrid_recommender import HybridRecommender
 from models.lists import RecommendedSong
 from models.ranking_features import CANDIDATE_FEATURES, CONTEXT_FEATURES, RETRIEVERS
-from models.ranking_inputs import SPARSE, RankingInputs
+from models.ranking_inputs import RankingInputs
 from models.recommender import Recommender, Request, contexts_of
 from models.vocabulary import PADDING
 

@@ -103,8 +103,8 @@ class Examples:
         of_contexts = [CONTEXT_FEATURES.index(name) for name in names if name in CONTEXT_FEATURES]
         batches = []
         for inputs, answers in self.batches:
-            candidates, contexts = inputs.candidates.clone(), inputs.contexts.clone()
-            candidates[:, :, columns] = 0.0
+            table, contexts = inputs.table.clone(), inputs.contexts.clone()
+            table[:, :, columns] = 0.0
             contexts[:, of_contexts] = 0.0
             tastes = inputs.tastes * 0 if group == "skipgram" else inputs.tastes
             items = inputs.items
@@ -114,9 +114,7 @@ class Examples:
                 items = items.masked_fill((ranks == 0).all(2), PADDING)
                 there = items.gather(1, answers.clamp_min(0).unsqueeze(1))[:, 0] != PADDING
                 answers = torch.where(there, answers, -1)
-            less = replace(
-                inputs, items=items, candidates=candidates, contexts=contexts, tastes=tastes
-            )
+            less = replace(inputs, items=items, table=table, contexts=contexts, tastes=tastes)
             batches.append((less, answers))
         return Examples(batches, self.missed)
 

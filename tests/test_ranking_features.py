@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models.likeness import LATELY, Likeness
-from models.moments import MOMENT_FEATURES, describe_moments
+from models.moments import asked_ms, MOMENT_FEATURES, describe_moments
 from models.next_song import Contexts
 from models.play_details import NO_DETAILS, UNKNOWN, PlayDetails
 from models.ragged import Ragged
@@ -153,9 +153,12 @@ class TestHours:
         contexts = Contexts.of(
             Ragged.of([[1, 1], [1], []]), session_details=details([MORNING, EVENING, UNKNOWN])
         )
-        told = describe_hours(np.array([[1, 2, 9]] * 3), contexts, hours)
+        told = np.zeros((3, 3), np.float32)
+        describe_hours(np.array([[1, 2, 9]] * 3), asked_ms(contexts), hours, told)
         assert told.tolist() == [[8 + 6, 16 + 6, 0], [0, 0, 0], [0, 0, 0]]
-        assert not describe_hours(np.array([[1]] * 3), contexts, NO_HOURS).any()
+        nothing = np.zeros((3, 1), np.float32)
+        describe_hours(np.array([[1]] * 3), asked_ms(contexts), NO_HOURS, nothing)
+        assert not nothing.any()
 
 
 class TestLikeness:
