@@ -23,3 +23,9 @@ def compiled_sums(function: Callable[P, R]) -> Callable[P, R]:
     """
     sums = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
     return cast(Callable[P, R], sums(function))
+
+
+def inlined_sums(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function of few numbers into the loops that call it, as `compiled_sums` does."""
+    sums = njit(nogil=True, inline="always", fastmath={"reassoc", "contract", "nsz"})
+    return cast(Callable[P, R], sums(function))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -27,7 +28,6 @@ from models.compiled import compiled
 from models.embedded_songs import EmbeddedSongs
 from models.likeness import mean_directions
 from models.metadata_vectors import GroupDirections
-from models.next_song import Contexts
 from models.play_details import UNKNOWN
 from models.ragged import Ragged
 from models.sessions import ROW_BLOCK
@@ -92,6 +92,7 @@ class ContentSongs:
         self.vectors = np.zeros((0, space.rows.shape[1]), np.float32)
         self._among, self._placed = np.zeros((0, size), np.float32), np.zeros(0, np.bool_)
         self._alike = np.zeros(0, np.int64)
+        self._placing = Lock()
         self._take(np.arange(len(self.songs) + 1))
         # Compiled now, and not while the first new song's listeners wait.
         _best(np.zeros((1, 1), np.float32), self._released_ms, np.zeros(1, np.int64), 1)
@@ -138,7 +139,11 @@ class ContentSongs:
 
     def among_known(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         """Give vectors among the GRU's songs, float32 [N + 1, D], with those of `numbers` in it."""
-        fresh = np.unique(numbers)
+        with self._placing:
+            return self._place_among(np.unique(numbers))
+
+    def _place_among(self, fresh: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Give them, those of distinct numbers placed."""
         fresh = fresh[~self._placed[fresh] & self.vectors[fresh].any(1)]
         if len(fresh):
             # Songs that stand in one place are looked up once.

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
 
-from models.compiled import compiled_sums
+from models.compiled import compiled_sums, inlined_sums
 
 
 def _nodes(low: float, high: float) -> NDArray[np.float64]:
@@ -46,20 +45,19 @@ _LEAST, _MOST = np.float32(-87), np.float32(88)
 _FRACTION_BITS, _BIAS = np.int32(23), np.int32(127)
 _ROOT_OF_HALF = np.float32(math.sqrt(0.5)).view(np.int32)
 
-_lanes = njit(nogil=True, inline="always", fastmath={"reassoc", "contract", "nsz"})
 
-
-@_lanes
+@inlined_sums
 def exp32(x: np.float32) -> np.float32:
     """Give e^x, float32; below -87 that of -87, about 1.6e-38."""
     x = min(max(x, _LEAST), _MOST)
     power = np.floor(x * _LOG2_E + np.float32(0.5))
     r = (x - power * _LOG_2) - power * _LOG_2_REST
     value = _E0 + r * (_E1 + r * (_E2 + r * (_E3 + r * (_E4 + r * (_E5 + r * _E6)))))
-    return value * np.int32((np.int32(power) + _BIAS) << _FRACTION_BITS).view(np.float32)
+    scale = np.int32((np.int32(power) + _BIAS) << _FRACTION_BITS).view(np.float32)
+    return np.float32(value * scale)
 
 
-@_lanes
+@inlined_sums
 def log32(x: np.float32) -> np.float32:
     """Give the natural logarithm of a number that is finite, normal and > 0, float32."""
     bits = np.float32(x).view(np.int32)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from models.choice import fit_choice
 from models.compiled import compiled
-from models.elementary import to_logs, to_powers, exp32
+from models.elementary import exp32, to_logs, to_powers
 from models.next_song import Contexts
 from models.repeat_gate import RepeatGate
 from models.scratch import Scratch
@@ -202,4 +202,3 @@ def _blended(
         slots[found[begins[row] : used]] = 0
         begins[row + 1] = used
     return found[:used].copy(), chances[:used].copy(), begins
-

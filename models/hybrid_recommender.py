@@ -45,12 +45,14 @@ class HybridRecommender(RankedRecommender):
         """Every song's vector of length 1, float32 [V + 1, D]; row 0 is zeros."""
         return self.model.song_vectors()
 
+    def prepare(self) -> None:
+        """Take up what the catalogue says by now of songs without plays."""
+        if self.model.retrieval.content is not None:
+            self.model.retrieval.content.update(self.book.catalogue)
+
     def rank(self, requests: Sequence[Request], contexts: Contexts, stage: Stage) -> Ranked:
         """Give every retriever's songs, by the logarithms of their shares."""
-        content = self.model.retrieval.content
         with stage("retrieve"):
-            if content is not None:
-                content.update(self.book.catalogue)
             inputs = self.model.retrieval.inputs(contexts)
         with stage("score"):
             shares = self.model.shares(inputs)

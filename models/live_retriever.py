@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -52,6 +53,7 @@ class LiveRetriever:
         self.config = config or LiveConfig()
         self.counts = counts or LiveCounts()
         self.content = content
+        self._at_work = Lock()  # held where a ring's songs are numbered
         self._numbers: WeakKeyDictionary[RecentPlays, tuple[SlotNumbers, SlotNumbers]]
         self._numbers = WeakKeyDictionary()
 
@@ -69,7 +71,9 @@ class LiveRetriever:
         near = NOTHING
         if self.content is not None and len(self.content):
             near = self.content.nearest(wanted, asked)
-        found = LiveSongs(self, list(self._groups(moments)), len(wanted), near)
+        with self._at_work:
+            groups = list(self._groups(moments))
+        found = LiveSongs(self, groups, len(wanted), near)
         plan = self.config.plan()
         for group in found.groups:
             found.ask(group, plan)

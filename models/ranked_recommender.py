@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any, Protocol
 
+import faiss
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -27,6 +30,9 @@ from models.recommender import (
 )
 from models.rule_book import Choice, RuleBook
 from models.vocabulary import PADDING, Vocabulary
+
+FEWEST_ROWS = 8
+"""Listeners for whom a thread of their own is worth its while."""
 
 
 class SongTable(Protocol):
@@ -102,11 +108,15 @@ class RankedRecommender(ABC):
     def vectors(self) -> Tensor:
         """Every song's vector of length 1, float32 [V + 1, D]; row 0 is zeros."""
 
+    def prepare(self) -> None:  # noqa: B027 (most have nothing that changes)
+        """Take up what has changed since the last batch, so that it stands still in `rank`."""
+
     @abstractmethod
     def rank(self, requests: Sequence[Request], contexts: Contexts, stage: Stage) -> Ranked:
         """Rank candidates for listeners of whom a known song was heard, side by side.
 
-        contexts: what the vocabulary knows of the requests.
+        contexts: what the vocabulary knows of the requests. Several threads may call it at a
+        time.
         """
 
     @torch.inference_mode()
@@ -118,11 +128,10 @@ class RankedRecommender(ABC):
         The rules of `book` hold of every one of them.
         """
         contexts = contexts_of(requests, self.vocabulary)
-        rows = contexts.known()
         lists: list[list[RecommendedSong]] = [[] for _ in requests]
-        if len(rows):
-            known = [requests[row] for row in rows.tolist()]
-            ranked = self.rank(known, contexts.take(rows), stage)
+        self.prepare()
+        parts = self._parts(contexts.known())
+        for rows, known, ranked in self._ranked(requests, contexts, parts, stage):
             with stage("choose"):
                 made = write(ranked, torch.from_numpy(self.choose(known, ranked).columns))
             for row, songs in zip(rows.tolist(), made, strict=True):
@@ -131,6 +140,34 @@ class RankedRecommender(ABC):
             songs or self.fallback.list_for(request)
             for songs, request in zip(lists, requests, strict=True)
         ]
+
+    def _parts(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Cut rows into parts alike in size, one for each thread, none of them small."""
+        count = min(self.config.threads, len(rows) // FEWEST_ROWS)
+        return np.array_split(rows, max(count, 1)) if len(rows) else []
+
+    def _ranked(
+        self,
+        requests: Sequence[Request],
+        contexts: Contexts,
+        parts: Sequence[NDArray[np.int64]],
+        stage: Stage,
+    ) -> Iterator[tuple[NDArray[np.int64], list[Request], Ranked]]:
+        """Rank parts side by side, the first by the calling thread, whose stages are timed."""
+
+        def rank(rows: NDArray[np.int64], stage: Stage) -> Ranked:
+            with torch.inference_mode():
+                known = [requests[row] for row in rows.tolist()]
+                return self.rank(known, contexts.take(rows), stage)
+
+        others = [self._threads.submit(rank, rows, untimed) for rows in parts[1:]]
+        for place, rows in enumerate(parts):
+            ranked = others[place - 1].result() if place else rank(rows, stage)
+            yield rows, [requests[row] for row in rows.tolist()], ranked
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.config.threads - 1, "rank", compute_alone)
 
     @torch.inference_mode()
     def candidates(self, request: Request) -> list[RecommendedSong]:
@@ -141,6 +178,7 @@ class RankedRecommender(ABC):
         contexts = contexts_of([request], self.vocabulary)
         if not len(contexts.known()):
             return []
+        self.prepare()
         ranked = self.rank([request], contexts, untimed)
         [songs] = write(ranked, best_places(ranked.scores, ranked.scores.shape[1]))
         return songs
@@ -151,6 +189,7 @@ class RankedRecommender(ABC):
         contexts = contexts_of([request], self.vocabulary)
         if not len(contexts.known()):
             return self.fallback.removed(request)
+        self.prepare()
         ranked = self.rank([request], contexts, untimed)
         items = ranked.items[0].tolist()
         songs = [ranked.songs.song(item) if item != PADDING else "" for item in items]
@@ -176,6 +215,12 @@ class RankedRecommender(ABC):
         if not own:
             return rows
         return np.concatenate([rows, self.book.catalogue.find(map(songs.song, own))])
+
+
+def compute_alone() -> None:
+    """Let torch and faiss compute in the calling thread alone; both keep that by thread."""
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
 
 
 def best_places(scores: Tensor, length: int) -> Tensor:

@@ -16,10 +16,9 @@ from models.candidate_features import (
     COLUMNS,
     LEAST_LOG_PROBABILITY,
     SPARSE,
-    Directions,
-    SongTables,
     describe_candidates,
 )
+from models.candidate_tables import Directions, SongTables
 from models.candidates import Candidates, Proposals
 from models.content_songs import ContentSongs
 from models.gated_next_song import GatedNextSong
@@ -237,8 +236,15 @@ class Retrieval:
         plays, unknown = Plays.of(contexts), live.unknown_songs()
         for asking in live.asking():
             describe_candidates(
-                *(united.items, united.scores, united.ranks),
-                *(self._songs, plays, directions, unknown, asking, told),
+                united.items,
+                united.scores,
+                united.ranks,
+                self._songs,
+                plays,
+                directions,
+                unknown,
+                asking,
+                told,
             )
         return told
 

@@ -39,10 +39,13 @@ class RecommenderConfig:
     candidates: int = 100
     reasons: int = 2  # songs named in `because`
     reason_songs: int = 10  # of the last so many different songs
+    threads: int = 1  # between which the listeners of a batch are divided
 
     def __post_init__(self) -> None:
         if self.list_length < 1:
             raise ValueError(f"list_length must be >= 1, got {self.list_length!r}")
+        if self.threads < 1:
+            raise ValueError(f"threads must be >= 1, got {self.threads!r}")
         if self.candidates < self.list_length + self.no_repeat_songs:
             least = self.list_length + self.no_repeat_songs
             raise ValueError(f"candidates must be >= {least}, got {self.candidates!r}")

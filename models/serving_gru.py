@@ -34,14 +34,9 @@ class GRUTables(NamedTuple):
     @torch.no_grad()
     def of(cls, model: GRU) -> GRUTables:
         """Take them from a trained network."""
-        cell = model.recurrence
-        tensors = (
-            model.songs.weight,
-            cell.weight_ih_l0,
-            cell.weight_hh_l0,
-            cell.bias_ih_l0,
-            cell.bias_hh_l0,
-        )
+        cell = model.recurrence.state_dict()
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        tensors = (model.songs.weight, *(cell[f"{kind}_l0"] for kind in kinds))
         return cls(*(each.detach().contiguous().numpy() for each in tensors))
 
     def states(self, items: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:

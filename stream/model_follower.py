@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from models.errors import SegueError
+from models.ranked_recommender import compute_alone
 from models.recommender import PopularityRecommender, Recommender
 from models.rule_book import RuleBook
 from stream.announcements import AnnouncementError, Announcements, Served, bundle_directory
@@ -16,7 +17,6 @@ from stream.collector import calm_collector
 from stream.followed_topic import FollowedTopic
 from stream.metrics import Metrics
 from stream.serving import (
-    limit_threads,
     load_bundle,
     load_recommender,
     load_rules,
@@ -88,7 +88,7 @@ class ModelFollower:
         # Before the first model everything is only read: see `first`.
         if self._swap is None or told is None or told.version == self._version:
             return
-        limit_threads(self._settings)
+        compute_alone()
         made = self._load(told.served)
         if made is not None:
             self._swap(made)

@@ -12,7 +12,7 @@ from statistics import median
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from models.ranked_recommender import RankedRecommender
+from models.ranked_recommender import RankedRecommender, compute_alone
 from models.recommender import Recommender, Stage
 from stream.batch import Batch, Record, read_batch
 from stream.coverage import Coverage
@@ -23,7 +23,6 @@ from stream.log import PlayLogReader
 from stream.metrics import Metrics
 from stream.pipeline import count_batch, handle_batch
 from stream.publisher import HeadersOf, Publisher, no_headers
-from stream.serving import limit_threads
 from stream.settings import Settings
 from stream.shadow import Shadow
 from stream.store import HistoryStore
@@ -75,7 +74,7 @@ class Processor:
         self._reading = asyncio.Lock()
         # One thread, so that batches keep their order, beside the event loop, so that Faust
         # fetches while LMDB waits for the disk and torch computes.
-        self._thread = ThreadPoolExecutor(1, "pipeline", limit_threads, (settings,))
+        self._thread = ThreadPoolExecutor(1, "pipeline", compute_alone)
         self._serve(recommender)
 
     async def process(self, records: Sequence[Record]) -> None:

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from models.bundle import read_manifest
 from models.errors import SegueError
+from models.ranked_recommender import compute_alone
 from models.refreshed_bundle import REFRESHED_KINDS
 from stream.announcements import (
     VECTORS,
@@ -34,7 +35,6 @@ from stream.log import PlayLogReader
 from stream.processor import from_client
 from stream.refresh import Outcome, RefreshPlan, learned_ms, refresh
 from stream.refresh_metrics import RefreshMetrics
-from stream.serving import limit_threads
 from stream.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class Refresher:
         self._file = settings.data_dir / "refresh" / CHECKPOINT
         config = FreshConfig(int(settings.session_gap_s * 1000), seed=plan.seed)
         self.fresh = FreshSessions.restore(self._file, config)
-        self._thread = ThreadPoolExecutor(1, "refresh", limit_threads, (settings,))
+        self._thread = ThreadPoolExecutor(1, "refresh", compute_alone)
         self._written_s = self._refreshed_s = clock()
         self._reading = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import faiss
-import torch
-
 from models.list_rules import ListRules
 from models.recommender import PopularityRecommender, Recommender, RecommenderConfig, Request
 from models.rule_book import RuleBook
@@ -66,7 +63,12 @@ def load_bundle(
 
 def recommender_config(settings: Settings) -> RecommenderConfig:
     """Give lists their shape and their rule."""
-    return RecommenderConfig(settings.list_length, settings.no_repeat_songs, settings.candidates)
+    return RecommenderConfig(
+        settings.list_length,
+        settings.no_repeat_songs,
+        settings.candidates,
+        threads=settings.worker_threads,
+    )
 
 
 def store_config(settings: Settings) -> StoreConfig:
@@ -93,10 +95,3 @@ def _popular_songs(settings: Settings) -> int:
     if settings.rules_file is None:
         return least
     return max(least, min(settings.candidates, settings.popularity_max_songs))
-
-
-def limit_threads(settings: Settings) -> None:
-    """Let the calling thread compute with as many threads as the settings say."""
-    # Both keep their count by thread.
-    torch.set_num_threads(settings.worker_threads)
-    faiss.omp_set_num_threads(settings.worker_threads)

@@ -166,7 +166,9 @@ class Settings(BaseSettings):
     )
     metrics_host: str = about("127.0.0.1", "address the metrics are served on", min_length=1)
     metrics_port: int = about(9464, "port the metrics are served on; 0: off", ge=0, le=65_535)
-    worker_threads: int = about(1, "threads torch computes with", ge=1, le=1_024)
+    worker_threads: int = about(
+        1, "threads between which a batch's listeners are divided", ge=1, le=1_024
+    )
     tracing_endpoint: str | None = about(
         None, "OTLP/HTTP address to send traces to, such as http://collector:4318/v1/traces"
     )

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models.likeness import LATELY, Likeness
-from models.moments import asked_ms, MOMENT_FEATURES, describe_moments
+from models.moments import MOMENT_FEATURES, asked_ms, describe_moments
 from models.next_song import Contexts
 from models.play_details import NO_DETAILS, UNKNOWN, PlayDetails
 from models.ragged import Ragged

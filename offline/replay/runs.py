@@ -178,11 +178,9 @@ def _run(
 @lru_cache(maxsize=1)
 def _model(settings: Settings) -> tuple[Recommender, frozenset[str]]:
     """Load a variant's model as a worker would; the next partition finds it here."""
-    import faiss
-    import torch
+    from models.ranked_recommender import compute_alone
 
-    torch.set_num_threads(settings.worker_threads)
-    faiss.omp_set_num_threads(settings.worker_threads)
+    compute_alone()
     loaded = load_recommender(settings), frozenset(known_songs(settings.bundle).songs)
     calm_collector()
     return loaded
