@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 
 from models.compiled import compiled
 from models.recent_plays import Ring
+from models.scratch import Scratch
 from models.sparse_scores import with_room
 
+_TOTALS = Scratch(0, np.float32)
 TABLE = 1 << 12  # places of the table in which neighbours are found by their session's number
 
 
@@ -91,7 +93,6 @@ class Plan(NamedTuple):
     before: NDArray[np.float32]
 
 
-@compiled
 def live_songs(
     ring: Ring, window: int, asked: NDArray[np.int64], plan: Plan, most: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
@@ -101,10 +102,22 @@ def live_songs(
     float32 [B, most], greatest first; and how many were named, int64 [B]. Of songs that score
     alike the one come upon first stands first, which no slot has a part in.
     """
+    return _live_songs(ring, window, asked, plan, most, _TOTALS.room(len(ring.newest)))
+
+
+@compiled
+def _live_songs(
+    ring: Ring,
+    window: int,
+    asked: NDArray[np.int64],
+    plan: Plan,
+    most: int,
+    total: NDArray[np.float32],
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
+    """Do so with a total of every slot, all 0 before and after."""
     capacity, rows = len(ring.songs), len(asked)
     slots, shares = np.zeros((rows, most), np.int32), np.zeros((rows, most), np.float32)
     counts = np.zeros(rows, np.int64)
-    total = np.zeros(len(ring.newest), np.float32)  # all 0 again after each row
     named = np.empty(1024, np.int32)
     heard, steps = np.empty(plan.songs, np.int32), np.empty(plan.songs, np.int64)
     entries = np.empty(plan.newest, np.int64)

@@ -20,3 +20,9 @@ class Scratch(threading.local, Generic[Number]):
 
     def __init__(self, size: int, dtype: type[Number]) -> None:
         self.array: NDArray[Number] = np.zeros(size, dtype)
+
+    def room(self, size: int) -> NDArray[Number]:
+        """Give `array`, made longer where it has fewer than `size` entries."""
+        if len(self.array) < size:
+            self.array = np.zeros(size, self.array.dtype)
+        return self.array

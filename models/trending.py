@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from models.compiled import compiled
 from models.recent_plays import Ring
+from models.scratch import Scratch
 from models.song_plays import plays_of
 
+_PLAYS = Scratch(0, np.int32)
 TRENDING_STEP = 32  # what trends is worked out anew after so many plays
 COUNTED_BEFORE = 100  # plays of a song, at most, by which it is known how often it is played
 
 
-@compiled
 def trending_songs(
     ring: Ring, window: int, asked: NDArray[np.int64], recent: int, most: int
 ) -> NDArray[np.int32]:
@@ -23,8 +24,20 @@ def trending_songs(
     (plays - expected) / sqrt(expected + 1). A session's plays of a song in a row count
     once, and what only one session played does not trend. 0 behind the last.
     """
+    return _trending_songs(ring, window, asked, recent, most, _PLAYS.room(len(ring.newest)))
+
+
+@compiled
+def _trending_songs(
+    ring: Ring,
+    window: int,
+    asked: NDArray[np.int64],
+    recent: int,
+    most: int,
+    plays: NDArray[np.int32],
+) -> NDArray[np.int32]:
+    """Do so with a count of every slot's plays, all 0 before and after."""
     slots = np.zeros((len(asked), most), np.int32)
-    plays = np.zeros(len(ring.newest), np.int64)  # all 0 again after each time
     named = np.empty(recent, np.int32)
     done, last = np.int64(-1), 0
     for row in range(len(asked)):
@@ -45,7 +58,7 @@ def _rising(
     number: int,
     least: int,
     recent: int,
-    plays: NDArray[np.int64],
+    plays: NDArray[np.int32],
     named: NDArray[np.int32],
     slots: NDArray[np.int32],
 ) -> None:

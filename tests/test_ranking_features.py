@@ -144,21 +144,18 @@ class TestHours:
         morning = MORNING // HOUR % 24 * SLOTS // 24
         share = (1 + 1) / (3 + SLOTS)
         expected = math.log((1 + SMOOTHING * share) / (1 + SMOOTHING) / share)
-        assert hours[1, morning] == pytest.approx(expected)
-        assert hours[1, morning] > 0 > hours[2, morning]
+        assert hours[1, morning] == pytest.approx(expected) > 0 > hours[2, morning]
         assert hours[3].tolist() == pytest.approx([0] * SLOTS, abs=1e-6)
 
     def test_it_is_told_at_the_last_play_s_hour_and_not_without_one(self):
         hours = np.arange(3 * SLOTS, dtype=np.float32).reshape(3, SLOTS)
-        contexts = Contexts.of(
-            Ragged.of([[1, 1], [1], []]), session_details=details([MORNING, EVENING, UNKNOWN])
-        )
-        told = np.zeros((3, 3), np.float32)
-        describe_hours(np.array([[1, 2, 9]] * 3), asked_ms(contexts), hours, told)
+        times = details([MORNING, EVENING, UNKNOWN])
+        when = asked_ms(Contexts.of(Ragged.of([[1, 1], [1], []]), session_details=times))
+        items, told = np.array([[1, 2, 9]] * 3), np.zeros((3, 3), np.float32)
+        describe_hours(items, when, NO_HOURS, told)
+        assert not told.any()
+        describe_hours(items, when, hours, told)
         assert told.tolist() == [[8 + 6, 16 + 6, 0], [0, 0, 0], [0, 0, 0]]
-        nothing = np.zeros((3, 1), np.float32)
-        describe_hours(np.array([[1]] * 3), asked_ms(contexts), NO_HOURS, nothing)
-        assert not nothing.any()
 
 
 class TestLikeness:
