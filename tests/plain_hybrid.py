@@ -120,9 +120,7 @@ def _traits(hybrid: HybridNextSong, contexts: Contexts, row: int, item: int) -> 
     traits = hybrid.retrieval.traits
     session, history = contexts.sessions[row].tolist(), contexts.histories[row].tolist()
     artist = int(traits.artists[item])
-    by = [
-        [song for song in songs if traits.artists[song] == artist] for songs in (session, history)
-    ]
+    by = [[traits.artists[song] for song in songs].count(artist) for songs in (session, history)]
     last = (history + session)[-1]
     skips = []
     for rows, details in (
