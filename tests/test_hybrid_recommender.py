@@ -69,6 +69,13 @@ def test_a_list_is_the_same_bit_by_bit_in_any_batch(recommender):
     assert recommender.recommend(wanted[3:14]) == together[3:14]
 
 
+def test_threads_change_no_list(directory, recommender):
+    parallel = recommender_of(read_bundle(directory, kind=None), replace(CONFIG, threads=3))
+    wanted = requests(60)
+    assert parallel.recommend(wanted) == recommender.recommend(wanted)
+    assert parallel.recommend(wanted[:5]) == recommender.recommend(wanted[:5])  # too few to divide
+
+
 def test_lists_keep_the_rule_and_hold_each_song_once(recommender):
     for request, songs in zip(requests(30), recommender.recommend(requests(30)), strict=True):
         names = [each.song_id for each in songs]

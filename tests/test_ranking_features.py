@@ -138,13 +138,13 @@ def _frame(rows):
 
 class TestHours:
     def test_a_song_of_the_morning_is_played_more_often_then(self):
-        log = log_of([[1, 2, 2, 3]])
-        log = replace(log, details=details([MORNING, EVENING, EVENING, UNKNOWN]))
-        hours = hours_of(log, 3)
+        times = details([MORNING, EVENING, EVENING, UNKNOWN])
+        hours = hours_of(replace(log_of([[1, 2, 2, 3]]), details=times), 3)
         morning = MORNING // HOUR % 24 * SLOTS // 24
         share = (1 + 1) / (3 + SLOTS)
         expected = math.log((1 + SMOOTHING * share) / (1 + SMOOTHING) / share)
-        assert hours[1, morning] == pytest.approx(expected) > 0 > hours[2, morning]
+        assert hours[1, morning] == pytest.approx(expected)
+        assert hours[1, morning] > 0 > hours[2, morning]
         assert hours[3].tolist() == pytest.approx([0] * SLOTS, abs=1e-6)
 
     def test_it_is_told_at_the_last_play_s_hour_and_not_without_one(self):
