@@ -5,10 +5,12 @@ SEGUE := $(VENV)/bin/segue
 STAMP := $(VENV)/.installed
 CHAOS_SECONDS ?= 240
 CHAOS_SEED ?= 1
+CHAOS_KIND ?= gru
+CHAOS_RATE ?= 100
 SOAK_SECONDS ?= 3600
 FUZZ_SECONDS ?= 60
 
-.PHONY: help install demo test test-browser test-deployment test-kafka test-prometheus chaos soak \
+.PHONY: help install demo test test-browser test-deployment test-kafka test-prometheus chaos rebalances soak \
 	soak-hour fuzz audit dashboards lint format clean
 
 help:  ## Show what can be made
@@ -59,9 +61,15 @@ test-kafka: install  ## Run what needs a broker against yours: BOOTSTRAP=host:po
 	@test -n "$(BOOTSTRAP)" || { echo "give BOOTSTRAP=host:port" >&2; exit 2; }
 	SEGUE_TEST_BROKER=$(BOOTSTRAP) $(VENV)/bin/python -m pytest -m broker
 
-chaos: install  ## Break a running system on purpose, and check all of it: CHAOS_SECONDS=, CHAOS_SEED=
+chaos: install  ## Break a running system, and check all of it: CHAOS_SECONDS=, _SEED=, _KIND=, _RATE=
 	$(VENV)/bin/python -m offline.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) \
+	  --kind $(CHAOS_KIND) --rate $(CHAOS_RATE) \
 	  $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP)) $(if $(RESTART),--restart-broker "$(RESTART)")
+
+rebalances: install  ## Members join and leave as fast as the group settles, and all is checked
+	$(VENV)/bin/python -m offline.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) \
+	  --kind $(CHAOS_KIND) --rate $(CHAOS_RATE) --only passer-by --only kill \
+	  $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
 
 soak: install  ## Swap models a thousand times under load and watch the memory
 	SEGUE_TEST_SWAPS=1000 $(VENV)/bin/python -m pytest tests/test_model_swaps.py -k soak -s

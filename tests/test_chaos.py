@@ -14,10 +14,12 @@ from models.catalogue import Catalogue
 from models.recommender import RecommenderConfig
 from models.rule_book import RuleBook
 from offline.chaos.checker import Promise, check
+from offline.chaos.erasures import REACH, Erasures
 from offline.chaos.evidence import (
     GOOD,
     TRUTH,
     Evidence,
+    LoggedPlay,
     logged_play,
     published_list,
     read_store,
@@ -31,14 +33,14 @@ from offline.chaos.world import catalogue, promised_rules, write_bundles
 from stream.batch import Record, read_batch
 from stream.events import encode
 from stream.history import HistoryConfig
-from stream.pipeline import handle_plays
+from stream.pipeline import handle_batch
 from stream.serving import load_bundle
 from stream.settings import load_settings
 from stream.store import HistoryStore, StoreConfig
 
 PARTITIONS = 2
 START_MS = 1_700_000_000_000
-SOURCE = PlaySource(seed=3, songs=500, listeners=20, start_ms=START_MS)
+SOURCE = PlaySource(seed=3, songs=500, listeners=20, start_ms=START_MS, share_forgotten=0.03)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def run(tmp_path_factory):
     for first in (0, 100, 200, 300, 360):
         came = [Record("plays", *each) for each, _ in logged[first : first + 100]]
         batch = read_batch(came, settings)
-        lists = handle_plays(batch.plays, batch.next_offsets, store, recommender, now_ms=0)[1]
+        lists = handle_batch(batch, store, recommender, now_ms=0)[1]
         made += [wire(each.cause.partition, encode(each)) for each in lists]
         rejected += [wire(0, one.value, headers=one.headers()) for one in batch.rejected]
     store.close()
@@ -97,6 +99,7 @@ def test_a_run_without_a_fault_has_no_violation(run):
     assert found.violations == {}
     assert found.counts["lists that came again"] > 30
     assert found.counts["rejected records"] > 5
+    assert found.counts["listeners forgotten"] > 5
     assert found.counts["lists"] > found.counts["plays"] > 350
 
 
@@ -160,6 +163,51 @@ def test_songs_of_the_session_are_seen(run):
     promise = replace(promise, models=promise.models | {"gru-b"})
     found = check(replace(evidence, lists=lists), promise)
     assert found.examples["rule broken"] == [f"{play.place}: heard: song-10"]
+
+
+def test_a_reason_from_before_an_erasure_is_seen(run):
+    evidence, promise = run
+    for erasure in (one for one in evidence.plays if one.forgets):
+        own = [
+            one
+            for one in evidence.plays
+            if one.is_good and (one.partition, one.user_id) == (erasure.partition, erasure.user_id)
+        ]
+        earlier = {one.song_id for one in own if one.offset < erasure.offset}
+        after = next((one for one in own if one.offset > erasure.offset), None)
+        if earlier and after and after.song_id not in earlier:
+            break
+    made = next(one for one in evidence.lists if one.cause == after.place)
+    lists = [*evidence.lists, replace(made, reasons=frozenset(earlier))]
+    assert kinds(replace(evidence, lists=lists), promise) == {"reason that is not known"}
+
+
+def test_what_should_have_been_forgotten_is_seen_in_histories_and_rings(run):
+    evidence, promise = run
+    [store] = evidence.stores
+    erased = next(each for each, (_, song) in enumerate(store.recent[0]) if not song)
+    offset, _ = store.recent[0][erased]
+    play = next(one for one in evidence.plays if one.place == (0, offset))
+    ring = [*store.recent[0]]
+    ring[erased] = offset, play.song_id
+    kept = replace(store, recent={**store.recent, 0: ring})
+    found = kinds(replace(evidence, stores=[kept]), promise)
+    assert found == {"recent plays are not the log"}
+
+    listener = (0, play.user_id)
+    whole = [(offset, play.song_id, play.played_at_ms), *store.histories.get(listener, [])]
+    kept = replace(store, histories={**store.histories, listener: whole})
+    assert "history is not the log" in kinds(replace(evidence, stores=[kept]), promise)
+
+
+def test_only_what_may_come_again_after_an_erasure_may_change():
+    plays = [LoggedPlay((0, at), True, b"", f"e{at}", "ann", "s") for at in range(2 * REACH)]
+    place = len(plays) - 10
+    plays[place] = LoggedPlay((0, place), False, b"", "f", "bob", forgets=True)
+    found = Erasures(plays)
+    assert not any(found.may_change(play, by_anybody=False) for play in plays)
+    told = [play.offset for play in plays if found.may_change(play, by_anybody=True)]
+    assert told == [*range(place - REACH, place)]
 
 
 def test_a_list_of_a_model_that_must_not_serve_is_seen(run):

@@ -20,6 +20,7 @@ from models.errors import SegueError
 @click.option("--bootstrap", help="Brokers to use, host:port; left out: an embedded one.")
 @click.option("--durable", is_flag=True, help="Embedded broker: keep its log, and kill it, too.")
 @click.option("--restart-broker", help="Shell command that restarts those brokers.")
+@click.option("--kind", type=click.Choice(["gru", "hybrid"]), default="gru", show_default=True)
 @click.option("--only", multiple=True, help="A kind of fault; several times for several.")
 @click.option(
     "--out",
@@ -36,6 +37,7 @@ def main(
     bootstrap: str | None,
     durable: bool,
     restart_broker: str | None,
+    kind: str,
     only: tuple[str, ...],
     out: Path,
 ) -> None:
@@ -48,6 +50,7 @@ def main(
     Examples:
       python -m offline.chaos
       python -m offline.chaos --seconds 3600 --seed 7
+      python -m offline.chaos --kind hybrid --seed 8 --rate 40
       python -m offline.chaos --durable --seconds 90 --rate 20 --only "kill broker" --only kill
       python -m offline.chaos --only kill --only "torn store"
       python -m offline.chaos --bootstrap kafka:9092 --restart-broker "docker compose restart kafka"
@@ -62,7 +65,9 @@ def main(
     if unknown:
         raise click.UsageError(f"no fault {sorted(unknown)}: there are {', '.join(FAULTS)}")
     logging.getLogger("kafka").setLevel(logging.ERROR)
-    config = ChaosConfig(out, seconds, seed, workers, rate, bootstrap, restart_broker, durable)
+    config = ChaosConfig(
+        out, seconds, seed, workers, rate, bootstrap, restart_broker, durable, kind
+    )
     try:
         with steps_progress() as show:
             told = document(run_chaos(config, only or tuple(FAULTS), show))

@@ -7,7 +7,7 @@ code that counts plays, cuts sessions or makes lists, so that one finds the othe
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from models.broken_rules import broken_rules
@@ -15,10 +15,11 @@ from models.catalogue import SongDetails
 from models.list_rules import ListRules
 from models.play_details import DetailLists
 from models.recommender import Request
+from offline.chaos.erasures import Erasures
 from offline.chaos.evidence import Evidence, LoggedPlay, Place, PublishedList, StoredPlays
 
 MOST_EXAMPLES = 5  # of each kind of violation
-LIVE_COUNTS = ("popularity",)  # sources that are counted at the time of the list, not of its play
+LIVE_COUNTS = ("popularity",)  # of a song counted at the time of the list, not of its play
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Promise:
     """What lists were to keep to.
 
     models: versions that may have made lists. session_gap_ms, session_max_songs: of the settings.
+    from_others: whether lists are made of what other listeners play at present, too.
     """
 
     rules: ListRules
@@ -34,6 +36,7 @@ class Promise:
     models: frozenset[str]
     session_gap_ms: int = 1_800_000
     session_max_songs: int = 50
+    from_others: bool = False
 
 
 @dataclass
@@ -56,10 +59,13 @@ def check(evidence: Evidence, promise: Promise) -> Findings:
     findings = Findings()
     plays = {play.place: play for play in evidence.plays if play.is_good}
     findings.counts["plays"] = len(plays)
-    findings.counts["records that are no plays"] = len(evidence.plays) - len(plays)
-    _check_lists(evidence.lists, plays, promise, findings)
+    erasures = Erasures(evidence.plays)
+    findings.counts["listeners forgotten"] = len(erasures)
+    unknown = len(evidence.plays) - len(plays) - len(erasures)
+    findings.counts["records that are no plays"] = unknown
+    _check_lists(evidence, plays, erasures, promise, findings)
     _check_rejected(evidence, findings)
-    _check_stores(evidence, list(plays.values()), findings)
+    _check_stores(evidence, list(plays.values()), erasures, findings)
     for what in ("plays", "lists", "histories"):
         if not findings.counts[what]:
             findings.found("nothing to check", what)
@@ -67,15 +73,16 @@ def check(evidence: Evidence, promise: Promise) -> Findings:
 
 
 def _check_lists(
-    lists: Iterable[PublishedList],
+    evidence: Evidence,
     plays: Mapping[Place, LoggedPlay],
+    erasures: Erasures,
     promise: Promise,
     findings: Findings,
 ) -> None:
     first: dict[tuple[Place, str], bytes] = {}
     answered: set[Place] = set()
-    sessions = dict(_sessions(plays.values(), promise))
-    for made in lists:
+    sessions = dict(_sessions(evidence.plays, promise))
+    for made in evidence.lists:
         findings.counts["lists"] += 1
         play = plays.get(made.cause)
         if play is None or not _answers(made, play):
@@ -85,10 +92,17 @@ def _check_lists(
         answered.add(made.cause)
         if made.model not in promise.models:
             findings.found("list of an unknown model", f"{made.cause}: {made.model}")
-        for broken in _breaks(made, sessions[made.cause], promise):
+        songs, times = sessions[made.cause]
+        if strange := made.reasons - {*songs}:
+            findings.found("reason that is not known", f"{made.cause}: {sorted(strange)}")
+        if erasures.may_change(play, by_anybody=False):
+            songs, times = songs[-1:], times[-1:]  # no more is sure to be known
+        for broken in _breaks(made, (songs, times), promise):
             findings.found("rule broken", f"{made.cause}: {broken}")
-        if made.sources & {*LIVE_COUNTS}:
+        if LIVE_COUNTS in made.sources:
             findings.counts["lists with songs of live popularity"] += 1
+        elif erasures.may_change(play, by_anybody=promise.from_others):
+            findings.counts["lists just before an erasure"] += 1
         else:
             same = first.setdefault((made.cause, made.model), made.content)
             if same != made.content:
@@ -104,12 +118,19 @@ def _answers(made: PublishedList, play: LoggedPlay) -> bool:
 
 
 def _sessions(
-    plays: Iterable[LoggedPlay], promise: Promise
+    records: Iterable[LoggedPlay], promise: Promise
 ) -> Iterator[tuple[Place, tuple[Sequence[str], Sequence[int]]]]:
-    """Give for each play the songs and times of its session up to it, in the order of the log."""
+    """Give for each play the songs and times of its session up to it, in the order of the log.
+
+    A session ends where its listener is forgotten.
+    """
     running: dict[tuple[int, str], tuple[list[str], list[int]]] = {}
-    for play in plays:
+    for play in records:
         listener = (play.partition, play.user_id)
+        if play.forgets:
+            running.pop(listener, None)
+        if not play.is_good:
+            continue
         songs, times = running.get(listener, ([], []))
         if times and play.played_at_ms - times[-1] > promise.session_gap_ms:
             songs, times = [], []
@@ -131,7 +152,7 @@ def _breaks(
 
 
 def _check_rejected(evidence: Evidence, findings: Findings) -> None:
-    bad = {play.place: play.raw for play in evidence.plays if not play.is_good}
+    bad = {one.place: one.raw for one in evidence.plays if not one.is_good and not one.forgets}
     rejected: set[Place] = set()
     for record in evidence.rejected:
         rejected.add(record.place)
@@ -147,7 +168,9 @@ def _check_rejected(evidence: Evidence, findings: Findings) -> None:
         findings.found("bad record not rejected", f"{place}: {raw[:100]!r}")
 
 
-def _check_stores(evidence: Evidence, plays: Sequence[LoggedPlay], findings: Findings) -> None:
+def _check_stores(
+    evidence: Evidence, plays: Sequence[LoggedPlay], erasures: Erasures, findings: Findings
+) -> None:
     ends: Counter[int] = Counter()
     for record in evidence.plays:
         ends[record.partition] = max(ends[record.partition], record.offset + 1)
@@ -158,7 +181,8 @@ def _check_stores(evidence: Evidence, plays: Sequence[LoggedPlay], findings: Fin
             known = [
                 play for play in plays if play.partition == partition and play.offset < position
             ]
-            _check_partition(store, partition, known, findings)
+            erased = {play.place for play in known if erasures.erase(play, position)}
+            _check_partition(store, partition, known, erased, findings)
     for partition, end in ends.items():
         if reached[partition] < end:
             told = f"partition {partition}: {reached[partition]} of {end} records"
@@ -166,18 +190,28 @@ def _check_stores(evidence: Evidence, plays: Sequence[LoggedPlay], findings: Fin
 
 
 def _check_partition(
-    store: StoredPlays, partition: int, plays: Sequence[LoggedPlay], findings: Findings
+    store: StoredPlays,
+    partition: int,
+    plays: Sequence[LoggedPlay],
+    erased: Collection[Place],
+    findings: Findings,
 ) -> None:
-    """Compare what a store holds with the log up to the offset that it says it is true for."""
+    """Compare what a store holds with the log up to the offset that it says it is true for.
+
+    erased: which of the plays are forgotten by then: the ring keeps their places and no songs.
+    """
     wanted: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
     for play in plays:
+        if play.place in erased:
+            continue
         wanted[play.user_id].append((play.offset, play.song_id, play.played_at_ms))
     held = {user: kept for (where, user), kept in store.histories.items() if where == partition}
     findings.counts["histories"] += len(held)
     for user in sorted(wanted.keys() | held.keys()):
         for told in _differences(wanted.get(user, []), held.get(user, [])):
             findings.found("history is not the log", f"{store.name}, {partition}, {user}: {told}")
-    ring = [(play.offset, play.song_id) for play in plays][-len(store.recent[partition]) :]
+    ring = [(play.offset, "" if play.place in erased else play.song_id) for play in plays]
+    ring = ring[-len(store.recent[partition]) :]
     if plays and store.recent[partition] != ring:
         findings.found("recent plays are not the log", f"{store.name}, partition {partition}")
 

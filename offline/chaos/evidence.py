@@ -18,7 +18,7 @@ from stream.clients import kafka_python_config, reaching
 from stream.settings import Settings
 
 TRUTH = "chaos"  # header of a sent record
-GOOD, BAD = b"good", b"bad"
+GOOD, BAD, FORGET = b"good", b"bad", b"forget"
 QUIET_MS = 2_000
 CHECKSUM = 4  # bytes, before every value of a store
 
@@ -28,7 +28,10 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class LoggedPlay:
-    """A record of the plays topic. is_good: what its producer meant it to be."""
+    """A record of the plays topic, as its producer meant it.
+
+    is_good: a play. forgets: no play, but a request to forget its listener.
+    """
 
     place: Place
     is_good: bool
@@ -37,6 +40,7 @@ class LoggedPlay:
     user_id: str = ""
     song_id: str = ""
     played_at_ms: int = 0
+    forgets: bool = False
 
     @property
     def partition(self) -> int:
@@ -51,7 +55,10 @@ class LoggedPlay:
 
 @dataclass(frozen=True, slots=True)
 class PublishedList:
-    """A record of the recommendations topic. content: a hash over its items."""
+    """A record of the recommendations topic. content: a hash over its items.
+
+    sources: what put its songs forward, of each song together. reasons: songs given as reasons.
+    """
 
     partition: int
     cause: Place
@@ -59,7 +66,8 @@ class PublishedList:
     user_id: str
     model: str
     songs: tuple[str, ...]
-    sources: frozenset[str]
+    sources: frozenset[tuple[str, ...]]
+    reasons: frozenset[str]
     content: bytes
     raw: bytes = b""
 
@@ -123,11 +131,15 @@ class Topic:
 
 
 def logged_play(record: Any) -> LoggedPlay:
-    """Take a record of the plays topic; of a good one, what it says."""
+    """Take a record of the plays topic; of one that must be taken, what it says."""
     place = (record.partition, record.offset)
-    if dict(record.headers).get(TRUTH) != GOOD:
+    truth = dict(record.headers).get(TRUTH)
+    if truth not in (GOOD, FORGET):
         return LoggedPlay(place, False, record.value)
     told = json.loads(record.value)
+    if truth == FORGET:
+        named = (told["event_id"], told["user_id"])
+        return LoggedPlay(place, False, record.value, *named, forgets=True)
     named = (told["event_id"], told["user_id"], told["song_id"])
     return LoggedPlay(place, True, record.value, *named, _epoch_ms(told["played_at"]))
 
@@ -144,7 +156,8 @@ def published_list(record: Any) -> PublishedList:
         told["user_id"],
         told["model"],
         tuple(item["song_id"] for item in items),
-        frozenset(source for item in items for source in item["sources"]),
+        frozenset(tuple(item["sources"]) for item in items),
+        frozenset(why["song_id"] for item in items for why in item["because"]),
         content,
         record.value,
     )

@@ -15,6 +15,7 @@ FAULTS: dict[str, Fault] = {
     "slow": of_processes.slow,
     "restart": of_processes.restart,
     "guest": of_processes.guest,
+    "passer-by": of_processes.passer_by,
     "pause broker": of_processes.pause_broker,
     "kill broker": of_processes.kill_broker,
     "restart broker": of_processes.restart_broker,

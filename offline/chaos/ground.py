@@ -44,6 +44,7 @@ class ChaosConfig:
     bootstrap: somebody's brokers; None: an embedded one. durable: its log outlives it, so that it
     can be killed; slow above some ten thousand plays.
     restart_broker: a shell command that restarts those brokers with their log. rate: plays/s.
+    kind: of the bundles, one of world.KINDS.
     """
 
     directory: Path
@@ -54,6 +55,7 @@ class ChaosConfig:
     bootstrap: str | None = None
     restart_broker: str | None = None
     durable: bool = False
+    kind: str = "gru"
 
 
 @dataclass
@@ -67,6 +69,7 @@ class Ground:
     versions: dict[str, str]
     workers: list[Supervised] = field(default_factory=list)
     guests: list[Supervised] = field(default_factory=list)
+    passers_by: list[Supervised] = field(default_factory=list)
     extra: dict[str, dict[str, str]] = field(default_factory=dict)
     active: Announcement | None = None
     broker_busy: bool = False
@@ -87,12 +90,18 @@ class Ground:
     @property
     def processes(self) -> list[Supervised]:
         """Everything that is watched."""
-        return [self.producer, *self.workers, *self.guests]
+        return [self.producer, *self.workers, *self.guests, *self.passers_by]
 
     @property
     def bundle_root(self) -> Path:
         """Where the bundles lie."""
         return self.config.directory / "bundles"
+
+    @property
+    def memberships(self) -> int:
+        """How often passers-by have joined the group, had their share and left."""
+        counts = self.config.directory.glob("passer-by-*.count")
+        return sum(int(each.read_text()) for each in counts)
 
     @property
     def exits(self) -> list[Exit]:
@@ -106,6 +115,15 @@ class Ground:
         (directory / "rules.toml").write_text(RULES)
         log_file = self.config.directory / f"{name}.log"
         return Supervised(name, partial(self._worker_command, name), log_file, directory)
+
+    def passer_by(self) -> Supervised:
+        """Make a process that joins and leaves the workers' group; it is not started."""
+        directory, name = self.config.directory, f"passer-by-{len(self.passers_by)}"
+        told = [directory / "producer.json", directory / f"{name}.count"]
+        command = [sys.executable, "-m", "offline.chaos.passer_by", *map(str, told)]
+        made = Supervised(name, lambda: command, directory / f"{name}.log", directory)
+        self.passers_by.append(made)
+        return made
 
     def free_worker(self, chance: Random) -> Supervised | None:
         """Give a worker that runs and that no fault has; None where there is none.
@@ -195,7 +213,7 @@ def prepared(config: ChaosConfig) -> Iterator[Ground]:
             overrides["kafka_security_protocol"] = "PLAINTEXT"
         settings = load_settings(**overrides)
         ensure_topics(settings)
-        versions = write_bundles(config.directory / "bundles")
+        versions = write_bundles(config.directory / "bundles", config.kind)
         ground = Ground(config, settings, overrides, broker, versions)
         _write_producer_config(ground)
         ground.announce(BUNDLES[0])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from offline.chaos.evidence import BAD, GOOD
+from offline.chaos.evidence import BAD, FORGET, GOOD
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
@@ -27,7 +27,7 @@ SHARE_NEW_SONG = 0.02
 
 @dataclass(frozen=True)
 class Message:
-    """One record to send. truth: GOOD or BAD. number: of the play that it is, or would be."""
+    """One record to send. truth: GOOD, BAD or FORGET. number: of the play that it is, or would be."""
 
     number: int
     key: bytes
@@ -41,6 +41,7 @@ class PlaySource:
 
     start_ms: of the first play's clock, which must lie far enough in the past that the run ends
     before its last play's clock is the present. step_ms: between two plays, of anybody.
+    share_forgotten: of the records, which ask that their listener be forgotten.
     """
 
     seed: int
@@ -48,6 +49,7 @@ class PlaySource:
     listeners: int
     start_ms: int
     step_ms: int = 2_000
+    share_forgotten: float = 0.002
 
     def messages(self, first: int = 0) -> Iterator[Message]:
         """Give messages without end, from that of the play numbered `first` on."""
@@ -64,7 +66,12 @@ class PlaySource:
             key = f"listener-{chance.randrange(self.listeners)}".encode()
             yield Message(number, key, spoil(self._play(number, chance), chance), BAD)
             return
+        forgets = chance.random() < self.share_forgotten
         play = self._play(number, chance)
+        if forgets:
+            told = {"event_id": f"forget-{number}", "user_id": play["user_id"], "action": "forget"}
+            yield Message(number, play["user_id"].encode(), _json(told), FORGET)
+            return
         made = Message(number, play["user_id"].encode(), _json(play), GOOD)
         yield made
         if chance.random() < SHARE_TWICE:

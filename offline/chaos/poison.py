@@ -50,12 +50,16 @@ def cut_short(ground: Ground, chance: Random) -> None:
 
 def not_a_number(ground: Ground, chance: Random) -> None:
     """A bundle that is whole and true to its hashes, and whose weights are no numbers."""
-    found = read_bundle(ground.bundle_root / BUNDLES[0])
-    weights = {name: torch.full_like(each, torch.nan) for name, each in found.weights.items()}
+    kind = ground.config.kind
+    found = read_bundle(ground.bundle_root / BUNDLES[0], kind)
+    weights = {
+        name: torch.full_like(each, torch.nan) if each.is_floating_point() else each
+        for name, each in found.weights.items()
+    }
     directory = ground.bundle_root / _name(chance)
     manifest = write_bundle(
         directory,
-        kind="gru",
+        kind=kind,
         config=found.manifest.config,
         weights=weights,
         vocabulary=found.vocabulary,
@@ -92,7 +96,7 @@ def elsewhere(ground: Ground, chance: Random) -> None:
 
 def renamed(ground: Ground, chance: Random) -> None:
     """A good bundle under a version that it is not."""
-    _put(ground, BUNDLES[0], "gru-000000000000")
+    _put(ground, BUNDLES[0], f"{ground.config.kind}-000000000000")
 
 
 def garbage(ground: Ground, chance: Random) -> None:
@@ -108,12 +112,12 @@ def garbage(ground: Ground, chance: Random) -> None:
             chance.randbytes(300),
         ]
     )
-    _send(ground, b"gru", value)
+    _send(ground, ground.config.kind.encode(), value)
 
 
 def forgotten(ground: Ground, chance: Random) -> None:
     """A tombstone: nothing is announced any more."""
-    _send(ground, b"gru", None)
+    _send(ground, ground.config.kind.encode(), None)
 
 
 POISONS: list[Poison] = [

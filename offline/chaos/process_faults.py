@@ -77,6 +77,16 @@ def guest(ground: Ground, chance: Random) -> Steps:
     yield 0.0
 
 
+def passer_by(ground: Ground, chance: Random) -> Steps:
+    """Somebody joins the workers' group and leaves it, over and over, as fast as it settles."""
+    visitor = ground.passer_by()
+    visitor.start()
+    yield chance.uniform(15, 40)
+    visitor.held = True
+    visitor.terminate()
+    yield 0.0
+
+
 def pause_broker(ground: Ground, chance: Random) -> Steps:
     """The broker answers nobody for some seconds."""
     with the_broker(ground) as broker:

@@ -17,6 +17,7 @@ def document(result: Result) -> dict[str, Any]:
         "seconds": round(result.seconds, 1),
         "seconds_of_faults": result.config.seconds,
         "seconds_until_all_answered": round(result.settled_s, 1),
+        "bundles": result.config.kind,
         "workers": result.config.workers,
         "plays_per_s": result.config.rate,
         "broker": result.config.bootstrap or "embedded",
@@ -25,7 +26,8 @@ def document(result: Result) -> dict[str, Any]:
         "groups_mended": result.groups_mended,
         "process_starts": result.starts,
         "process_ends": dict(sorted(ends.items())),
-        "assignments": result.rebalances,
+        "assignments": result.assignments,
+        "memberships_of_passers_by": result.memberships,
         "checked": dict(result.findings.counts),
         "violations": dict(result.findings.violations),
         "examples": dict(result.findings.examples),
@@ -38,11 +40,15 @@ def markdown(told: Mapping[str, Any]) -> str:
     lines = [
         f"# Faults: {sum(told['faults'].values())} injected, {violations} violations",
         "",
-        f"Seed {told['seed']}, {told['workers']} workers, {told['plays_per_s']:g} plays/s, "
+        f"Seed {told['seed']}, {told['bundles']} bundles, {told['workers']} workers, "
+        f"{told['plays_per_s']:g} plays/s, "
         f"{told['broker']} broker, {told['seconds']:.0f} s. After the last fault every play was "
         f"answered within {told['seconds_until_all_answered']:.0f} s.",
         "",
         *_table("fault", told["faults"]),
+        f"Workers were given partitions {told['assignments']:,} times; passers-by joined and left "
+        f"{told['memberships_of_passers_by']:,} times.",
+        "",
         *_mended(told["groups_mended"]),
         *_not_here(told["faults_not_possible_here"]),
         *_table("checked", told["checked"]),

@@ -64,7 +64,8 @@ class Result:
     findings: Findings
     exits: list[Exit]
     starts: int
-    rebalances: int
+    assignments: int
+    memberships: int
     seconds: float
     settled_s: float
     groups_mended: int
@@ -103,7 +104,8 @@ def run_chaos(
             told(findings, ground.exits, injected),
             ground.exits,
             sum(process.starts for process in ground.processes),
-            sum(_rebalances(process.log_file) for process in ground.processes),
+            sum(_assignments(process.log_file) for process in ground.processes),
+            ground.memberships,
             time.monotonic() - began,
             settled_s,
             ground.groups_mended,
@@ -197,7 +199,10 @@ def read_stores(ground: Ground, injected: Injected) -> Iterator[StoredPlays]:
 def promise(ground: Ground) -> Promise:
     """Give what every list was to keep to."""
     models = frozenset([*ground.versions.values()])
-    return Promise(promised_rules(), catalogue(), ground.settings.list_length, models)
+    return Promise(
+        *(promised_rules(), catalogue(), ground.settings.list_length, models),
+        from_others=ground.config.kind == "hybrid",
+    )
 
 
 def told(findings: Findings, exits: list[Exit], injected: Injected) -> Findings:
@@ -212,5 +217,5 @@ def told(findings: Findings, exits: list[Exit], injected: Injected) -> Findings:
     return findings
 
 
-def _rebalances(log_file: Path) -> int:
+def _assignments(log_file: Path) -> int:
     return log_file.read_text(errors="replace").count("Assigned partitions")

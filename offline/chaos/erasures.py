@@ -1,0 +1,48 @@
+"""Where in the log listeners asked to be forgotten, and what may not be known any more after it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from offline.chaos.evidence import LoggedPlay
+
+REACH = 300
+"""Offsets: a record further back than this before an erasure is acknowledged when it is read, and
+does not come again after it. A batch has 50 records, and acknowledging takes about a second."""
+
+
+class Erasures:
+    """All of them. records: of the plays topic, in the order of each partition's log."""
+
+    def __init__(self, records: Iterable[LoggedPlay]) -> None:
+        self._of_listener: dict[tuple[int, str], list[int]] = defaultdict(list)
+        self._of_partition: dict[int, list[int]] = defaultdict(list)
+        for one in records:
+            if one.forgets:
+                self._of_listener[one.partition, one.user_id].append(one.offset)
+                self._of_partition[one.partition].append(one.offset)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._of_partition.values()))
+
+    def erase(self, play: LoggedPlay, position: int) -> bool:
+        """Tell whether a play is forgotten by a store that has read up to `position`."""
+        after = _next(self._of_listener.get((play.partition, play.user_id), ()), play.offset)
+        return after is not None and after < position
+
+    def may_change(self, play: LoggedPlay, *, by_anybody: bool) -> bool:
+        """Tell whether the play may come again when what its list was made of is forgotten.
+
+        by_anybody: whether a list is made of other listeners' plays, too.
+        """
+        own = self._of_listener.get((play.partition, play.user_id), ())
+        offsets = self._of_partition.get(play.partition, ()) if by_anybody else own
+        after = _next(offsets, play.offset)
+        return after is not None and after - play.offset <= REACH
+
+
+def _next(offsets: Sequence[int], offset: int) -> int | None:
+    place = bisect_right(offsets, offset)
+    return offsets[place] if place < len(offsets) else None
