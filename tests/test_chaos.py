@@ -292,6 +292,8 @@ def test_nothing_to_check_is_no_success():
         (Exit("w", 1, None, "Error: long ago" + "\nand on" * 9), False),
         (Exit("w", 0, None, ""), False),  # nobody asked it to
         (Exit("w", -9, 0, "Assigned partitions [1]"), False),  # it had to be killed
+        (Exit("w", 1, None, "  sleep(0.1)\nOSError: [Errno 22] Invalid argument\n"), True),
+        (Exit("w", 1, None, "  open(0.1)\nOSError: [Errno 22] Invalid argument\n"), False),
         (Exit("w", -signal.SIGSEGV, None, ""), False),
         (Exit("w", -signal.SIGTERM, 0, "importing"), True),
         (Exit("w", -signal.SIGTERM, 0, "Assigned partitions [1]"), False),

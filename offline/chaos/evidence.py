@@ -138,8 +138,8 @@ def logged_play(record: Any) -> LoggedPlay:
         return LoggedPlay(place, False, record.value)
     told = json.loads(record.value)
     if truth == FORGET:
-        named = (told["event_id"], told["user_id"])
-        return LoggedPlay(place, False, record.value, *named, forgets=True)
+        asked = (told["event_id"], told["user_id"])
+        return LoggedPlay(place, False, record.value, *asked, forgets=True)
     named = (told["event_id"], told["user_id"], told["song_id"])
     return LoggedPlay(place, True, record.value, *named, _epoch_ms(told["played_at"]))
 

@@ -27,7 +27,10 @@ SHARE_NEW_SONG = 0.02
 
 @dataclass(frozen=True)
 class Message:
-    """One record to send. truth: GOOD, BAD or FORGET. number: of the play that it is, or would be."""
+    """One record to send.
+
+    truth: GOOD, BAD or FORGET. number: of the play that it is, or would be.
+    """
 
     number: int
     key: bytes
