@@ -27,6 +27,7 @@ from offline.chaos.evidence import (
 )
 from offline.chaos.plays import SPOILT, PlaySource
 from offline.chaos.processes import Exit
+from offline.chaos.run import generations
 from offline.chaos.schedule import schedule
 from offline.chaos.tearing import PAGE, TEARS
 from offline.chaos.world import catalogue, promised_rules, write_bundles
@@ -301,6 +302,14 @@ def test_nothing_to_check_is_no_success():
 )
 def test_an_end_is_in_order_where_it_was_asked_for_or_says_why(ended, in_order):
     assert ended.is_in_order == in_order
+
+
+def test_rebalances_are_counted_once_whoever_tells_of_them(tmp_path):
+    told = "x (Re-)joining\nJoined group 'g' (generation {}) with\nJoined group 'g' (generation 7)\n"
+    for worker, generation in enumerate((3, 4)):
+        (tmp_path / f"{worker}.log").write_text(told.format(generation))
+    found = [generations(log) for log in sorted(tmp_path.iterdir())]
+    assert found == [{3, 7}, {4, 7}]
 
 
 def test_a_seed_repeats_its_schedule_and_its_plays():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import sys
 from contextlib import suppress
@@ -25,6 +26,7 @@ from stream.clients import aiokafka_config
 from stream.settings import Settings, load_settings
 
 SETTLES_S = 12.0  # as long as a group may take: twice its members' session
+LINGERS_S = (0.5, 3.0)  # as a member, and before it is one again: the others get some work done
 
 
 class _Settled(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -42,7 +44,7 @@ class _Settled(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 async def pass_by(settings: Settings) -> bool:
-    """Join, wait for a share, and leave; tell whether the group settled in time."""
+    """Join, wait for a share, stay a moment and leave; tell whether the group settled in time."""
     consumer = AIOKafkaConsumer(
         **aiokafka_config(settings),
         group_id=settings.group_id,
@@ -56,6 +58,7 @@ async def pass_by(settings: Settings) -> bool:
     consumer.subscribe([settings.topic_plays], listener=settled)
     try:
         await asyncio.wait_for(_join(consumer, settled), SETTLES_S)
+        await asyncio.sleep(random.uniform(*LINGERS_S))
     except (TimeoutError, KafkaError):
         return False
     finally:
@@ -77,6 +80,7 @@ async def pass_by_until(stopped: asyncio.Event, settings: Settings, count: Path)
         fresh = count.with_suffix(".new")
         fresh.write_text(str(times))
         os.replace(fresh, count)
+        await asyncio.sleep(random.uniform(*LINGERS_S))
 
 
 async def _main(config: ProducerConfig, count: Path) -> None:

@@ -78,7 +78,12 @@ def guest(ground: Ground, chance: Random) -> Steps:
 
 
 def passer_by(ground: Ground, chance: Random) -> Steps:
-    """Somebody joins the workers' group and leaves it, over and over, as fast as it settles."""
+    """Somebody joins the workers' group and leaves it, over and over, as fast as it settles.
+
+    Two of them at once would not let it settle.
+    """
+    if any(each.runs for each in ground.passers_by):
+        raise NotNow
     visitor = ground.passer_by()
     visitor.start()
     yield chance.uniform(15, 40)

@@ -26,7 +26,7 @@ def document(result: Result) -> dict[str, Any]:
         "groups_mended": result.groups_mended,
         "process_starts": result.starts,
         "process_ends": dict(sorted(ends.items())),
-        "assignments": result.assignments,
+        "rebalances": result.rebalances,
         "memberships_of_passers_by": result.memberships,
         "checked": dict(result.findings.counts),
         "violations": dict(result.findings.violations),
@@ -46,7 +46,7 @@ def markdown(told: Mapping[str, Any]) -> str:
         f"answered within {told['seconds_until_all_answered']:.0f} s.",
         "",
         *_table("fault", told["faults"]),
-        f"Workers were given partitions {told['assignments']:,} times; passers-by joined and left "
+        f"{told['rebalances']:,} rebalances; passers-by were members and left "
         f"{told['memberships_of_passers_by']:,} times.",
         "",
         *_mended(told["groups_mended"]),

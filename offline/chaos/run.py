@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -64,7 +65,7 @@ class Result:
     findings: Findings
     exits: list[Exit]
     starts: int
-    assignments: int
+    rebalances: int
     memberships: int
     seconds: float
     settled_s: float
@@ -104,7 +105,7 @@ def run_chaos(
             told(findings, ground.exits, injected),
             ground.exits,
             sum(process.starts for process in ground.processes),
-            sum(_assignments(process.log_file) for process in ground.processes),
+            len({each for worker in ground.workers for each in generations(worker.log_file)}),
             ground.memberships,
             time.monotonic() - began,
             settled_s,
@@ -217,5 +218,10 @@ def told(findings: Findings, exits: list[Exit], injected: Injected) -> Findings:
     return findings
 
 
-def _assignments(log_file: Path) -> int:
-    return log_file.read_text(errors="replace").count("Assigned partitions")
+def generations(log_file: Path) -> set[int]:
+    """Give the generations of its group that a worker tells of: each is one rebalance.
+
+    Where the group was made anew they begin again, so that some are not told apart.
+    """
+    told = log_file.read_text(errors="replace")
+    return {int(each) for each in re.findall(r"Joined group '.*' \(generation (\d+)\)", told)}
