@@ -1,8 +1,7 @@
-"""The fault harness's own parts: a checker that sees every fault, and a schedule that repeats."""
+"""The fault harness's checker: it sees every fault, and none where there is none."""
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
@@ -25,11 +24,7 @@ from offline.chaos.evidence import (
     read_store,
     rejected_record,
 )
-from offline.chaos.plays import SPOILT, PlaySource
-from offline.chaos.processes import Exit
-from offline.chaos.run import generations
-from offline.chaos.schedule import schedule
-from offline.chaos.tearing import PAGE, TEARS
+from offline.chaos.plays import PlaySource
 from offline.chaos.world import catalogue, promised_rules, write_bundles
 from stream.batch import Record, read_batch
 from stream.events import encode
@@ -279,72 +274,3 @@ def test_what_is_wrong_with_rejected_records_is_seen(run):
 def test_nothing_to_check_is_no_success():
     promise = Promise(promised_rules(), {}, 10, frozenset())
     assert kinds(Evidence([], [], [], []), promise) == {"nothing to check"}
-
-
-@pytest.mark.parametrize(
-    ("ended", "in_order"),
-    [
-        (Exit("w", 0, 0, ""), True),
-        (Exit("w", -9, -9, ""), True),
-        (Exit("w", 1, None, "Error: the store is full"), True),
-        (Exit("w", 70, None, "The worker ends, so that it is restarted and"), True),
-        (Exit("w", 1, None, "Traceback (most recent call last)"), False),
-        (Exit("w", 1, None, "lmdb.DiskError: no space left"), False),
-        (Exit("w", 1, None, "Error: long ago" + "\nand on" * 9), False),
-        (Exit("w", 0, None, ""), False),  # nobody asked it to
-        (Exit("w", -9, 0, "Assigned partitions [1]"), False),  # it had to be killed
-        (Exit("w", 1, None, "  sleep(0.1)\nOSError: [Errno 22] Invalid argument\n"), True),
-        (Exit("w", 1, None, "  open(0.1)\nOSError: [Errno 22] Invalid argument\n"), False),
-        (Exit("w", -signal.SIGSEGV, None, ""), False),
-        (Exit("w", -signal.SIGTERM, 0, "importing"), True),
-        (Exit("w", -signal.SIGTERM, 0, "Assigned partitions [1]"), False),
-    ],
-)
-def test_an_end_is_in_order_where_it_was_asked_for_or_says_why(ended, in_order):
-    assert ended.is_in_order == in_order
-
-
-def test_rebalances_are_counted_once_whoever_tells_of_them(tmp_path):
-    told = "x (Re-)joining\nJoined group 'g' (generation {}) with\nJoined group 'g' (generation 7)\n"
-    for worker, generation in enumerate((3, 4)):
-        (tmp_path / f"{worker}.log").write_text(told.format(generation))
-    found = [generations(log) for log in sorted(tmp_path.iterdir())]
-    assert found == [{3, 7}, {4, 7}]
-
-
-def test_a_seed_repeats_its_schedule_and_its_plays():
-    kinds = ["a", "b", "c"]
-    assert [*schedule(kinds, 200, 5)] == [*schedule(kinds, 200, 5)] != [*schedule(kinds, 200, 6)]
-    assert {one.kind for one in islice(schedule(kinds, 200, 5), 3)} == {*kinds}
-    ahead = list(islice(SOURCE.messages(), 300))
-    resumed = list(islice(SOURCE.messages(first=100), 50))
-    assert resumed == [made for made in ahead if made.number >= 100][:50]
-
-
-@pytest.mark.parametrize("number", range(len(SPOILT)))
-def test_what_is_spoilt_is_no_play(number):
-    from random import Random
-
-    play = SOURCE._play(0, Random(0))
-    for seed in range(5):
-        record = Record("plays", 0, 0, START_MS, b"", SPOILT[number](play, Random(seed)))
-        assert read_batch([record], load_settings()).plays == []
-
-
-def test_what_is_good_is_a_play():
-    good = [made for made in islice(SOURCE.messages(), 500) if made.truth == GOOD]
-    made = [
-        Record("plays", 0, at, START_MS + 10**9, b"", each.value) for at, each in enumerate(good)
-    ]
-    assert len(read_batch(made, load_settings()).plays) == len(good)
-
-
-@pytest.mark.parametrize("tear", TEARS, ids=lambda tear: tear.__name__)
-def test_every_tear_changes_the_file(tear, tmp_path):
-    from random import Random
-
-    data = tmp_path / "data.mdb"
-    data.write_bytes(Random(0).randbytes(40 * PAGE))
-    before = data.read_bytes()
-    tear(data, Random(1))
-    assert data.read_bytes() != before
