@@ -15,7 +15,6 @@ from models.rule_book import RuleBook
 from offline.chaos.checker import Promise, check
 from offline.chaos.erasures import REACH, Erasures
 from offline.chaos.evidence import (
-    GOOD,
     TRUTH,
     Evidence,
     LoggedPlay,

@@ -1,4 +1,4 @@
-"""The fault harness's parts: how processes end, a schedule and plays that repeat, tears that tear."""
+"""The fault harness's parts: how processes end, what repeats with its seed, tears that tear."""
 
 from __future__ import annotations
 
