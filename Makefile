@@ -8,6 +8,8 @@ CHAOS_SEED ?= 1
 CHAOS_KIND ?= gru
 CHAOS_RATE ?= 100
 SOAK_SECONDS ?= 3600
+SOAK_KIND ?= gru
+SOAK_SONGS ?= 20000
 FUZZ_SECONDS ?= 60
 
 .PHONY: help install demo test test-browser test-deployment test-kafka test-prometheus chaos rebalances soak \
@@ -74,8 +76,9 @@ rebalances: install  ## Members join and leave as fast as the group settles, and
 soak: install  ## Swap models a thousand times under load and watch the memory
 	SEGUE_TEST_SWAPS=1000 $(VENV)/bin/python -m pytest tests/test_model_swaps.py -k soak -s
 
-soak-hour: install  ## Half load for an hour: memory, files and latency stay flat (SOAK_SECONDS=)
-	$(VENV)/bin/python -m offline.bench.soak --seconds $(SOAK_SECONDS)
+soak-hour: install  ## Half load for an hour: memory, files and latency stay flat: SOAK_SECONDS=, _KIND=, _SONGS=
+	$(VENV)/bin/python -m offline.bench.soak --seconds $(SOAK_SECONDS) --kind $(SOAK_KIND) \
+	  --songs $(SOAK_SONGS) $(if $(SOAK_RATE),--rate $(SOAK_RATE))
 
 test-browser: install  ## The live page and the map in a real Chromium
 	@command -v chromium >/dev/null || { echo 'chromium is missing:' \

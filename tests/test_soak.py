@@ -1,11 +1,13 @@
 """What a soak concludes: growth is seen, noise is not taken for it."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from offline.bench.process import BenchError
-from offline.bench.soak import SAMPLE_S, Watched, trends
+from offline.bench.soak import PLAYS, SAMPLE_S, Watched, small_bounds, trends
+from stream.settings import load_settings
 
 
 def samples(count=120, **slopes):
@@ -21,8 +23,24 @@ def samples(count=120, **slopes):
         yield Watched(at_s, **told, plays_per_s=500.0)
 
 
-def test_noise_is_flat():
+def test_noise_is_flat_and_in_an_hour_surely_so():
     assert trends([*samples()])["grows"] == []
+    hour = trends([*samples(360)])
+    assert hour["grows"] == hour["not_sure"] == []
+
+
+def test_what_is_too_noisy_is_told_and_not_taken_for_flat():
+    chance = random.Random(1)
+    noisy = [replace(each, latency_ms=chance.uniform(1, 100)) for each in samples(20)]
+    found = trends(noisy)
+    assert "latency_ms" in found["not_sure"]
+    assert found["grows"] == []
+
+
+def test_one_sending_fills_what_is_remembered():
+    """Rings hold twice what they are asked for, and a partition may get half of its share."""
+    bounds, partitions = small_bounds(), load_settings().topic_partitions
+    assert 2 * bounds["recent_plays"] * partitions <= PLAYS / 2
 
 
 @pytest.mark.parametrize(
