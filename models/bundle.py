@@ -30,6 +30,7 @@ from models.vocabulary import Vocabulary
 from models.whole_directory import write_directory
 
 FORMAT_VERSION = 1
+MAX_MANIFEST_BYTES = 1 << 24
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 VOCABULARY = "vocabulary.json"
@@ -197,6 +198,8 @@ def read_manifest(directory: Path) -> Manifest:
     """Read what a bundle says of itself, verifying nothing else; BundleError where it cannot be."""
     path = directory / MANIFEST
     try:
+        if (size := path.stat().st_size) > MAX_MANIFEST_BYTES:
+            raise _damaged(path, f"it has {size} bytes, and no manifest has {MAX_MANIFEST_BYTES}")
         raw = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         msg = f"{directory} is no bundle: it has no {MANIFEST}. Make one with `segue train gru`"
@@ -219,12 +222,13 @@ def read_manifest(directory: Path) -> Manifest:
 
 def _read_verified(path: Path, expected: FileEntry) -> bytes:
     try:
+        # Its size is asked first: a file of many gigabytes is not read to be refused.
+        if (size := path.stat().st_size) != expected.bytes:
+            raise _damaged(path, f"it has {size} bytes, not {expected.bytes}")
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise _damaged(path, "the file is missing") from error
     found = _entry(content)
-    if found.bytes != expected.bytes:
-        raise _damaged(path, f"it has {found.bytes} bytes, not {expected.bytes}")
     if found.sha256 != expected.sha256:
         raise _damaged(path, f"its sha256 is {found.sha256}, not {expected.sha256}")
     return content

@@ -23,9 +23,13 @@ VECTORS = "skipgram"
 """Song vectors that are kept fresh by themselves."""
 MOST_PREVIOUS = 20
 
-Kind = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]*$")]
-Version = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]*-[0-9a-f]{12}$")]
-Location = Annotated[str, msgspec.Meta(min_length=1)]
+MAX_NAME, MAX_LOCATION = 100, 4_096  # characters
+
+Kind = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]*$", max_length=MAX_NAME)]
+Version = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]*-[0-9a-f]{12}$", max_length=MAX_NAME)
+]
+Location = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_LOCATION)]
 
 
 class AnnouncementError(SegueError):
@@ -49,7 +53,7 @@ class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: Kind
     version: Version
     location: Location
-    previous: Sequence[Served] = ()
+    previous: Annotated[Sequence[Served], msgspec.Meta(max_length=MOST_PREVIOUS)] = ()
 
     @property
     def served(self) -> Served:

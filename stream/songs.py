@@ -15,10 +15,15 @@ from models.catalogue import SongDetails
 from models.errors import SegueError
 from stream.events import DecodeError, Id, check_id, epoch_ms
 
+MAX_TEXT, MAX_GENRE, MAX_GENRES = 2_000, 200, 100
+"""Characters of a title, an artist or an album, and of a genre; genres of a song."""
+
 EARLIEST_MS, LATEST_MS = -62_135_596_800_000, 253_402_300_799_999  # years 1 to 9999
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
-Name = Annotated[str, msgspec.Meta(min_length=1)]
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_GENRE)]
+Names = Annotated[tuple[Name, ...], msgspec.Meta(max_length=MAX_GENRES)]
 ReleasedMs = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, le=LATEST_MS)]
 Released = Annotated[
     str,
@@ -36,10 +41,10 @@ class SongEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """One value of the topic `songs`. Unknown fields are ignored, so producers may add some."""
 
     song_id: Id
-    title: str = ""
-    artist: str = ""
-    album: str = ""
-    genres: tuple[Name, ...] = ()
+    title: Text = ""
+    artist: Text = ""
+    album: Text = ""
+    genres: Names = ()
     released_at: ReleasedMs | Released | UnsetType = UNSET
     """Unix epoch in milliseconds, or RFC 3339: a date, or a time with its offset."""
     explicit: bool | UnsetType = UNSET
