@@ -16,8 +16,8 @@ class BatchSongs:
     >>> songs = BatchSongs(Vocabulary(["a"]), [["x", "y"], ["y"]])
     >>> songs.renumbered(torch.tensor([[1, 2, 3], [2, 0, 0]])).tolist()
     [[1, 2, 3], [3, 0, 0]]
-    >>> songs.song(3), songs.numbers(["y", "a", "z"])
-    ('y', [3, 1])
+    >>> songs.song(3), songs.songs([1, 2]), songs.numbers(["y", "a", "z"])
+    ('y', ['a', 'x'], [3, 1])
     """
 
     def __init__(self, vocabulary: Vocabulary, new_songs: Sequence[Sequence[str]]) -> None:
@@ -32,6 +32,13 @@ class BatchSongs:
         """Give the song id behind an item number >= 1."""
         new = number - self._known - 1
         return self._vocabulary.song(number) if new < 0 else self._names[new]
+
+    def songs(self, numbers: Iterable[int]) -> list[str]:
+        """Give the song ids behind item numbers >= 1."""
+        wanted = [*numbers]
+        assert min(wanted, default=1) >= 1, f"item number {min(wanted)} is padding or negative"
+        known, end, new = self._vocabulary.song_ids, self._known, self._names
+        return [known[n - 1] if n <= end else new[n - end - 1] for n in wanted]
 
     def numbers(self, song_ids: Iterable[str]) -> list[int]:
         """Give the item numbers of the known among `song_ids`, in their order."""

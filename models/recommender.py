@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -162,9 +161,11 @@ class PopularityRecommender:
 
     def songs_for(self, request: Request) -> list[str]:
         """Name what is popular without the songs just heard: the yardstick, whatever the rules."""
-        heard = self.config.barred(request.session)
-        songs = (song_id for song_id in self._popular(request) if song_id not in heard)
-        return list(islice(songs, self.config.list_length))
+        heard, length = self.config.barred(request.session), self.config.list_length
+        songs = [song_id for _, song_id in request.popular if song_id not in heard]
+        if len(songs) < length:
+            songs = [song_id for song_id in self._popular(request) if song_id not in heard]
+        return songs[:length]
 
     def _popular(self, request: Request) -> dict[str, None]:
         return dict.fromkeys((*(song_id for _, song_id in request.popular), *self.trained))

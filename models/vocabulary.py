@@ -62,8 +62,11 @@ class Vocabulary:
         return self._songs[number - 1]
 
     def songs(self, numbers: Iterable[int] | NDArray[np.int64]) -> list[str]:
-        """Give the song ids behind item numbers."""
-        return [self.song(int(number)) for number in numbers]
+        """Give the song ids behind item numbers >= 1."""
+        wanted = [*numbers]
+        assert min(wanted, default=1) >= 1, f"item number {min(wanted)} is padding or negative"
+        songs = self._songs
+        return [songs[number - 1] for number in wanted]
 
     def translation(self, other: Vocabulary) -> NDArray[np.int64]:
         """Give, by item number here, the item number in `other`, int64 [V + 1]; 0 if unknown.
