@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError
 from mode.supervisors import CrashingSupervisor
 
+from stream.arrivals import arrivals
+from stream.at_work import AtWork
 from stream.health import Health
 from stream.plays_app import from_faust, hand_over, make_plays_app, ours
 from stream.processor import Processor
@@ -21,11 +24,23 @@ logger = logging.getLogger(__name__)
 TICK_S = 1.0
 PROBE_S = 2.0
 SWEEP_S = 5.0
+SYNC_S = 1.0
 
 # Signs of life, as the watchdog names them.
 BROKER = "the broker"
 PLAYS = "plays that wait"
 SIGNS = (EVENT_LOOP, BROKER, PLAYS)
+
+
+@asynccontextmanager
+async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
+    """Run tasks; the first that fails ends the others, and whoever started them, with its error."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            yield tasks
+    except BaseExceptionGroup as failed:
+        error = failed.exceptions[0]
+        raise error from error.__cause__
 
 
 def make_app(
@@ -34,12 +49,12 @@ def make_app(
     processor: Processor,
     watchdog: Watchdog,
     health: Health,
-    at_work: asyncio.Lock,
+    at_work: AtWork,
 ) -> Any:
     """Wire a worker's app.
 
-    partitions: those of the plays topic, which Faust must be told. at_work: held while a batch
-    is; whoever else takes it, lets none begin.
+    partitions: those of the plays topic, which Faust must be told. at_work: has a place for each
+    batch from its start until it is acknowledged.
     """
     app, plays = make_plays_app(
         settings,
@@ -49,18 +64,27 @@ def make_app(
         commit_interval_s=1.0,
     )
 
+    answering = asyncio.Lock()  # held from when a batch begins until it is answered
+
+    async def begin() -> None:
+        await at_work.begin()
+        await answering.acquire()
+
+    async def answer(events: Sequence[Any]) -> None:
+        """Take a batch that has begun all the way."""
+        try:
+            await processor.process(list(from_faust(events)), answering.release)
+            watchdog.beat(PLAYS)
+            for event in events:
+                event.ack()
+        finally:
+            at_work.end()
+
     async def recommend(stream: Any) -> None:
-        async with processor:
-            # Not `take`: it acknowledges a batch even where its handler raised.
-            async for taken in stream.noack_take(
-                settings.batch_max, within=settings.batch_wait_ms / 1000
-            ):
-                async with at_work:
-                    events = ours(app, taken)
-                    await processor.process(list(from_faust(events)))
-                    watchdog.beat(PLAYS)
-                    for event in events:
-                        await stream.ack(event)
+        wait_s = settings.batch_wait_ms / 1000
+        async with processor, side_by_side() as batches:
+            async for taken in arrivals(app, stream, begin, settings.batch_max, wait_s):
+                batches.create_task(answer(ours(app, taken)))
 
     async def probe() -> None:
         """Ask the broker how far the log reaches: nothing waiting is a sign of life too."""
@@ -112,4 +136,5 @@ def make_app(
     app.timer(PROBE_S)(probe)
     app.timer(TICK_S)(read_back)
     app.timer(SWEEP_S)(processor.sweep)
+    app.timer(SYNC_S)(processor.sync)
     return app

@@ -118,3 +118,14 @@ def read_batch(records: Iterable[Record], settings: Settings) -> Batch:
 
 def _rejected(record: Record, error: DecodeError) -> Rejected:
     return Rejected(record.key, record.value, record.topic, record.partition, record.offset, error)
+
+
+def span_of(records: Iterable[Record]) -> str:
+    """Say which offsets a batch has of each partition."""
+    offsets: dict[int, list[int]] = {}
+    for record in records:
+        offsets.setdefault(record.partition, []).append(record.offset)
+    return ", ".join(
+        f"partition {partition} from offset {min(those)} to {max(those)}"
+        for partition, those in offsets.items()
+    )

@@ -9,6 +9,7 @@ from typing import Any
 
 import faust
 
+from stream.at_work import AtWork
 from stream.batch import Record
 from stream.clients import faust_broker_config
 from stream.settings import Settings
@@ -59,10 +60,10 @@ def make_plays_app(
     return app, plays
 
 
-def hand_over(app: Any, at_work: asyncio.Lock) -> None:
-    """Before partitions go to other members, let the batch at work end, and commit it.
+def hand_over(app: Any, at_work: AtWork) -> None:
+    """Before partitions go to other members, let the batches at work end, and commit them.
 
-    at_work: held while a batch is. Without, the batch would come again to whoever is next.
+    Without, they would come again to whoever is next.
     """
 
     async def revoked(*_: Any, **__: Any) -> None:

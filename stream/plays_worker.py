@@ -11,6 +11,7 @@ import faust
 from aiokafka.errors import KafkaError
 
 from models.errors import SegueError
+from stream.at_work import AtWork
 from stream.clients import reaching
 from stream.health import Health
 from stream.plays_app import commit_all
@@ -25,8 +26,8 @@ LEAVING_S = 5.0
 class PlaysWorker(faust.Worker):  # type: ignore[misc]
     """Runs an app until SIGINT or SIGTERM.
 
-    at_work: held by the agent while a batch is at work. Once asked to stop, the worker takes it
-    and keeps it: so the batch under way is published and acknowledged, and no other begins.
+    at_work: where the agent has a place for each batch. Once asked to stop, the worker takes all
+    and keeps them: so what is under way is published and acknowledged, and no other batch begins.
     Then Faust commits and leaves the group, and the others take over at once.
     """
 
@@ -35,7 +36,7 @@ class PlaysWorker(faust.Worker):  # type: ignore[misc]
         app: Any,
         settings: Settings,
         health: Health,
-        at_work: asyncio.Lock,
+        at_work: AtWork,
         *,
         must_end: bool = False,
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from models.ranked_recommender import RankedRecommender, compute_alone
 from models.recommender import Recommender, Stage
-from stream.batch import Batch, Record, read_batch
+from stream.batch import Batch, Record, read_batch, span_of
 from stream.coverage import Coverage
 from stream.events import Erasure, RecommendationList
 from stream.health import Health
@@ -30,6 +31,9 @@ from stream.store_batch import Appended
 from stream.tracing import Tracing
 
 logger = logging.getLogger(__name__)
+BATCHES_AT_WORK = 2
+"""One is answered while the one before it is published."""
+
 T = TypeVar("T")
 
 
@@ -38,7 +42,7 @@ class Processor:
 
     Whoever calls `process` may acknowledge the records once it has returned: their lists are
     delivered and their plays are in the store. Any exception means that the batch must come
-    again.
+    again, and what came after it.
     """
 
     def __init__(
@@ -72,34 +76,56 @@ class Processor:
         self._health = health or Health("")
         self._tracing = tracing
         self._reading = asyncio.Lock()
+        self._publishing = asyncio.Lock()
         # One thread, so that batches keep their order, beside the event loop, so that Faust
-        # fetches while LMDB waits for the disk and torch computes.
+        # fetches while LMDB writes and torch computes.
         self._thread = ThreadPoolExecutor(1, "pipeline", compute_alone)
+        # And one that waits for the disk, so that no batch does.
+        self._disk = ThreadPoolExecutor(1, "disk")
         self._serve(recommender)
 
-    async def process(self, records: Sequence[Record]) -> None:
-        """Take one batch all the way; an exception says which one it was."""
+    async def process(
+        self, records: Sequence[Record], on_answered: Callable[[], None] = lambda: None
+    ) -> None:
+        """Take one batch all the way; an exception says which one it was.
+
+        on_answered: called once the batch is the next to be published. From then on another one
+        may be given: it is answered beside, and published after this one.
+        """
         try:
-            await self._process_traced(records)
+            await self._process_traced(records, on_answered)
         except Exception as error:
-            error.add_note(f"in the batch of {_span(records)}")
+            error.add_note(f"in the batch of {span_of(records)}")
             raise
 
-    async def _process_traced(self, records: Sequence[Record]) -> None:
+    async def _process_traced(
+        self, records: Sequence[Record], on_answered: Callable[[], None]
+    ) -> None:
         trace = self._tracing.follow(records, self.metrics.stage) if self._tracing else None
         if trace is None:
-            await self._process(records, self.metrics.stage, no_headers)
+            await self._process(records, on_answered, self.metrics.stage, no_headers)
         else:
             with trace:
-                await self._process(records, trace.stage, trace.headers)
+                await self._process(records, on_answered, trace.stage, trace.headers)
 
-    async def _process(self, records: Sequence[Record], stage: Stage, headers: HeadersOf) -> None:
+    async def _process(
+        self,
+        records: Sequence[Record],
+        on_answered: Callable[[], None],
+        stage: Stage,
+        headers: HeadersOf,
+    ) -> None:
         with stage("decode"):
             batch = read_batch(records, self.settings)
         await self._fill_gaps(batch)
         appended, lists = await self._run(self._handle, batch, stage)
-        with stage("publish"):
-            await self.publisher.publish(lists, batch.rejected, headers)
+        await self._publishing.acquire()  # first, so that batches are published in their order
+        on_answered()
+        try:
+            with stage("publish"):
+                await self.publisher.publish(lists, batch.rejected, headers)
+        finally:
+            self._publishing.release()
         self._observe(batch, appended, lists)
         if self.shadow is not None and lists:
             # Only the next batch waits for it.
@@ -123,6 +149,10 @@ class Processor:
         self.metrics.store_used.set(self.store.used_bytes())
         self.metrics.store_size.set(self.store.size_bytes())
         self.metrics.store_max.set(self.store.config.max_map_size)
+
+    async def sync(self) -> None:
+        """Bring what was committed to the disk, beside the batches at work."""
+        await asyncio.get_running_loop().run_in_executor(self._disk, self.store.sync)
 
     async def _fill_gaps(self, batch: Batch) -> None:
         for partition, first_offset in batch.first_offsets.items():
@@ -191,8 +221,9 @@ class Processor:
                     "reason": record.error.reason,
                 },
             )
-        for made in lists:
-            metrics.recommendations.labels(made.items[0].sources[0] if made.items else "none").inc()
+        first = Counter(made.items[0].sources[0] if made.items else "none" for made in lists)
+        for source, count in first.items():
+            metrics.recommendations.labels(source).inc(count)
         self._coverage.add([[item.song_id for item in made.items] for made in lists])
         metrics.covered_songs.set(self._coverage.songs)
         for timestamp_ms in batch.timestamps_ms:
@@ -241,22 +272,13 @@ class Processor:
     ) -> None:
         # A cancelled batch may still be at work in the thread: let it end before its store does.
         self._thread.shutdown(wait=True)
+        self._disk.shutdown(wait=True)
+        self.store.sync()
         self.store.close()
         await self.reader.stop()
         await self.publisher.__aexit__(kind, error, trace)
         if self._tracing is not None:
             self._tracing.close()
-
-
-def _span(records: Iterable[Record]) -> str:
-    """Say which offsets a batch has of each partition."""
-    offsets: dict[int, list[int]] = {}
-    for record in records:
-        offsets.setdefault(record.partition, []).append(record.offset)
-    return ", ".join(
-        f"partition {partition} from offset {min(those)} to {max(those)}"
-        for partition, those in offsets.items()
-    )
 
 
 def from_client(records: Iterable[Any]) -> Iterable[Record]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from mode.supervisors import CrashingSupervisor
 
+from stream.at_work import AtWork
 from stream.health import Health
 from stream.health_server import serve_health
 from stream.log_lines import configure_logging, last_words
@@ -46,7 +46,7 @@ def _run_refresh(settings: Settings, plan: RefreshPlan, schedule: Schedule) -> N
     partitions = planned_partitions(settings)
     refresher = Refresher(settings, Path(settings.bundle_root), plan, schedule, metrics)
     watchdog = Watchdog(settings.stall_timeout_s, [EVENT_LOOP])
-    at_work = asyncio.Lock()
+    at_work = AtWork()
     app = make_refresh_app(settings, partitions, refresher, watchdog, health, at_work)
     health.started(watchdog)
     watchdog.start()
@@ -62,7 +62,7 @@ def make_refresh_app(
     refresher: Refresher,
     watchdog: Watchdog,
     health: Health,
-    at_work: asyncio.Lock,
+    at_work: AtWork,
 ) -> Any:
     """Wire the app. partitions, at_work: as `make_app` has them."""
     app, plays = make_plays_app(
@@ -76,12 +76,15 @@ def make_refresh_app(
     async def learn(stream: Any) -> None:
         async with refresher:
             async for taken in stream.noack_take(BATCH, within=WITHIN_S):
-                async with at_work:
+                await at_work.begin()
+                try:
                     events = ours(app, taken)
                     await refresher.take(list(from_faust(events)))
                     # Counted in memory: what a kill undoes is read back from the checkpoint on.
                     for event in events:
                         await stream.ack(event)
+                finally:
+                    at_work.end()
 
     async def assigned(_: Any, assigned: Iterable[Any], **__: Any) -> None:
         health.assigned(place.partition for place in assigned)

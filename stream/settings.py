@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     )
 
     batch_max: int = about(512, "plays handled together at most", ge=1, le=100_000)
-    batch_wait_ms: float = about(10, "milliseconds to wait for a batch to fill", ge=0, le=60_000)
+    batch_wait_ms: float = about(0, "milliseconds to wait for a batch to fill", ge=0, le=60_000)
     fetch_wait_ms: int = about(
         10, "milliseconds a broker may hold a fetch that finds nothing", ge=1, le=60_000
     )

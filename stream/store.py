@@ -34,7 +34,7 @@ class StoreConfig:
     recent_plays: int = 200_000
     map_size: int = 256 << 20
     max_map_size: int = 64 << 30
-    sync: bool = True  # wait for the disk at each commit; False only for what may be lost
+    sync: bool = True  # wait for the disk at each commit; False: only in `HistoryStore.sync`
 
 
 class StoreError(SegueError):
@@ -121,6 +121,21 @@ class HistoryStore:
     def size_bytes(self) -> int:
         """Give the bytes reserved at present."""
         return int(self._env.info()["map_size"])
+
+    def sync(self) -> None:
+        """Wait until all that was committed is on the disk; any thread may call this.
+
+        What ends a process takes nothing of a commit away, only what ends the machine does. It
+        may then leave a store that is old or torn: stream/store_check.py finds the torn ones, and
+        the log brings back what is missing.
+        """
+        try:
+            self._env.sync(True)
+        except lmdb.Error as error:
+            raise StoreError(
+                f"cannot write the histories in {self.path} to the disk: {error}. Mend the disk; "
+                "what is missing is built anew from the plays topic"
+            ) from error
 
     def close(self) -> None:
         """Let go of the files."""

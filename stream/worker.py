@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ from models.errors import SegueError
 from models.recommender import PopularityRecommender, Recommender
 from models.rule_book import RuleBook
 from stream.agents import PLAYS, SIGNS, make_app
+from stream.at_work import AtWork
 from stream.collector import calm_collector
 from stream.health import Health
 from stream.health_server import serve_health
@@ -19,7 +20,7 @@ from stream.log_lines import configure_logging, last_words
 from stream.metrics import Metrics
 from stream.model_follower import ModelFollower
 from stream.plays_worker import PlaysWorker
-from stream.processor import Processor
+from stream.processor import BATCHES_AT_WORK, Processor
 from stream.serving import load_recommender, store_config
 from stream.settings import Settings
 from stream.shadow import load_shadow
@@ -56,7 +57,7 @@ def _run_worker(settings: Settings) -> None:
     recommender = follower.first() if follower else load_recommender(settings, rules.book)
     watchdog = Watchdog(settings.stall_timeout_s, SIGNS)
     processor = make_processor(settings, metrics, recommender, rules, watchdog, health)
-    at_work = asyncio.Lock()
+    at_work = AtWork(BATCHES_AT_WORK)
     app = make_app(settings, partitions, processor, watchdog, health, at_work)
     health.started(watchdog, model=lambda: processor.recommender.version)
     del recommender  # or it would be kept for ever
@@ -86,7 +87,8 @@ def make_processor(
     judge = Judge(PopularityRecommender(recommender.config))
     directory = settings.data_dir / "histories"
     put_aside_if_torn(directory)
-    store = HistoryStore(directory, store_config(settings))
+    # Batches do not wait for the disk: a timer does. What a power cut undoes, the log brings back.
+    store = HistoryStore(directory, replace(store_config(settings), sync=False))
     shadow = load_shadow(settings, metrics, rules.book)
     return Processor(
         *(settings, store, recommender, judge, metrics),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -17,6 +17,7 @@ from typing import Any, Self, cast
 import msgspec
 
 from stream.agents import SIGNS, make_app
+from stream.at_work import AtWork
 from stream.batch import Record
 from stream.collector import calm_collector
 from stream.events import Cause, RecommendationList
@@ -26,7 +27,7 @@ from stream.log import PlayLogReader
 from stream.log_lines import configure_logging
 from stream.metrics import Metrics
 from stream.plays_worker import PlaysWorker
-from stream.processor import Processor
+from stream.processor import BATCHES_AT_WORK, Processor
 from stream.publisher import Publisher
 from stream.settings import Settings, load_settings
 from stream.watchdog import Watchdog
@@ -62,12 +63,15 @@ class EchoProcessor:
         self.metrics = metrics
         self.answer = answer
         self.store = Positions()
+        self._publishing = asyncio.Lock()
 
-    async def process(self, records: Sequence[Record]) -> None:
+    async def process(self, records: Sequence[Record], on_answered: Callable[[], None]) -> None:
         """Answer one batch and wait until it is delivered."""
         lists = [self._list(record) for record in records]
-        with self.metrics.stage("publish"):
-            await self.publisher.publish(lists)
+        async with self._publishing:
+            on_answered()
+            with self.metrics.stage("publish"):
+                await self.publisher.publish(lists)
         self.store.update((record.partition, record.offset + 1) for record in records)
         self.metrics.batch_plays.observe(len(records))
         self.metrics.recommendations.labels("fixed").inc(len(records))
@@ -77,6 +81,9 @@ class EchoProcessor:
 
     async def sweep(self) -> None:
         """Have no histories to forget."""
+
+    async def sync(self) -> None:
+        """Have none to bring to a disk."""
 
     def _list(self, record: Record) -> RecommendationList:
         answer = self.answer
@@ -106,7 +113,7 @@ def run_ceiling(settings: Settings, answer: FixedList) -> None:
     metrics = Metrics()
     processor = cast(Processor, EchoProcessor(settings, metrics, answer))
     watchdog = Watchdog(settings.stall_timeout_s, SIGNS)
-    health, at_work = Health("it begins"), asyncio.Lock()
+    health, at_work = Health("it begins"), AtWork(BATCHES_AT_WORK)
     app = make_app(settings, settings.topic_partitions, processor, watchdog, health, at_work)
     configure_logging(settings)
     serve_health(settings, metrics.registry, health)
