@@ -11,9 +11,10 @@ SOAK_SECONDS ?= 3600
 SOAK_KIND ?= gru
 SOAK_SONGS ?= 20000
 FUZZ_SECONDS ?= 60
+REPORT ?= offline/results/bench
 
 .PHONY: help install demo test test-browser test-deployment test-kafka test-prometheus chaos rebalances soak \
-	soak-hour fuzz audit dashboards lint format clean
+	soak-hour fuzz audit bench dashboards lint format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -85,6 +86,9 @@ test-browser: install  ## The live page and the map in a real Chromium
 		'on Debian, apt-get install --no-install-recommends chromium' >&2; exit 1; }
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
 	$(VENV)/bin/python -m pytest tests/browser_ui.py tests/browser_song_map.py
+
+bench: install  ## Measure everything into one report, half an hour: REPORT=directory
+	$(SEGUE) bench --out $(REPORT)
 
 format: install  ## Rewrite the code in the project's format
 	$(VENV)/bin/ruff check --fix .
