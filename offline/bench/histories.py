@@ -13,6 +13,7 @@ from typing import Any
 import lmdb
 
 from offline.bench.crowd import Crowd
+from offline.bench.in_process import scratch_store
 from offline.bench.process import BenchError
 from stream import store_layout as layout
 from stream.batch import Record, read_batch
@@ -80,11 +81,15 @@ def measure_histories(
 
 @dataclass(frozen=True)
 class Appending:
-    """One round, seconds: of the store, its processor time, and of bare LMDB."""
+    """One round, seconds: of the store, its processor time, the disk's, and of bare LMDB.
+
+    sync_s: to bring all of the round to the disk, beside which a worker goes on.
+    """
 
     plays: int
     store_s: float
     store_cpu_s: float
+    sync_s: float
     bare_s: float
 
 
@@ -93,6 +98,8 @@ def append_figures(rounds: Sequence[Appending]) -> dict[str, Any]:
     return {
         "append_plays_per_s": median(one.plays / one.store_s for one in rounds),
         "append_cpu_us_per_play": median(1e6 * one.store_cpu_s / one.plays for one in rounds),
+        "sync_s": median(one.sync_s for one in rounds),
+        "sync_plays": rounds[0].plays,
         "bare_plays_per_s": median(one.plays / one.bare_s for one in rounds),
         "append_ratio": median(one.bare_s / one.store_s for one in rounds),
     }
@@ -108,7 +115,8 @@ class _Histories:
         self.store = self._open()
 
     def _open(self) -> HistoryStore:
-        return HistoryStore(self.directory / "store", store_config(self.settings))
+        # A worker's does not wait for the disk either: a thread of its own syncs it.
+        return scratch_store(self.directory / "store", self.settings)
 
     def fill(self, on_plays: OnPlays) -> dict[str, Any]:
         """Read all plays back as a worker does that has lost its store."""
@@ -123,6 +131,9 @@ class _Histories:
             on_plays(done, self.crowd.plays)
             if done * GROWTH_SAMPLES >= len(growth) * self.crowd.plays:
                 growth.append(self._grown(done))
+        began = time.perf_counter()
+        self.store.sync()
+        seconds += time.perf_counter() - began
         if (users := self.store.count_users()) != self.crowd.users:
             raise BenchError(f"the store holds {users} histories, not {self.crowd.users}")
         return {
@@ -143,7 +154,7 @@ class _Histories:
     def append(self, rounds: int) -> list[Appending]:
         """Append batches as in service, and write the histories that come of it to bare LMDB."""
         config = store_config(self.settings)
-        with lmdb.open(str(self.directory / "bare"), config.max_map_size, metasync=False) as bare:
+        with lmdb.open(str(self.directory / "bare"), config.max_map_size, sync=False) as bare:
             with bare.begin(write=True) as txn:
                 for partition, user_id, history in self.store.users():
                     key = layout.key_of(partition, user_id)
@@ -174,7 +185,11 @@ class _Histories:
                     txn.put(key, value)
             bare_s += time.perf_counter() - began
             plays += len(batch.plays)
-        return Appending(plays, store_s, store_cpu_s, bare_s)
+        began = time.perf_counter()
+        self.store.sync()
+        sync_s = time.perf_counter() - began
+        bare.sync(True)
+        return Appending(plays, store_s, store_cpu_s, sync_s, bare_s)
 
     def reopen(self) -> float:
         """Close the store; give the seconds from opening it to the first play of each partition."""

@@ -43,6 +43,10 @@ def _rows(figures: dict[str, Any]) -> Iterator[list[str]]:
         ("of it, processor time", f"{figures['rebuild_cpu_s_per_million']:,.1f}"),
         ("opened anew, to the first plays, seconds", f"{figures['reopen_s']:.2f}"),
         ("appended, processor time of a play, µs", f"{figures['append_cpu_us_per_play']:,.1f}"),
+        (
+            f"brought to the disk, seconds for {figures['sync_plays']:,} appended plays",
+            f"{figures['sync_s']:.3f}",
+        ),
     ):
         yield [name, form, ""]
     yield [

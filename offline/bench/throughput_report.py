@@ -67,9 +67,10 @@ def throughput_blocks(figures: Figures) -> Iterator[Block]:
 def stages_blocks(figures: Figures) -> Iterator[Block]:
     """Tell what of a play's time each stage takes, by the worker's own metrics."""
     yield Paragraph(
-        "Microseconds of a play at the worker's peak, by its own metrics. The rest is what lies "
-        "between batches: Faust, fetching, acknowledging. The last column is what Faust alone "
-        "takes for a play."
+        "Microseconds of a play at the worker's peak, by its own metrics. A batch is published "
+        "while the next is answered, so stages may add up to more than a play takes; the rest is "
+        "what lies between batches where they do not: Faust, fetching, acknowledging. The last "
+        "column is what Faust alone takes for a play."
     )
     yield Table(
         ["songs", "plays together", *STAGES, REST, "a play", "Faust alone"],
