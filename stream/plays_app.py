@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,20 +64,26 @@ def make_plays_app(
 def hand_over(app: Any, at_work: AtWork) -> None:
     """Before partitions go to other members, let the batches at work end, and commit them.
 
-    Without, they would come again to whoever is next.
+    They are held until Faust has stopped the flow. Without, they would come again to whoever is
+    next, and so would all that is acknowledged since the last commit: Faust forgets that before it
+    tells the app of the rebalance.
     """
 
-    async def revoked(*_: Any, **__: Any) -> None:
+    @asynccontextmanager
+    async def handing_over() -> AsyncIterator[None]:
         try:
             await asyncio.wait_for(at_work.acquire(), HAND_OVER_S)
         except TimeoutError:
-            return  # others wait for us, and it does no harm twice
+            await commit_all(app)
+            yield  # others wait for us, and a batch does no harm twice
+            return
         try:
             await commit_all(app)
+            yield
         finally:
             at_work.release()
 
-    app.on_partitions_revoked.connect(revoked, weak=False)
+    app.transport.handing_over = handing_over
 
 
 def ours(app: Any, events: Iterable[Any]) -> list[Any]:

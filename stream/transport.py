@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
@@ -37,6 +38,14 @@ def prompt_transport(app: Any, fetch_wait_ms: int) -> Any:
     thread_class = type("Thread", (PromptThread,), {"fetch_wait_ms": fetch_wait_ms})
 
     class PromptConsumer(Consumer):  # type: ignore[misc]
+        async def on_partitions_revoked(self, revoked: set[Any]) -> None:
+            """Hand the partitions over, before Faust forgets what is not committed yet."""
+            if self.app.should_stop:  # handed over already, by whoever stops it
+                await super().on_partitions_revoked(revoked)
+                return
+            async with self.transport.handing_over():
+                await super().on_partitions_revoked(revoked)
+
         def _new_consumer_thread(self) -> Any:
             return thread_class(self, loop=self.loop, beacon=self.beacon)
 
@@ -46,7 +55,7 @@ def prompt_transport(app: Any, fetch_wait_ms: int) -> Any:
             return await thread.call_thread(thread._ensure_consumer().committed, place) or 0
 
     class PromptTransport(Transport):  # type: ignore[misc]
-        pass
+        handing_over = staticmethod(nullcontext)  # an async context, around every rebalance
 
     PromptTransport.Consumer = PromptConsumer
     return PromptTransport(app.conf.broker_consumer, app)
