@@ -39,8 +39,8 @@ def test_what_is_too_noisy_is_told_and_not_taken_for_flat():
 
 def test_one_sending_fills_what_is_remembered():
     """Rings hold twice what they are asked for, and a partition may get half of its share."""
-    bounds, partitions = small_bounds(), load_settings().topic_partitions
-    assert 2 * bounds["recent_plays"] * partitions <= PLAYS / 2
+    bound = load_settings(**small_bounds())
+    assert 2 * bound.recent_plays * bound.topic_partitions <= PLAYS / 2
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,7 @@ def small_bounds() -> dict[str, int]:
     return {
         "recent_plays": PLAYS // (FILLED_TWICE * partitions),
         "history_max_songs": HISTORY_SONGS,
+        "session_max_songs": HISTORY_SONGS,
     }
 
 
