@@ -196,6 +196,14 @@ class LiveWorker:
             time.sleep(0.2)
         raise AssertionError(f"no list of {version} came: {self.worker.log()[-2000:]}")
 
+    def play_until_refused(self, most=40):
+        """Send plays until the worker tells of a model that it does not take; give their lists."""
+        found = []
+        while "is refused" not in self.worker.log() and len(found) < 10 * most:
+            found += self.play(10)
+            time.sleep(0.2)
+        return found
+
 
 def test_a_worker_changes_models_while_plays_come(broker, root, tmp_path):
     made = own_settings(
