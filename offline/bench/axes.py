@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-MILLION = 1_000_000
+MILLION, THOUSAND = 1_000_000, 1_000
 
 
 def logarithmic(axes: Axes, *names: str) -> None:
@@ -21,9 +21,9 @@ def logarithmic(axes: Axes, *names: str) -> None:
 def written(value: float) -> str:
     """Write a number as briefly as it can be.
 
-    >>> [written(value) for value in (0.1, 10, 31_623, 2e6)]
-    ['0.1', '10', '31,623', '2M']
+    >>> [written(value) for value in (0.1, 10, 2_000, 2e6)]
+    ['0.1', '10', '2k', '2M']
     """
     if value >= MILLION:
         return f"{value / MILLION:g}M"
-    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+    return f"{value / THOUSAND:g}k" if value >= THOUSAND else f"{value:g}"
