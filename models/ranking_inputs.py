@@ -188,11 +188,12 @@ class Retrieval:
         popular = np.tile(self._popular, (count, 1))
         rest = Proposals(popular, np.ones(popular.shape, np.float32))
         direction = wanted(near)
-        live = self.live.find(contexts.moments, direction, asked_ms(contexts))
+        when = asked_ms(contexts)
+        live = self.live.find(contexts.moments, direction, when)
         mine = _by_score(found, count)
         united = Candidates.of([mine, *proposals, nearest, rest, *live.proposals])
         like = Likeness.of(self._songs.vectors, contexts)
-        directions = self._directions(contexts, found, like, near, direction)
+        directions = self._directions(contexts, found, like, near, direction, when)
         told = self._told(united, contexts, directions, live)
         return RankingInputs(
             torch.from_numpy(united.items),
@@ -215,8 +216,12 @@ class Retrieval:
         like: Likeness,
         near: Likeness,
         direction: NDArray[np.float32],
+        when: NDArray[np.int64],
     ) -> Directions:
-        """Give what candidates are compared with. direction: float32 [B, S], see `wanted`."""
+        """Give what candidates are compared with.
+
+        direction: float32 [B, S], see `wanted`. when: int64 [B], see `asked_ms`.
+        """
         count = len(contexts)
         by_likeness = (like.last, like.session, like.listener, like.lately)
         return Directions(
@@ -225,7 +230,7 @@ class Retrieval:
             direction[:, None],
             self.amnn.places(contexts),
             found.log_new[:count].numpy(),
-            asked_ms(contexts),
+            when,
         )
 
     def _told(

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from models.candidates import Proposals
 from models.index import IndexConfig, ItemIndex
-from models.inner_products import inner_products
 from models.likeness import Likeness
 from models.next_song import Contexts
 from models.skipgram import SkipGramConfig
@@ -55,15 +54,6 @@ class SkipGramSpace:
         """Give the songs nearest to directions, float32 [B, S]: cosines and items, [B, most]."""
         cosines, items = self._index.search(torch.from_numpy(directions), most)
         return cosines.numpy(), items.numpy()
-
-    def describe(
-        self, items: NDArray[np.int64], against: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Give SPACE_FEATURES of candidates, int64 [B, C]: float32 [B, C, 3].
-
-        against: as `compared` gives it.
-        """
-        return inner_products(self.rows, items, against)
 
 
 def wanted(likeness: Likeness) -> NDArray[np.float32]:

@@ -7,70 +7,16 @@ from typing import Any
 
 import click
 
+from offline.bench.options import BOOTSTRAP, SEED, kind, plays, rounds, seconds, sizes, songs
 from offline.bench.reporting import REPORT, finish, progress
 from offline.training.options import options
 
-KIND = (
-    click.option(
-        "--kind",
-        type=click.Choice(["gru", "hybrid"]),
-        default="hybrid",
-        show_default=True,
-        help="Of the bundle that serves.",
-    ),
-)
-PLAYS = (
-    click.option(
-        "--plays",
-        type=click.IntRange(min=1_000),
-        default=60_000,
-        show_default=True,
-        help="Plays of the generated world that are not learned from.",
-    ),
-)
-SEED = (click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True),)
-BOOTSTRAP = (
-    click.option("--bootstrap", help="Kafka brokers: host:port, comma-separated; none: embedded."),
-)
-
-
-def _songs(default: int | tuple[int, ...]) -> Any:
-    many = isinstance(default, tuple)
-    return (
-        click.option(
-            "--songs",
-            type=click.IntRange(200, 5_000_000),
-            multiple=many,
-            default=default,
-            show_default=True,
-            help="Songs in the catalogue" + ("; may be given several times." if many else "."),
-        ),
-    )
-
-
-def _rounds(default: int, least: int = 1) -> Any:
-    return (
-        click.option(
-            "--rounds", type=click.IntRange(min=least), default=default, show_default=True
-        ),
-    )
-
-
-def _sizes(name: str, default: tuple[int, ...], told: str) -> Any:
-    return (
-        click.option(
-            name,
-            type=click.IntRange(min=1),
-            multiple=True,
-            default=default,
-            show_default=True,
-            help=f"{told}; may be given several times.",
-        ),
-    )
+KIND = kind("hybrid", "Of the bundle that serves.")
+PLAYS = plays(60_000, "Plays of the generated world that are not learned from.")
 
 
 @click.command()
-@options(KIND, _songs((10_000, 100_000)), PLAYS, SEED, BOOTSTRAP, REPORT)
+@options(KIND, songs((10_000, 100_000)), PLAYS, SEED, BOOTSTRAP, REPORT)
 def stages(out: Path | None, json_file: Path | None, **asked: Any) -> None:
     """Say where each microsecond of a play goes, by the worker's own metrics.
 
@@ -89,16 +35,14 @@ def stages(out: Path | None, json_file: Path | None, **asked: Any) -> None:
 
 
 @click.command("scale-out")
-@options(KIND, _songs(100_000), PLAYS)
-@options(_sizes("--processes", (1, 2, 4), "How many run side by side"), _rounds(1))
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0.1),
-    default=8.0,
-    show_default=True,
-    help="Length of each measurement, at most: it ends with the plays.",
+@options(KIND, songs(100_000), PLAYS)
+@options(sizes("--processes", (1, 2, 4), "How many run side by side"), rounds(1))
+@options(
+    seconds("--seconds", 8.0, "Length of each measurement, at most: it ends with the plays."),
+    SEED,
+    BOOTSTRAP,
+    REPORT,
 )
-@options(SEED, BOOTSTRAP, REPORT)
 def scale_out(out: Path | None, json_file: Path | None, **asked: Any) -> None:
     """Measure several workers on the partitions of one topic.
 
@@ -127,7 +71,7 @@ def scale_out(out: Path | None, json_file: Path | None, **asked: Any) -> None:
 @click.option(
     "--plays-per-user", type=click.FloatRange(min=1), default=3.0, show_default=True, help="Mean."
 )
-@options(_songs(100_000), _rounds(5), SEED, REPORT)
+@options(songs(100_000), rounds(5), SEED, REPORT)
 def histories(out: Path | None, json_file: Path | None, **asked: Any) -> None:
     """Measure the store of histories alone, with very many listeners.
 
@@ -151,7 +95,7 @@ def histories(out: Path | None, json_file: Path | None, **asked: Any) -> None:
 
 
 @click.command()
-@options(_songs(100_000), PLAYS, SEED, REPORT)
+@options(songs(100_000), PLAYS, SEED, REPORT)
 def models(out: Path | None, json_file: Path | None, songs: int, **asked: Any) -> None:
     """Measure models without Kafka: lists a second, training, and the index.
 
@@ -173,11 +117,11 @@ def models(out: Path | None, json_file: Path | None, songs: int, **asked: Any) -
 
 @click.command()
 @options(KIND, PLAYS)
-@options(_sizes("--catalogue", (10_000, 31_623, 100_000, 316_228), "Songs in the catalogue"))
-@options(_sizes("--history", (10, 30, 100, 300), "Earlier plays of a listener"))
-@options(_sizes("--users", (1_000, 10_000, 100_000), "Listeners in the store"))
-@options(_sizes("--list", (5, 10, 20, 50), "Songs in a list"))
-@options(_rounds(5, least=3), SEED, REPORT)
+@options(sizes("--catalogue", (10_000, 31_623, 100_000, 316_228), "Songs in the catalogue"))
+@options(sizes("--history", (10, 30, 100, 300), "Earlier plays of a listener"))
+@options(sizes("--users", (1_000, 10_000, 100_000), "Listeners in the store"))
+@options(sizes("--list", (5, 10, 20, 50), "Songs in a list"))
+@options(rounds(5, least=3), SEED, REPORT)
 @click.option("--check", is_flag=True, help="End with status 1 where cost grows too fast.")
 def growth(out: Path | None, json_file: Path | None, check: bool, **asked: Any) -> None:
     """Measure how the cost of a play grows, and fit slopes.

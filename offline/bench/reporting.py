@@ -20,6 +20,14 @@ def _addable(context: click.Context, parameter: click.Parameter, out: Path | Non
     return out
 
 
+JSON = (
+    click.option(
+        "--json",
+        "json_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Also write the figures to this file.",
+    ),
+)
 REPORT = (
     click.option(
         "--out",
@@ -28,12 +36,7 @@ REPORT = (
         help="Write the report there: report.md, its pictures, report.json. What other parts "
         "have left there stays.",
     ),
-    click.option(
-        "--json",
-        "json_file",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Also write the figures to this file.",
-    ),
+    *JSON,
 )
 NOT_TOLD = ("out", "json_file", "parts", "check")
 WIDE = 132

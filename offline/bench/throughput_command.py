@@ -7,46 +7,23 @@ from typing import Any
 
 import click
 
+from offline.bench.options import BOOTSTRAP, SEED, kind, plays, rounds, seconds, songs
 from offline.bench.reporting import REPORT, add_to_report, progress
 from offline.training.options import options
 
 
 @click.command()
-@click.option(
-    "--kind",
-    type=click.Choice(["gru", "hybrid"]),
-    default="gru",
-    show_default=True,
-    help="Of the bundle that the worker serves.",
-)
-@click.option(
-    "--songs",
-    type=click.IntRange(200, 5_000_000),
-    default=100_000,
-    show_default=True,
-    help="Songs in the catalogue.",
-)
-@click.option(
-    "--plays",
-    type=click.IntRange(min=1_000),
-    default=120_000,
-    show_default=True,
-    help="Plays that wait for the worker.",
-)
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0.1),
-    default=10.0,
-    show_default=True,
-    help="Length of each measurement of a rate, at most: it ends with the plays.",
-)
-@click.option(
-    "--latency-seconds",
-    type=click.FloatRange(min=0.1),
-    default=20.0,
-    show_default=True,
-    help="Length of the load under which latency is measured.",
+@options(
+    kind("gru", "Of the bundle that the worker serves."),
+    songs(100_000),
+    plays(120_000, "Plays that wait for the worker."),
+    rounds(3),
+    seconds(
+        "--seconds",
+        10.0,
+        "Length of each measurement of a rate, at most: it ends with the plays.",
+    ),
+    seconds("--latency-seconds", 20.0, "Length of the load under which latency is measured."),
 )
 @click.option(
     "--load",
@@ -57,9 +34,7 @@ from offline.training.options import options
     show_default=True,
     help="Share of the worker's rate at which latency is measured; may be given several times.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--bootstrap", help="Kafka brokers: host:port, comma-separated; none: embedded.")
-@options(REPORT)
+@options(SEED, BOOTSTRAP, REPORT)
 def throughput(out: Path | None, json_file: Path | None, **options: Any) -> None:
     """Measure one worker's plays/s and latency through a real broker.
 

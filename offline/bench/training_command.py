@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from offline.bench.reporting import progress
+from offline.bench.options import SEED, rounds, seconds, songs
+from offline.bench.reporting import JSON, progress
 from offline.training.options import FORMAT, SESSION_GAP, options
 
 
@@ -19,13 +20,7 @@ from offline.training.options import FORMAT, SESSION_GAP, options
     help="A play log; none: a generated world.",
 )
 @options(FORMAT, SESSION_GAP)
-@click.option(
-    "--songs",
-    type=click.IntRange(200, 5_000_000),
-    default=20_000,
-    show_default=True,
-    help="Songs of the generated world.",
-)
+@options(songs(20_000, "Songs of the generated world"))
 @click.option(
     "--dim",
     type=click.IntRange(min=1),
@@ -33,13 +28,9 @@ from offline.training.options import FORMAT, SESSION_GAP, options
     show_default=True,
     help="Numbers in a song's vector and in the state.",
 )
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0.1),
-    default=15.0,
-    show_default=True,
-    help="Length of each measurement: at least a step, at most an epoch.",
+@options(
+    rounds(3),
+    seconds("--seconds", 15.0, "Length of each measurement: at least a step, at most an epoch."),
 )
 @click.option(
     "--threads",
@@ -49,13 +40,7 @@ from offline.training.options import FORMAT, SESSION_GAP, options
     show_default=True,
     help="How many compute; may be given several times.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write the figures to this file.",
-)
+@options(SEED, JSON)
 def training(
     plays_file: Path | None,
     format_name: str | None,

@@ -9,11 +9,10 @@ import click
 
 from offline.bench.ann_command import ann
 from offline.bench.freshness_command import freshness
+from offline.bench.options import BOOTSTRAP, SEED
 from offline.bench.part_commands import (
-    BOOTSTRAP,
     KIND,
     PLAYS,
-    SEED,
     growth,
     histories,
     models,
