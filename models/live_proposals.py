@@ -169,8 +169,8 @@ class LiveSongs:
             )
         alone = self._alone()
         if len(alone):
-            nothing = np.zeros(1, np.int64)
-            slots = np.zeros(self.songs + 1, np.int32)
+            # Plays and slots are never looked at where nothing can be asked.
+            nothing, slots = np.zeros(1, np.int64), np.zeros(1, np.int32)
             yield Asking(Ring.empty(1), 1, alone, np.zeros(len(alone), np.int64), slots, nothing)
 
     def _alone(self) -> NDArray[np.int64]:

@@ -161,15 +161,14 @@ class RankedRecommender(ABC):
     ) -> Iterator[tuple[NDArray[np.int64], list[Request], Ranked]]:
         """Rank parts side by side, the first by the calling thread, whose stages are timed."""
 
-        def rank(rows: NDArray[np.int64], stage: Stage) -> Ranked:
+        def rank(rows: NDArray[np.int64], known: list[Request], stage: Stage) -> Ranked:
             with torch.inference_mode():
-                known = [requests[row] for row in rows.tolist()]
                 return self.rank(known, contexts.take(rows), stage)
 
-        others = [self._threads.submit(rank, rows, untimed) for rows in parts[1:]]
-        for place, rows in enumerate(parts):
-            ranked = others[place - 1].result() if place else rank(rows, stage)
-            yield rows, [requests[row] for row in rows.tolist()], ranked
+        asked = [(rows, [requests[row] for row in rows.tolist()]) for rows in parts]
+        others = [self._threads.submit(rank, *part, untimed) for part in asked[1:]]
+        for place, part in enumerate(asked):
+            yield *part, others[place - 1].result() if place else rank(*part, stage)
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
