@@ -1,11 +1,10 @@
-"""Faust: the app, its one agent and its timers. Only wiring; `Processor` does the work."""
+"""Faust: the app, its one agent and its chores. Only wiring; `Processor` does the work."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import faust
@@ -14,6 +13,7 @@ from mode.supervisors import CrashingSupervisor
 
 from stream.arrivals import arrivals
 from stream.at_work import AtWork
+from stream.beside import beside
 from stream.health import Health
 from stream.plays_app import from_faust, hand_over, make_plays_app, ours
 from stream.processor import Processor
@@ -30,17 +30,6 @@ SYNC_S = 1.0
 BROKER = "the broker"
 PLAYS = "plays that wait"
 SIGNS = (EVENT_LOOP, BROKER, PLAYS)
-
-
-@asynccontextmanager
-async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
-    """Run tasks; the first that fails ends the others, and whoever started them, with its error."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            yield tasks
-    except BaseExceptionGroup as failed:
-        error = failed.exceptions[0]
-        raise error from error.__cause__
 
 
 def make_app(
@@ -80,11 +69,11 @@ def make_app(
         finally:
             at_work.end()
 
-    async def recommend(stream: Any) -> None:
-        wait_s = settings.batch_wait_ms / 1000
-        async with processor, side_by_side() as batches:
-            async for taken in arrivals(app, stream, begin, settings.batch_max, wait_s):
-                batches.create_task(answer(ours(app, taken)))
+    seen: dict[int, int] = {}  # how far each partition's log reached at the last probe
+
+    def waits_still(partition: int) -> bool:
+        """Whether plays that waited at the last probe are not answered yet."""
+        return (processor.store.position(partition) or 0) < seen.get(partition, 0)
 
     async def probe() -> None:
         """Ask the broker how far the log reaches: nothing waiting is a sign of life too."""
@@ -95,11 +84,15 @@ def make_app(
             logger.warning("The broker does not answer: %r", error)
             return
         watchdog.beat(BROKER)
+        is_idle = not at_work.batches and not health.reading_back
+        if is_idle and any(map(waits_still, ends)):
+            app.consumer.wait_longer()
         waiting = 0
         for partition, end in ends.items():
             # The consumer's own high water is fresher than the probe, and sometimes truer.
             highwater = app.consumer.highwater(faust.types.TP(settings.topic_plays, partition))
-            lag = max(0, max(end, highwater or 0) - (processor.store.position(partition) or 0))
+            seen[partition] = max(end, highwater or 0)
+            lag = max(0, seen[partition] - (processor.store.position(partition) or 0))
             processor.metrics.lag.labels(partition).set(lag)
             health.lags[partition] = lag
             waiting += lag
@@ -121,6 +114,18 @@ def make_app(
     async def tick() -> None:
         watchdog.beat(EVENT_LOOP)
 
+    async def recommend(stream: Any) -> None:
+        wait_s = settings.batch_wait_ms / 1000
+        chores = (
+            (PROBE_S, probe),
+            (TICK_S, read_back),
+            (SWEEP_S, processor.sweep),
+            (SYNC_S, processor.sync),
+        )
+        async with processor, beside(*chores) as batches:
+            async for taken in arrivals(app, stream, begin, settings.batch_max, wait_s):
+                batches.create_task(answer(ours(app, taken)))
+
     async def assigned(_: Any, assigned: Iterable[Any], **__: Any) -> None:
         partitions = sorted(place.partition for place in assigned)
         logger.info("Assigned partitions %s of %s", partitions, settings.topic_plays)
@@ -133,8 +138,4 @@ def make_app(
     app.on_partitions_assigned.connect(assigned)
     hand_over(app, at_work)
     app.timer(TICK_S)(tick)
-    app.timer(PROBE_S)(probe)
-    app.timer(TICK_S)(read_back)
-    app.timer(SWEEP_S)(processor.sweep)
-    app.timer(SYNC_S)(processor.sync)
     return app

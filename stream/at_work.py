@@ -15,13 +15,16 @@ class AtWork:
         self._most = most
         self._places = asyncio.Semaphore(most)  # those who wait are served in their order
         self._held = asyncio.Lock()
+        self.batches = 0  # at work now
 
     async def begin(self) -> None:
         """Wait for a place for a batch, and take it."""
         await self._places.acquire()
+        self.batches += 1
 
     def end(self) -> None:
         """Give the place of a batch back."""
+        self.batches -= 1
         self._places.release()
 
     async def acquire(self) -> None:

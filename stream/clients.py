@@ -14,11 +14,13 @@ from stream.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+logger = logging.getLogger(__name__)
 CLIENT_ID = "segue"
 BOOTSTRAP_TIMEOUT_MS = 10_000
 # kafka-python's own default makes a group wait half a minute for a member that is gone.
 GROUP_SESSION_MS = 6_000
 GROUP_HEARTBEAT_MS = 2_000
+LONGEST_FETCH_MS = 10_000
 # At DEBUG these write out every request, and the SASL password with it.
 LOGGERS_OF_REQUESTS = ("kafka.protocol.parser", "kafka.net.connection", "aiokafka.conn")
 
@@ -70,6 +72,22 @@ def aiokafka_config(settings: Settings) -> dict[str, Any]:
         "client_id": CLIENT_ID,
         **_security(settings),
     }
+
+
+def wait_longer(consumer: Any) -> None:
+    """Let an aiokafka consumer's fetch that finds nothing last twice as long from now on.
+
+    For when there is something and fetches do not find it. Kafka answers as soon as there is
+    anything, whatever the limit; but the embedded broker looks the longer the longer its log gets,
+    and answers with nothing, for ever, once that takes longer than the limit.
+    """
+    fetcher = consumer._fetcher
+    if fetcher._fetch_max_wait_ms < LONGEST_FETCH_MS:
+        fetcher._fetch_max_wait_ms = min(2 * fetcher._fetch_max_wait_ms, LONGEST_FETCH_MS)
+        logger.info(
+            "There are records and none comes: a fetch may last %d ms now",
+            fetcher._fetch_max_wait_ms,
+        )
 
 
 def faust_broker_config(settings: Settings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from models.errors import SegueError
-from stream.clients import aiokafka_config
+from stream.clients import aiokafka_config, wait_longer
 from stream.settings import Settings
 
 
@@ -54,7 +54,9 @@ class PlayLogReader:
             if records:
                 heard = time.monotonic()
                 yield [record for record in records if record.offset < end]
-            elif time.monotonic() - heard > self._patience_s:
+                continue
+            wait_longer(self._consumer)
+            if time.monotonic() - heard > self._patience_s:
                 raise LogUnreadable(
                     f"no records of {self._topic} partition {partition} came from offset {start} "
                     f"on, though it reaches to {end}: is the broker well?"

@@ -9,6 +9,7 @@ from typing import Any
 from mode.supervisors import CrashingSupervisor
 
 from stream.at_work import AtWork
+from stream.beside import beside
 from stream.health import Health
 from stream.health_server import serve_health
 from stream.log_lines import configure_logging, last_words
@@ -73,8 +74,23 @@ def make_refresh_app(
         commit_interval_s=COMMIT_S,
     )
 
+    async def assigned(_: Any, assigned: Iterable[Any], **__: Any) -> None:
+        health.assigned(place.partition for place in assigned)
+        for partition in health.to_check:
+            health.read_back(partition)  # the checkpoint tells how far it is; the rest follows
+
+    async def tick() -> None:
+        watchdog.beat(EVENT_LOOP)
+
+    async def look() -> None:
+        places = app.consumer.assignment()
+        ends = {place.partition: app.consumer.highwater(place) or 0 for place in places}
+        for partition, end in ends.items():
+            health.lags[partition] = max(0, end - refresher.fresh.position(partition))
+        await refresher.tick(ends, partitions)
+
     async def learn(stream: Any) -> None:
-        async with refresher:
+        async with refresher, beside((TICK_S, look)):
             async for taken in stream.noack_take(BATCH, within=WITHIN_S):
                 await at_work.begin()
                 try:
@@ -85,19 +101,6 @@ def make_refresh_app(
                         await stream.ack(event)
                 finally:
                     at_work.end()
-
-    async def assigned(_: Any, assigned: Iterable[Any], **__: Any) -> None:
-        health.assigned(place.partition for place in assigned)
-        for partition in health.to_check:
-            health.read_back(partition)  # the checkpoint tells how far it is; the rest follows
-
-    async def tick() -> None:
-        watchdog.beat(EVENT_LOOP)
-        places = app.consumer.assignment()
-        ends = {place.partition: app.consumer.highwater(place) or 0 for place in places}
-        for partition, end in ends.items():
-            health.lags[partition] = max(0, end - refresher.fresh.position(partition))
-        await refresher.tick(ends, partitions)
 
     app.agent(plays, name="learn", supervisor_strategy=CrashingSupervisor)(learn)
     app.on_partitions_assigned.connect(assigned)

@@ -7,13 +7,16 @@ from typing import Any
 
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
+from stream.clients import wait_longer
+
 
 class PromptThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     """Makes the client as Faust does, but for the fixed 1.5 s it lets a fetch wait.
 
     Kafka answers a waiting fetch as soon as a record comes, whatever the limit. Simpler brokers
     look only now and then, the more rarely the longer the limit: with 1.5 s the embedded one
-    takes 0.4 s to deliver a play, with 10 ms about 4 ms.
+    takes 0.4 s to deliver a play, with 10 ms about 4 ms. Where that is too short for it to find
+    anything, `clients.wait_longer` tells why, and helps.
     """
 
     fetch_wait_ms = 1500
@@ -48,6 +51,10 @@ def prompt_transport(app: Any, fetch_wait_ms: int) -> Any:
 
         def _new_consumer_thread(self) -> Any:
             return thread_class(self, loop=self.loop, beacon=self.beacon)
+
+        def wait_longer(self) -> None:
+            """Where plays wait and none comes: give the broker more time to find them."""
+            wait_longer(self._thread._ensure_consumer())
 
         async def committed(self, place: Any) -> int:
             """Give the offset up to which the group has come in a partition."""

@@ -40,10 +40,11 @@ class Worker:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def stop(self) -> int:
-        """Ask it to end, as an operator would, and give its status."""
+    def stop(self) -> None:
+        """Ask it to end, as an operator would; it must end well."""
         self.process.terminate()
-        return self.process.wait(30)
+        status = self.process.wait(30)
+        assert status == 0, f"it ended with status {status}:\n{self.log()[-10_000:]}"
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")

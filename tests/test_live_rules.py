@@ -69,7 +69,7 @@ def test_rules_and_songs_reach_a_running_worker(live, tmp_path):
         plays.until({"a", "b", "c", "d"})
         assert "The rules before go on" in worker.log()
         assert "did you mean 'artists'?" in worker.log()
-        assert worker.stop() == 0
+        worker.stop()
         plays.reader.close()
 
 
