@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stream.tracing import Tracing
 
 CHUNK_PLAYS = 10_000  # confirmed together: what a crash may send twice
-TICK_S = 0.02  # plays due within one tick travel together
+TICK_S = 0.02
 BATCH_BYTES = 256 * 1024  # a broker takes 1 MiB at once unless it was told otherwise
 DELIVERY_TIMEOUT_MS = 30_000
 CLOSE_TIMEOUT_S = 5.0
@@ -99,6 +99,7 @@ def send_plays(
     speed: float | None = None,
     start: int = 0,
     on_delivered: Delivered = lambda rows: None,
+    tick_s: float = TICK_S,
     stop: threading.Event | None = None,
     due_ms: npt.NDArray[np.int64] | None = None,
     trace: Trace | None = None,
@@ -108,6 +109,7 @@ def send_plays(
     plays: PLAYS_SCHEMA in order. Event ids are "<log_name>-<row>", the same at every sending.
     rate: plays a second; speed: times the recorded speed; neither: as fast as it goes.
     on_delivered: told the number of rows delivered, whenever it grows.
+    tick_s: plays that are due within so many seconds travel together.
     stop: set to end early, after the plays under way are confirmed.
     due_ms: int64 [plays], filled with the Unix time at which each row was to be sent, so that a
     latency counts what waiting for a late sender cost.
@@ -126,7 +128,7 @@ def send_plays(
             ready = start + int(np.searchsorted(due_s, elapsed, side="right"))
             end = min(ready, position + CHUNK_PLAYS)
             if end <= position:
-                stop.wait(max(TICK_S, due_s[position - start] - elapsed))
+                stop.wait(max(tick_s, due_s[position - start] - elapsed))
                 continue
             events = _events(plays.slice(position, end - position), log_name, position)
             _deliver(producer, settings.topic_plays, events, trace)

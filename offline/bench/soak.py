@@ -110,6 +110,7 @@ def soak(
     songs: int,
     seconds: float,
     rate: float | None,
+    tick: float,
     bootstrap: str | None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -133,12 +134,13 @@ def soak(
                 load = rate or HALF * peak
                 _catch_up(worker, world.plays.height, say)
                 say(f"Soaking at {load:,.0f} plays/s for {seconds:,.0f} s")
-                watched = list(_watch(worker, settings, world.plays, load, seconds, say))
+                watched = list(_watch(worker, settings, world.plays, load, tick, seconds, say))
     return {
         "kind": kind,
         "songs": songs,
         "seconds": seconds,
         "load_plays_per_s": load,
+        "tick_s": tick,
         "peak_plays_per_s": peak,
         "bounds": small_bounds(),
         **trends(watched),
@@ -193,11 +195,13 @@ def _watch(
     settings: Settings,
     plays: pl.DataFrame,
     rate: float,
+    tick_s: float,
     seconds: float,
     say: Callable[[str], None],
 ) -> Iterator[Watched]:
     enough = threading.Event()
-    sender = threading.Thread(target=_send, args=(settings, plays, rate, enough), daemon=True)
+    how = (settings, plays, rate, tick_s, enough)
+    sender = threading.Thread(target=_send, args=how, daemon=True)
     sender.start()
     try:
         worker.wait_for("lists", 1)
@@ -218,11 +222,14 @@ def _watch(
         sender.join()
 
 
-def _send(settings: Settings, plays: pl.DataFrame, rate: float, enough: threading.Event) -> None:
+def _send(
+    settings: Settings, plays: pl.DataFrame, rate: float, tick_s: float, enough: threading.Event
+) -> None:
     """Send the plays over and over, each time as plays of now."""
     turn = 0
     while not enough.is_set():
-        send_plays(settings, until_now(plays, _now_ms()), f"soak-{turn}", rate=rate, stop=enough)
+        fresh, name = until_now(plays, _now_ms()), f"soak-{turn}"
+        send_plays(settings, fresh, name, rate=rate, tick_s=tick_s, stop=enough)
         turn += 1
 
 
@@ -260,6 +267,14 @@ def _now_ms() -> int:
 @click.option("--songs", type=click.IntRange(200), default=20_000, show_default=True)
 @click.option("--seconds", type=click.FloatRange(1), default=HOUR_S, show_default=True)
 @click.option("--rate", type=click.FloatRange(1), help="Plays/s; default: half of its most.")
+@click.option(
+    "--tick",
+    type=click.FloatRange(0, min_open=True),
+    default=0.5,
+    show_default=True,
+    help="Seconds' worth of plays that are sent together: the embedded broker looks the longer "
+    "for a record the more often it was sent some.",
+)
 @click.option("--bootstrap", help="Kafka brokers; default: an embedded one, which keeps all.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path))
 def main(json_file: Path | None, **options: Any) -> None:
