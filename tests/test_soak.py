@@ -13,7 +13,7 @@ from stream.settings import load_settings
 def samples(count=120, **slopes):
     """Give noisy samples; slopes: what a figure gains in an hour."""
     chance = random.Random(0)
-    level = {"own_mib": 500.0, "files": 60.0, "threads": 20.0, "latency_ms": 30.0}
+    level = {"own_mib": 500.0, "files": 60.0, "threads": 20.0, "latency_ms": 30.0, "cpu_us": 900.0}
     for number in range(count):
         at_s = number * SAMPLE_S
         told = {
@@ -44,7 +44,14 @@ def test_one_sending_fills_what_is_remembered():
 
 
 @pytest.mark.parametrize(
-    "slopes", [{"own_mib": 100.0}, {"files": 12.0}, {"threads": 5.0}, {"latency_ms": 30.0}]
+    "slopes",
+    [
+        {"own_mib": 100.0},
+        {"files": 12.0},
+        {"threads": 5.0},
+        {"latency_ms": 30.0},
+        {"cpu_us": 900.0},
+    ],
 )
 def test_what_leaks_is_named(slopes):
     found = trends([*samples(**slopes)])
@@ -55,9 +62,9 @@ def test_what_leaks_is_named(slopes):
 
 
 def test_the_warm_up_does_not_count():
-    warming = [Watched(at * SAMPLE_S, at * 50.0, 60, 20, 30, 500) for at in range(30)]
+    warming = [Watched(at * SAMPLE_S, at * 50.0, 60, 20, 30, 900, 500) for at in range(30)]
     steady = [
-        Watched(each.at_s + 300, each.own_mib + 1000, 60, 20, 30, 500) for each in samples(90)
+        Watched(each.at_s + 300, each.own_mib + 1000, 60, 20, 30, 900, 500) for each in samples(90)
     ]
     assert trends(warming + steady)["grows"] == []
 

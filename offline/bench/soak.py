@@ -41,13 +41,15 @@ PEAK_S = 15.0
 LEAST_SAMPLES = 12
 ALLOWED_GROWTH = 0.05  # of the level, an hour: what may pass for flat
 HOUR_S = 3600.0
+SoFar = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Watched:
     """A worker at one moment. own_mib: memory that is its alone, without mapped files.
 
-    latency_ms: mean over the plays since the moment before, from record to delivered list.
+    latency_ms, cpu_us: means over the plays since the moment before: from record to delivered
+    list, with what the broker takes, and the time of processors that the worker takes.
     """
 
     at_s: float
@@ -55,6 +57,7 @@ class Watched:
     files: float
     threads: float
     latency_ms: float
+    cpu_us: float
     plays_per_s: float
 
 
@@ -161,7 +164,7 @@ def trends(watched: Sequence[Watched]) -> dict[str, Any]:
     names = [field.name for field in fields(Watched)][1:]
     columns = dict(zip(names, [*zip(*map(astuple, steady), strict=True)][1:], strict=True))
     found = {name: trend([each.at_s for each in steady], columns[name]) for name in names}
-    must_be_flat = ("own_mib", "files", "threads", "latency_ms")
+    must_be_flat = ("own_mib", "files", "threads", "latency_ms", "cpu_us")
     return {
         "trends_an_hour": {
             name: {**asdict(each), "limit": each.limit} for name, each in found.items()
@@ -206,13 +209,13 @@ def _watch(
     try:
         worker.wait_for("lists", 1)
         began = time.monotonic()
-        before = _latency_so_far(worker.port)
+        before = _so_far(worker)
         while (at_s := time.monotonic() - began) < seconds:
             time.sleep(SAMPLE_S)
             worker.wait_for("lists", 1)  # raises where it has ended
             if not sender.is_alive():
                 raise BenchError("the sender of plays has ended: see the broker's log")
-            now = _latency_so_far(worker.port)
+            now = _so_far(worker)
             if now[1] > before[1]:
                 yield _look(worker.pid, at_s, before, now)
             before = now
@@ -233,10 +236,10 @@ def _send(
         turn += 1
 
 
-def _look(
-    pid: int, at_s: float, before: tuple[float, float, float], now: tuple[float, float, float]
-) -> Watched:
-    seconds, plays, moment = (after - earlier for after, earlier in zip(now, before, strict=True))
+def _look(pid: int, at_s: float, before: SoFar, now: SoFar) -> Watched:
+    seconds, plays, cpu_s, moment = (
+        after - earlier for after, earlier in zip(now, before, strict=True)
+    )
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     told = dict(line.split(":", 1) for line in status)
     return Watched(
@@ -244,18 +247,24 @@ def _look(
         int(told["RssAnon"].split()[0]) / 1024,
         len(list(Path(f"/proc/{pid}/fd").iterdir())),
         int(told["Threads"]),
-        1000 * seconds / plays,
+        1e3 * seconds / plays,
+        1e6 * cpu_s / plays,
         plays / moment,
     )
 
 
-def _latency_so_far(port: int) -> tuple[float, float, float]:
-    """Give the sum of all latencies in seconds, the plays they are of, and when it was told."""
+def _so_far(worker: MeasuredWorker) -> SoFar:
+    """Give the sum of all latencies in s, the plays they are of, CPU s, and when it was told."""
     name = "segue_event_to_publish_seconds"
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
     told = dict(line.rsplit(" ", 1) for line in lines if line.startswith(name))
-    return float(told[f"{name}_sum"]), float(told[f"{name}_count"]), time.monotonic()
+    return (
+        float(told[f"{name}_sum"]),
+        float(told[f"{name}_count"]),
+        worker.cpu_s(),
+        time.monotonic(),
+    )
 
 
 def _now_ms() -> int:
