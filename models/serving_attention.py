@@ -52,16 +52,6 @@ class AttentionTables(NamedTuple):
         )
         return cls(*(each.detach().contiguous().numpy() for each in tables))
 
-    def log_shares(
-        self, places: NDArray[np.int64], items: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """Give each candidate's share among those of its row, a logarithm, float32 [B, C].
-
-        places: int64 [B, K], the latest play first, 0 for none. items: int64 [B, C]; -inf
-        where one is 0.
-        """
-        return log_shares(self, places, items)
-
     def reasons(
         self, places: NDArray[np.int64], items: NDArray[np.int64], most: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -116,24 +106,17 @@ def _fill(speakers: _Speakers, tables: AttentionTables, places: NDArray[np.int64
 
 
 @compiled_sums
-def log_shares(
-    tables: AttentionTables, places: NDArray[np.int64], items: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Do what `AttentionTables.log_shares` says."""
-    shares = np.full(items.shape, -np.inf, np.float32)
-    for row in range(len(items)):
-        share_out(tables, places[row], items[row], shares[row])
-    return shares
-
-
-@compiled_sums
 def share_out(
     tables: AttentionTables,
     places: NDArray[np.int64],
     items: NDArray[np.int64],
     shares: NDArray[np.float32],
 ) -> None:
-    """Do so for one row: places, int64 [K], items, int64 [C], shares, float32 [C], all -inf."""
+    """Write each candidate's share among those of one listener, a logarithm.
+
+    places: int64 [K], the latest play first, 0 for none. items: int64 [C]. shares: float32 [C],
+    all -inf; they stay so where an item is 0.
+    """
     speakers = _room(len(places), tables.heard.shape[1])
     count = _fill(speakers, tables, places)
     # The exponentials of all candidates are worked out in one go, and so in whole lanes.

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compiled import compiled
-from models.moments import asked_ms
 from models.next_song import Contexts, SessionLog
 from models.play_details import UNKNOWN
 from models.song_hours import describe_hours, hours_of
@@ -97,16 +96,6 @@ class SongTraits:
     def tables(self) -> TraitTables:
         """Give them as compiled code takes them."""
         return TraitTables(self.artists, self.ages, self._youngest, self.hours)
-
-    def describe(self, items: NDArray[np.int64], contexts: Contexts) -> NDArray[np.float32]:
-        """Give TRAIT_FEATURES of candidates, float32 [B, C, T].
-
-        items: int64 [B, C], ascending, 0 behind the last.
-        """
-        told = np.zeros((*items.shape, len(TRAIT_FEATURES)), np.float32)
-        nobody = np.zeros((len(items), 0), np.int32)
-        describe_traits(items, self.tables, Plays.of(contexts), asked_ms(contexts), nobody, told)
-        return told
 
 
 @compiled

@@ -10,29 +10,18 @@ import pytest
 import torch
 
 from models.likeness import LATELY, Likeness
-from models.moments import MOMENT_FEATURES, asked_ms, describe_moments
+from models.moments import MOMENT_FEATURES, describe_moments
 from models.next_song import Contexts
 from models.play_details import NO_DETAILS, UNKNOWN, PlayDetails
 from models.ragged import Ragged
 from models.ranking_features import CANDIDATE_FEATURES, CONTEXT_FEATURES
 from models.skipgram_space import SkipGramSpace
-from models.song_hours import SLOTS, SMOOTHING, describe_hours, hours_of
-from models.song_traits import TRAIT_FEATURES, SongTraits
 from models.vocabulary import Vocabulary
-from offline.plays import SONGS_SCHEMA, PlayLog
 from offline.ranker_training import Examples, train_ranker, without_some_details
 from offline.session_log import Predictions
-from offline.song_artists import artist_numbers
+from tests.details import DAY, HOUR, SECOND, TUESDAY_SIX, details
 from tests.next_song_suite import log_of
 from tests.toy_hybrid import CONFIG, fit_hybrid
-
-SECOND, HOUR, DAY = 1000, 3_600_000, 86_400_000
-TUESDAY_SIX = 5 * DAY + 6 * HOUR  # 1970-01-06, 06:00 UTC
-
-
-def details(times: list[int], skipped: list[int] | None = None) -> PlayDetails:
-    told = np.full(len(times), UNKNOWN) if skipped is None else np.array(skipped)
-    return PlayDetails(np.array(times, np.int64), told.astype(np.int8))
 
 
 def moment_of(*args: object) -> dict[str, float]:
@@ -71,91 +60,6 @@ class TestMoments:
         assert not describe_moments(Contexts.of(empty, heard, unknown, unknown)).any()
         told = describe_moments(Contexts.of(empty, heard, NO_DETAILS, details([TUESDAY_SIX])))
         assert not told.any()
-
-
-def traits_of(traits: SongTraits, items: list[int], contexts: Contexts) -> dict[str, list[float]]:
-    told = traits.describe(np.array([items]), contexts)[0].T.tolist()
-    return dict(zip(TRAIT_FEATURES, told, strict=True))
-
-
-NO_HOURS = np.zeros((0, SLOTS), np.float32)
-
-
-class TestTraits:
-    TRAITS = SongTraits(
-        np.array([0, 1, 1, 2, 0], np.int32), np.array([0, -1, -2, -3, -4], "f4"), NO_HOURS
-    )
-
-    def test_plays_of_the_same_artist_are_counted(self):
-        contexts = Contexts.of(Ragged.of([[3, 1, 2]]), Ragged.of([[3, 3, 4]]))
-        told = traits_of(self.TRAITS, [1, 3, 4, 0], contexts)
-        assert told["artist_known"] == [1, 1, 0, 0]
-        assert told["artist_is_last"] == [1, 0, 0, 0]
-        assert told["artist_session"] == pytest.approx([math.log(3), math.log(2), 0, 0])
-        assert told["artist_history"] == pytest.approx([0, math.log(3), 0, 0])
-        assert told["age"] == [-1, -3, -4, 0]
-
-    def test_without_a_session_the_last_play_is_the_history_s(self):
-        contexts = Contexts.of(Ragged.of([[]]), Ragged.of([[3]]))
-        assert traits_of(self.TRAITS, [2, 3], contexts)["artist_is_last"] == [0, 1]
-
-    def test_rows_do_not_mix(self):
-        contexts = Contexts.of(Ragged.of([[1], [4], [3]]))
-        told = self.TRAITS.describe(np.array([[1, 3], [1, 3], [1, 3]]), contexts)
-        session = told[:, :, TRAIT_FEATURES.index("artist_session")]
-        assert session.tolist() == pytest.approx(np.log([[2, 1], [1, 1], [1, 2]]))
-
-    def test_a_song_that_came_out_later_is_young_and_of_nobody(self):
-        contexts = Contexts.of(Ragged.of([[9, 1]]))
-        told = traits_of(self.TRAITS, [1, 9], contexts)
-        assert (told["age"], told["artist_known"]) == ([-1, -4], [1, 0])
-
-    def test_skips_of_a_song_are_those_of_its_listener(self):
-        played, before = Ragged.of([[1, 1, 2]]), Ragged.of([[1, 3]])
-        contexts = Contexts.of(
-            played, before, details([UNKNOWN] * 3, [1, 0, UNKNOWN]), details([1, 2], [1, 0])
-        )
-        told = traits_of(self.TRAITS, [1, 2, 3], contexts)
-        assert told["skips_known"] == pytest.approx([math.log(4), 0, math.log(2)])
-        assert told["skipped_before"] == pytest.approx([2 / 3, 0, 0])
-
-    def test_age_is_the_share_of_plays_since_the_first(self):
-        log = log_of([[1, 2], [1, 3]])
-        ages = SongTraits.of(log, np.zeros(5, np.int32)).ages
-        assert ages[1:].tolist() == pytest.approx(np.log([5 / 5, 4 / 5, 2 / 5, 1 / 5]).tolist())
-
-    def test_artists_are_numbered_from_what_a_log_knows(self):
-        songs = [("a", "A", "x", None), ("b", "B", None, None), ("c", "C", "x", None)]
-        log = PlayLog(plays=None, songs=_frame([*songs, ("d", "D", "", None)]))  # type: ignore[arg-type]
-        assert artist_numbers(log, Vocabulary("?abcd")).tolist() == [0, 0, 1, 0, 1, 0]
-
-
-def _frame(rows):
-    import polars as pl
-
-    return pl.DataFrame(rows, schema=SONGS_SCHEMA, orient="row")
-
-
-class TestHours:
-    def test_a_song_of_the_morning_is_played_more_often_then(self):
-        times = details([MORNING, EVENING, EVENING, UNKNOWN])
-        hours = hours_of(replace(log_of([[1, 2, 2, 3]]), details=times), 3)
-        morning = MORNING // HOUR % 24 * SLOTS // 24
-        share = (1 + 1) / (3 + SLOTS)
-        expected = math.log((1 + SMOOTHING * share) / (1 + SMOOTHING) / share)
-        assert hours[1, morning] == pytest.approx(expected)
-        assert hours[1, morning] > 0 > hours[2, morning]
-        assert hours[3].tolist() == pytest.approx([0] * SLOTS, abs=1e-6)
-
-    def test_it_is_told_at_the_last_play_s_hour_and_not_without_one(self):
-        hours = np.arange(3 * SLOTS, dtype=np.float32).reshape(3, SLOTS)
-        times = details([MORNING, EVENING, UNKNOWN])
-        when = asked_ms(Contexts.of(Ragged.of([[1, 1], [1], []]), session_details=times))
-        items, told = np.array([[1, 2, 9]] * 3), np.zeros((3, 3), np.float32)
-        describe_hours(items, when, NO_HOURS, told)
-        assert not told.any()
-        describe_hours(items, when, hours, told)
-        assert told.tolist() == [[8 + 6, 16 + 6, 0], [0, 0, 0], [0, 0, 0]]
 
 
 class TestLikeness:

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from offline.bench.play_log import PlayLog
 from stream.batch import Record
-from stream.events import PlayEvent, encode
 
-TOPIC = "plays"
 BEGINS_MS = 1_767_571_200_000  # 2026-01-05
 HOUR_MS = 3_600_000
 SPAN_MS = 30 * 86_400_000
@@ -38,8 +37,8 @@ class Crowd:
         self._rng.shuffle(who)
         self._who = who
         self.plays = len(who)
-        self._events = self._asked = 0
-        self._offsets: dict[int, int] = {}
+        self._asked = 0
+        self._log = PlayLog()
 
     def records(self, partition: int, partitions: int, together: int) -> Iterator[list[Record]]:
         """Give a partition's records in order, so many at a time."""
@@ -64,20 +63,11 @@ class Crowd:
         heard = self._rng.integers(1, MOST_PLAYED_MS, size=count)
         skipped = self._rng.random(count) < SKIPPED
         return [
-            self._record(user, song, at_ms, played_ms, skip, user % partitions)
+            self._log.record(
+                user % partitions,
+                *(f"listener-{user:07d}", self.song_ids[song], at_ms, played_ms, skip),
+            )
             for user, song, at_ms, played_ms, skip in zip(
                 *(each.tolist() for each in (who, songs, times, heard, skipped)), strict=True
             )
         ]
-
-    def _record(
-        self, user: int, song: int, at_ms: int, played_ms: int, skip: bool, partition: int
-    ) -> Record:
-        self._events += 1
-        offset = self._offsets.get(partition, 0)
-        self._offsets[partition] = offset + 1
-        user_id = f"listener-{user:07d}"
-        event = PlayEvent(
-            f"play-{self._events}", user_id, self.song_ids[song], at_ms, played_ms, skip
-        )
-        return Record(TOPIC, partition, offset, at_ms, user_id.encode(), encode(event))

@@ -12,10 +12,11 @@ import polars as pl
 import torch
 
 from models.recommender import Recommender, Request
+from offline.bench.play_log import PlayLog
 from offline.bench.process import BenchError
 from offline.replay.sources import partition_of
 from stream.batch import Record, read_batch
-from stream.events import PlayEvent, encode
+from stream.events import encode
 from stream.pipeline import handle_batch, request_of
 from stream.serving import store_config
 from stream.settings import Settings
@@ -33,7 +34,7 @@ class WorldFeed:
         self._rows = columns.iter_rows()
         self._partitions = partitions
         self._places: dict[str, int] = {}
-        self._offsets = [0] * partitions
+        self._log = PlayLog()
 
     def __call__(self, count: int) -> list[Record]:
         """Give the next records; BenchError where there are too few left."""
@@ -48,10 +49,7 @@ class WorldFeed:
         place = self._places.get(user_id)
         if place is None:
             place = self._places[user_id] = partition_of(user_id, self._partitions)
-        offset = self._offsets[place]
-        self._offsets[place] += 1
-        event = PlayEvent(f"{place}-{offset}", user_id, song_id, at_ms, ms_played, skipped)
-        return Record("plays", place, offset, at_ms, user_id.encode(), encode(event))
+        return self._log.record(place, user_id, song_id, at_ms, ms_played, skipped)
 
 
 class Served:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from offline.bench.crowd import BEGINS_MS, HOUR_MS, TOPIC
+from offline.bench.crowd import BEGINS_MS, HOUR_MS
+from offline.bench.play_log import PlayLog
 from offline.bench.process import BenchError
 from stream.batch import Record
-from stream.events import PlayEvent, encode
 
 MINUTE_MS = 60_000
 SESSION_PLAYS = 8  # of the past: then an hour passes
@@ -29,7 +29,7 @@ class Regulars:
         self._rng = np.random.default_rng(seed)
         self._turns = 0
         self._sessions = 0
-        self._offset = 0
+        self._log = PlayLog()
 
     def past(self) -> list[Record]:
         """Give one play of each, in sessions that have ended long before now."""
@@ -55,12 +55,6 @@ class Regulars:
     def _plays(self, who: str, at_ms: int) -> list[Record]:
         songs = self._rng.integers(len(self.song_ids), size=self.listeners).tolist()
         return [
-            self._play(f"{who}-{user}", self.song_ids[song], at_ms)
+            self._log.record(0, f"{who}-{user}", self.song_ids[song], at_ms)
             for user, song in enumerate(songs)
         ]
-
-    def _play(self, user_id: str, song_id: str, at_ms: int) -> Record:
-        offset = self._offset
-        self._offset += 1
-        event = PlayEvent(f"play-{offset}", user_id, song_id, at_ms)
-        return Record(TOPIC, 0, offset, at_ms, user_id.encode(), encode(event))
