@@ -70,7 +70,8 @@ def run(tmp_path_factory):
 
 
 def wire(partition, value, headers=(), offset=0):
-    return SimpleNamespace(partition=partition, offset=offset, value=value, headers=[*headers])
+    told = {"partition": partition, "offset": offset, "value": value, "timestamp": 0}
+    return SimpleNamespace(**told, headers=[*headers])
 
 
 def records(count):
@@ -200,9 +201,11 @@ def test_only_what_may_come_again_after_an_erasure_may_change():
     place = len(plays) - 10
     plays[place] = LoggedPlay((0, place), False, b"", "f", "bob", forgets=True)
     found = Erasures(plays)
-    assert not any(found.may_change(play, by_anybody=False) for play in plays)
-    told = [play.offset for play in plays if found.may_change(play, by_anybody=True)]
+    assert not any(found.may_change(play, None, by_anybody=False) for play in plays)
+    told = [play.offset for play in plays if found.may_change(play, REACH, by_anybody=True)]
     assert told == [*range(place - REACH, place)]
+    told = [play.offset for play in plays if found.may_change(play, None, by_anybody=True)]
+    assert told == [*range(place)]
 
 
 def test_a_list_of_a_model_that_must_not_serve_is_seen(run):

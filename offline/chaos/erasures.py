@@ -45,15 +45,16 @@ class Erasures:
         after = _next(self._of_listener.get((play.partition, play.user_id), ()), play.offset)
         return after is not None and after < position
 
-    def may_change(self, play: LoggedPlay, *, by_anybody: bool) -> bool:
+    def may_change(self, play: LoggedPlay, reach: int | None, *, by_anybody: bool) -> bool:
         """Tell whether the play may come again when what its list was made of is forgotten.
 
-        by_anybody: whether a list is made of other listeners' plays, too.
+        reach: offsets by which an erasure may lie behind the play; None: any. by_anybody: whether a
+        list is made of other listeners' plays, too.
         """
         own = self._of_listener.get((play.partition, play.user_id), ())
         offsets = self._of_partition.get(play.partition, ()) if by_anybody else own
         after = _next(offsets, play.offset)
-        return after is not None and after - play.offset <= REACH
+        return after is not None and (reach is None or after - play.offset <= reach)
 
 
 def _last(offsets: Sequence[int], offset: int) -> int | None:

@@ -17,6 +17,7 @@ FAULTS: dict[str, Fault] = {
     "guest": of_processes.guest,
     "passer-by": of_processes.passer_by,
     "pause broker": of_processes.pause_broker,
+    "lost group": of_processes.lose_group,
     "kill broker": of_processes.kill_broker,
     "restart broker": of_processes.restart_broker,
     "hang": of_processes.hang,

@@ -103,6 +103,16 @@ def pause_broker(ground: Ground, chance: Random) -> Steps:
         yield 1.0
 
 
+def lose_group(ground: Ground, chance: Random) -> Steps:
+    """The broker forgets what is acknowledged: all of the log comes again, to members that live."""
+    if ground.broker is None:  # Kafka deletes no group that has members
+        raise NotHere
+    if ground.broker_busy:
+        raise NotNow
+    ground.lose_group()
+    yield chance.uniform(8, 15)
+
+
 def kill_broker(ground: Ground, chance: Random) -> Steps:
     """Kill -9 of the broker, which comes back with its log after some seconds."""
     if not ground.config.durable:

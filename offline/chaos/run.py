@@ -203,6 +203,7 @@ def promise(ground: Ground) -> Promise:
     return Promise(
         *(promised_rules(), catalogue(), ground.settings.list_length, models),
         from_others=ground.config.kind == "hybrid",
+        group_lost_ms=min(ground.groups_lost_ms, default=None),
     )
 
 
