@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from offline.bench.process import BenchError, MeasuredWorker, Sample
 
 STAGES = ("decode", "histories", "retrieve", "score", "choose", "publish")
-WARM_UP_SHARE = 0.1  # of the time, left out
+WARM_UP_SHARE = 0.1  # of the time, or of the plays, whichever comes first, left out
+WARM_UP_SAMPLE_S = 0.1
 SAMPLE_S = 0.5  # each is some milliseconds of the worker's time
 
 
@@ -41,15 +42,22 @@ class Peak:
         return self.plays / self.cpu_s
 
 
+def _warmed_up(worker: MeasuredWorker, until_s: float, lists: float) -> Sample:
+    """Wait until that moment, or until so many lists are made, as the fastest need no longer."""
+    while (sample := worker.sample()).at_s < until_s and sample.lists < lists:
+        time.sleep(WARM_UP_SAMPLE_S)
+    return sample
+
+
 def measure_peak(worker: MeasuredWorker, waiting: int, seconds: float) -> Peak:
     """Measure a worker that has just been started on a topic with `waiting` plays.
 
-    Counts begin after the first tenth of `seconds`, and end with them or with the last sample
-    that finds plays still waiting. Raises BenchError where too few plays wait for that.
+    Counts begin after the first tenth of `seconds` or of the plays, and end with `seconds` or with
+    the last sample that finds plays still waiting. Raises BenchError where too few plays wait for
+    that.
     """
     began_s = worker.wait_for("lists", 1).at_s
-    time.sleep(seconds * WARM_UP_SHARE)
-    first = last = worker.sample()
+    first = last = _warmed_up(worker, began_s + seconds * WARM_UP_SHARE, waiting * WARM_UP_SHARE)
     first_cpu_s = last_cpu_s = worker.cpu_s()
     while (sample := worker.sample()).lists < waiting:
         last, last_cpu_s = sample, worker.cpu_s()
