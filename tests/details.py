@@ -8,6 +8,7 @@ from models.play_details import UNKNOWN, PlayDetails
 
 SECOND, HOUR, DAY = 1000, 3_600_000, 86_400_000
 TUESDAY_SIX = 5 * DAY + 6 * HOUR  # 1970-01-06, 06:00 UTC
+MORNING, EVENING = 4 * DAY + 8 * HOUR, 4 * DAY + 20 * HOUR
 
 
 def details(times: list[int], skipped: list[int] | None = None) -> PlayDetails:

@@ -19,7 +19,7 @@ from models.skipgram_space import SkipGramSpace
 from models.vocabulary import Vocabulary
 from offline.ranker_training import Examples, train_ranker, without_some_details
 from offline.session_log import Predictions
-from tests.details import DAY, HOUR, SECOND, TUESDAY_SIX, details
+from tests.details import DAY, EVENING, MORNING, SECOND, TUESDAY_SIX, details
 from tests.next_song_suite import log_of
 from tests.toy_hybrid import CONFIG, fit_hybrid
 
@@ -87,7 +87,6 @@ class TestLikeness:
         assert found.scores.tolist() == [[1, 0], [1, 0]]
 
 
-MORNING, EVENING = 4 * DAY + 8 * HOUR, 4 * DAY + 20 * HOUR
 STEMS = 32
 MAKER = np.random.default_rng(3).integers(0, 2, STEMS + 1)
 """Which of the two songs that follow a stem is by its artist, by stem."""

@@ -17,10 +17,8 @@ from models.song_traits import TRAIT_FEATURES, Plays, SongTraits, describe_trait
 from models.vocabulary import Vocabulary
 from offline.plays import SONGS_SCHEMA, PlayLog
 from offline.song_artists import artist_numbers
-from tests.details import HOUR, TUESDAY_SIX, details
+from tests.details import EVENING, HOUR, MORNING, details
 from tests.next_song_suite import log_of
-
-MORNING, EVENING = TUESDAY_SIX, TUESDAY_SIX + 12 * HOUR
 
 
 def described(traits: SongTraits, items: list[list[int]], contexts: Contexts) -> np.ndarray:
