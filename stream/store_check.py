@@ -22,6 +22,7 @@ from stream.store_layout import FORMAT, FORMAT_KEY, PARTITION_NUMBER, Databases
 
 logger = logging.getLogger(__name__)
 PATIENCE_S = 600
+LAST_PAGE_OF_NOTHING = 1  # the two first say where the rest is
 
 
 def put_aside_if_torn(path: Path) -> bool:
@@ -56,7 +57,10 @@ def put_aside_if_torn(path: Path) -> bool:
 def check_store(path: Path) -> None:
     """Read every row; TornStore or lmdb.Error tells what is wrong with the first that is."""
     with lmdb.open(str(path), readonly=True, max_dbs=4) as env, env.begin() as txn:
-        if txn.get(FORMAT_KEY) != FORMAT:
+        found_format = txn.get(FORMAT_KEY)
+        if found_format is None and env.info()["last_pgno"] > LAST_PAGE_OF_NOTHING:
+            raise TornStore("it has pages, and tells no format")
+        if found_format != FORMAT:
             return  # not for us to judge: whoever opens it says so
         databases = Databases.open(env, txn)
         rows = Rows(txn, databases)

@@ -112,7 +112,15 @@ def rewind(txn, databases, rows):
     )
 
 
-@pytest.mark.parametrize("change", [spoil, lose, move, age, rewind], ids=lambda each: each.__name__)
+def hide(txn, databases, rows):
+    """As where another page stands in the place of the one that tells of format and tables."""
+    txn.delete(FORMAT_KEY)
+
+
+CHANGES = [spoil, lose, move, age, rewind, hide]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda each: each.__name__)
 def test_one_changed_row_is_enough(whole, change, tmp_path):
     path = changed(whole, tmp_path, change)
     with pytest.raises(TornStore):
@@ -132,6 +140,12 @@ def test_what_is_whole_or_missing_is_left_alone(whole, tmp_path, caplog):
     assert not put_aside_if_torn(whole)
     assert not put_aside_if_torn(tmp_path / "none")
     assert caplog.text == ""
+
+
+def test_a_store_that_never_began_is_left_alone(tmp_path):
+    lmdb.open(str(tmp_path / "histories")).close()
+    assert not put_aside_if_torn(tmp_path / "histories")
+    HistoryStore(tmp_path / "histories", CONFIG).close()
 
 
 def test_the_last_torn_store_is_kept(whole, tmp_path):
