@@ -13,7 +13,7 @@ from models.catalogue import Catalogue
 from models.recommender import RecommenderConfig
 from models.rule_book import RuleBook
 from offline.chaos.checker import Promise, check
-from offline.chaos.erasures import REACH, Erasures
+from offline.chaos.erasures import AHEAD, Erasures
 from offline.chaos.evidence import (
     TRUTH,
     Evidence,
@@ -196,16 +196,37 @@ def test_what_should_have_been_forgotten_is_seen_in_histories_and_rings(run):
     assert "history is not the log" in kinds(replace(evidence, stores=[kept]), promise)
 
 
-def test_only_what_may_come_again_after_an_erasure_may_change():
-    plays = [LoggedPlay((0, at), True, b"", f"e{at}", "ann", "s") for at in range(2 * REACH)]
-    place = len(plays) - 10
+@pytest.mark.parametrize("answered", [0, 10, 110, 500])
+def test_a_list_may_change_once_an_erasure_after_its_play_may_be_known(answered):
+    plays = [LoggedPlay((0, at), True, b"", f"e{at}", "ann", "s") for at in range(2 * AHEAD)]
+    place = AHEAD + 100
     plays[place] = LoggedPlay((0, place), False, b"", "f", "bob", forgets=True)
     found = Erasures(plays)
-    assert not any(found.may_change(play, None, by_anybody=False) for play in plays)
-    told = [play.offset for play in plays if found.may_change(play, REACH, by_anybody=True)]
-    assert told == [*range(place - REACH, place)]
-    told = [play.offset for play in plays if found.may_change(play, None, by_anybody=True)]
-    assert told == [*range(place)]
+    assert not any(found.may_change(play, answered, by_anybody=False) for play in plays)
+    told = [play.offset for play in plays if found.may_change(play, answered, by_anybody=True)]
+    assert told == ([*range(place)] if answered >= 100 else [])
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_repeat_may_change_only_where_its_listener_may_be_forgotten_by_then(run, known):
+    evidence, promise = run
+    ann = [LoggedPlay((0, at), True, b"", f"e{at}", "ann", f"song-{at}") for at in range(6)]
+    rest = [
+        LoggedPlay((0, 6 + at), True, b"", f"f{at}", "bob", f"song-{at}") for at in range(AHEAD)
+    ]
+    asked = LoggedPlay((0, 6 + AHEAD), False, b"", "forget", "ann", forgets=True)
+    [like, *_] = evidence.lists
+    made = [
+        replace(like, partition=0, cause=one.place, event_id=one.event_id, user_id=one.user_id)
+        for one in [*ann, *rest]
+    ]
+    made = [replace(one, reasons=frozenset(), songs=()) for one in made]
+    again = replace(made[5], content=b"other")
+    place = len(made) if known else 6
+    lists = [*made[:place], again, *made[place:]]
+    evidence = Evidence([*ann, *rest, asked], lists, [], evidence.stores)
+    changed = "list changed when it came again" in kinds(evidence, promise)
+    assert changed == (not known)
 
 
 def test_a_list_of_a_model_that_must_not_serve_is_seen(run):

@@ -15,7 +15,7 @@ from models.catalogue import SongDetails
 from models.list_rules import ListRules
 from models.play_details import DetailLists
 from models.recommender import Request
-from offline.chaos.erasures import REACH, Erasures
+from offline.chaos.erasures import Erasures
 from offline.chaos.evidence import Evidence, LoggedPlay, Place, PublishedList, StoredPlays
 
 MOST_EXAMPLES = 5  # of each kind of violation
@@ -28,8 +28,6 @@ class Promise:
 
     models: versions that may have made lists. session_gap_ms, session_max_songs: of the settings.
     from_others: whether lists are made of what other listeners play at present, too.
-    group_lost_ms: when the broker first forgot what is acknowledged, so that from then on any play
-    may come again; None: never.
     """
 
     rules: ListRules
@@ -39,12 +37,6 @@ class Promise:
     session_gap_ms: int = 1_800_000
     session_max_songs: int = 50
     from_others: bool = False
-    group_lost_ms: int | None = None
-
-    def reach(self, made: PublishedList) -> int | None:
-        """Give how far an erasure may lie behind the play of a list: see `may_change`."""
-        lost = self.group_lost_ms is not None and made.published_ms >= self.group_lost_ms
-        return None if lost else REACH
 
 
 @dataclass
@@ -89,6 +81,7 @@ def _check_lists(
 ) -> None:
     first: dict[tuple[Place, str], bytes] = {}
     answered: set[Place] = set()
+    newest: Counter[int] = Counter()
     sessions = dict(_sessions(evidence.plays, promise))
     for made in evidence.lists:
         findings.counts["lists"] += 1
@@ -98,21 +91,22 @@ def _check_lists(
             continue
         findings.counts["lists that came again"] += made.cause in answered
         answered.add(made.cause)
+        newest[play.partition] = max(newest[play.partition], play.offset)
         if made.model not in promise.models:
             findings.found("list of an unknown model", f"{made.cause}: {made.model}")
         songs, times = sessions[made.cause]
         for song in sorted(made.reasons):
             if not erasures.knows(play, song):
                 findings.found("reason that is not known", f"{made.cause}: {song}")
-        reach = promise.reach(made)
-        if erasures.may_change(play, reach, by_anybody=False):
+        known = newest[play.partition]
+        if erasures.may_change(play, known, by_anybody=False):
             songs, times = songs[-1:], times[-1:]  # no more is sure to be known
         for broken in _breaks(made, (songs, times), promise):
             findings.found("rule broken", f"{made.cause}: {broken}")
         if LIVE_COUNTS in made.sources:
             findings.counts["lists with songs of live popularity"] += 1
-        elif erasures.may_change(play, reach, by_anybody=promise.from_others):
-            findings.counts["lists whose plays may come again after an erasure"] += 1
+        elif erasures.may_change(play, known, by_anybody=promise.from_others):
+            findings.counts["lists whose plays may have come again after an erasure"] += 1
         else:
             same = first.setdefault((made.cause, made.model), made.content)
             if same != made.content:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 
 from offline.chaos.evidence import LoggedPlay
 
-REACH = 300
-"""Offsets: a record further back than this before an erasure is acknowledged when it is read, and
-does not come again after it. A batch has 50 records, and acknowledging takes about a second."""
+AHEAD = 300
+"""Offsets by which a store may be ahead of the newest play of its partition that has a list. A batch
+has 50 records and two are at work, and a worker may be killed between storing and publishing."""
 
 
 class Erasures:
@@ -45,16 +45,16 @@ class Erasures:
         after = _next(self._of_listener.get((play.partition, play.user_id), ()), play.offset)
         return after is not None and after < position
 
-    def may_change(self, play: LoggedPlay, reach: int | None, *, by_anybody: bool) -> bool:
-        """Tell whether the play may come again when what its list was made of is forgotten.
+    def may_change(self, play: LoggedPlay, answered: int, *, by_anybody: bool) -> bool:
+        """Tell whether what the play's list is made of may be forgotten as the list is made.
 
-        reach: offsets by which an erasure may lie behind the play; None: any. by_anybody: whether a
-        list is made of other listeners' plays, too.
+        answered: offset of the newest play of its partition that has a list by then. by_anybody:
+        whether a list is made of other listeners' plays, too.
         """
         own = self._of_listener.get((play.partition, play.user_id), ())
         offsets = self._of_partition.get(play.partition, ()) if by_anybody else own
         after = _next(offsets, play.offset)
-        return after is not None and (reach is None or after - play.offset <= reach)
+        return after is not None and after - answered <= AHEAD
 
 
 def _last(offsets: Sequence[int], offset: int) -> int | None:

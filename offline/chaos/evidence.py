@@ -58,7 +58,6 @@ class PublishedList:
     """A record of the recommendations topic. content: a hash over its items.
 
     sources: what put its songs forward, of each song together. reasons: songs given as reasons.
-    published_ms: the record's time.
     """
 
     partition: int
@@ -71,7 +70,6 @@ class PublishedList:
     reasons: frozenset[str]
     content: bytes
     raw: bytes = b""
-    published_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +160,6 @@ def published_list(record: Any) -> PublishedList:
         frozenset(why["song_id"] for item in items for why in item["because"]),
         content,
         record.value,
-        record.timestamp,
     )
 
 

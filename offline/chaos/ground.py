@@ -74,7 +74,6 @@ class Ground:
     active: Announcement | None = None
     broker_busy: bool = False
     groups_mended: int = 0
-    groups_lost_ms: list[int] = field(default_factory=list)
     _worked_at: float = field(default_factory=time.monotonic)
     _looked_at: float = 0.0
 
@@ -168,14 +167,9 @@ class Ground:
         if now_s - self._worked_at < GROUP_STUCK_S or self.broker is None or self.broker_busy:
             return
         self.note("the broker's group stands still: it is deleted, and its members make another")
-        self.lose_group()
+        delete_group(self.settings)
         self.groups_mended += 1
         self._worked_at = now_s
-
-    def lose_group(self) -> None:
-        """Have the embedded broker forget the workers' group, and what it has acknowledged."""
-        self.groups_lost_ms.append(time.time_ns() // 1_000_000)
-        delete_group(self.settings)
 
     def note(self, what: str) -> None:
         """Write down what happened, and when."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from offline.chaos.fault import PATIENCE_S, STEP_S, Failed, NotHere, NotNow, Steps, taken
-from offline.chaos.ground import STALL_S, Ground
+from offline.chaos.ground import STALL_S, Ground, delete_group
 from offline.chaos.processes import Supervised
 from offline.chaos.world import RULES
 from stream.broker import EmbeddedBroker
@@ -109,7 +109,7 @@ def lose_group(ground: Ground, chance: Random) -> Steps:
         raise NotHere
     if ground.broker_busy:
         raise NotNow
-    ground.lose_group()
+    delete_group(ground.settings)
     yield chance.uniform(8, 15)
 
 

@@ -172,14 +172,19 @@ def until_answered(
     wanted: set[Place],
     on_progress: Callable[[str, int, int], None],
 ) -> Iterator[PublishedList]:
-    """Give lists until every play has one, or until no more come."""
+    """Give lists until every play has one, or until no more come.
+
+    Where the broker has lost its group, those of plays that come again stand before the missing.
+    """
     missing, deadline = set(wanted), time.monotonic() + SETTLED_S
+    looked_at = time.monotonic()
     while missing and time.monotonic() < deadline:
         for record in lists.more(wait_ms=500):
             made = published_list(record)
-            if made.cause in missing:
-                missing.remove(made.cause)
-                deadline = time.monotonic() + SETTLED_S
+            missing.discard(made.cause)
+            if time.monotonic() - looked_at > TICK_S:
+                looked_at = time.monotonic()
+                deadline = looked_at + SETTLED_S
                 ground.look()
             yield made
         ground.look()
@@ -203,7 +208,6 @@ def promise(ground: Ground) -> Promise:
     return Promise(
         *(promised_rules(), catalogue(), ground.settings.list_length, models),
         from_others=ground.config.kind == "hybrid",
-        group_lost_ms=min(ground.groups_lost_ms, default=None),
     )
 
 
