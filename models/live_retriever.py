@@ -25,7 +25,7 @@ NOTHING = Proposals(np.zeros((0, 0), np.int64), np.zeros((0, 0), np.float32))
 class LiveCounts:
     """How many songs each live retriever puts forward."""
 
-    live: int = 50
+    live: int = 25
     own: int = 20
     trending: int = 20
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from offline.chaos.evidence import LoggedPlay
 
 AHEAD = 300
-"""Offsets by which a store may be ahead of the newest play of its partition that has a list. A batch
-has 50 records and two are at work, and a worker may be killed between storing and publishing."""
+"""Offsets by which a store may be ahead of the newest play of its partition that has a list. A
+batch has 50 records, two are at work, and a worker may be killed between storing and publishing."""
 
 
 class Erasures:
