@@ -70,6 +70,18 @@ def prompt_transport(app: Any, fetch_wait_ms: int) -> Any:
             flows = self.app.flow_control.is_active() and not self.suspend_flow.is_set()
             return not flows or any(topic.queue.full() for topic in self.app.topics)
 
+        def highwater(self, place: Any) -> int | None:
+            """Give the end of a partition's log, by the last fetch; None where nobody knows.
+
+            The thread that fetches may have lost the partition to another member meanwhile, which
+            aiokafka takes for a mistake of whoever asks.
+            """
+            try:
+                end: int | None = super().highwater(place)
+            except AssertionError:
+                return None
+            return end
+
         def wait_longer(self) -> None:
             """Where plays wait and none comes: give the broker more time to find them."""
             wait_longer(self._thread._ensure_consumer())

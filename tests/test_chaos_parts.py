@@ -33,6 +33,8 @@ SOURCE = PlaySource(seed=3, songs=500, listeners=20, start_ms=START_MS, share_fo
         (Exit("w", 1, None, "Error: long ago" + "\nand on" * 9), False),
         (Exit("w", 0, None, ""), False),  # nobody asked it to
         (Exit("w", -9, 0, "Assigned partitions [1]"), False),  # it had to be killed
+        (Exit("w", 0, -9, "", asked=True), True),  # it had ended before it was killed
+        (Exit("w", 0, -9, ""), False),
         (Exit("w", 1, None, "  sleep(0.1)\nOSError: [Errno 22] Invalid argument\n"), True),
         (Exit("w", 1, None, "  open(0.1)\nOSError: [Errno 22] Invalid argument\n"), False),
         (Exit("w", -signal.SIGSEGV, None, ""), False),

@@ -31,17 +31,21 @@ class ChaosError(SegueError):
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended. wanted: the status that a fault asked for; None where none did."""
+    """How a process ended. wanted: the status that a fault asked for; None where none did.
+
+    asked: whether it was asked to end, perhaps before something else was done to it.
+    """
 
     name: str
     status: int
     wanted: int | None
     last_words: str
+    asked: bool = False
 
     @property
     def is_in_order(self) -> bool:
         """Whether it ended as it was made to, or by itself with an error that says why."""
-        if self.status == self.wanted:
+        if self.status == self.wanted or (self.asked and self.status == 0):
             return True
         if self.wanted == 0 and self.status == -signal.SIGTERM and AT_WORK not in self.last_words:
             return True  # it was asked to end before it had begun
@@ -70,6 +74,7 @@ class Supervised:
     _process: subprocess.Popen[bytes] | None = None
     _guard: subprocess.Popen[bytes] | None = None
     _wanted: int | None = None
+    _asked: bool = False
     _log_start: int = 0
     _next_start: float = 0.0
 
@@ -103,7 +108,7 @@ class Supervised:
                 start_new_session=True,
             )
         self._guard = guard(self._process.pid)
-        self._wanted = None
+        self._wanted, self._asked = None, False
         self.starts += 1
 
     def look(self, pause_s: float) -> Exit | None:
@@ -128,13 +133,13 @@ class Supervised:
 
     def terminate(self) -> None:
         """Ask it to end, as an orchestrator would; it is to end with status 0."""
-        self._wanted = 0
+        self._wanted, self._asked = 0, True
         self.signal(signal.SIGTERM)
 
     def end(self, patience_s: float) -> Exit:
         """Ask it to end, wait, and take note; ended by force after `patience_s`, that is told."""
         assert self._process is not None, f"{self.name} does not run"
-        self._wanted = 0
+        self._wanted, self._asked = 0, True
         end(self._process, patience_s)
         return self._bury()
 
@@ -147,7 +152,8 @@ class Supervised:
 
     def _bury(self) -> Exit:
         assert self._process is not None
-        ended = Exit(self.name, self._process.wait(), self._wanted, self.said())
+        status = self._process.wait()
+        ended = Exit(self.name, status, self._wanted, self.said(), self._asked)
         self.exits.append(ended)
         self._process = None
         if self._guard is not None:
