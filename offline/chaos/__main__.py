@@ -21,6 +21,13 @@ from models.errors import SegueError
 @click.option("--durable", is_flag=True, help="Embedded broker: keep its log, and kill it, too.")
 @click.option("--restart-broker", help="Shell command that restarts those brokers.")
 @click.option("--kind", type=click.Choice(["gru", "hybrid"]), default="gru", show_default=True)
+@click.option(
+    "--forget",
+    type=click.FloatRange(0, 0.5),
+    default=0.002,
+    show_default=True,
+    help="Share of records that ask to forget a listener; 0: every repeated list is compared.",
+)
 @click.option("--only", multiple=True, help="A kind of fault; several times for several.")
 @click.option(
     "--out",
@@ -38,6 +45,7 @@ def main(
     durable: bool,
     restart_broker: str | None,
     kind: str,
+    forget: float,
     only: tuple[str, ...],
     out: Path,
 ) -> None:
@@ -51,6 +59,7 @@ def main(
       python -m offline.chaos
       python -m offline.chaos --seconds 3600 --seed 7
       python -m offline.chaos --kind hybrid --seed 8 --rate 40
+      python -m offline.chaos --kind hybrid --forget 0 --only "lost group" --only kill
       python -m offline.chaos --durable --seconds 90 --rate 20 --only "kill broker" --only kill
       python -m offline.chaos --only kill --only "torn store"
       python -m offline.chaos --bootstrap kafka:9092 --restart-broker "docker compose restart kafka"
@@ -66,7 +75,7 @@ def main(
         raise click.UsageError(f"no fault {sorted(unknown)}: there are {', '.join(FAULTS)}")
     logging.getLogger("kafka").setLevel(logging.ERROR)
     config = ChaosConfig(
-        out, seconds, seed, workers, rate, bootstrap, restart_broker, durable, kind
+        out, seconds, seed, workers, rate, bootstrap, restart_broker, durable, kind, forget
     )
     try:
         with steps_progress() as show:

@@ -79,7 +79,7 @@ def _check_lists(
     promise: Promise,
     findings: Findings,
 ) -> None:
-    first: dict[tuple[Place, str], bytes] = {}
+    first: dict[tuple[Place, str], PublishedList] = {}
     answered: set[Place] = set()
     newest: Counter[int] = Counter()
     sessions = dict(_sessions(evidence.plays, promise))
@@ -108,8 +108,9 @@ def _check_lists(
         elif erasures.may_change(play, known, by_anybody=promise.from_others):
             findings.counts["lists whose plays may have come again after an erasure"] += 1
         else:
-            same = first.setdefault((made.cause, made.model), made.content)
-            if same != made.content:
+            before = first.setdefault((made.cause, made.model), made)
+            findings.counts["repeats compared, list by list"] += before is not made
+            if before.content != made.content:
                 findings.found("list changed when it came again", f"{made.cause}")
     for place in sorted(plays.keys() - answered):
         findings.found("play without a list", f"{place}: {plays[place].event_id}")

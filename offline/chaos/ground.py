@@ -44,7 +44,8 @@ class ChaosConfig:
     bootstrap: somebody's brokers; None: an embedded one. durable: its log outlives it, so that it
     can be killed; slow above some ten thousand plays.
     restart_broker: a shell command that restarts those brokers with their log. rate: plays/s.
-    kind: of the bundles, one of world.KINDS.
+    kind: of the bundles, one of world.KINDS. forget: the share of records that ask that their
+    listener be forgotten; with 0 every repeat is compared, as nothing it was made of may be gone.
     """
 
     directory: Path
@@ -56,6 +57,7 @@ class ChaosConfig:
     restart_broker: str | None = None
     durable: bool = False
     kind: str = "gru"
+    forget: float = 0.002
 
 
 @dataclass
@@ -267,7 +269,7 @@ def _overrides(bootstrap: str) -> dict[str, Any]:
 def _write_producer_config(ground: Ground) -> None:
     config = ground.config
     start_ms = int(time.time() * 1000) - PAST_MS
-    source = PlaySource(config.seed, SONGS, LISTENERS, start_ms)
+    source = PlaySource(config.seed, SONGS, LISTENERS, start_ms, share_forgotten=config.forget)
     progress = str(config.directory / "producer.progress")
     told = ProducerConfig(ground.overrides, source, config.rate, progress)
     (config.directory / "producer.json").write_bytes(msgspec.json.encode(told))

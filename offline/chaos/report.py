@@ -20,6 +20,7 @@ def document(result: Result) -> dict[str, Any]:
         "bundles": result.config.kind,
         "workers": result.config.workers,
         "plays_per_s": result.config.rate,
+        "share_forgotten": result.config.forget,
         "broker": result.config.bootstrap or "embedded",
         "faults": dict(sorted(result.injected.done.items())),
         "faults_not_possible_here": sorted(result.injected.not_here),
