@@ -20,7 +20,7 @@ from models.live_songs import (
 from models.live_tables import Asking, UnknownSongs
 from models.recent_plays import RecentPlays, Ring
 from models.slot_numbers import SlotNumbers
-from models.trending import trending_songs
+from models.trending import Trends
 
 if TYPE_CHECKING:
     from models.live_retriever import LiveRetriever
@@ -39,12 +39,13 @@ those put forward by their content not counted."""
 class Group:
     """Listeners of one partition. rows: int64 [R], which they are; asked: int64 [R], plays.
 
-    numbers: the model's songs among its plays. content: the content songs.
+    numbers: the model's songs among its plays. content: the content songs. trends: what rises.
     """
 
     recent: RecentPlays
     numbers: SlotNumbers
     content: SlotNumbers
+    trends: Trends
     rows: NDArray[np.int64]
     asked: NDArray[np.int64]
 
@@ -79,11 +80,11 @@ class LiveSongs:
 
     def ask(self, group: Group, plan: Plan) -> None:
         """Ask one partition."""
-        counts, config = self.retriever.counts, self.retriever.config
+        counts = self.retriever.counts
         ring, window, items = group.recent.ring, group.recent.window, group.numbers.items
         live, shares, named = live_songs(ring, window, group.asked, plan, counts.live)
         own = own_new_songs(ring, window, group.asked, items, counts.own)
-        rising = trending_songs(ring, window, group.asked, config.trending_plays, counts.trending)
+        rising = group.trends.songs(group.recent, group.asked)
         content = self._content_of(group.rows, group.content)
         self._number(group.rows, np.concatenate([live, own, rising, content], 1), items)
         mine, slots = self.new[group.rows], group.content.items
@@ -174,7 +175,10 @@ class LiveSongs:
             yield Asking(Ring.empty(1), 1, alone, np.zeros(len(alone), np.int64), slots, nothing)
 
     def _alone(self) -> NDArray[np.int64]:
-        return np.setdiff1d(np.arange(len(self.new)), [row for g in self.groups for row in g.rows])
+        alone = np.ones(len(self.new), np.bool_)
+        for group in self.groups:
+            alone[group.rows] = False
+        return alone.nonzero()[0]
 
     @cached_property
     def _used(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

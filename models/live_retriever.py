@@ -16,6 +16,7 @@ from models.live_neighbours import LiveConfig
 from models.live_proposals import Group, LiveSongs
 from models.recent_plays import Moment, RecentPlays
 from models.slot_numbers import SlotNumbers
+from models.trending import Trends
 from models.vocabulary import Vocabulary
 
 NOTHING = Proposals(np.zeros((0, 0), np.int64), np.zeros((0, 0), np.float32))
@@ -54,7 +55,7 @@ class LiveRetriever:
         self.counts = counts or LiveCounts()
         self.content = content
         self._at_work = Lock()  # held where a ring's songs are numbered
-        self._numbers: WeakKeyDictionary[RecentPlays, tuple[SlotNumbers, SlotNumbers]]
+        self._numbers: WeakKeyDictionary[RecentPlays, tuple[SlotNumbers, SlotNumbers, Trends]]
         self._numbers = WeakKeyDictionary()
 
     def find(
@@ -93,8 +94,12 @@ class LiveRetriever:
             numbers = self._numbers.get(recent)
             if numbers is None:
                 content = Vocabulary() if self.content is None else self.content.songs
-                numbers = SlotNumbers(recent, self.vocabulary), SlotNumbers(recent, content)
+                numbers = (
+                    SlotNumbers(recent, self.vocabulary),
+                    SlotNumbers(recent, content),
+                    Trends(self.config.trending_plays, self.counts.trending),
+                )
                 self._numbers[recent] = numbers
-            for each in numbers:
-                each.update()
+            for each in numbers[:2]:
+                each.update(recent)
             yield Group(recent, *numbers, np.array(rows), np.array(asked))

@@ -78,6 +78,8 @@ class Ragged:
 
     def last(self, count: int) -> Ragged:
         """Keep at most the last `count` values of each row."""
+        if self.lengths.max(initial=0) <= count:
+            return self
         kept = np.minimum(self.lengths, count)
         place = np.arange(len(self.values))
         row_end = np.repeat(self.offsets[1:], self.lengths)

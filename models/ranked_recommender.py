@@ -162,8 +162,9 @@ class RankedRecommender(ABC):
         """Rank parts side by side, the first by the calling thread, whose stages are timed."""
 
         def rank(rows: NDArray[np.int64], known: list[Request], stage: Stage) -> Ranked:
+            mine = contexts if len(rows) == len(contexts) else contexts.take(rows)
             with torch.inference_mode():
-                return self.rank(known, contexts.take(rows), stage)
+                return self.rank(known, mine, stage)
 
         asked = [(rows, [requests[row] for row in rows.tolist()]) for rows in parts]
         others = [self._threads.submit(rank, *part, untimed) for part in asked[1:]]

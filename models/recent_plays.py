@@ -77,6 +77,7 @@ class RecentPlays:
         self.ring = Ring.empty(self.capacity)
         self.first = 1  # the number of the oldest play that is held
         self.end = 0  # the number of the newest
+        self.erased = 0  # how many plays were, as it changes what was known at earlier ones
         self.song_ids = [""]  # by slot
         self.given = np.zeros(self.capacity + 1, np.int64)  # by slot, at which play it was given
         self._slots: dict[str, int] = {}
@@ -155,6 +156,7 @@ class RecentPlays:
         ring.songs[place] = ring.previous[place] = ring.following[place] = ring.earlier[place] = 0
         ring.played_at_ms[place] = 0
         ring.sessions[place] = number
+        self.erased += 1
         return RecentPlay(number, int(ring.offsets[place]), 0, 0, number, "")
 
     def is_erased(self, number: int) -> bool:

@@ -6,50 +6,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compiled import compiled
-from models.recent_plays import Ring
+from models.recent_plays import RecentPlays, Ring
 from models.scratch import Scratch
 from models.song_plays import plays_of
 
 _PLAYS = Scratch(0, np.int32)
 TRENDING_STEP = 32  # what trends is worked out anew after so many plays
+STEPS_KEPT = 8  # of which the trends are not worked out again: batches overlap them
 COUNTED_BEFORE = 100  # plays of a song, at most, by which it is known how often it is played
 
 
-def trending_songs(
-    ring: Ring, window: int, asked: NDArray[np.int64], recent: int, most: int
-) -> NDArray[np.int32]:
-    """Name the songs that rise, as of the plays asked, int64 [B], int32 [B, most], best first.
+class Trends:
+    """The songs that rise in one partition, worked out once for all who ask at about a time.
 
     A song's plays among the last `recent` are held against what those before let expect:
-    (plays - expected) / sqrt(expected + 1). A session's plays of a song in a row count
-    once, and what only one session played does not trend. 0 behind the last.
+    (plays - expected) / sqrt(expected + 1). A session's plays of a song in a row count once, and
+    what only one session played does not trend.
     """
-    return _trending_songs(ring, window, asked, recent, most, _PLAYS.room(len(ring.newest)))
 
+    def __init__(self, recent: int, most: int) -> None:
+        """Name at most `most` songs."""
+        self.recent = recent
+        self.most = most
+        self._kept: dict[tuple[int, int], NDArray[np.int32]] = {}
 
-@compiled
-def _trending_songs(
-    ring: Ring,
-    window: int,
-    asked: NDArray[np.int64],
-    recent: int,
-    most: int,
-    plays: NDArray[np.int32],
-) -> NDArray[np.int32]:
-    """Do so with a count of every slot's plays, all 0 before and after."""
-    slots = np.zeros((len(asked), most), np.int32)
-    named = np.empty(recent, np.int32)
-    done, last = np.int64(-1), 0
-    for row in range(len(asked)):
-        number = asked[row] - asked[row] % TRENDING_STEP
-        if number == done:
-            slots[row] = slots[last]
-            continue
-        done, last = number, row
-        # Shorter than the window, so that it lies in the window of every play of the step.
-        least = max(1, number - window + TRENDING_STEP + 1)
-        _rising(ring, number, least, recent, plays, named, slots[row])
-    return slots
+    def songs(self, plays: RecentPlays, asked: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Name them as of the plays asked, int64 [B], int32 [B, most], best first, 0 behind."""
+        steps, rows = np.unique(asked - asked % TRENDING_STEP, return_inverse=True)
+        return np.stack([self._at(plays, number) for number in steps.tolist()])[rows]
+
+    def _at(self, plays: RecentPlays, number: int) -> NDArray[np.int32]:
+        step = number, plays.erased
+        found = self._kept.get(step)
+        if found is None:
+            ring = plays.ring
+            found = np.zeros(self.most, np.int32)
+            named, counts = np.empty(self.recent, np.int32), _PLAYS.room(len(ring.newest))
+            # Shorter than the window, so that it lies in the window of every play of the step.
+            least = max(1, number - plays.window + TRENDING_STEP + 1)
+            _rising(ring, number, least, self.recent, counts, named, found)
+            kept = [*self._kept.items()][1 - STEPS_KEPT :]
+            self._kept = dict([*kept, (step, found)])  # at once, as other threads look, too
+        return found
 
 
 @compiled
@@ -62,6 +60,7 @@ def _rising(
     named: NDArray[np.int32],
     slots: NDArray[np.int32],
 ) -> None:
+    """Write them to `slots`, all 0, with a count of every slot's plays, all 0 before and after."""
     capacity, found = len(ring.songs), 0
     since = max(least, number - recent + 1)
     for entry in range(number, since - 1, -1):

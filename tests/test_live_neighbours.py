@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.live_neighbours import LiveConfig, live_songs
 from models.recent_plays import RecentPlays
-from models.trending import trending_songs
+from models.trending import Trends
 
 WINDOW = 40
 CONFIG = LiveConfig(songs=3, newest=4, recency=30.0, reach_after=2, reach_before=1)
@@ -126,7 +126,7 @@ def test_what_came_lately_counts_more():
 
 
 def rising(stream, asked, most=5, recent=40):
-    slots = trending_songs(stream.recent.ring, stream.recent.window, np.array(asked), recent, most)
+    slots = Trends(recent, most).songs(stream.recent, np.array(asked))
     return [[stream.recent.song_ids[slot] for slot in row if slot] for row in slots]
 
 
@@ -157,6 +157,20 @@ def test_what_rises_does_not_depend_on_the_batch_nor_on_what_came_since():
     asked = list(range(250, 501))
     assert rising(stream, asked) == told[249:]
     assert [rising(stream, [number])[0] for number in asked[::17]] == told[249::17]
+
+
+def test_trends_that_were_worked_out_are_those_of_now_until_a_play_is_erased():
+    stream = Stream(window=300)
+    chance = np.random.default_rng(1)
+    kept = Trends(40, 5)
+    for n in range(400):
+        stream.play(f"u{chance.integers(20)}", f"s{int(chance.exponential(6))}")
+        if n % 50 == 49:
+            stream.recent.erase(int(chance.integers(n - 40, n)))
+        if n % 3 == 0:
+            asked = np.array([max(n - 5, 1), n + 1])
+            fresh = Trends(40, 5).songs(stream.recent, asked)
+            np.testing.assert_array_equal(kept.songs(stream.recent, asked), fresh)
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_slots_lead_to_the_songs_that_are_in_them_now():
     for offset in range(60):
         recent.add("abcdefgh"[chance.integers(8)], offset, 0)
         if chance.random() < 0.4:
-            numbers.update()
+            numbers.update(recent)
             for song_id in "abcdefgh":
                 slot, item = recent.slot(song_id), vocabulary.number(song_id) or 0
                 assert not slot or numbers.items[slot] == item
