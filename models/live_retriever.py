@@ -55,8 +55,8 @@ class LiveRetriever:
         self.counts = counts or LiveCounts()
         self.content = content
         self._at_work = Lock()  # held where a ring's songs are numbered
-        self._numbers: WeakKeyDictionary[RecentPlays, tuple[SlotNumbers, SlotNumbers, Trends]]
-        self._numbers = WeakKeyDictionary()
+        self._learned: WeakKeyDictionary[RecentPlays, tuple[SlotNumbers, SlotNumbers, Trends]]
+        self._learned = WeakKeyDictionary()
 
     def find(
         self,
@@ -91,15 +91,14 @@ class LiveRetriever:
             rows.append(row)
             asked.append(moment.number)
         for recent, rows, asked in rings.values():
-            numbers = self._numbers.get(recent)
-            if numbers is None:
+            if recent not in self._learned:
                 content = Vocabulary() if self.content is None else self.content.songs
-                numbers = (
+                self._learned[recent] = (
                     SlotNumbers(recent, self.vocabulary),
                     SlotNumbers(recent, content),
                     Trends(self.config.trending_plays, self.counts.trending),
                 )
-                self._numbers[recent] = numbers
-            for each in numbers[:2]:
-                each.update(recent)
-            yield Group(recent, *numbers, np.array(rows), np.array(asked))
+            numbers, content_numbers, trends = self._learned[recent]
+            numbers.update(recent)
+            content_numbers.update(recent)
+            yield Group(recent, numbers, content_numbers, trends, np.array(rows), np.array(asked))

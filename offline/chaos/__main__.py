@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from models.errors import SegueError
+from offline.chaos.plays import SHARE_FORGOTTEN
 
 
 @click.command()
@@ -24,7 +25,7 @@ from models.errors import SegueError
 @click.option(
     "--forget",
     type=click.FloatRange(0, 0.5),
-    default=0.002,
+    default=SHARE_FORGOTTEN,
     show_default=True,
     help="Share of records that ask to forget a listener; 0: every repeated list is compared.",
 )

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from offline.chaos.object_store import ObjectStore
-from offline.chaos.plays import PlaySource
+from offline.chaos.plays import SHARE_FORGOTTEN, PlaySource
 from offline.chaos.processes import ChaosError, Exit, Supervised, with_environment
 from offline.chaos.producer import ProducerConfig
 from offline.chaos.world import BUNDLES, RULES, SONGS, write_bundles
@@ -57,7 +57,7 @@ class ChaosConfig:
     restart_broker: str | None = None
     durable: bool = False
     kind: str = "gru"
-    forget: float = 0.002
+    forget: float = SHARE_FORGOTTEN
 
 
 @dataclass

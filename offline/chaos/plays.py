@@ -23,6 +23,7 @@ SHARE_TWICE = 0.02
 SHARE_LATE = 0.05
 SHARE_CLOCK_WRONG = 0.01
 SHARE_NEW_SONG = 0.02
+SHARE_FORGOTTEN = 0.002
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class PlaySource:
     listeners: int
     start_ms: int
     step_ms: int = 2_000
-    share_forgotten: float = 0.002
+    share_forgotten: float = SHARE_FORGOTTEN
 
     def messages(self, first: int = 0) -> Iterator[Message]:
         """Give messages without end, from that of the play numbered `first` on."""
