@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from models.byte_vectors import multiply_bytes
 from models.candidate_tables import Directions, SongTables
 from models.compiled import compiled
 from models.elementary import log32
-from models.inner_products import multiply
 from models.live_proposals import CONTENT_FEATURES
 from models.live_songs import LIVE_FEATURES, add_new_products, describe, new_songs_heard
 from models.live_tables import Asking, UnknownSongs
@@ -25,7 +25,6 @@ from models.ranking_features import (
 )
 from models.replays import when_heard
 from models.serving_attention import share_out
-from models.sessions import SUM_LANES
 from models.skipgram_space import SPACE_FEATURES
 from models.song_traits import TRAIT_FEATURES, Plays, describe_traits
 from models.vocabulary import PADDING
@@ -55,9 +54,6 @@ _SHARED = np.array([RETRIEVERS.index(name) for name in SHARED])
 _RANKED = np.array([n for n, name in enumerate(RETRIEVERS) if f"{name}_rank" in CANDIDATE_FEATURES])
 _RANKS = np.array([CANDIDATE_FEATURES.index(f"{RETRIEVERS[n]}_rank") for n in _RANKED])
 
-COLUMNS = len(CANDIDATE_FEATURES) + -len(CANDIDATE_FEATURES) % SUM_LANES
-"""Numbers that a candidate has room for, so that sums over them run in whole lanes."""
-
 
 @compiled
 def describe_candidates(
@@ -69,18 +65,21 @@ def describe_candidates(
     directions: Directions,
     unknown: UnknownSongs,
     asking: Asking,
+    begins: NDArray[np.int64],
     told: NDArray[np.float32],
 ) -> None:
-    """Write CANDIDATE_FEATURES of the listeners who ask to `told`, float32 [B, C, COLUMNS].
+    """Write CANDIDATE_FEATURES of the listeners who ask to `told`, as CandidateTable has them.
 
-    items, scores, ranks: as `Candidates` has them. told: all 0 before.
+    items, scores, ranks: as `Candidates` has them.
     """
     for place in range(len(asking.rows)):
         row = asking.rows[place]
         count = _filled(items[row])
         mine = items[row, :count].copy().reshape(1, count)
-        known = _known(mine, len(songs.vectors) - 1)
-        out = told[row, :count]
+        known = _known(mine, len(songs.popularity) - 1)
+        out = told[begins[row] : begins[row + 1]]
+        out[:] = 0
+        out = out[:count]
         _say_retrieved(scores[row], ranks[row], out)
         _say_plain(known[0], songs, out)
         _say_heard(row, place, mine, known, plays, unknown, asking, out)
@@ -96,7 +95,7 @@ def describe_candidates(
         )
         _copy(traits[0], out, _TRAITS)
         _say_lately(row, place, mine[0], songs, unknown, asking, out)
-        _say_content(row, mine[0], len(songs.vectors) - 1, directions, unknown, out)
+        _say_content(row, mine[0], len(songs.popularity) - 1, directions, unknown, out)
 
 
 @compiled
@@ -208,14 +207,14 @@ def _say_near(
     out: NDArray[np.float32],
 ) -> None:
     """Write the GRU's and AMNN's opinions, and what inner products tell."""
-    above, count = len(songs.vectors) - 1, len(out)
+    above, count = len(songs.popularity) - 1, len(out)
     against, places = directions.vectors[row], directions.places[row]
     products = np.zeros((1, count, len(against)), np.float32)
     cosines = np.zeros((1, count, len(places)), np.float32)
     shares = np.full(count, -np.inf, np.float32)
     # One pass over the candidates' vectors for everything they are compared with.
-    multiply(songs.vectors, known, against, products[0])
-    multiply(songs.places, known, places, cosines[0])
+    multiply_bytes(songs.vectors, known, against, products[0])
+    multiply_bytes(songs.places, known, places, cosines[0])
     share_out(songs.attention, directions.attended[row], known, shares)
     if unknown.slots.shape[1]:
         one = slice(row, row + 1)
@@ -257,7 +256,7 @@ def _say_lately(
         )
         return
     for slot in range(len(out)):
-        out[slot, _IS_NEW] = items[slot] >= len(songs.vectors)
+        out[slot, _IS_NEW] = items[slot] >= len(songs.popularity)
 
 
 @compiled

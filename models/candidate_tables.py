@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.byte_vectors import ByteVectors
 from models.serving_attention import AttentionTables
 from models.song_traits import TraitTables
 
@@ -14,13 +15,13 @@ from models.song_traits import TraitTables
 class SongTables(NamedTuple):
     """What is known of songs, by item number.
 
-    vectors: float32 [V + 1, D]. places: float32 [V + 1, S], in the skip-gram space. popularity,
-    trend: float32 [V + 1]. shares: float32 [V + 1], of all plays of training. lately: plays in
-    which trends are looked for.
+    vectors: [V + 1, D], the GRU's. places: [V + 1, S], in the skip-gram space. popularity, trend:
+    float32 [V + 1]. shares: float32 [V + 1], of all plays of training. lately: plays in which
+    trends are looked for.
     """
 
-    vectors: NDArray[np.float32]
-    places: NDArray[np.float32]
+    vectors: ByteVectors
+    places: ByteVectors
     popularity: NDArray[np.float32]
     trend: NDArray[np.float32]
     traits: TraitTables

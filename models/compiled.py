@@ -25,6 +25,11 @@ def compiled_sums(function: Callable[P, R]) -> Callable[P, R]:
     return cast(Callable[P, R], sums(function))
 
 
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function into the loops that call it: arrays handed over are counted, else."""
+    return cast(Callable[P, R], njit(nogil=True, inline="always")(function))
+
+
 def inlined_sums(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function of few numbers into the loops that call it, as `compiled_sums` does."""
     sums = njit(nogil=True, inline="always", fastmath={"reassoc", "contract", "nsz"})

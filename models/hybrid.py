@@ -93,7 +93,8 @@ class Ranker(nn.Module):
         vectors: of the candidates, float32 [B, C, D]. generator: draws the dropout in training.
         """
         context = (inputs.contexts - self.context_mean) / self.context_scale
-        features = (inputs.candidates - self.candidate_mean) / self.candidate_scale
+        candidates = inputs.candidates
+        features = (candidates - self.candidate_mean) / self.candidate_scale
         listener, moment = self.layers(inputs, context)
         listener = self._dropped(listener, generator)
         moment = self._dropped(moment, generator)
@@ -107,7 +108,7 @@ class Ranker(nn.Module):
         joined = (F.linear(candidate, own) + told).relu()
         correction = (joined * self.last.weight[0]).sum(2) + self.last.bias
         liked = (vectors * preference.unsqueeze(1)).sum(2)
-        logits = (inputs.candidates * self.weights.weight[0]).sum(2) + correction + liked
+        logits = (candidates * self.weights.weight[0]).sum(2) + correction + liked
         return logits.masked_fill(inputs.items == PADDING, -torch.inf), preference
 
     def layers(self, inputs: RankingInputs, context: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,9 +141,9 @@ class Ranker(nn.Module):
         shares = logits.log_softmax(1)
         classification = F.nll_loss(shares, answers)
         features = (1 - (preference * answer_vectors).sum(1)).mean()
-        told = torch.zeros_like(logits)
+        told, candidates = torch.zeros_like(logits), inputs.candidates
         for name, weight in FIRST_WEIGHTS.items():
-            told = told + weight * inputs.candidates[:, :, CANDIDATE_FEATURES.index(name)]
+            told = told + weight * candidates[:, :, CANDIDATE_FEATURES.index(name)]
         told = told.masked_fill(inputs.items == PADDING, -torch.inf)
         real = inputs.items != PADDING
         agreement = told.softmax(1) * (told.log_softmax(1) - shares).masked_fill(~real, 0.0)

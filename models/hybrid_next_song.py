@@ -161,7 +161,7 @@ class HybridNextSong:
     ) -> None:
         self.retrieval = retrieval
         self.ranker = ranker.eval()
-        self.serving = ServingRanker(ranker, retrieval.gru.vectors)
+        self.serving = ServingRanker(ranker, retrieval.gru.index.rows)
         self.vocabulary = vocabulary
         self._popularity = (popularity / popularity.sum()).log()
 

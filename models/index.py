@@ -14,8 +14,9 @@ import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.byte_vectors import ByteVectors
 from models.errors import SegueError
-from models.inner_products import inner_products
+from models.refinement import refine
 from models.sessions import ROW_BLOCK
 from models.vocabulary import PADDING
 
@@ -42,7 +43,7 @@ class IndexConfig:
     exact_songs: up to here one matrix product beats every index. scanned_songs: up to here the
     codes of all songs are looked at, above only those of the nearest `probes` of about
     sqrt(songs) cells; None: an eighth of the cells. rerank: times k, how many of the best by
-    their codes are compared by their vectors.
+    their codes are compared by a byte for each number; the k best of those by their vectors.
     """
 
     exact_songs: int = 20_000
@@ -65,15 +66,15 @@ class ItemIndex:
 
     Exact up to `exact_songs`. Above, product quantisation (faiss's FastScan): 4 bits stand for
     two numbers of a vector, so that a song takes a sixteenth of the room and the processor
-    compares 32 at once; then the best by these codes are ordered by their vectors. Built the
-    same from the same vectors every time, with however many threads. The vectors themselves
-    are the caller's own, not copied.
+    compares 32 at once; then the best by these codes are told apart by bytes, `rows`, and the
+    best of those ordered by their vectors. Built the same from the same vectors every time, with
+    however many threads. The vectors themselves are the caller's own, not copied.
     """
 
     def __init__(self, vectors: Tensor, config: IndexConfig | None = None) -> None:
         """Index float32 [V + 1, D]; row 0 is padding and never found."""
         self.config = config or IndexConfig()
-        self._take(vectors)
+        self._take(vectors, ByteVectors.of(vectors.numpy()))
         self._codes: Any = self._coded() if self._is_coded() else None
 
     def search(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -83,10 +84,7 @@ class ItemIndex:
         products are exact either way. Where fewer than k are found, the rest is -inf and 0.
         """
         k = min(k, self.songs)
-        products, items = self._exact(queries) if self._codes is None else self._near(queries, k)
-        scores, places = products.topk(k, dim=1)
-        found = items.expand_as(products).gather(1, places)
-        return scores, found.masked_fill_(scores == -torch.inf, PADDING)
+        return self._exact(queries, k) if self._codes is None else self._near(queries, k)
 
     def add(self, vectors: Tensor) -> None:
         """Take in further items, float32 [N, D], numbered on from the last.
@@ -94,7 +92,8 @@ class ItemIndex:
         Their codes are of the centres that the first ones were trained to: where songs have
         changed much, build a new index.
         """
-        self._take(torch.cat([self._vectors, vectors]), self._removed)
+        rows = self.rows.joined(ByteVectors.of(vectors.numpy()))
+        self._take(torch.cat([self._vectors, vectors]), rows, self._removed)
         if self._codes is not None:
             self._codes.add(vectors.numpy())
         elif self._is_coded():
@@ -129,13 +128,13 @@ class ItemIndex:
         """
         made = cls.__new__(cls)
         made.config = config or IndexConfig()
-        made._take(vectors)
+        made._take(vectors, ByteVectors.of(vectors.numpy()))
         made._codes = made._mapped(path) if made._is_coded() else None
         return made
 
-    def _take(self, vectors: Tensor, removed: Tensor | None = None) -> None:
+    def _take(self, vectors: Tensor, rows: ByteVectors, removed: Tensor | None = None) -> None:
         self.songs = len(vectors) - 1
-        self._vectors = vectors
+        self._vectors, self.rows = vectors, rows
         self._removed = torch.zeros(len(vectors), dtype=torch.bool)
         if removed is not None:
             self._removed[: len(removed)] = removed
@@ -145,23 +144,21 @@ class ItemIndex:
     def _is_coded(self) -> bool:
         return self.songs > max(self.config.exact_songs, FEWEST_CODED)
 
-    def _exact(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the products with all items, [B, V], and the items, [V]."""
+    def _exact(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Do so by the products with all items, [B, V]."""
         assert self._transposed is not None, "an index without codes has its vectors transposed"
         padded = F.pad(queries, (0, 0, 0, -len(queries) % ROW_BLOCK))
         products = (padded @ self._transposed)[: len(queries)]
-        products.masked_fill_(self._removed[1:], -torch.inf)
-        return products, torch.arange(1, self.songs + 1)
+        scores, places = products.masked_fill_(self._removed[1:], -torch.inf).topk(k, dim=1)
+        return scores, (places + 1).masked_fill_(scores == -torch.inf, PADDING)
 
     def _near(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Give the products with the best by their codes, [B, C], and those items, [B, C]."""
-        asked = queries.numpy()
+        """Do so among the best by their codes."""
+        asked, vectors, removed = queries.numpy(), self._vectors.numpy(), self._removed.numpy()
         count = min(max(k, FEWEST_FOUND) * self.config.rerank, self.songs)
         items: NDArray[np.int64] = self._codes.search(asked, count)[1] + 1
-        products = inner_products(self._vectors.numpy(), items, asked[:, None])[:, :, 0]
-        found = torch.from_numpy(items)
-        none = (found == PADDING) | self._removed[found]
-        return torch.from_numpy(products).masked_fill_(none, -torch.inf), found
+        products, found = refine(vectors, self.rows, removed, items, asked, k)
+        return torch.from_numpy(products), torch.from_numpy(found)
 
     def _coded(self) -> Any:
         """Train centres and give every song its codes."""

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from models.candidate_attention_next_song import CandidateAttentionNextSong
 from models.candidate_features import (
-    COLUMNS,
     LEAST_LOG_PROBABILITY,
     SPARSE,
     describe_candidates,
 )
+from models.candidate_table import COLUMNS, CandidateTable, begins_of
 from models.candidate_tables import Directions, SongTables
 from models.candidates import Candidates, Proposals
 from models.content_songs import ContentSongs
@@ -29,7 +29,6 @@ from models.live_proposals import LiveSongs
 from models.live_retriever import LiveCounts, LiveRetriever
 from models.moments import asked_ms, describe_moments
 from models.next_song import Contexts
-from models.ranking_features import CANDIDATE_FEATURES
 from models.replays import count_repeats
 from models.serving_attention import AttentionTables
 from models.sessions import pad_listeners
@@ -44,7 +43,7 @@ class RankingInputs:
 
     items: int64 [B, C], ascending, 0 behind the last; above `songs` they are those of songs
     that no model knows: of a listener the k-th of `new_songs`, from 0, is item songs + 1 + k.
-    table: float32 [B, C, COLUMNS], CANDIDATE_FEATURES, filled up with 0.
+    table: CANDIDATE_FEATURES of them.
     contexts: float32 [B, G], CONTEXT_FEATURES. states: float32 [B, hidden], the GRU's.
     listeners, lately, sessions: float32 [B, D], the mean vectors of what they heard before, of
     the last of it, and of what the session holds. tastes: float32 [B, S], the mean skip-gram
@@ -53,7 +52,7 @@ class RankingInputs:
     """
 
     items: Tensor
-    table: Tensor
+    table: CandidateTable
     contexts: Tensor
     states: Tensor
     listeners: Tensor
@@ -71,7 +70,7 @@ class RankingInputs:
     @property
     def candidates(self) -> Tensor:
         """The features by name, CANDIDATE_FEATURES, float32 [B, C, F]."""
-        return self.table[:, :, : len(CANDIDATE_FEATURES)]
+        return self.table.side_by_side(self.items.shape[1])
 
     @property
     def heard(self) -> Tensor:
@@ -87,7 +86,7 @@ class RankingInputs:
         """Give some of the listeners, int64 [R]."""
         return RankingInputs(
             self.items[rows],
-            self.table[rows],
+            self.table.take(rows.numpy()),
             self.contexts[rows],
             self.states[rows],
             self.listeners[rows],
@@ -161,8 +160,8 @@ class Retrieval:
             content,
         )
         self._songs = SongTables(
-            self.live.vectors,
-            skipgram.rows,
+            gru.index.rows,
+            skipgram.index.rows,
             np.log(share).astype(np.float32),
             (np.log(late) - np.log(share)).astype(np.float32),
             traits.tables,
@@ -196,12 +195,12 @@ class Retrieval:
         live = self.live.find(contexts.moments, direction, when)
         mine = _by_score(found, count)
         united = Candidates.of([mine, *proposals, nearest, rest, *live.proposals])
-        like = Likeness.of(self._songs.vectors, contexts)
+        like = Likeness.of(self.live.vectors, contexts)
         directions = self._directions(contexts, found, like, near, direction, when)
         told = self._told(united, contexts, directions, live)
         return RankingInputs(
             torch.from_numpy(united.items),
-            torch.from_numpy(told),
+            told,
             self._contexts(contexts, found, [np.diff(each.offsets) for each in named], live),
             found.states[:count],
             torch.from_numpy(like.listener),
@@ -239,9 +238,10 @@ class Retrieval:
 
     def _told(
         self, united: Candidates, contexts: Contexts, directions: Directions, live: LiveSongs
-    ) -> NDArray[np.float32]:
-        """Describe candidates, float32 [B, C, COLUMNS]."""
-        told = np.zeros((*united.items.shape, COLUMNS), np.float32)
+    ) -> CandidateTable:
+        """Describe candidates."""
+        begins = begins_of(united.items)
+        told = np.empty((begins[-1], COLUMNS), np.float32)
         plays, unknown = Plays.of(contexts), live.unknown_songs()
         for asking in live.asking():
             describe_candidates(
@@ -253,9 +253,10 @@ class Retrieval:
                 directions,
                 unknown,
                 asking,
+                begins,
                 told,
             )
-        return told
+        return CandidateTable(told, begins)
 
     def reasons(self, contexts: Contexts, items: Tensor, most: int) -> tuple[Tensor, Tensor]:
         """Give AMNN's heaviest songs for each item, int64 [B, n], as `AttentionTables.reasons`."""

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.byte_vectors import ByteVectors, multiply_bytes
 from models.candidate_attention import CATALOGUE_CHUNK, CandidateAttention
-from models.compiled import compiled, compiled_sums
+from models.compiled import compiled, compiled_sums, inlined_sums
 from models.elementary import log32, to_powers
 from models.vocabulary import PADDING
 
@@ -21,12 +22,12 @@ from models.vocabulary import PADDING
 class AttentionTables(NamedTuple):
     """The weights of models/candidate_attention.py, as compiled code takes them, float32.
 
-    heard, asked: [V + 1, D], x and y. often, song: [V + 1], v, and u . tanh(w x + b) of every
+    heard: [V + 1, D], x. asked: [V + 1, D], y, in bytes. often, song: [V + 1], v, and u . tanh(w x + b) of every
     song. place, sharpness, again: [K], p, g and r.
     """
 
     heard: NDArray[np.float32]
-    asked: NDArray[np.float32]
+    asked: ByteVectors
     often: NDArray[np.float32]
     song: NDArray[np.float32]
     place: NDArray[np.float32]
@@ -41,16 +42,11 @@ class AttentionTables(NamedTuple):
             (torch.tanh(model.preference(rows)) * model.context.weight[0]).sum(1)
             for rows in torch.split(model.heard.weight, CATALOGUE_CHUNK)
         ]
-        tables = (
-            model.heard.weight,
-            model.asked.weight,
-            model.often.weight[:, 0],
-            torch.cat(song),
-            model.place,
-            model.sharpness,
-            model.again,
-        )
-        return cls(*(each.detach().contiguous().numpy() for each in tables))
+        weights = (model.often.weight[:, 0], torch.cat(song))
+        places = (model.place, model.sharpness, model.again)
+        rest = (each.detach().contiguous().numpy() for each in (*weights, *places))
+        heard, asked = model.heard.weight.detach(), model.asked.weight.detach()
+        return cls(heard.contiguous().numpy(), ByteVectors.of(asked.numpy()), *rest)
 
     def reasons(
         self, places: NDArray[np.int64], items: NDArray[np.int64], most: int
@@ -121,6 +117,7 @@ def share_out(
     count = _fill(speakers, tables, places)
     # The exponentials of all candidates are worked out in one go, and so in whole lanes.
     powers = np.zeros((len(items), count), np.float32)
+    multiply_bytes(tables.asked, items, speakers.keys[:count], powers)
     scores = np.full(len(items), -np.inf, np.float32)
     highest = np.float32(-np.inf)
     for slot in range(len(items)):
@@ -128,10 +125,9 @@ def share_out(
         if item != PADDING:
             scores[slot] = tables.often[item]
             if count:
-                logits = powers[slot]
-                greatest = _fill_logits(logits, speakers, count, item, tables.asked[item])
+                greatest = _complete(powers, slot, speakers, count, item)
                 for number in range(count):
-                    logits[number] -= greatest
+                    powers[slot, number] -= greatest
                 scores[slot] += greatest
     to_powers(powers.ravel())
     for slot in range(len(items)):
@@ -149,26 +145,20 @@ def share_out(
         shares[slot] = scores[slot] - away
 
 
-@compiled_sums
-def _fill_logits(
-    logits: NDArray[np.float32],
-    speakers: _Speakers,
-    count: int,
-    item: int,
-    asked: NDArray[np.float32],
+@inlined_sums
+def _complete(
+    logits: NDArray[np.float32], slot: int, speakers: _Speakers, count: int, item: int
 ) -> np.float32:
-    """Write l_k(item) of the first `count` speakers to `logits`, and give the greatest.
+    """Make l_k(item) of the first `count` speakers' products with y, and give the greatest.
 
-    asked: float32 [D], the item's y.
+    logits: float32 [C, K], of which those of `slot` are the item's.
     """
     greatest = np.float32(-np.inf)
     for number in range(count):
-        logit = speakers.prior[number]
-        for column in range(len(asked)):
-            logit += speakers.keys[number, column] * asked[column]
+        logit = logits[slot, number] + speakers.prior[number]
         if speakers.songs[number] == item:
             logit += speakers.again[number]
-        logits[number] = logit
+        logits[slot, number] = logit
         greatest = max(greatest, logit)
     return greatest
 
@@ -181,14 +171,16 @@ def _reasons(
     songs = np.zeros((rows, wide, most), np.int64)
     shares = np.zeros((rows, wide, most), np.float32)
     speakers = _room(places.shape[1], tables.heard.shape[1])
-    logits = np.empty(places.shape[1], np.float32)
     for row in range(rows):
         count = _fill(speakers, tables, places[row])
+        products = np.zeros((wide, count), np.float32)
+        multiply_bytes(tables.asked, items[row], speakers.keys[:count], products)
         for slot in range(wide):
             item = items[row, slot]
             if item == PADDING or count == 0:
                 continue
-            greatest = _fill_logits(logits, speakers, count, item, tables.asked[item])
+            greatest = _complete(products, slot, speakers, count, item)
+            logits = products[slot]
             total = np.float32(0)
             for number in range(count):
                 logits[number] = np.exp(logits[number] - greatest)
@@ -196,7 +188,7 @@ def _reasons(
             for number in range(count):
                 _add_to_first(logits, speakers.songs, number)
             for reason in range(min(most, count)):
-                heaviest = logits[:count].argmax()
+                heaviest = logits.argmax()
                 if logits[heaviest] == 0:
                     break
                 songs[row, slot, reason] = speakers.songs[heaviest]

@@ -15,9 +15,9 @@ import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.byte_vectors import ByteVectors, byte_products
 from models.compiled import compiled, compiled_sums
 from models.hybrid import Ranker, halves
-from models.inner_products import inner_products
 from models.ranking_inputs import RankingInputs
 from models.sessions import ROW_BLOCK, SUM_LANES
 from models.vocabulary import PADDING
@@ -26,10 +26,10 @@ from models.vocabulary import PADDING
 class ServingRanker:
     """Gives candidates their log-shares. A row depends on itself alone, bit by bit."""
 
-    def __init__(self, ranker: Ranker, vectors: Tensor) -> None:
-        """Take a trained ranker and the songs' vectors, float32 [V + 1, D]."""
+    def __init__(self, ranker: Ranker, vectors: ByteVectors) -> None:
+        """Take a trained ranker and the songs' vectors, [V + 1, D]."""
         self.ranker = ranker.eval()
-        self.vectors = vectors.numpy()
+        self.vectors = vectors
         with torch.no_grad():
             own, self._shared = halves(ranker.candidate_layer, len(ranker.candidate_mean))
             scaled = own / ranker.candidate_scale
@@ -45,22 +45,22 @@ class ServingRanker:
     def shares(self, inputs: RankingInputs) -> Tensor:
         """Give the candidates' log-shares, float32 [B, C]; -inf where there is none."""
         first, second, preference = self._by_listener(inputs)
-        items, table = inputs.items.numpy(), inputs.table.numpy()
+        items, table = inputs.items.numpy(), inputs.table.rows
         known = inputs.known_items.numpy()
-        liked = inner_products(self.vectors, known, preference[:, None])[:, :, 0]
-        begins = _begins(items)
+        liked = byte_products(self.vectors, known, preference)
         shares = np.full(items.shape, -np.inf, np.float32)
         for start in range(0, len(items), ROW_BLOCK):
             rows = slice(start, start + ROW_BLOCK)
-            packed = _packed(table[rows], begins[start : start + ROW_BLOCK + 1])
+            begins = inputs.table.begins[start : start + ROW_BLOCK + 1]
+            packed = table[begins[0] : begins[-1]]
             hidden = F.linear(torch.from_numpy(packed), self._own)
-            _cut_off(hidden.numpy(), begins[start : start + ROW_BLOCK + 1], first[rows])
+            _cut_off(hidden.numpy(), begins, first[rows])
             if missing := -hidden.shape[1] % SUM_LANES:
                 hidden = F.pad(hidden, (0, missing))
             hidden = F.linear(hidden, self._joined)
             _finish(
                 hidden.numpy(),
-                begins[start : start + ROW_BLOCK + 1],
+                begins,
                 second[rows],
                 self._last,
                 self._last_bias,
@@ -92,7 +92,7 @@ def _without_candidates(inputs: RankingInputs) -> RankingInputs:
     return replace(
         inputs,
         items=inputs.items[:, :0],
-        table=inputs.table[:, :0],
+        table=inputs.table.nobody(),
         ranks=inputs.ranks[:, :0],
     )
 
@@ -100,37 +100,6 @@ def _without_candidates(inputs: RankingInputs) -> RankingInputs:
 def _padded(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     missing = -inputs.shape[1] % SUM_LANES
     return F.linear(F.pad(inputs, (0, missing)), F.pad(weight, (0, missing)), bias)
-
-
-@compiled
-def _begins(items: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give where each listener's candidates begin when they are packed end to end, [B + 1].
-
-    Each has room for a multiple of SUM_LANES, so that it lies alike in any company.
-    """
-    begins = np.zeros(len(items) + 1, np.int64)
-    for row in range(len(items)):
-        count = 0
-        for slot in range(items.shape[1]):
-            if items[row, slot] != PADDING:
-                count = slot + 1
-        begins[row + 1] = begins[row] + (count + SUM_LANES - 1) // SUM_LANES * SUM_LANES
-    return begins
-
-
-@compiled
-def _packed(table: NDArray[np.float32], begins: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Put the features of few listeners, [B, C, COLUMNS], end to end, [N, COLUMNS]."""
-    rows, wide, columns = table.shape
-    packed = np.empty((begins[-1] - begins[0], columns), np.float32)
-    for row in range(rows):
-        begin, end = begins[row] - begins[0], begins[row + 1] - begins[0]
-        filled = min(end - begin, wide)
-        for slot in range(filled):
-            for column in range(columns):
-                packed[begin + slot, column] = table[row, slot, column]
-        packed[begin + filled : end] = 0
-    return packed
 
 
 @compiled

@@ -37,7 +37,7 @@ class SkipGramSpace:
         self.vectors = vectors
         self.memory = memory
         self.rows = self.vectors.numpy()
-        self._index = ItemIndex(self.vectors, INDEX)
+        self.index = ItemIndex(self.vectors, INDEX)
 
     def likeness(self, contexts: Contexts) -> Likeness:
         """Tell where listeners stand."""
@@ -52,7 +52,7 @@ class SkipGramSpace:
         self, directions: NDArray[np.float32], most: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Give the songs nearest to directions, float32 [B, S]: cosines and items, [B, most]."""
-        cosines, items = self._index.search(torch.from_numpy(directions), most)
+        cosines, items = self.index.search(torch.from_numpy(directions), most)
         return cosines.numpy(), items.numpy()
 
 

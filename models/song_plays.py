@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import inlined
 from models.recent_plays import Ring
 
 
-@compiled
+@inlined
 def plays_of(
     ring: Ring, slot: int, least: int, number: int, session: int, entries: NDArray[np.int64]
 ) -> int:

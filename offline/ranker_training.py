@@ -103,8 +103,7 @@ class Examples:
         of_contexts = [CONTEXT_FEATURES.index(name) for name in names if name in CONTEXT_FEATURES]
         batches = []
         for inputs, answers in self.batches:
-            table, contexts = inputs.table.clone(), inputs.contexts.clone()
-            table[:, :, columns] = 0.0
+            table, contexts = inputs.table.without(columns), inputs.contexts.clone()
             contexts[:, of_contexts] = 0.0
             tastes = inputs.tastes * 0 if group == "skipgram" else inputs.tastes
             items = inputs.items

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from models.candidate_features import LEAST_LOG_PROBABILITY
+from models.candidate_table import CandidateTable
 from models.hybrid_next_song import HybridNextSong
 from models.next_song import Contexts
 from models.play_details import UNKNOWN
@@ -59,14 +62,21 @@ def plain_lists(
 ) -> list[list[int]]:
     """Give the best items of each by the network that was trained, best first."""
     vectors = hybrid.retrieval.gru.vectors[inputs.known_items]
-    wide = inputs.table.clone()
-    wide[:, :, : table.shape[2]] = torch.from_numpy(table)
-    inputs = RankingInputs(**{**vars(inputs), "table": wide})
+    inputs = told_instead(inputs, torch.from_numpy(table))
     with torch.no_grad():
         logits = hybrid.ranker(inputs, vectors)[0]
     best, places = logits.topk(min(length, logits.shape[1]), dim=1)
     items = inputs.items.gather(1, places)
     return [row[real].tolist() for row, real in zip(items, best > -torch.inf, strict=True)]
+
+
+def told_instead(inputs: RankingInputs, features: Tensor) -> RankingInputs:
+    """Give inputs with these CANDIDATE_FEATURES, float32 [B, C, F]."""
+    rows, begins = inputs.table.rows.copy(), inputs.table.begins
+    for row, told in enumerate(features.numpy()):
+        mine = rows[begins[row] : begins[row + 1]]
+        mine[:, : told.shape[1]] = told[: len(mine)]
+    return replace(inputs, table=CandidateTable(rows, begins))
 
 
 def _ranks(ranks: NDArray[np.int32]) -> Told:

@@ -23,6 +23,7 @@ from offline.ranker_training import (
 )
 from offline.session_log import Predictions
 from tests.next_song_suite import PAIRS, log_of, numbered
+from tests.plain_hybrid import told_instead
 from tests.toy import number_sessions, paired_sessions, partner, song
 from tests.toy_hybrid import CONFIG, fit_hybrid
 
@@ -85,11 +86,13 @@ def test_it_learns_to_trust_the_feature_that_knows(hybrid, examples, judged):
     # The one feature left is 1 for the right candidate and 0 for all others.
     def told(made):
         column = CANDIDATE_FEATURES.index("trend")
+        batches = []
         for inputs, columns in made.batches:
-            inputs.candidates.zero_()
+            features = torch.zeros_like(inputs.candidates)
             rows = (columns >= 0).nonzero()[:, 0]
-            inputs.candidates[rows, columns[rows], column] = 1.0
-        return made
+            features[rows, columns[rows], column] = 1.0
+            batches.append((told_instead(inputs, features), columns))
+        return replace(made, batches=batches)
 
     train, judge = told(examples.without("likeness")), told(judged.without("likeness"))
     vectors = hybrid.retrieval.gru.vectors

@@ -12,6 +12,7 @@ from models.gated_next_song import NewSongs
 from models.gru import GRU, GRUConfig
 from models.heard import Heard
 from models.hybrid import Ranker, RankerConfig
+from models.byte_vectors import ByteVectors, byte_products, multiply_bytes
 from models.inner_products import inner_products
 from models.likeness_reasons import likeness_reasons
 from models.next_song import Contexts
@@ -59,14 +60,19 @@ def with_any_weights(ranker: Ranker) -> Ranker:
     return ranker.eval()
 
 
+def in_full(rows):
+    """Give the vectors that bytes stand for."""
+    return torch.from_numpy(rows.codes * rows.scales[:, None])
+
+
 @pytest.mark.parametrize("width", [8, 48, 50])
 def test_the_serving_ranker_gives_the_ranker_s_shares(hybrid, width):
     inputs = hybrid.retrieval.inputs(contexts_of(21))
-    vectors = hybrid.retrieval.gru.vectors
+    rows = hybrid.retrieval.gru.index.rows
     ranker = with_any_weights(Ranker(RankerConfig(width=width), *SIZES))
     with torch.no_grad():
-        expected = ranker(inputs, vectors[inputs.items])[0].log_softmax(1)
-    found = ServingRanker(ranker, vectors).shares(inputs)
+        expected = ranker(inputs, in_full(rows)[inputs.items])[0].log_softmax(1)
+    found = ServingRanker(ranker, rows).shares(inputs)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
     no_song = inputs.items == 0
     assert torch.equal(found == -torch.inf, no_song)
@@ -75,7 +81,7 @@ def test_the_serving_ranker_gives_the_ranker_s_shares(hybrid, width):
 
 def test_a_listener_s_shares_do_not_depend_on_the_company(hybrid):
     ranker = with_any_weights(Ranker(RankerConfig(), *SIZES))
-    serving = ServingRanker(ranker, hybrid.retrieval.gru.vectors)
+    serving = ServingRanker(ranker, hybrid.retrieval.gru.index.rows)
     inputs = hybrid.retrieval.inputs(contexts_of(21))
     together = serving.shares(inputs)
     for row in range(len(inputs)):
@@ -90,6 +96,7 @@ def test_attention_gives_the_network_s_scores_and_weights():
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_(0.0, 0.5, generator=generator)
+        network.asked.weight.copy_(in_full(ByteVectors.of(network.asked.weight.numpy())))
     places = torch.randint(0, 41, (9, 7), generator=generator)
     places[3, 1:] = 0
     places[4] = 0
@@ -114,6 +121,29 @@ def test_attention_gives_the_network_s_scores_and_weights():
         expected = heaviest + [(0, 0.0)] * (2 - len(heaviest))
         assert songs[row, slot].tolist() == [song for song, _ in expected]
         np.testing.assert_allclose(told[row, slot], [w for _, w in expected], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "directions"), [(33, 1), (64, 3), (128, 5), (64, 15)])
+def test_products_of_bytes_are_those_of_the_vectors_that_they_stand_for(size, directions):
+    rng = np.random.default_rng(4)
+    vectors = rng.normal(size=(20, size)).astype(np.float32)
+    vectors[0] = vectors[7] = 0
+    vectors[8] *= 1e-6
+    rows = ByteVectors.of(vectors)
+    assert rows.codes.ctypes.data % 64 == 0
+    stood_for = in_full(rows).numpy()
+    off = np.abs(stood_for - vectors)
+    assert (off <= np.abs(vectors).max(1, keepdims=True) / 127 * 0.501).all()
+    assert not stood_for[[0, 7]].any()
+    items = rng.integers(0, 20, 9)
+    against = rng.normal(size=(directions, size)).astype(np.float32)
+    products = np.zeros((9, directions), np.float32)
+    multiply_bytes(rows, items, against, products)
+    np.testing.assert_allclose(products, stood_for[items] @ against.T, rtol=1e-4, atol=1e-5)
+    [alone] = byte_products(rows, items[None], against[:1])
+    assert alone.tolist() == products[:, 0].tolist() or directions >= 4
+    more = ByteVectors.of(vectors[:5]).joined(ByteVectors.of(vectors[5:]))
+    assert (more.codes == rows.codes).all() and (more.scales == rows.scales).all()
 
 
 def test_inner_products_are_those_of_each_row_s_own_directions():
