@@ -22,8 +22,8 @@ from models.vocabulary import PADDING
 class AttentionTables(NamedTuple):
     """The weights of models/candidate_attention.py, as compiled code takes them, float32.
 
-    heard: [V + 1, D], x. asked: [V + 1, D], y, in bytes. often, song: [V + 1], v, and u . tanh(w x + b) of every
-    song. place, sharpness, again: [K], p, g and r.
+    heard: [V + 1, D], x. asked: [V + 1, D], y, in bytes. often, song: [V + 1], v, and
+    u . tanh(w x + b) of every song. place, sharpness, again: [K], p, g and r.
     """
 
     heard: NDArray[np.float32]

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from models.byte_vectors import ByteVectors, byte_products, multiply_bytes
 from models.candidate_attention import CandidateAttention, CandidateAttentionConfig
 from models.choice import probabilities
 from models.gated_next_song import NewSongs
 from models.gru import GRU, GRUConfig
 from models.heard import Heard
 from models.hybrid import Ranker, RankerConfig
-from models.byte_vectors import ByteVectors, byte_products, multiply_bytes
 from models.inner_products import inner_products
 from models.likeness_reasons import likeness_reasons
 from models.next_song import Contexts
@@ -141,9 +141,10 @@ def test_products_of_bytes_are_those_of_the_vectors_that_they_stand_for(size, di
     multiply_bytes(rows, items, against, products)
     np.testing.assert_allclose(products, stood_for[items] @ against.T, rtol=1e-4, atol=1e-5)
     [alone] = byte_products(rows, items[None], against[:1])
-    assert alone.tolist() == products[:, 0].tolist() or directions >= 4
+    np.testing.assert_allclose(alone, products[:, 0], rtol=1e-4, atol=1e-5)
     more = ByteVectors.of(vectors[:5]).joined(ByteVectors.of(vectors[5:]))
-    assert (more.codes == rows.codes).all() and (more.scales == rows.scales).all()
+    assert (more.codes == rows.codes).all()
+    assert (more.scales == rows.scales).all()
 
 
 def test_inner_products_are_those_of_each_row_s_own_directions():

@@ -6,7 +6,15 @@ from dataclasses import replace
 import pytest
 
 from offline.bench.process import BenchError
-from offline.bench.soak import PLAYS, SAMPLE_S, Watched, small_bounds, trends
+from offline.bench.soak import (
+    GETTING_READY,
+    PLAYS,
+    SAMPLE_S,
+    Watched,
+    aged,
+    small_bounds,
+    trends,
+)
 from stream.settings import load_settings
 
 
@@ -67,6 +75,17 @@ def test_the_warm_up_does_not_count():
         Watched(each.at_s + 300, each.own_mib + 1000, 60, 20, 30, 900, 500) for each in samples(90)
     ]
     assert trends(warming + steady)["grows"] == []
+
+
+def test_a_fresh_worker_stands_beside_the_old_one_s_end():
+    old = [replace(each, latency_ms=30.0 + 10 * each.at_s) for each in samples(40)]
+    fresh = [replace(each, latency_ms=9_999.0) for each in old[:GETTING_READY]]
+    fresh += [replace(each, latency_ms=410.0, cpu_us=7.0) for each in old[:3]]
+    found = aged(old, fresh)["aged_and_fresh"]
+    assert found["latency_ms"] == [old[-2].latency_ms, 410.0]
+    assert found["cpu_us"][1] == 7.0
+    with pytest.raises(BenchError, match="too few"):
+        aged(old, fresh[:GETTING_READY])
 
 
 def test_too_short_a_time_proves_nothing():

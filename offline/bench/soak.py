@@ -3,12 +3,17 @@
 What the worker remembers is bounded, but by so much that an hour would not fill it. So the bounds
 are small here, and plays enough to fill them are answered before anything is measured.
 
+A broker ages, too: the embedded one takes the longer to find a record the more were written. So at
+the end a fresh worker takes the old one's place, on the same store and the same broker: where it is
+as slow, it is not the worker that has grown slow.
+
 python -m offline.bench.soak --help    `make soak-hour`
 """
 
 from __future__ import annotations
 
 import json
+import statistics
 import tempfile
 import threading
 import time
@@ -39,6 +44,8 @@ HISTORY_SONGS = 20  # of each of the listeners, who have some 35 plays each in t
 HALF = 0.5
 PEAK_S = 15.0
 LEAST_SAMPLES = 12
+FRESH_S = 300.0
+GETTING_READY = 6  # samples of a fresh worker that do not count: it reads what it needs from disk
 SoFar = tuple[float, float, float, float]
 
 
@@ -89,6 +96,9 @@ def soak(
                 _catch_up(worker, world.plays.height, say)
                 say(f"Soaking at {load:,.0f} plays/s for {seconds:,.0f} s")
                 watched = list(_watch(worker, settings, world.plays, load, tick, seconds, say))
+            say(f"Soaking a fresh worker on the same broker for {FRESH_S:,.0f} s")
+            with ground.worker({**overrides, **small_bounds()}, "fresh") as worker:
+                fresh = list(_watch(worker, settings, world.plays, load, tick, FRESH_S, say))
     return {
         "kind": kind,
         "songs": songs,
@@ -98,7 +108,9 @@ def soak(
         "peak_plays_per_s": peak,
         "bounds": small_bounds(),
         **trends(watched),
+        **aged(watched, fresh),
         "samples": [asdict(each) for each in watched],
+        "fresh_samples": [asdict(each) for each in fresh],
         "machine": machine(),
         "versions": versions("segue", "torch", "lmdb", "faust-streaming", "aiokafka"),
     }
@@ -124,6 +136,20 @@ def trends(watched: Sequence[Watched]) -> dict[str, Any]:
         "not_sure": [
             name for name in must_be_flat if not found[name].grows and not found[name].is_sure
         ],
+    }
+
+
+def aged(watched: Sequence[Watched], fresh: Sequence[Watched]) -> dict[str, Any]:
+    """Give the medians of a worker's last samples beside those of the fresh one after it."""
+    steady = fresh[GETTING_READY:]
+    if not steady:
+        raise BenchError(f"{len(fresh)} samples of a fresh worker are too few")
+    last = watched[-len(steady) :]
+    return {
+        "aged_and_fresh": {
+            name: [statistics.median(getattr(each, name) for each in part) for part in both]
+            for name, both in ((name, (last, steady)) for name in ("latency_ms", "cpu_us"))
+        }
     }
 
 
@@ -260,6 +286,8 @@ def main(json_file: Path | None, **options: Any) -> None:
         interval = f"95 %: {told['low']:+.2f} to {told['high']:+.2f}"
         slope = f"an hour {told['slope']:+.2f} ({interval}; limit {told['limit']:+.2f})"
         click.echo(f"{name:12} {told['level']:10.2f}   {slope}")
+    for name, (old, fresh) in figures["aged_and_fresh"].items():
+        click.echo(f"{name:12} at the end {old:.2f}, of a fresh worker beside it {fresh:.2f}")
     if figures["not_sure"]:
         click.echo(f"too noisy to rule growth out: {', '.join(figures['not_sure'])}")
     if figures["grows"]:
