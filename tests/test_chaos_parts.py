@@ -17,6 +17,7 @@ from offline.chaos.tearing import PAGE, TEARS
 from stream.batch import Record, read_batch
 from stream.settings import load_settings
 
+SLEPT = "  sleep(0.1)\nOSError: [Errno 22] Invalid argument\n"
 START_MS = 1_700_000_000_000
 SOURCE = PlaySource(seed=3, songs=500, listeners=20, start_ms=START_MS, share_forgotten=0.03)
 
@@ -35,7 +36,9 @@ SOURCE = PlaySource(seed=3, songs=500, listeners=20, start_ms=START_MS, share_fo
         (Exit("w", -9, 0, "Assigned partitions [1]"), False),  # it had to be killed
         (Exit("w", 0, -9, "", asked=True), True),  # it had ended before it was killed
         (Exit("w", 0, -9, ""), False),
-        (Exit("w", 1, None, "  sleep(0.1)\nOSError: [Errno 22] Invalid argument\n"), True),
+        (Exit("w", 1, None, SLEPT), True),
+        (Exit("w", 1, None, f"{SLEPT}[2026] [7] [WARNING] late\n[2026] [7] [INFO] so\n"), True),
+        (Exit("w", 1, None, f"{SLEPT}[2026] [7] [ERROR] late\nKeyError: 7\n"), False),
         (Exit("w", 1, None, "  open(0.1)\nOSError: [Errno 22] Invalid argument\n"), False),
         (Exit("w", -signal.SIGSEGV, None, ""), False),
         (Exit("w", -signal.SIGTERM, 0, "importing"), True),
