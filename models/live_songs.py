@@ -201,26 +201,41 @@ def describe(
     whether the song is new.
     """
     capacity, songs = len(ring.songs), len(slots) - 1
-    entries = np.empty(MOST_COUNTED, np.int64)
     least, mine = max(1, number - window + 1), ring.sessions[number % capacity]
     span = min(recent, number - least + 1)
+    entries, newest = np.empty(len(candidates), np.int64), np.zeros(len(candidates), np.int64)
+    counts, lately = np.zeros(len(candidates), np.int64), np.zeros(len(candidates), np.int64)
+    going, left = np.empty(len(candidates), np.int64), 0
     for place in range(len(candidates)):
         item = candidates[place]
-        if item > songs:
-            slot, share = new[item - songs - 1], np.float32(0)
-        else:
-            slot, share = slots[item], shares[item]
-            if items[slot] != item:
-                slot = 0
-        count = plays_of(ring, slot, least, number, mine, entries)
-        lately, since = 0, np.float32(0)
-        for entry in range(count):
-            lately += entries[entry] > number - span
-        if count:
-            since = np.float32(1) / (1 + log32(np.float32(1 + number - entries[0])))
-        told[place, 0] = log32(np.float32(1 + count))
-        told[place, 1] = since
-        told[place, 2] = log32(np.float32(lately + 1) / (span * share + 1))
+        slot = slots[item] if item <= songs else new[item - songs - 1]
+        if item <= songs and items[slot] != item:
+            slot = 0
+        entries[place] = ring.newest[max(slot, 0)]  # below 0: a content song, which nobody played
+        if entries[place] >= least:
+            going[left], left = place, left + 1
+    # All songs go one play back at a time: where the next one lies is known when the last has come
+    # from memory, so that one song after another would wait for each of its plays.
+    while left:
+        looked_at, left = left, 0
+        for k in range(looked_at):
+            place = going[k]
+            entry, at = entries[place], entries[place] % capacity
+            if entry <= number and ring.sessions[at] != mine:
+                newest[place] = max(newest[place], entry)
+                counts[place] += 1
+                lately[place] += entry > number - span
+            entries[place] = ring.earlier[at]
+            if entries[place] >= least and counts[place] < MOST_COUNTED:
+                going[left], left = place, left + 1
+    for place in range(len(candidates)):
+        item = candidates[place]
+        share = shares[item] if item <= songs else np.float32(0)
+        told[place, 0] = log32(np.float32(1 + counts[place]))
+        told[place, 1] = 0
+        if counts[place]:
+            told[place, 1] = np.float32(1) / (1 + log32(np.float32(1 + number - newest[place])))
+        told[place, 2] = log32(np.float32(lately[place] + 1) / (span * share + 1))
         told[place, 3] = item > songs
 
 
