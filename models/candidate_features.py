@@ -68,7 +68,7 @@ def describe_candidates(
     begins: NDArray[np.int64],
     told: NDArray[np.float32],
 ) -> None:
-    """Write CANDIDATE_FEATURES of the listeners who ask to `told`, as CandidateTable has them.
+    """Write CANDIDATE_FEATURES of the listeners who ask to `told`, as FeatureTable has them.
 
     items, scores, ranks: as `Candidates` has them.
     """

@@ -17,10 +17,10 @@ from models.candidate_features import (
     SPARSE,
     describe_candidates,
 )
-from models.candidate_table import COLUMNS, CandidateTable, begins_of
 from models.candidate_tables import Directions, SongTables
 from models.candidates import Candidates, Proposals
 from models.content_songs import ContentSongs
+from models.feature_table import COLUMNS, FeatureTable, begins_of
 from models.gated_next_song import GatedNextSong
 from models.gru_retriever import GRURetriever, Retrieved
 from models.likeness import Likeness
@@ -52,7 +52,7 @@ class RankingInputs:
     """
 
     items: Tensor
-    table: CandidateTable
+    table: FeatureTable
     contexts: Tensor
     states: Tensor
     listeners: Tensor
@@ -238,7 +238,7 @@ class Retrieval:
 
     def _told(
         self, united: Candidates, contexts: Contexts, directions: Directions, live: LiveSongs
-    ) -> CandidateTable:
+    ) -> FeatureTable:
         """Describe candidates."""
         begins = begins_of(united.items)
         told = np.empty((begins[-1], COLUMNS), np.float32)
@@ -256,7 +256,7 @@ class Retrieval:
                 begins,
                 told,
             )
-        return CandidateTable(told, begins)
+        return FeatureTable(told, begins)
 
     def reasons(self, contexts: Contexts, items: Tensor, most: int) -> tuple[Tensor, Tensor]:
         """Give AMNN's heaviest songs for each item, int64 [B, n], as `AttentionTables.reasons`."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.candidate_features import LEAST_LOG_PROBABILITY
-from models.candidate_table import CandidateTable
+from models.feature_table import FeatureTable
 from models.hybrid_next_song import HybridNextSong
 from models.next_song import Contexts
 from models.play_details import UNKNOWN
@@ -76,7 +76,7 @@ def told_instead(inputs: RankingInputs, features: Tensor) -> RankingInputs:
     for row, told in enumerate(features.numpy()):
         mine = rows[begins[row] : begins[row + 1]]
         mine[:, : told.shape[1]] = told[: len(mine)]
-    return replace(inputs, table=CandidateTable(rows, begins))
+    return replace(inputs, table=FeatureTable(rows, begins))
 
 
 def _ranks(ranks: NDArray[np.int32]) -> Told:

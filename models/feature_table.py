@@ -20,7 +20,7 @@ COLUMNS = len(CANDIDATE_FEATURES) + -len(CANDIDATE_FEATURES) % SUM_LANES
 
 
 @dataclass(frozen=True)
-class CandidateTable:
+class FeatureTable:
     """CANDIDATE_FEATURES of B listeners' candidates, filled up with 0.
 
     rows: float32 [N, COLUMNS]. begins: int64 [B + 1], where each listener's rows begin, in the
@@ -31,18 +31,18 @@ class CandidateTable:
     rows: NDArray[np.float32]
     begins: NDArray[np.int64]
 
-    def take(self, listeners: NDArray[np.int64]) -> CandidateTable:
+    def take(self, listeners: NDArray[np.int64]) -> FeatureTable:
         """Give some of the listeners', int64 [R]."""
         lengths = np.diff(self.begins)[listeners]
         begins = np.concatenate([[0], lengths.cumsum()])
         moved = np.repeat(self.begins[listeners] - begins[:-1], lengths)
-        return CandidateTable(self.rows[moved + np.arange(begins[-1])], begins)
+        return FeatureTable(self.rows[moved + np.arange(begins[-1])], begins)
 
-    def nobody(self) -> CandidateTable:
+    def nobody(self) -> FeatureTable:
         """Tell of no candidate of any listener."""
-        return CandidateTable(self.rows[:0], np.zeros_like(self.begins))
+        return FeatureTable(self.rows[:0], np.zeros_like(self.begins))
 
-    def without(self, columns: list[int]) -> CandidateTable:
+    def without(self, columns: list[int]) -> FeatureTable:
         """Tell nothing in these columns."""
         rows = self.rows.copy()
         rows[:, columns] = 0
