@@ -243,7 +243,7 @@ def test_a_worker_that_does_not_answer_is_missed(chromium, tmp_path):
         ):
             expect(page.locator("#state")).to_contain_text("Live as", timeout=PATIENT_MS)
             page.locator("#found button").click()
-            expect(page.locator("#state")).to_contain_text("No worker answers")
+            expect(page.locator("#state")).to_contain_text("No worker answers", timeout=PATIENT_MS)
             expect(page.locator("#problem")).to_contain_text("does `segue worker` run?")
             shoot(page, "no-worker")
 
