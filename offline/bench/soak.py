@@ -44,7 +44,7 @@ HISTORY_SONGS = 20  # of each of the listeners, who have some 35 plays each in t
 HALF = 0.5
 PEAK_S = 15.0
 LEAST_SAMPLES = 12
-FRESH_S = 300.0
+FRESH_S = 180.0
 GETTING_READY = 6  # samples of a fresh worker that do not count: it reads what it needs from disk
 SoFar = tuple[float, float, float, float]
 
@@ -97,7 +97,7 @@ def soak(
                 say(f"Soaking at {load:,.0f} plays/s for {seconds:,.0f} s")
                 watched = list(_watch(worker, settings, world.plays, load, tick, seconds, say))
             say(f"Soaking a fresh worker on the same broker for {FRESH_S:,.0f} s")
-            with ground.worker({**overrides, **small_bounds()}, "fresh") as worker:
+            with ground.worker({**overrides, **small_bounds()}, "worker") as worker:
                 fresh = list(_watch(worker, settings, world.plays, load, tick, FRESH_S, say))
     return {
         "kind": kind,
