@@ -24,6 +24,7 @@ install: $(STAMP)  ## Create .venv with the `segue` command in it
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@mkdir -p $(VENV)/src && ln -sfn ../.. $(VENV)/src/segue  # where mypy and editors find `segue`
 	@touch $(STAMP)
 
 demo: install  ## Run plays through broker, worker and model, and watch the lists come out
@@ -31,7 +32,7 @@ demo: install  ## Run plays through broker, worker and model, and watch the list
 
 fuzz: install  ## Fuzz the readers of outside bytes along their branches, by hand (FUZZ_SECONDS=)
 	$(VENV)/bin/python -m pip install --quiet atheris
-	$(VENV)/bin/python -m tests.atheris_readers -max_total_time=$(FUZZ_SECONDS) -max_len=4096
+	$(VENV)/bin/python -m tests.unit.stream.fuzz.atheris_decoders -max_total_time=$(FUZZ_SECONDS) -max_len=4096
 
 audit: install  ## Look for known weaknesses in what is installed; needs the network
 	$(VENV)/bin/python -m pip install --quiet pip-audit
@@ -49,43 +50,43 @@ test-prometheus: install  ## Rules by promtool; a real Prometheus that scrapes w
 	@command -v promtool >/dev/null && command -v prometheus >/dev/null || { echo 'promtool and prometheus are missing:' \
 		'on Debian, apt-get install --no-install-recommends prometheus' >&2; exit 1; }
 	SEGUE_TEST_PROMETHEUS=1 $(VENV)/bin/python -m pytest \
-		tests/test_rules.py tests/test_prometheus.py -v
+		tests/deployment/test_alerts.py tests/deployment/test_prometheus.py -v
 
 test-deployment: install  ## Compose file, manifests and image: all that needs no Docker
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[deployment]'
 	SEGUE_TEST_DEPLOYMENT=1 $(VENV)/bin/python -m pytest \
-		tests/test_docker_compose.py tests/test_compose_runs.py tests/test_kubernetes.py \
-		tests/test_image_steps.py -v
+		tests/deployment/test_docker_compose.py tests/deployment/test_compose_runs.py tests/deployment/test_kubernetes.py \
+		tests/deployment/test_image_steps.py -v
 
 dashboards: install  ## Write Grafana's dashboards anew
-	$(VENV)/bin/python -m stream.ops.dashboards
+	$(VENV)/bin/python -m segue.stream.ops.dashboards
 
-test-kafka: install  ## Run what needs a broker against yours: BOOTSTRAP=host:port (tests/KAFKA.md)
+test-kafka: install  ## Run what needs a broker against yours: BOOTSTRAP=host:port (docs/kafka-tests.md)
 	@test -n "$(BOOTSTRAP)" || { echo "give BOOTSTRAP=host:port" >&2; exit 2; }
 	SEGUE_TEST_BROKER=$(BOOTSTRAP) $(VENV)/bin/python -m pytest -m broker
 
 chaos: install  ## Break a running system, and check all of it: CHAOS_SECONDS=, _SEED=, _KIND=, _RATE=
-	$(VENV)/bin/python -m offline.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) \
+	$(VENV)/bin/python -m segue.offline.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) \
 	  --kind $(CHAOS_KIND) --rate $(CHAOS_RATE) \
 	  $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP)) $(if $(RESTART),--restart-broker "$(RESTART)")
 
 rebalances: install  ## Members join and leave as fast as the group settles, and all is checked
-	$(VENV)/bin/python -m offline.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) \
+	$(VENV)/bin/python -m segue.offline.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) \
 	  --kind $(CHAOS_KIND) --rate $(CHAOS_RATE) --only passer-by --only kill \
 	  $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
 
 soak: install  ## Swap models a thousand times under load and watch the memory
-	SEGUE_TEST_SWAPS=1000 $(VENV)/bin/python -m pytest tests/test_model_swaps.py -k soak -s
+	SEGUE_TEST_SWAPS=1000 $(VENV)/bin/python -m pytest tests/integration/test_hot_swap.py -k soak -s
 
 soak-hour: install  ## Half load for an hour: memory, files and latency stay flat: SOAK_SECONDS=, _KIND=, _SONGS=
-	$(VENV)/bin/python -m offline.bench.soak --seconds $(SOAK_SECONDS) --kind $(SOAK_KIND) \
+	$(VENV)/bin/python -m segue.offline.benchmarks.soak --seconds $(SOAK_SECONDS) --kind $(SOAK_KIND) \
 	  --songs $(SOAK_SONGS) $(if $(SOAK_RATE),--rate $(SOAK_RATE))
 
 test-browser: install  ## The live page and the map in a real Chromium
 	@command -v chromium >/dev/null || { echo 'chromium is missing:' \
 		'on Debian, apt-get install --no-install-recommends chromium' >&2; exit 1; }
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
-	$(VENV)/bin/python -m pytest tests/browser_ui.py tests/browser_song_map.py
+	$(VENV)/bin/python -m pytest tests/browser/test_ui.py tests/browser/test_song_map.py
 
 bench: install  ## Measure everything into one report, half an hour: REPORT=directory
 	$(SEGUE) bench --out $(REPORT)

@@ -1,1 +1,1 @@
-"""Everything run by hand: the command line, readers of play logs, training and evaluation."""
+"""Everything run by hand: command line, data sets, training, evaluation, replay, benchmarks."""

@@ -1,1 +1,1 @@
-"""The live system: settings, events, histories, the pipeline and its Faust wiring."""
+"""The live system: plays in from Kafka, recommendations and metrics out."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import broker, broker_settings
-from tests.clock import clock
+from tests.support.brokers import broker, broker_settings
+from tests.support.clock import clock
 
 __all__ = ["broker", "broker_settings", "clock", "data_dir"]
 

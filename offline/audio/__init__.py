@@ -1,1 +1,1 @@
-"""From sound to vectors: files, spectrograms, training, and what the vectors are worth."""
+"""Audio files to embeddings: decoding, spectrogram cache, CNN training, inspection."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.errors import SegueError
-from models.mel_spectrogram import Samples
+from segue.models.audio.mel_spectrogram import Samples
+from segue.models.errors import SegueError
 
 SUFFIXES = (".flac", ".mp3", ".ogg", ".wav")
 BLOCK = 1 << 16  # samples of each channel that are in memory together

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from models.mel_spectrogram import Spectrogram
-from offline.audio.decode import SUFFIXES, AudioError
-from offline.audio.spectrogram import Hearing, SpectrogramCache
+from segue.models.audio.mel_spectrogram import Spectrogram
+from segue.offline.audio.decode import SUFFIXES, AudioError
+from segue.offline.audio.spectrogram_cache import Hearing, SpectrogramCache
 
 NAMES = "songs.csv"
 AHEAD = 2  # files a worker that wait to be taken

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from models.mel_spectrogram import MelConfig, Spectrogram
-from offline.audio.decode import AudioError
-from offline.audio.library import Failure, find_files, read_library
-from offline.audio.spectrogram import Hearing
+from segue.models.audio.mel_spectrogram import MelConfig, Spectrogram
+from segue.offline.audio.decode import AudioError
+from segue.offline.audio.library import Failure, find_files, read_library
+from segue.offline.audio.spectrogram_cache import Hearing
 
 WINDOW_S = 3.0
 

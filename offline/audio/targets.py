@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.audio_network import FACTORS, SKIPGRAM
-from models.bundle import BundleError, read_bundle
-from models.implicit_factors import FactorsConfig, error_terms, factorise
-from models.song_vectors import unit
-from offline.plays import PlayLog
+from segue.models.audio.network import FACTORS, SKIPGRAM
+from segue.models.bundles.bundle import BundleError, read_bundle
+from segue.models.collaborative.als import FactorsConfig, error_terms, factorise
+from segue.models.ops.vectors import unit
+from segue.offline.datasets.play_log import PlayLog
 
 
 @dataclass(frozen=True)

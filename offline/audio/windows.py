@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.mel_spectrogram import Spectrogram
+from segue.models.audio.mel_spectrogram import Spectrogram
 
 
 def song_windows(spectrogram: Spectrogram, frames: int) -> Tensor:

@@ -1,6 +1,6 @@
 """The fault harness: a real system, faults on a seeded schedule, and a checker that trusts nothing.
 
-python -m offline.chaos --help
+python -m segue.offline.chaos --help
 
     schedule.py   which fault comes when, from a seed
     fault.py      what a fault is; faults.py: all kinds, which stand in *_faults.py

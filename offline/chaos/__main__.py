@@ -1,4 +1,4 @@
-"""`python -m offline.chaos`: break a running system on purpose, and check what it did."""
+"""`python -m segue.offline.chaos`: break a running system on purpose, and check what it did."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from models.errors import SegueError
-from offline.chaos.plays import SHARE_FORGOTTEN
+from segue.models.errors import SegueError
+from segue.offline.chaos.messages import SHARE_FORGOTTEN
 
 
 @click.command()
@@ -57,19 +57,19 @@ def main(
 
     \b
     Examples:
-      python -m offline.chaos
-      python -m offline.chaos --seconds 3600 --seed 7
-      python -m offline.chaos --kind hybrid --seed 8 --rate 40
-      python -m offline.chaos --kind hybrid --forget 0 --only "lost group" --only kill
-      python -m offline.chaos --durable --seconds 90 --rate 20 --only "kill broker" --only kill
-      python -m offline.chaos --only kill --only "torn store"
-      python -m offline.chaos --bootstrap kafka:9092 --restart-broker "docker compose restart kafka"
+      python -m segue.offline.chaos
+      python -m segue.offline.chaos --seconds 3600 --seed 7
+      python -m segue.offline.chaos --kind hybrid --seed 8 --rate 40
+      python -m segue.offline.chaos --kind hybrid --forget 0 --only "lost group" --only kill
+      python -m segue.offline.chaos --durable --rate 20 --only "kill broker"
+      python -m segue.offline.chaos --only kill --only "torn store"
+      python -m segue.offline.chaos --bootstrap kafka:9092 --restart-broker "docker restart kafka"
     """
-    from offline.chaos.faults import FAULTS
-    from offline.chaos.ground import ChaosConfig
-    from offline.chaos.report import document, markdown
-    from offline.chaos.run import run_chaos
-    from offline.progress import steps_progress
+    from segue.offline.chaos.cluster import ChaosConfig
+    from segue.offline.chaos.faults import FAULTS
+    from segue.offline.chaos.report import document, markdown
+    from segue.offline.chaos.runner import run_chaos
+    from segue.offline.reporting.progress import steps_progress
 
     unknown = {*only} - {*FAULTS}
     if unknown:

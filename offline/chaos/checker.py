@@ -10,13 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from models.broken_rules import broken_rules
-from models.catalogue import SongDetails
-from models.list_rules import ListRules
-from models.play_details import DetailLists
-from models.recommender import Request
-from offline.chaos.erasures import Erasures
-from offline.chaos.evidence import Evidence, LoggedPlay, Place, PublishedList, StoredPlays
+from segue.models.data.catalogue import SongDetails
+from segue.models.data.play_metadata import DetailLists
+from segue.models.recommenders.base import Request
+from segue.models.reranking.rules import ListRules
+from segue.offline.chaos.erasures import Erasures
+from segue.offline.chaos.evidence import Evidence, LoggedPlay, Place, PublishedList, StoredPlays
+from segue.offline.chaos.rule_oracle import broken_rules
 
 MOST_EXAMPLES = 5  # of each kind of violation
 LIVE_COUNTS = ("popularity",)  # of a song counted at the time of the list, not of its play

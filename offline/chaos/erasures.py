@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from offline.chaos.evidence import LoggedPlay
+from segue.offline.chaos.evidence import LoggedPlay
 
 AHEAD = 300
 """Offsets by which a store may be ahead of the newest play of its partition that has a list. A

@@ -14,8 +14,8 @@ from typing import Any
 import lmdb
 import msgspec
 
-from stream.clients import kafka_python_config, reaching
-from stream.settings import Settings
+from segue.stream.config.settings import Settings
+from segue.stream.kafka.clients import kafka_python_config, reaching
 
 TRUTH = "chaos"  # header of a sent record
 GOOD, BAD, FORGET = b"good", b"bad", b"forget"
@@ -171,7 +171,7 @@ def rejected_record(record: Any) -> RejectedRecord:
 
 
 def read_store(path: Path, name: str) -> StoredPlays:
-    """Read a store whose worker has ended, key by key as stream/store_layout.py tells."""
+    """Read a store whose worker has ended, key by key as stream/state/codec.py tells."""
     found = StoredPlays(name)
     with lmdb.open(str(path), readonly=True, lock=False, max_dbs=8) as env, env.begin() as txn:
         for key, value in _rows(env, txn, b"ledger"):

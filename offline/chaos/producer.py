@@ -1,6 +1,6 @@
 """A process that sends seeded plays at a rate, and goes on where it was when it is killed.
 
-python -m offline.chaos.producer CONFIG    CONFIG: JSON of `ProducerConfig`
+python -m segue.offline.chaos.producer CONFIG    CONFIG: JSON of `ProducerConfig`
 
 What it sent and had not yet noted is sent again after a kill, as producers do.
 """
@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 from kafka import KafkaProducer
 
-from models.errors import SegueError
-from offline.chaos.evidence import TRUTH
-from offline.chaos.plays import PlaySource
-from stream.clients import kafka_python_config, reaching
-from stream.settings import Settings, load_settings
+from segue.models.errors import SegueError
+from segue.offline.chaos.evidence import TRUTH
+from segue.offline.chaos.messages import PlaySource
+from segue.stream.config.settings import Settings, load_settings
+from segue.stream.kafka.clients import kafka_python_config, reaching
 
 TURN_S = 0.25
 FLUSH_S = 30

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from offline.chaos.run import Result
+from segue.offline.chaos.runner import Result
 
 
 def document(result: Result) -> dict[str, Any]:

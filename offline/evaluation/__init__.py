@@ -1,1 +1,1 @@
-"""Judging next-song models: the whole catalogue ranked, chance accounted for."""
+"""The offline protocol: models, splits, seeds and slices into one report."""

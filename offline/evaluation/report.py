@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from models.errors import SegueError
-from offline.evaluation.document import Block, Heading, Paragraph, Table, write_document
-from offline.evaluation.figures import CUTOFFS
-from offline.evaluation.table import facts_line, models_of, number, percent, sampled_lines
+from segue.models.errors import SegueError
+from segue.offline.evaluation.summary import CUTOFFS
+from segue.offline.evaluation.table import facts_line, models_of, number, percent, sampled_lines
+from segue.offline.reporting.document import Block, Heading, Paragraph, Table, write_document
 
 Figures = dict[str, Any]
 ACCURACY = ("hit_rate", "mrr", "ndcg")
@@ -30,7 +30,7 @@ def check_drawable() -> None:
 
 def write_report(directory: Path, figures: Figures) -> None:
     """Write report.md, report.html and the pictures."""
-    from offline.evaluation.pictures import pictures
+    from segue.offline.evaluation.plots import pictures
 
     blocks = [*_opening(figures), *_accuracy(figures), *_slices(figures)]
     blocks += [Heading("Pictures"), *pictures(figures)]

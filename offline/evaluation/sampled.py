@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import SegueError
-from models.vocabulary import PADDING
-from offline.session_log import Predictions
+from segue.models.data.vocabulary import PADDING
+from segue.models.errors import SegueError
+from segue.offline.datasets.sessions import Predictions
 
 
 class TooFewSongs(SegueError):

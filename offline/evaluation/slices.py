@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from models.ragged import Ragged
-from offline.session_log import Predictions
+from segue.models.data.ragged import Ragged
+from segue.offline.datasets.sessions import Predictions
 
 Slices = Mapping[str, Mapping[str, NDArray[np.bool_]]]
 """By what predictions are parted, the parts by name, and a mask [P] for each."""

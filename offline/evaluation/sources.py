@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from offline.formats import PlayLogError, read_plays
-from offline.formats.prefix_label import (
+from segue.offline.datasets.play_log import PlayLog
+from segue.offline.datasets.readers import PlayLogError, read_plays
+from segue.offline.datasets.readers.prefix_label import (
     PrefixLabels,
     looks_like_prefix_labels,
     read_prefix_labels,
 )
-from offline.plays import PlayLog
-from offline.splits import (
+from segue.offline.datasets.splits import (
     Split,
     SplitError,
     given,

@@ -1,1 +1,1 @@
-"""The experiments below `segue experiment`, and what they are made of."""
+"""Experiments of papers, run anew with their protocols, tables and figures."""

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.popularity import PopularSong
-from models.recommender import PopularityRecommender, Request
-from offline.replay.records import (
+from segue.models.data.decayed_popularity import PopularSong
+from segue.models.recommenders.base import PopularityRecommender, Request
+from segue.offline.replay.record_log import (
     HEARD,
     IN_SESSION,
     JUDGED,
@@ -22,11 +22,11 @@ from offline.replay.records import (
     RecordLog,
     Records,
 )
-from stream.events import Play, RecommendationList
-from stream.history import History, HistoryConfig
-from stream.judge import rank
-from stream.store import HistoryStore
-from stream.store_batch import Appended
+from segue.stream.messages.events import Play, RecommendationList
+from segue.stream.online_eval.next_play import rank
+from segue.stream.state.history import History, HistoryConfig
+from segue.stream.state.store import HistoryStore
+from segue.stream.state.transaction import Appended
 
 COLUMNS = (
     *("flags", "again", "popularity_rank", "position", "remembered"),
@@ -77,7 +77,7 @@ class BatchJudge:
     """Turns what came of a batch into records.
 
     A play is judged by the list that the play before it, of the same listener, caused, and
-    beside it by what was popular at that moment: as `stream.judge.Judge` does, but for any
+    beside it by what was popular at that moment: as `stream.online_eval.next_play.Judge` does, but for any
     number of listeners. known: the bundle's songs. popularity_s: the time that making the lists
     of popular songs took.
     """

@@ -14,23 +14,23 @@ from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from models.recommender import PopularityRecommender, Recommender
-from offline.replay.judging import BatchJudge, look_back
-from offline.replay.records import RecordLog
-from offline.replay.sources import OPEN, Bound, PlaySource
-from offline.replay.timeline import Timeline
-from stream.batch import Record, read_batch
-from stream.events import Play, RecommendationList, rfc3339
-from stream.pipeline import count_batch, handle_plays
-from stream.serving import (
+from segue.models.recommenders.base import PopularityRecommender, Recommender
+from segue.offline.replay.judging import BatchJudge, look_back
+from segue.offline.replay.model_timeline import Timeline
+from segue.offline.replay.record_log import RecordLog
+from segue.offline.replay.sources import OPEN, Bound, PlaySource
+from segue.stream.config.settings import Settings
+from segue.stream.messages.events import Play, RecommendationList, rfc3339
+from segue.stream.messages.records import Record, read_batch
+from segue.stream.serving.factory import (
     load_bundle,
     load_recommender,
-    load_rules,
     recommender_config,
     store_config,
 )
-from stream.settings import Settings
-from stream.store import HistoryStore
+from segue.stream.serving.pipeline import count_batch, handle_plays
+from segue.stream.serving.rules import load_rules
+from segue.stream.state.store import HistoryStore
 
 T = TypeVar("T")
 Advance = Callable[[int], None]

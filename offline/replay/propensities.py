@@ -10,11 +10,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.vocabulary import Vocabulary
-from offline.counterfactual import Estimate, Logged, cross_fitted_means, doubly_robust, ips, snips
-from offline.replay.collect import Ints, Logs
-from offline.replay.records import PLAY
-from offline.replay.sources import ReplayError
+from segue.models.data.vocabulary import Vocabulary
+from segue.offline.metrics.off_policy import (
+    Estimate,
+    Logged,
+    cross_fitted_means,
+    doubly_robust,
+    ips,
+    snips,
+)
+from segue.offline.replay.record_log import PLAY, Ints, Logs
+from segue.offline.replay.sources import ReplayError
 
 COLUMNS = {
     "partition": pl.Int64,  # of the play that the shown song followed

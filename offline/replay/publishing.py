@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from offline.replay.sources import ReplayError
-from stream.events import RecommendationList
-from stream.publisher import Publisher
-from stream.settings import Settings
+from segue.offline.replay.sources import ReplayError
+from segue.stream.config.settings import Settings
+from segue.stream.kafka.publisher import Publisher
+from segue.stream.messages.events import RecommendationList
 
 
 class ListPublisher:
@@ -40,7 +40,7 @@ def ensure_topic(settings: Settings, topic: str, partitions: int) -> None:
 
     Raises ReplayError where it is one that the system lives by, or has other partitions.
     """
-    from stream.topics import ensure_topics
+    from segue.stream.kafka.topics import ensure_topics
 
     if topic in settings.topics:
         raise ReplayError(f"--publish-to {topic}: the running system lives by it: name another")

@@ -10,14 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from models.bundle import read_manifest
-from offline.replay.sources import OPEN, Bound, PlaySource, ReplayError
-from offline.replay.variants import Variant
-from stream.batch import Record, read_batch
-from stream.fresh_sessions import FreshConfig, FreshSessions
-from stream.refresh import Outcome, RefreshPlan, learned_ms, refresh
-from stream.settings import Settings
-from stream.songs import read_songs
+from segue.models.bundles.bundle import read_manifest
+from segue.offline.replay.sources import OPEN, Bound, PlaySource, ReplayError
+from segue.offline.replay.variants import Variant
+from segue.stream.config.settings import Settings
+from segue.stream.messages.records import Record, read_batch
+from segue.stream.messages.songs import read_songs
+from segue.stream.refresh.refresh import Outcome, RefreshPlan, learned_ms, refresh
+from segue.stream.refresh.sessions import FreshConfig, FreshSessions
 
 HOUR_MS = 3_600_000
 NAMED_MS = {"hourly": HOUR_MS, "daily": 24 * HOUR_MS}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from offline.evaluation.table import FILE_COLUMNS, number, percent
-from offline.replay.figures import CEILING
-from offline.replay.variants import POPULARITY
+from segue.offline.evaluation.table import FILE_COLUMNS, number, percent
+from segue.offline.replay.summary import CEILING
+from segue.offline.replay.variants import POPULARITY
 
 Figures = dict[str, Any]
 

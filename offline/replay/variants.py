@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offline.replay.sources import ReplayError
-from stream.settings import Settings, load_settings
+from segue.offline.replay.sources import ReplayError
+from segue.stream.config.settings import Settings, load_settings
 
 POPULARITY = "popularity"
 POPULARITY_LISTS = "popularity-lists"
@@ -55,7 +55,7 @@ def known_songs(bundle: Path | None) -> Known:
     """Read what a bundle of any kind says of its songs; nothing without a bundle."""
     if bundle is None:
         return Known()
-    from models.bundle import read_bundle
+    from segue.models.bundles.bundle import read_bundle
 
     found = read_bundle(bundle, kind=None)
     counts = found.weights.get(POPULARITY)

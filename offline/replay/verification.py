@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from offline.replay.sources import ReplayError
-from stream.events import RecommendationList, decode_recommendations, encode
+from segue.offline.replay.sources import ReplayError
+from segue.stream.messages.events import RecommendationList, decode_recommendations, encode
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The commands below `segue train`, one module for each kind of model."""
+"""Training from a play log: one trainer for all networks, one module a bundle, tuning."""

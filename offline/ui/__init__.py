@@ -1,1 +1,1 @@
-"""A page to watch the live system on, and to listen in it: a producer and consumer as any other."""
+"""The live page: a web server over the topics, its state, and static files."""

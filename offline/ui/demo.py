@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from models.bundle import MANIFEST, read_bundle
-from offline.demo import (
+from segue.models.bundles.bundle import MANIFEST, read_bundle
+from segue.offline.demo.run import (
     LOG_NAME,
     DemoConfig,
     DemoError,
@@ -19,9 +19,9 @@ from offline.demo import (
     obtain_plays,
     train_bundle,
 )
-from offline.live_run import LiveRun
-from offline.ui.run import UiConfig, serve
-from stream.settings import load_settings
+from segue.offline.operations.local_stack import LiveRun
+from segue.offline.ui.process import UiConfig, serve
+from segue.stream.config.settings import load_settings
 
 LEAST_KNOWN = 0.5  # of the live plays' songs: less, and the bundle was made of another log
 

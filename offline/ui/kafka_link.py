@@ -11,11 +11,16 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from models.catalogue import SongDetails
-from stream.clients import KafkaUnavailable, aiokafka_config, reaching
-from stream.events import PlayEvent, RecommendationList, decode_recommendations, encode
-from stream.settings import Settings
-from stream.songs import SongError, decode_song
+from segue.models.data.catalogue import SongDetails
+from segue.stream.config.settings import Settings
+from segue.stream.kafka.clients import KafkaUnavailable, aiokafka_config, reaching
+from segue.stream.messages.events import (
+    PlayEvent,
+    RecommendationList,
+    decode_recommendations,
+    encode,
+)
+from segue.stream.messages.songs import SongError, decode_song
 
 logger = logging.getLogger(__name__)
 POLL_MS = 200

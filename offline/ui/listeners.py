@@ -6,7 +6,7 @@ import secrets
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
-from stream.events import RecommendationList
+from segue.stream.messages.events import RecommendationList
 
 KEPT_PLAYS = 50
 MOST_LISTENERS = 1_000

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from stream.events import Id
+from segue.stream.messages.events import Id
 
 Spot = tuple[float, float] | None
 Drawn = Literal["none", "drawing", "ready"]

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from offline.ui.listeners import Listener
-from offline.ui.live_page import LivePage
-from offline.ui.messages import PlayRequest
-from offline.ui.protection import MOST_BODY_BYTES, protection, secure
-from stream.clients import KafkaUnavailable
+from segue.offline.ui.listeners import Listener
+from segue.offline.ui.messages import PlayRequest
+from segue.offline.ui.security import MOST_BODY_BYTES, protection, secure
+from segue.offline.ui.state import LivePage
+from segue.stream.kafka.clients import KafkaUnavailable
 
 logger = logging.getLogger(__name__)
 FILES = Path(__file__).with_name("page")

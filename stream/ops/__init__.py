@@ -1,1 +1,1 @@
-"""What operates Segue: dashboards made by code, rules, manifests, and the runbook."""
+"""Operations as code: Grafana dashboards, Prometheus rules, Kubernetes manifests."""

@@ -1,4 +1,4 @@
-"""Write Grafana's dashboards: `python -m stream.ops.dashboards`, or `make dashboards`.
+"""Write Grafana's dashboards: `python -m segue.stream.ops.dashboards`, or `make dashboards`.
 
 What lies in stream/ops/grafana/dashboards is made here and never edited: a test compares both.
 """
@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from stream.ops import deep, overview
-from stream.ops.panels import SOURCE, Panel, Row, laid_out
+from segue.stream.ops import details as deep
+from segue.stream.ops import overview
+from segue.stream.ops.panels import SOURCE, Panel, Row, laid_out
 
 DIRECTORY = Path(__file__).parent / "grafana" / "dashboards"
 SCHEMA_VERSION = 41

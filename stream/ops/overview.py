@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.ops.panels import GREEN, ORANGE, RED, Query, Row, lines, stat
+from segue.stream.ops.panels import GREEN, ORANGE, RED, Query, Row, lines, stat
 
 LATENCY = "segue_event_to_publish_seconds"
 IN_TIME = '{le="1.0"}'  # the budget that alerts.yml holds lists to

@@ -1,0 +1,179 @@
+"""The ranker of the hybrid: candidates in, the order in which they are recommended out.
+
+After the hybrid document: a layer of features for the listener, one for the context of the
+play and one for each candidate are joined into a representation of what is preferred, and a
+softmax over the candidates is the chance of each to come next. Three losses are combined,
+
+    classification   cross-entropy of the song that came next among the candidates
+    features         how far the preference lies from the vector of the song that came next
+    retrieval        how far the ranker's softmax lies from that of the retrievers
+
+and balance themselves: each weighs exp(-s) and costs s, with s learned (Kendall, Gal and
+Cipolla, 2018), so that a loss that cannot be made small is not allowed to drown the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
+from torch import Tensor, nn
+
+from segue.models.data.batching import SUM_LANES
+from segue.models.data.vocabulary import PADDING
+from segue.models.ranking.inputs import RankingInputs
+from segue.models.ranking.schema import CANDIDATE_FEATURES, CONTEXT_FEATURES
+
+LOSSES = ("classification", "features", "retrieval")
+LEAST_BALANCE = -1.0
+FIRST_WEIGHTS = {"gru": 0.5, "amnn": 0.1, "blend": 0.6}
+"""What the best models weigh before anything is learned: a product of their shares."""
+
+
+@dataclass(frozen=True)
+class RankerConfig:
+    """The ranker's shape and how it is trained; bad values raise ValueError.
+
+    width: numbers in each layer. dropout: share of a layer's numbers zeroed in training.
+    combined: learn from all three losses, else from the classification alone.
+    """
+
+    width: int = 48
+    dropout: float = 0.1
+    learning_rate: float = 2e-3
+    batch: int = 64
+    combined: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("width", "learning_rate", "batch"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be >= 0 and < 1, got {self.dropout!r}")
+
+
+class Ranker(nn.Module):
+    """Scores candidates: a weighted sum of their features, corrected by the layers."""
+
+    candidate_mean: Tensor
+    candidate_scale: Tensor
+    context_mean: Tensor
+    context_scale: Tensor
+
+    def __init__(self, config: RankerConfig, dim: int, hidden: int, skipgram: int) -> None:
+        """dim: numbers in a song's vector; hidden: in the GRU's state; skipgram: in that space."""
+        super().__init__()
+        self.config = config
+        width, candidate = config.width, len(CANDIDATE_FEATURES)
+        context = len(CONTEXT_FEATURES)
+        self.listener_layer = nn.Linear(3 * dim + skipgram, width)
+        self.context_layer = nn.Linear(context + hidden, width)
+        self.candidate_layer = nn.Linear(candidate + context, width)
+        self.preference = nn.Linear(2 * width, dim)
+        self.joined = nn.Linear(3 * width, width)
+        self.last = nn.Linear(width, 1)
+        self.weights = nn.Linear(candidate, 1, bias=False)
+        self.balance = nn.Parameter(torch.zeros(len(LOSSES)))
+        for name, size in (("candidate", candidate), ("context", context)):
+            self.register_buffer(f"{name}_mean", torch.zeros(size))
+            self.register_buffer(f"{name}_scale", torch.ones(size))
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+        nn.init.zeros_(self.weights.weight)
+        with torch.no_grad():
+            for name, weight in FIRST_WEIGHTS.items():
+                self.weights.weight[0, CANDIDATE_FEATURES.index(name)] = weight
+
+    def forward(
+        self, inputs: RankingInputs, vectors: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Give each candidate's logit, float32 [B, C], -inf for none, and the preferences [B, D].
+
+        vectors: of the candidates, float32 [B, C, D]. generator: draws the dropout in training.
+        """
+        context = (inputs.contexts - self.context_mean) / self.context_scale
+        candidates = inputs.candidates
+        features = (candidates - self.candidate_mean) / self.candidate_scale
+        listener, moment = self.layers(inputs, context)
+        listener = self._dropped(listener, generator)
+        moment = self._dropped(moment, generator)
+        preference = self.preferred(listener, moment)
+        # Each layer takes the listener's part once, and not once for each candidate.
+        own, shared = halves(self.candidate_layer, features.shape[2])
+        told = F.linear(context, shared, self.candidate_layer.bias).unsqueeze(1)
+        candidate = self._dropped((F.linear(features, own) + told).relu(), generator)
+        own, shared = halves(self.joined, self.config.width)
+        told = F.linear(torch.cat([moment, listener], 1), shared, self.joined.bias).unsqueeze(1)
+        joined = (F.linear(candidate, own) + told).relu()
+        correction = (joined * self.last.weight[0]).sum(2) + self.last.bias
+        liked = (vectors * preference.unsqueeze(1)).sum(2)
+        logits = (candidates * self.weights.weight[0]).sum(2) + correction + liked
+        return logits.masked_fill(inputs.items == PADDING, -torch.inf), preference
+
+    def layers(self, inputs: RankingInputs, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the listener layer and the context layer, float32 [B, width] each.
+
+        context: float32 [B, G], the context features, standardised.
+        """
+        listener = padded_linear(self.listener_layer, inputs.heard)
+        moment = padded_linear(self.context_layer, torch.cat([context, inputs.states], 1))
+        return listener.relu(), moment.relu()
+
+    def preferred(self, listener: Tensor, moment: Tensor) -> Tensor:
+        """Give the direction of what is preferred, float32 [B, D], from both layers."""
+        return F.normalize(padded_linear(self.preference, torch.cat([listener, moment], 1)), dim=1)
+
+    def losses(
+        self,
+        inputs: RankingInputs,
+        vectors: Tensor,
+        answers: Tensor,
+        answer_vectors: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Give the three losses, float32 [3].
+
+        answers: int64 [B], the column of the song that came next. answer_vectors: float32
+        [B, D], of unit length.
+        """
+        logits, preference = self(inputs, vectors, generator)
+        shares = logits.log_softmax(1)
+        classification = F.nll_loss(shares, answers)
+        features = (1 - (preference * answer_vectors).sum(1)).mean()
+        told, candidates = torch.zeros_like(logits), inputs.candidates
+        for name, weight in FIRST_WEIGHTS.items():
+            told = told + weight * candidates[:, :, CANDIDATE_FEATURES.index(name)]
+        told = told.masked_fill(inputs.items == PADDING, -torch.inf)
+        real = inputs.items != PADDING
+        agreement = told.softmax(1) * (told.log_softmax(1) - shares).masked_fill(~real, 0.0)
+        return torch.stack([classification, features, agreement.sum(1).mean()])
+
+    def combine(self, losses: Tensor) -> Tensor:
+        """Weigh the losses by what was learned of them."""
+        if not self.config.combined:
+            return losses[0]
+        # A loss that can be made nothing would else weigh without bound.
+        balance = self.balance.clamp_min(LEAST_BALANCE)
+        return (balance.neg().exp() * losses + balance).sum()
+
+    def _dropped(self, values: Tensor, generator: torch.Generator | None) -> Tensor:
+        if generator is None or self.config.dropout == 0:
+            return values
+        kept = torch.empty_like(values).bernoulli_(1 - self.config.dropout, generator=generator)
+        return values * kept / (1 - self.config.dropout)
+
+
+def halves(layer: nn.Linear, first: int) -> tuple[Tensor, Tensor]:
+    """Give a layer's weights of its `first` inputs, and those of the others."""
+    return layer.weight[:, :first], layer.weight[:, first:]
+
+
+def padded_linear(layer: nn.Linear, inputs: Tensor) -> Tensor:
+    """Run a layer so that a row's bits do not depend on which rows come with it.
+
+    Products over a number of columns that is not a multiple of SUM_LANES end in a remainder,
+    which is added up differently by a row's place in the batch.
+    """
+    missing = -inputs.shape[-1] % SUM_LANES
+    return F.linear(F.pad(inputs, (0, missing)), F.pad(layer.weight, (0, missing)), layer.bias)

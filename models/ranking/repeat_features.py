@@ -1,0 +1,61 @@
+"""Replays: when each candidate was heard before, and how much a session repeats itself."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segue.models.ops.jit import compiled
+
+
+@compiled
+def when_heard(
+    items: NDArray[np.int64],
+    session_songs: NDArray[np.int64],
+    session_offsets: NDArray[np.int64],
+    history_songs: NDArray[np.int64],
+    history_offsets: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Describe when each candidate was heard, float32 [B, C, 7].
+
+    items: int64 [B, C], ascending, 0 behind the last. Of the session, then of the history:
+    whether it holds the song, log(1 + plays since), log(1 + how often); and whether the song is
+    the session's last.
+    """
+    rows, width = items.shape
+    told = np.zeros((rows, width, 7), np.float32)
+    known = (items != 0).sum(1)
+    for row in range(rows):
+        for part in range(2):
+            songs = session_songs if part == 0 else history_songs
+            offsets = session_offsets if part == 0 else history_offsets
+            begin, end = offsets[row], offsets[row + 1]
+            for place in range(begin, end):
+                slot = np.searchsorted(items[row, : known[row]], songs[place])
+                if slot == known[row] or items[row, slot] != songs[place]:
+                    continue
+                told[row, slot, 3 * part] = 1
+                told[row, slot, 3 * part + 1] = np.log1p(end - place)
+                told[row, slot, 3 * part + 2] += 1
+                if part == 0:
+                    told[row, slot, 6] = place == end - 1
+        for slot in range(known[row]):
+            for plays in (2, 5):
+                if told[row, slot, plays] > 0:
+                    told[row, slot, plays] = np.log1p(told[row, slot, plays])
+    return told
+
+
+@compiled
+def count_repeats(
+    songs: NDArray[np.int64], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Count each session's plays of songs that it held already, and tell if the last was one."""
+    rows = len(offsets) - 1
+    counts, last = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
+    for row in range(rows):
+        for place in range(offsets[row] + 1, offsets[row + 1]):
+            again = (songs[offsets[row] : place] == songs[place]).any()
+            counts[row] += again
+            last[row] = again
+    return counts, last

@@ -1,0 +1,126 @@
+"""From sound and target vectors to a bundle of kind "audio"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from segue.models.audio.network import AudioBundleConfig, AudioConfig
+from segue.models.bundles.bundle import Manifest, check_writable, write_bundle
+from segue.models.data.vocabulary import Vocabulary
+from segue.offline.audio.nearest import own_ranks
+from segue.offline.audio.sources import Sound
+from segue.offline.audio.targets import Targets
+from segue.offline.audio.trainer import (
+    AudioTrainingError,
+    FitConfig,
+    FittedAudio,
+    HeardSongs,
+    fit_audio,
+    foretell,
+    hold_back,
+)
+
+
+@dataclass(frozen=True)
+class AudioBundle:
+    """What was written, and how it came about. figures: those for people and machines."""
+
+    manifest: Manifest
+    fitted: FittedAudio
+    learned: HeardSongs
+    held: HeardSongs
+    figures: dict[str, Any]
+
+
+def train_audio_bundle(
+    sound: Sound,
+    targets: Targets,
+    out: Path,
+    config: AudioConfig,
+    fit: FitConfig,
+    *,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+    overwrite: bool = False,
+    on_windows: Callable[[int], None] = lambda windows: None,
+) -> AudioBundle:
+    """Teach a network the vectors of the songs that have both sound and one, and write it.
+
+    config: its frames, bands and dim are those of the sound and of the targets, whatever it
+    says. A share of the songs, drawn by chance, is held back: the network is kept as it was
+    when it did best on those. Raises BundleError, before anything is trained, where `out` must
+    not be written, and AudioTrainingError where nothing can be learned.
+    """
+    check_writable(out, overwrite=overwrite)
+    songs = join(sound, targets)
+    config = replace(
+        config,
+        frames=sound.hearing.frames,
+        bands=sound.hearing.mel.bands,
+        dim=targets.vectors.shape[1],
+    )
+    learned, held = hold_back(songs, validation_fraction, seed)
+    fitted = fit_audio(learned, config, fit, validation=held, seed=seed, on_windows=on_windows)
+    metrics = _metrics(fitted, held)
+    known = songs.targets
+    manifest = write_bundle(
+        out,
+        kind="audio",
+        config=asdict(AudioBundleConfig(config, sound.hearing.mel, known.space, known.version)),
+        weights={
+            **fitted.network.state_dict(),
+            "popularity": torch.from_numpy(np.concatenate([[0], known.plays]).astype(np.float32)),
+        },
+        vocabulary=Vocabulary(known.song_ids),
+        titles={},
+        training={
+            "songs": len(learned),
+            "held_songs": len(held),
+            "epochs": fitted.epoch,
+            "seed": seed,
+            **asdict(fit),
+        },
+        metrics=metrics,
+        overwrite=overwrite,
+    )
+    figures = {
+        "songs": len(learned),
+        "held_songs": len(held),
+        "failures": [f"{failure.path}: {failure.reason}" for failure in sound.failures],
+        "epoch": fitted.epoch,
+        **metrics,
+        "bundle": str(out),
+    }
+    return AudioBundle(manifest, fitted, learned, held, figures)
+
+
+def join(sound: Sound, targets: Targets) -> HeardSongs:
+    """Give the songs that have both sound and a target; AudioTrainingError where none has."""
+    rows = {song_id: row for row, song_id in enumerate(targets.song_ids)}
+    both = [place for place, song_id in enumerate(sound.song_ids) if song_id in rows]
+    if not both:
+        raise AudioTrainingError(
+            f"none of {len(sound.song_ids):,} songs with sound, such as {sound.song_ids[0]!r}, is "
+            f"among {len(rows):,} songs with a vector: name the song ids in songs.csv"
+        )
+    at = np.array([rows[sound.song_ids[place]] for place in both])
+    return HeardSongs([sound.spectrograms[place] for place in both], targets.take(at))
+
+
+def _metrics(fitted: FittedAudio, held: HeardSongs) -> dict[str, float | None]:
+    """Tell how near foretold vectors of the songs held back lie to their own true ones."""
+    if fitted.likeness is None:
+        return {}
+    vectors = foretell(fitted.network, held.spectrograms)
+    ranks = own_ranks(vectors, held.targets.vectors)
+    return {
+        "cosine": fitted.likeness,
+        "median_rank": float(np.median(ranks)),
+        "median_rank_by_chance": (len(held) + 1) / 2,
+    }

@@ -1,0 +1,297 @@
+"""Teaching a network to foretell vectors from sound, judged on songs it has not heard."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segue.models.audio.losses import (
+    CONTRASTIVE,
+    LOSSES,
+    SQUARED,
+    TEMPERATURE,
+    WEIGHTED,
+    contrastive_loss,
+    squared_error,
+    weighted_error,
+)
+from segue.models.audio.mel_spectrogram import Spectrogram
+from segue.models.audio.network import DOCUMENT, AudioConfig, AudioNetwork
+from segue.models.errors import SegueError
+from segue.models.ops.vectors import unit
+from segue.offline.audio.targets import Targets
+from segue.offline.audio.windows import draw_windows, song_windows
+
+MOST_SONGS_REPELLED = 4_096
+LEAST_SCALE = 1e-6
+
+
+class AudioTrainingError(SegueError):
+    """Songs that nothing can be learned from, or learning that ran away."""
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How a network learns; bad values raise ValueError.
+
+    loss: `squared`, `weighted` (factors alone) or `contrastive`. epochs: each hears one window
+    of every song. judge_every: epochs between two looks at the songs held back. mixed: matrix
+    products in 16 bits (bfloat16, whose range needs no scaling of losses); None: on a GPU.
+    """
+
+    loss: str = "squared"
+    epochs: int = 100
+    batch: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    temperature: float = TEMPERATURE
+    judge_every: int = 4
+    mixed: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
+        for name in ("epochs", "batch", "learning_rate", "temperature", "judge_every"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class HeardSongs:
+    """Songs with their sound and their vectors, row by row."""
+
+    spectrograms: Sequence[Spectrogram]
+    targets: Targets
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self.spectrograms)
+
+    def take(self, rows: NDArray[np.int64]) -> HeardSongs:
+        """Give these of them, in this order."""
+        return HeardSongs([self.spectrograms[row] for row in rows], self.targets.take(rows))
+
+
+@dataclass(frozen=True)
+class FittedAudio:
+    """The network as it was when it did best on the songs held back; at the end without any.
+
+    epoch: when that was. likeness: how it did, see `likeness`; None without. history: of every
+    look, (epoch, loss, likeness). began: the first filters before anything was learned, float32
+    [width, bands, frames].
+    """
+
+    network: AudioNetwork
+    epoch: int
+    likeness: float | None
+    history: list[tuple[int, float, float | None]]
+    began: Tensor
+
+
+def hold_back(songs: HeardSongs, fraction: float, seed: int) -> tuple[HeardSongs, HeardSongs]:
+    """Part songs by chance into those learned from and a share to be judged by."""
+    order = np.random.default_rng(seed).permutation(len(songs))
+    held = math.ceil(fraction * len(songs)) if fraction else 0
+    return songs.take(np.sort(order[held:])), songs.take(np.sort(order[:held]))
+
+
+def fit_audio(
+    songs: HeardSongs,
+    config: AudioConfig,
+    fit: FitConfig,
+    *,
+    validation: HeardSongs | None = None,
+    seed: int = 0,
+    on_windows: Callable[[int], None] = lambda windows: None,
+) -> FittedAudio:
+    """Teach a network; the same input and seed give the same weights on the same machine.
+
+    on_windows: is told how many windows are done, of `fit.epochs * len(songs)`. Trains on a GPU
+    where there is one. AudioTrainingError where nothing can be learned.
+    """
+    if len(songs) < 2:
+        raise AudioTrainingError(
+            f"{len(songs)} songs with sound and a vector are left to learn from, of at least 2: "
+            "do the files bear the song ids of the play log?"
+        )
+    learner = _Learner(songs, config, fit, seed)
+    best, history = None, list[tuple[int, float, float | None]]()
+    for epoch in range(1, fit.epochs + 1):
+        loss = learner.run_epoch()
+        on_windows(epoch * len(songs))
+        if epoch % fit.judge_every and epoch != fit.epochs:
+            continue
+        served = learner.served()
+        found = None
+        if validation is not None and len(validation):
+            found = likeness(foretell(served, validation.spectrograms), validation, songs)
+        history.append((epoch, loss, found))
+        if best is None or found is None or best.likeness is None or found > best.likeness:
+            best = FittedAudio(served, epoch, found, history, learner.began)
+    assert best is not None, "epochs >= 1"
+    return best
+
+
+def foretell(network: AudioNetwork, spectrograms: Sequence[Spectrogram]) -> NDArray[np.float32]:
+    """Give each song's vector, float32 [N, D]: the mean over its windows."""
+    frames = network.config.frames
+    vectors = [network.song_vector(song_windows(each, frames)) for each in spectrograms]
+    made: NDArray[np.float32] = torch.stack(vectors).numpy()
+    return made
+
+
+def likeness(vectors: NDArray[np.float32], judged: HeardSongs, learned: HeardSongs) -> float:
+    """Give the mean cosine of foretold vectors with the true ones, seen from the mean vector.
+
+    From there, as vectors that all say the mean would else seem near to every song. vectors:
+    float32 [N, D].
+    """
+    mean = learned.targets.vectors.mean(0)
+    told = unit(torch.from_numpy(vectors - mean))
+    true = unit(torch.from_numpy(judged.targets.vectors - mean))
+    return float((told * true).sum(1).mean())
+
+
+class _Learner:
+    """One network, its optimiser and its chance."""
+
+    def __init__(self, songs: HeardSongs, config: AudioConfig, fit: FitConfig, seed: int) -> None:
+        self.songs = songs
+        self.fit = fit
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.mixed = self.device.type == "cuda" if fit.mixed is None else fit.mixed
+        self.rng = np.random.default_rng(seed)
+        network = AudioNetwork(config)
+        network.initialise(torch.Generator().manual_seed(seed))
+        standardise_bands(network, songs.spectrograms)
+        self.began = network.encoder.first_filters().detach().clone()
+        self.network = network.to(self.device)
+        self.chance = torch.Generator(self.device).manual_seed(seed)
+        self.answers = _Answers(songs.targets, fit)
+        self.answers.standardise(network)
+        self.answers.to(self.device)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=fit.learning_rate, weight_decay=fit.weight_decay
+        )
+        steps = fit.epochs * math.ceil(len(songs) / fit.batch)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, fit.learning_rate, total_steps=steps, cycle_momentum=False
+        )
+
+    def served(self) -> AudioNetwork:
+        """Give a copy of the network as it is now, on the CPU."""
+        return copy.deepcopy(self.network).cpu().eval()
+
+    def run_epoch(self) -> float:
+        """Hear a window of every song; give the mean loss."""
+        self.network.train()
+        order = self.rng.permutation(len(self.songs))
+        total = 0.0
+        for start in range(0, len(order), self.fit.batch):
+            rows = order[start : start + self.fit.batch]
+            total += self.step(rows) * len(rows)
+        return total / len(order)
+
+    def step(self, rows: NDArray[np.int64]) -> float:
+        frames = self.network.config.frames
+        windows = draw_windows(self.songs.spectrograms, rows, frames, self.rng)
+        self.optimiser.zero_grad()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+            foretold = self.network(windows.to(self.device), self.chance)
+        loss = self.answers.loss(foretold.float(), rows)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise AudioTrainingError(f"the loss became {value}: lower the learning rate")
+        torch.autograd.backward(loss)
+        self.optimiser.step()
+        self.schedule.step()
+        return value
+
+
+class _Answers:
+    """The vectors to be foretold, on the device, and the loss that is taken against them."""
+
+    def __init__(self, targets: Targets, fit: FitConfig) -> None:
+        self.fit = fit
+        self.vectors = torch.from_numpy(targets.vectors)
+        self.songs = unit(self.vectors[:MOST_SONGS_REPELLED])
+        self.spread = (self.vectors - self.vectors.mean(0)).std().clamp_min(LEAST_SCALE)
+        if fit.loss == WEIGHTED:
+            if targets.squares is None or targets.products is None:
+                raise AudioTrainingError(
+                    "the weighted error needs the listeners' factors, which a bundle of song "
+                    "vectors has not: give --plays, or another --loss"
+                )
+            # At its minimum, y' A y = b y: so the loss is about -1 for a perfect network.
+            solved = (targets.products * targets.vectors).sum(1).mean()
+            self.squares = torch.from_numpy(targets.squares / solved)
+            self.products = torch.from_numpy(targets.products / solved)
+
+    def standardise(self, network: AudioNetwork) -> None:
+        """Let outputs of 0 mean the best constant, and those of 1 the targets' spread.
+
+        The weighted error is curved as the mean A of all songs, steeply where many listeners
+        are. In the axes of its root it is as steep everywhere, or else little but the song's
+        popularity would be learned.
+        """
+        dim = len(self.vectors[0])
+        mean, root = self.vectors.mean(0), torch.eye(dim)
+        if self.fit.loss == WEIGHTED:
+            curved = self.squares.mean(0)
+            mean = torch.linalg.solve(curved, self.products.mean(0))
+            values, axes = torch.linalg.eigh(curved)
+            root = axes @ torch.diag(values.clamp_min(LEAST_SCALE).rsqrt()) @ axes.T
+        spread = torch.linalg.solve(root, (self.vectors - mean).T).std().clamp_min(LEAST_SCALE)
+        network.vector_mean.copy_(mean)
+        network.vector_scale.copy_(spread * root)
+
+    def to(self, device: torch.device) -> None:
+        """Bring everything to the device."""
+        for name, value in list(vars(self).items()):
+            if isinstance(value, Tensor):
+                setattr(self, name, value.to(device))
+
+    def loss(self, foretold: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        at = torch.from_numpy(rows).to(foretold.device)
+        if self.fit.loss == WEIGHTED:
+            return weighted_error(foretold, self.squares[at], self.products[at])
+        if self.fit.loss == CONTRASTIVE:
+            own = self.vectors[at]
+            return contrastive_loss(foretold, own, self.songs, self.fit.temperature)
+        return squared_error(foretold, self.vectors[at], self.spread)
+
+
+def standardise_bands(network: AudioNetwork, spectrograms: Sequence[Spectrogram]) -> None:
+    """Tell a network the mean and spread of each of its bands."""
+    bands = np.zeros((2, network.config.bands))
+    for spectrogram in spectrograms:
+        values = np.asarray(spectrogram, np.float32)
+        bands += values.mean(0), np.square(values).mean(0)
+    mean, square = bands / len(spectrograms)
+    spread = np.sqrt(np.maximum(square - mean**2, 1.0))
+    network.band_mean.copy_(torch.from_numpy(mean.astype(np.float32)))
+    network.band_scale.copy_(torch.from_numpy(spread.astype(np.float32)))
+
+
+def default_network(
+    architecture: str, width: int | None = None, dense: int | None = None
+) -> AudioConfig:
+    """Give a network of an architecture, as wide as on the whole it did best."""
+    if architecture == DOCUMENT:
+        return AudioConfig(DOCUMENT, width=width or 256, dense=dense or 2_048)
+    # It sees every song in ever new stripes, and is small: much dropout starves it.
+    return AudioConfig(architecture, width=width or 32, dense=dense or 256, dropout=0.2)
+
+
+def default_fit(architecture: str, epochs: int, loss: str | None = None) -> FitConfig:
+    """Say how an architecture is taught."""
+    natural = SQUARED if architecture == DOCUMENT else CONTRASTIVE
+    rate = 1e-3 if architecture == DOCUMENT else 2e-3
+    return FitConfig(loss or natural, epochs=epochs, learning_rate=rate)

@@ -1,1 +1,0 @@
-"""Benchmarks of the hot path: a worker beside the same Faust loop that does not think."""

@@ -1,0 +1,276 @@
+"""More processes on the partitions of one topic: what they answer together, and what it costs."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import matplotlib as mpl
+import polars as pl
+from matplotlib.figure import Figure as Drawing
+
+from segue.offline.benchmarks.dataset import bench_world
+from segue.offline.benchmarks.environment import Ground, brokers
+from segue.offline.benchmarks.load import send_burst
+from segue.offline.benchmarks.throughput import events_of, typical_list, until_now
+from segue.offline.benchmarks.worker_process import START_TIMEOUT_S, BenchError, MeasuredWorker
+from segue.offline.reporting.document import Block, Paragraph, Table
+from segue.offline.reporting.plots import STYLE, look, png
+from segue.stream.config.settings import load_settings
+
+CONTENDERS = ("worker", "ceiling")
+WARM_UP_SHARE = 0.125  # of the time, left out
+SAMPLE_SHARE = 0.05
+LOOK_S = 0.2
+LAST_SHARE = 0.9  # of the plays: behind it a partition may have none left
+
+
+@dataclass(frozen=True)
+class ScaleOutConfig:
+    """processes: how many run side by side, in turn. plays: that are sent for each.
+
+    kind, songs, bootstrap: as in ThroughputConfig. seconds: of each measurement, at most.
+    """
+
+    kind: str = "hybrid"
+    songs: int = 100_000
+    plays: int = 60_000
+    processes: tuple[int, ...] = (1, 2, 4)
+    rounds: int = 1
+    seconds: float = 8.0
+    seed: int = 1
+    bootstrap: str | None = None
+
+
+@dataclass(frozen=True)
+class Together:
+    """What some processes did together. cpu_s: processor time of them all."""
+
+    plays: int
+    seconds: float
+    cpu_s: float
+
+    @property
+    def plays_per_s(self) -> float:
+        """Plays answered in a second.
+
+        >>> Together(plays=30, seconds=10.0, cpu_s=15.0).plays_per_s
+        3.0
+        """
+        return self.plays / self.seconds
+
+    @property
+    def cpu_us_per_play(self) -> float:
+        """Microseconds of processor time that a play costs.
+
+        >>> Together(plays=30, seconds=10.0, cpu_s=15.0).cpu_us_per_play
+        500000.0
+        """
+        return self.cpu_s * 1e6 / self.plays
+
+
+def measure_scale_out(config: ScaleOutConfig, say: Callable[[str], None]) -> dict[str, Any]:
+    """Run the benchmark and give its figures; `say` is told what is being done."""
+    kept = load_settings().data_dir / "bench"
+    world = bench_world(kept, config.kind, config.songs, config.plays, config.seed, say)
+    with (
+        brokers(config.bootstrap) as kafka,
+        tempfile.TemporaryDirectory(prefix="run-", dir=kept) as directory,
+    ):
+        bench = _ScaleOut(config, Ground(Path(directory), kafka, world.bundle), world.plays)
+        rounds = []
+        for number in range(1, config.rounds + 1):
+            one = {}
+            for count in config.processes:
+                one[count] = {who: bench.together(number, who, count) for who in CONTENDERS}
+                told = (f"{who} {done.plays_per_s:,.0f}" for who, done in one[count].items())
+                say(f"Round {number}, {count} processes, plays/s together: {', '.join(told)}")
+            rounds.append(one)
+    return {
+        "kind": config.kind,
+        "songs": config.songs,
+        "partitions": load_settings().topic_partitions,
+        "processes": scale_out_figures(rounds),
+    }
+
+
+def scale_out_figures(
+    rounds: Sequence[Mapping[int, Mapping[str, Together]]],
+) -> list[dict[str, Any]]:
+    """Give medians over rounds for each number of processes, and their ratios within rounds.
+
+    speed_up: to the fewest processes; ratio: of the worker to as many ceilings.
+    """
+    fewest = min(rounds[0])
+    told = []
+    for count in rounds[0]:
+        figures: dict[str, Any] = {"processes": count}
+        for who in CONTENDERS:
+            done = [each[count][who] for each in rounds]
+            figures[f"{who}_plays_per_s"] = median(one.plays_per_s for one in done)
+            figures[f"{who}_cpu_us_per_play"] = median(one.cpu_us_per_play for one in done)
+            figures[f"{who}_speed_up"] = median(
+                each[count][who].plays_per_s / each[fewest][who].plays_per_s for each in rounds
+            )
+        figures["ratio"] = median(
+            each[count]["worker"].plays_per_s / each[count]["ceiling"].plays_per_s
+            for each in rounds
+        )
+        told.append(figures)
+    return told
+
+
+class _ScaleOut:
+    """The measurements of one run on one ground."""
+
+    def __init__(self, config: ScaleOutConfig, ground: Ground, plays: pl.DataFrame) -> None:
+        self.config = config
+        self.ground = ground
+        self.plays = plays
+        self.answer = ground.directory / "list.json"
+
+    def together(self, number: int, who: str, count: int) -> Together:
+        """Let `count` processes share a topic's partitions, then send the plays."""
+        with self.ground.topics(f"{who}-{count}-{number}") as overrides:
+            settings = load_settings(**overrides)
+            with self._processes(overrides, who, count) as workers:
+                _wait_for_shares(workers, settings.topic_partitions)
+                send_burst(settings, events_of(until_now(self.plays, time.time_ns() // 1_000_000)))
+                done = measure_together(workers, self.plays.height, self.config.seconds)
+            if not self.answer.exists():
+                self.answer.write_bytes(typical_list(settings))
+        return done
+
+    @contextmanager
+    def _processes(
+        self, overrides: Mapping[str, Any], who: str, count: int
+    ) -> Iterator[list[MeasuredWorker]]:
+        """Start processes of one group, each with histories of its own, as in compose."""
+        with ExitStack() as stack:
+            workers = []
+            for place in range(count):
+                own = {**overrides, "data_dir": f"{overrides['data_dir']}-{place}"}
+                log_file = self.ground.directory / f"{overrides['group_id']}-{place}.log"
+                worker = MeasuredWorker(own, log_file, who, self.answer)
+                workers.append(stack.enter_context(worker))
+            yield workers
+
+
+def _wait_for_shares(workers: Sequence[MeasuredWorker], partitions: int) -> None:
+    """Wait until the group has dealt out all partitions, as evenly as they can be."""
+    least = partitions // len(workers)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        shares = [worker.sample().partitions for worker in workers]
+        if sum(shares) == partitions and min(shares) >= least:
+            return
+        if time.monotonic() > deadline:
+            raise BenchError(
+                f"{len(workers)} workers share {partitions} partitions as {shares} after "
+                f"{START_TIMEOUT_S:.0f} s: give fewer processes, or more partitions"
+            )
+        time.sleep(LOOK_S)
+
+
+def measure_together(workers: Sequence[MeasuredWorker], waiting: int, seconds: float) -> Together:
+    """Measure workers that have `waiting` plays to answer, once they have warmed up.
+
+    It ends with `seconds`, or while plays still wait for each. BenchError where they are
+    answered too soon.
+    """
+    time.sleep(WARM_UP_SHARE * seconds)
+    first = last = _sample(workers)
+    while last[0] - first[0] < seconds:
+        time.sleep(SAMPLE_SHARE * seconds)
+        sample = _sample(workers)
+        if sample[1] > LAST_SHARE * waiting:
+            break
+        last = sample
+    if last[1] == first[1]:
+        raise BenchError(f"{waiting} plays are answered too soon to be measured: give more")
+    at_s, lists, cpu_s = (end - begin for begin, end in zip(first, last, strict=True))
+    return Together(int(lists), at_s, cpu_s)
+
+
+def _sample(workers: Sequence[MeasuredWorker]) -> tuple[float, int, float]:
+    """Give the moment, the lists and the processor seconds of all."""
+    samples = [worker.sample() for worker in workers]
+    cpu_s = sum(worker.cpu_s() for worker in workers)
+    return (
+        sum(sample.at_s for sample in samples) / len(samples),
+        sum(sample.lists for sample in samples),
+        cpu_s,
+    )
+
+
+NAMES = {"worker": "worker", "ceiling": "Faust alone"}
+
+
+def scale_out_blocks(figures: dict[str, Any]) -> Iterator[Block]:
+    """Tell what some processes do together, and what a play costs each."""
+    rows = figures["processes"]
+    cost_us = rows[0]["worker_cpu_us_per_play"]
+    yield Paragraph(
+        f"Processes of one group share {figures['partitions']} partitions of one topic "
+        f"({figures['kind']}, {figures['songs']:,} songs), each with histories of its own. Broker "
+        "and workers share the machine's cores, so plays a second stop growing where those are "
+        "used up: what more cores would bring is told by the processor time of a play, which is "
+        f"{cost_us:,.0f} µs with {_processes(rows[0])}: {1e6 / cost_us:,.0f} plays/s of each core "
+        "that does nothing else."
+    )
+    yield Table(
+        [
+            *("processes", "plays/s", "to one", "CPU µs a play"),
+            *("Faust alone, plays/s", "to one", "CPU µs a play", "worker to Faust"),
+        ],
+        [
+            [
+                f"{one['processes']}",
+                *(
+                    f"{one[f'{who}_{name}']:{form}}"
+                    for who in CONTENDERS
+                    for name, form in (
+                        ("plays_per_s", ",.0f"),
+                        ("speed_up", ".2f"),
+                        ("cpu_us_per_play", ",.0f"),
+                    )
+                ),
+                f"{one['ratio']:.2f}",
+            ]
+            for one in rows
+        ],
+    )
+    with mpl.rc_context(STYLE):
+        yield png("scale-out.png", _picture(figures), "Plays a second by processes")
+
+
+def _processes(row: dict[str, Any]) -> str:
+    return f"{row['processes']} process" + ("es" if row["processes"] > 1 else "")
+
+
+def _picture(figures: dict[str, Any]) -> Drawing:
+    figure = Drawing(figsize=(8.5, 3.6), layout="constrained")
+    together, cost = figure.subplots(1, 2)
+    rows = figures["processes"]
+    counts = [one["processes"] for one in rows]
+    for number, who in enumerate(CONTENDERS):
+        speed_ups = [one[f"{who}_speed_up"] for one in rows]
+        together.plot(counts, speed_ups, label=NAMES[who], **look(number))
+        costs = [one[f"{who}_cpu_us_per_play"] for one in rows]
+        cost.plot(counts, costs, **look(number))
+    ideal = [count / counts[0] for count in counts]
+    together.plot(counts, ideal, color="#999999", linestyle=":", label="as many cores as it takes")
+    together.set_title("Plays a second, to the fewest processes", loc="left")
+    cost.set_title("Processor time of a play, µs", loc="left")
+    cost.set_ylim(bottom=0)
+    for axes in (together, cost):
+        axes.set_xticks(counts)
+        axes.set_xlabel("Processes")
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    return figure

@@ -1,0 +1,291 @@
+"""Where a run takes place: topics, bundles, rules and processes that nobody else uses."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+
+from segue.offline.chaos.fixtures import BUNDLES, RULES, SONGS, write_bundles
+from segue.offline.chaos.messages import SHARE_FORGOTTEN, PlaySource
+from segue.offline.chaos.object_store import ObjectStore
+from segue.offline.chaos.producer import ProducerConfig
+from segue.offline.chaos.supervisor import ChaosError, Exit, Supervised, with_environment
+from segue.stream.config.settings import Settings, load_settings
+from segue.stream.kafka.clients import kafka_python_config, reaching
+from segue.stream.kafka.embedded_broker import EmbeddedBroker
+from segue.stream.kafka.topics import ensure_topics
+from segue.stream.serving.model_registry import Announcement, Served, activation, announce
+
+LISTENERS = 300
+PAST_MS = 40 * 86_400_000
+STALL_S = 20
+STOP_S = 30
+SHARE_STARTING = 0.2
+BACKOFF_S = (0.2, 2.0)
+GROUP_STUCK_S = 75.0
+
+
+@dataclass(frozen=True)
+class ChaosConfig:
+    """What to run.
+
+    bootstrap: somebody's brokers; None: an embedded one. durable: its log outlives it, so that it
+    can be killed; slow above some ten thousand plays.
+    restart_broker: a shell command that restarts those brokers with their log. rate: plays/s.
+    kind: of the bundles, one of world.KINDS. forget: the share of records that ask that their
+    listener be forgotten; with 0 every repeat is compared, as nothing it was made of may be gone.
+    """
+
+    directory: Path
+    seconds: float = 240.0
+    seed: int = 1
+    workers: int = 3
+    rate: float = 100.0
+    bootstrap: str | None = None
+    restart_broker: str | None = None
+    durable: bool = False
+    kind: str = "gru"
+    forget: float = SHARE_FORGOTTEN
+
+
+@dataclass
+class Ground:
+    """A run's parts. active: what was last announced that can be served."""
+
+    config: ChaosConfig
+    settings: Settings
+    overrides: dict[str, Any]
+    broker: EmbeddedBroker | None
+    versions: dict[str, str]
+    workers: list[Supervised] = field(default_factory=list)
+    guests: list[Supervised] = field(default_factory=list)
+    passers_by: list[Supervised] = field(default_factory=list)
+    extra: dict[str, dict[str, str]] = field(default_factory=dict)
+    active: Announcement | None = None
+    broker_busy: bool = False
+    groups_mended: int = 0
+    _worked_at: float = field(default_factory=time.monotonic)
+    _looked_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        numbers = range(self.config.workers)
+        self.workers += [self.worker(f"worker-{number}") for number in numbers]
+        self.producer = Supervised(
+            "producer",
+            self._producer_command,
+            self.config.directory / "producer.log",
+            self.config.directory,
+        )
+
+    @property
+    def processes(self) -> list[Supervised]:
+        """Everything that is watched."""
+        return [self.producer, *self.workers, *self.guests, *self.passers_by]
+
+    @property
+    def bundle_root(self) -> Path:
+        """Where the bundles lie."""
+        return self.config.directory / "bundles"
+
+    @property
+    def memberships(self) -> int:
+        """How often passers-by have joined the group, had their share and left."""
+        counts = self.config.directory.glob("passer-by-*.count")
+        return sum(int(each.read_text()) for each in counts)
+
+    @property
+    def exits(self) -> list[Exit]:
+        """How processes have ended so far."""
+        return [each for process in self.processes for each in process.exits]
+
+    def worker(self, name: str) -> Supervised:
+        """Make a worker, with a store and rules of its own; it is not started."""
+        directory = self.config.directory / name
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "rules.toml").write_text(RULES)
+        log_file = self.config.directory / f"{name}.log"
+        return Supervised(name, partial(self._worker_command, name), log_file, directory)
+
+    def passer_by(self) -> Supervised:
+        """Make a process that joins and leaves the workers' group; it is not started."""
+        directory, name = self.config.directory, f"passer-by-{len(self.passers_by)}"
+        told = [directory / "producer.json", directory / f"{name}.count"]
+        command = [sys.executable, "-m", "segue.offline.chaos.faults.group_churn", *map(str, told)]
+        made = Supervised(name, lambda: command, directory / f"{name}.log", directory)
+        self.passers_by.append(made)
+        return made
+
+    def free_worker(self, chance: Random) -> Supervised | None:
+        """Give a worker that runs and that no fault has; None where there is none.
+
+        Mostly one at work: those that are killed as they start have least to lose.
+        """
+        free = [worker for worker in self.workers if worker.runs and not worker.busy]
+        if chance.random() >= SHARE_STARTING:
+            free = [worker for worker in free if worker.works]
+        return chance.choice(free) if free else None
+
+    def store(self, worker: Supervised) -> Path:
+        """Give the directory of a worker's histories."""
+        return worker.directory / "data" / "histories"
+
+    def announce(self, name: str) -> None:
+        """Put one of the bundles into service."""
+        made = activation(Served(self.versions[name], name), self.active)
+        announce(self.settings, made)
+        self.active = made
+
+    def look(self) -> None:
+        """Start again what has ended."""
+        for process in self.processes:
+            ended = process.look(Random(process.starts).uniform(*BACKOFF_S))
+            if ended is not None:
+                self.note(f"{ended.name} ended with {ended.status}, wanted {ended.wanted}")
+        self._look_at_group()
+
+    def _look_at_group(self) -> None:
+        """Help the embedded broker where its group has stood still for long: see tests/KAFKA.md.
+
+        When a group's leader leaves while another joins, it may wait for that leader for ever.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_at < 1.0:
+            return
+        self._looked_at = now_s
+        if any(worker.works for worker in self.workers):
+            self._worked_at = now_s
+        if now_s - self._worked_at < GROUP_STUCK_S or self.broker is None or self.broker_busy:
+            return
+        self.note("the broker's group stands still: it is deleted, and its members make another")
+        delete_group(self.settings)
+        self.groups_mended += 1
+        self._worked_at = now_s
+
+    def note(self, what: str) -> None:
+        """Write down what happened, and when."""
+        with (self.config.directory / "events.log").open("a") as file:
+            file.write(f"{datetime.now(UTC):%H:%M:%S.%f} {what}\n")
+
+    def end_workers(self) -> None:
+        """Ask everything that runs to end."""
+        for process in self.processes:
+            if process.runs:
+                process.end(STOP_S)
+
+    def _worker_command(self, name: str) -> list[str]:
+        directory = self.config.directory / name
+        told = {
+            **self.overrides,
+            "bundle": self.bundle_root / BUNDLES[0],
+            "bundle_root": self.bundle_root,
+            "rules_file": directory / "rules.toml",
+            "data_dir": directory / "data",
+        }
+        values = {f"SEGUE_{key.upper()}": str(value) for key, value in told.items()}
+        command = [sys.executable, "-m", "segue.offline.cli", "worker"]
+        return with_environment({**values, **self.extra.get(name, {})}, command)
+
+    def _producer_command(self) -> list[str]:
+        path = self.config.directory / "producer.json"
+        return [sys.executable, "-m", "segue.offline.chaos.producer", str(path)]
+
+
+@contextmanager
+def prepared(config: ChaosConfig) -> Iterator[Ground]:
+    """Make everything ready, start it, and end it however the block ends."""
+    _make_directory(config.directory)
+    with ExitStack() as stack:
+        broker = None
+        if config.bootstrap is None:
+            broker = stack.enter_context(_broker(config, stack))
+        overrides = _overrides(config.bootstrap or (broker.bootstrap if broker else ""))
+        if broker:
+            overrides["kafka_security_protocol"] = "PLAINTEXT"
+        settings = load_settings(**overrides)
+        ensure_topics(settings)
+        versions = write_bundles(config.directory / "bundles", config.kind)
+        ground = Ground(config, settings, overrides, broker, versions)
+        _write_producer_config(ground)
+        ground.announce(BUNDLES[0])
+        stack.callback(_kill_all, ground)
+        ground.look()
+        yield ground
+
+
+def _broker(config: ChaosConfig, stack: ExitStack) -> EmbeddedBroker:
+    log_file = config.directory / "broker.log"
+    if not config.durable:
+        return EmbeddedBroker(log_file=log_file)
+    store = stack.enter_context(ObjectStore())
+    return EmbeddedBroker(log_file=log_file, storage=store.url, environment=store.environment)
+
+
+def delete_group(settings: Settings) -> None:
+    """Have the broker forget the workers' group; members that live make it anew."""
+    from kafka import KafkaAdminClient
+
+    with reaching(settings):
+        admin = KafkaAdminClient(**kafka_python_config(settings))
+        try:
+            admin.delete_groups([settings.group_id])
+        finally:
+            admin.close()
+
+
+def _overrides(bootstrap: str) -> dict[str, Any]:
+    own = f"segue-chaos-{uuid.uuid4().hex[:8]}"
+    return {
+        "kafka_bootstrap": bootstrap,
+        "topic_plays": f"{own}-plays",
+        "topic_recommendations": f"{own}-recommendations",
+        "topic_rejected": f"{own}-rejected",
+        "topic_songs": f"{own}-songs",
+        "topic_models": f"{own}-models",
+        "group_id": own,
+        "topic_partitions": 4,
+        # All of every history is kept, so that it can be compared with the whole log.
+        "history_max_songs": 100_000,
+        "history_max_days": 36_500,
+        "batch_max": 50,  # small, so that workers are caught in the middle of something
+        "list_length": 10,
+        "candidates": 100,
+        "stall_timeout_s": STALL_S,
+        "metrics_port": 0,
+    }
+
+
+def _write_producer_config(ground: Ground) -> None:
+    config = ground.config
+    start_ms = int(time.time() * 1000) - PAST_MS
+    source = PlaySource(config.seed, SONGS, LISTENERS, start_ms, share_forgotten=config.forget)
+    progress = str(config.directory / "producer.progress")
+    told = ProducerConfig(ground.overrides, source, config.rate, progress)
+    (config.directory / "producer.json").write_bytes(msgspec.json.encode(told))
+
+
+def _make_directory(directory: Path) -> None:
+    marker = directory / ".segue-chaos"
+    if directory.exists() and any(directory.iterdir()) and not marker.exists():
+        raise ChaosError(f"{directory} exists and holds no earlier run: name another --out")
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    marker.touch()
+
+
+def _kill_all(ground: Ground) -> None:
+    for process in ground.processes:
+        if process.runs:
+            process.kill()
+            process.look(0.0) if process.held else process.end(1.0)

@@ -1,0 +1,235 @@
+"""Faults of processes: killed, frozen, slowed down, hung, come and gone, with another clock."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from random import Random
+
+from segue.offline.chaos.cluster import STALL_S, Ground, delete_group
+from segue.offline.chaos.faults.base import (
+    PATIENCE_S,
+    STEP_S,
+    Failed,
+    NotHere,
+    NotNow,
+    Steps,
+    taken,
+)
+from segue.offline.chaos.fixtures import RULES
+from segue.offline.chaos.supervisor import Supervised
+from segue.stream.kafka.embedded_broker import EmbeddedBroker
+
+SESSION_S = 6.0  # a group gives a silent member up after so long
+
+
+def kill(ground: Ground, chance: Random) -> Steps:
+    """Kill -9 of a worker, in whatever it is about."""
+    with taken(ground, chance) as worker:
+        worker.kill()
+        yield chance.uniform(0, 4)
+
+
+def kill_all(ground: Ground, chance: Random) -> Steps:
+    """Kill -9 of every worker at once, as when a machine loses its power."""
+    for worker in ground.workers:
+        if worker.runs and not worker.busy:
+            worker.kill()
+    yield 1.0
+
+
+def kill_producer(ground: Ground, chance: Random) -> Steps:
+    """Kill -9 of the producer; it sends again what it had not noted."""
+    ground.producer.kill()
+    yield 0.0
+
+
+def freeze(ground: Ground, chance: Random) -> Steps:
+    """SIGSTOP of a worker for longer than its group waits, then on with what it was about."""
+    with taken(ground, chance) as worker:
+        worker.signal(signal.SIGSTOP)
+        yield SESSION_S + chance.uniform(1, 6)
+        worker.signal(signal.SIGCONT)
+        yield 1.0
+
+
+def slow(ground: Ground, chance: Random) -> Steps:
+    """A consumer that gets a tenth of its time."""
+    with taken(ground, chance) as worker:
+        for _ in range(20):
+            worker.signal(signal.SIGSTOP)
+            yield 0.45
+            worker.signal(signal.SIGCONT)
+            yield 0.05
+
+
+def restart(ground: Ground, chance: Random) -> Steps:
+    """A worker is asked to end, and started again: two rebalances."""
+    with taken(ground, chance) as worker:
+        worker.terminate()
+        yield chance.uniform(0, 4)
+
+
+def guest(ground: Ground, chance: Random) -> Steps:
+    """One worker more for some seconds, with an empty store: two rebalances and a rebuild."""
+    visitor = ground.worker(f"guest-{len(ground.guests)}")
+    ground.guests.append(visitor)
+    visitor.start()
+    yield chance.uniform(6, 20)
+    visitor.held = True
+    visitor.terminate()
+    yield 0.0
+
+
+def passer_by(ground: Ground, chance: Random) -> Steps:
+    """Somebody joins the workers' group and leaves it, over and over, as fast as it settles.
+
+    Two of them at once would not let it settle.
+    """
+    if any(each.runs for each in ground.passers_by):
+        raise NotNow
+    visitor = ground.passer_by()
+    visitor.start()
+    yield chance.uniform(15, 40)
+    visitor.held = True
+    visitor.terminate()
+    yield 0.0
+
+
+def pause_broker(ground: Ground, chance: Random) -> Steps:
+    """The broker answers nobody for some seconds."""
+    with the_broker(ground) as broker:
+        os.kill(broker.pid or 0, signal.SIGSTOP)
+        try:
+            yield chance.uniform(1, 9)
+        finally:
+            os.kill(broker.pid or 0, signal.SIGCONT)
+        yield 1.0
+
+
+def lose_group(ground: Ground, chance: Random) -> Steps:
+    """The broker forgets what is acknowledged: all of the log comes again, to members that live."""
+    if ground.broker is None:  # Kafka deletes no group that has members
+        raise NotHere
+    if ground.broker_busy:
+        raise NotNow
+    delete_group(ground.settings)
+    yield chance.uniform(8, 15)
+
+
+def kill_broker(ground: Ground, chance: Random) -> Steps:
+    """Kill -9 of the broker, which comes back with its log after some seconds."""
+    if not ground.config.durable:
+        raise NotHere
+    with the_broker(ground) as broker:
+        broker.kill()
+        try:
+            yield chance.uniform(0, 9)
+        finally:
+            broker.start()
+        yield 1.0
+
+
+@contextmanager
+def the_broker(ground: Ground) -> Iterator[EmbeddedBroker]:
+    """Have the embedded broker to oneself."""
+    if ground.broker is None:
+        raise NotHere
+    if ground.broker_busy:
+        raise NotNow
+    ground.broker_busy = True
+    try:
+        yield ground.broker
+    finally:
+        ground.broker_busy = False
+
+
+def restart_broker(ground: Ground, chance: Random) -> Steps:
+    """The brokers are restarted, with their log, by the command that was given."""
+    if ground.config.restart_broker is None:
+        raise NotHere
+    running = subprocess.Popen(["/bin/sh", "-c", ground.config.restart_broker])
+    while running.poll() is None:
+        yield STEP_S
+    if running.returncode:
+        raise Failed(f"the command that restarts the brokers gave {running.returncode}")
+
+
+def clock_jump(ground: Ground, chance: Random) -> Steps:
+    """A worker's clock jumps by days, there and back, while it works."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    if library is None:
+        raise NotHere
+    with taken(ground, chance) as worker:
+        offset = worker.directory / "clock"
+        offset.write_text("+0")
+        ground.extra[worker.name] = {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(offset),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        worker.kill()
+        yield 12.0
+        for _ in range(3):
+            jumped = offset.with_suffix(".new")
+            jumped.write_text(f"{chance.choice((-1, 1)) * chance.randrange(1, 90):+d}d")
+            os.replace(jumped, offset)
+            yield 4.0
+        del ground.extra[worker.name]
+        worker.kill()
+        yield 1.0
+
+
+def hang(ground: Ground, chance: Random) -> Steps:
+    """Reading the rules takes for ever, as on a file server that is gone: a handler that hangs."""
+    with taken(ground, chance) as worker:
+        rules = worker.directory / "rules.toml"
+        worker.held = True
+        with endless(rules):
+            yield from _until_stalled(worker, rules)
+            rules.unlink()
+            rules.write_text(RULES)
+        yield 0.5
+
+
+@contextmanager
+def endless(file: Path) -> Iterator[None]:
+    """Lay a pipe in a file's place, out of which nothing ever comes."""
+    pipe = file.with_suffix(".pipe")
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # while it is open, readers wait
+    try:
+        os.replace(pipe, file)
+        yield
+    finally:
+        os.close(writer)
+
+
+def _until_stalled(worker: Supervised, file: Path) -> Steps:
+    """Wait until the watchdog ends a worker that reads a file without end."""
+    waited_s, hangs_s = 0.0, 0.0
+    while worker.runs and waited_s < 2 * PATIENCE_S and hangs_s < STALL_S + PATIENCE_S:
+        yield STEP_S
+        waited_s += STEP_S
+        hangs_s += STEP_S * has_open(worker, file)
+    if worker.runs:
+        worker.kill()
+        yield STEP_S
+        if hangs_s >= STALL_S + PATIENCE_S:
+            raise Failed(f"{worker.name} hung for {hangs_s:.0f} s and was not ended")
+
+
+def has_open(worker: Supervised, file: Path) -> bool:
+    """Tell whether a worker has a file open, as far as the system tells."""
+    if not worker.runs:
+        return False
+    for descriptor in Path(f"/proc/{worker.pid}/fd").glob("*"):
+        with suppress(OSError):
+            if descriptor.samefile(file):
+                return True
+    return False

@@ -1,0 +1,104 @@
+"""`segue bench throughput`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from segue.offline.cli.bench.output import REPORT, add_to_report, progress
+from segue.offline.cli.options import BOOTSTRAP, SEED, kind, options, plays, rounds, seconds, songs
+
+
+@click.command()
+@options(
+    kind("gru", "Of the bundle that the worker serves."),
+    songs(100_000),
+    plays(120_000, "Plays that wait for the worker."),
+    rounds(3),
+    seconds(
+        "--seconds",
+        10.0,
+        "Length of each measurement of a rate, at most: it ends with the plays.",
+    ),
+    seconds("--latency-seconds", 20.0, "Length of the load under which latency is measured."),
+)
+@click.option(
+    "--load",
+    "loads",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    multiple=True,
+    default=(0.5,),
+    show_default=True,
+    help="Share of the worker's rate at which latency is measured; may be given several times.",
+)
+@options(SEED, BOOTSTRAP, REPORT)
+def throughput(out: Path | None, json_file: Path | None, **options: Any) -> None:
+    """Measure one worker's plays/s and latency through a real broker.
+
+    The worker is what `segue worker` runs: full retrieval and scoring over --songs songs and
+    histories in LMDB. In turn with it run the ceiling: the same Faust app and publisher,
+    answering every play with one fixed list of the same size; and the wire: Kafka's client
+    alone, doing so. The ratios say what is lost to thinking and to Faust, and are fit to be
+    compared between machines.
+
+    Latency runs from the moment a play is due to the arrival of its list, while plays come at
+    random, at a share of the worker's rate, whether or not earlier ones were answered.
+
+    The world and its bundle are made once and kept under the data directory, in bench/. The
+    topics are the benchmark's own and are deleted after it.
+
+    \b
+    Examples:
+      segue bench throughput
+      segue bench throughput --kind hybrid --load 0.25 --load 0.5 --load 0.75
+      segue bench throughput --songs 1000000 --rounds 1 --out report --json figures.json
+      segue bench throughput --bootstrap kafka:9092
+    """
+    from segue.offline.benchmarks.throughput import ThroughputConfig, measure_throughput
+    from segue.offline.reporting.json_file import write_json
+
+    figures = measure_throughput(ThroughputConfig(**options), progress())
+    write_json(json_file, figures)
+    add_to_report(out, "throughput", {str(figures["songs"]): figures})
+    _show(figures)
+
+
+def _show(figures: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from segue.offline.benchmarks.throughput import CONTENDERS
+
+    console = Console()
+    machine = figures["machine"]
+    title = (
+        f"{figures['kind']}, {figures['songs']:,} songs, {machine['cores']} cores of "
+        f"{machine['cpu']}"
+    )
+    table = Table("", "worker", "ceiling", "wire", title=title, title_justify="left", box=None)
+    for number, one in enumerate(figures["rounds"], 1):
+        table.add_row(f"plays/s, round {number}", *_rates(one))
+    table.add_row("plays/s, median", *_rates(figures), style="bold")
+    ratios = (f"{figures[name]:.2f}" for name in ("ratio", "wire_ratio"))
+    table.add_row("of it the worker reaches", "1", *ratios, style="bold")
+    of_a_core = (f"{figures[f'{who}_plays_per_cpu_s']:,.0f}" for who in CONTENDERS)
+    table.add_row("plays in a second of a core", *of_a_core)
+    for load in figures["loads"]:
+        rate = f"at {load['load_plays_per_s']:,.0f} plays/s ({load['load']:.0%})"
+        for name in ("p50", "p95", "p99", "p999", "max"):
+            row = (load[f"{who}latency_{name}_ms"] for who in ("", "ceiling_"))
+            table.add_row(f"latency {name}, ms, {rate}", *(f"{value:.1f}" for value in row))
+    console.print(table)
+    stages = figures["stage_seconds_per_play"].items()
+    console.print(
+        f"At its peak the worker takes "
+        f"{figures['plays_per_batch']:.0f} plays together and spends on each, in microseconds: "
+        + ", ".join(f"{name} {seconds * 1e6:.0f}" for name, seconds in stages),
+        highlight=False,
+    )
+
+
+def _rates(figures: dict[str, Any]) -> list[str]:
+    return [f"{figures[f'{who}_plays_per_s']:,.0f}" for who in ("worker", "ceiling", "wire")]

@@ -1,1 +1,0 @@
-"""One module a command of `segue`; `offline.cli` finds them by name."""

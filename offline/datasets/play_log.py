@@ -1,0 +1,166 @@
+"""The play log: what every reader makes and every offline command takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from segue.models.data.catalogue import SongDetails
+from segue.models.data.vocabulary import Vocabulary
+from segue.models.errors import SegueError
+from segue.models.ranking.song_features import NO_ARTIST
+
+PLAYS_SCHEMA = pl.Schema(
+    {
+        "user_id": pl.String,
+        "session_id": pl.String,  # null where the source has none: cut by the gap instead
+        "song_id": pl.String,
+        "played_at_ms": pl.Int64,  # Unix epoch, milliseconds, UTC
+        "ms_played": pl.Int64,  # null where unknown
+        "skipped": pl.Boolean,  # null where unknown
+    }
+)
+SONGS_SCHEMA = pl.Schema(
+    {"song_id": pl.String, "title": pl.String, "artist": pl.String, "album": pl.String}
+)
+
+
+DETAIL_COLUMNS = ("genres", "released_at_ms", "explicit")
+"""Lists of text, the most fitting first; Unix epoch in milliseconds; truth values."""
+
+
+class PlayLogError(SegueError):
+    """A play log that cannot be read, or that cannot answer what is asked of it."""
+
+
+@dataclass(frozen=True)
+class PlayLog:
+    """Plays in the order they happened, and what is known of their songs.
+
+    plays: PLAYS_SCHEMA, sorted by `played_at_ms` (ties keep the order of the source, read
+        backwards where it stands newest first). Where `ordered` is False a last column
+        "count" (Int64) says how often the song was played.
+    songs: SONGS_SCHEMA, one row a song; only songs of which something is known. Some sources
+        know some of DETAIL_COLUMNS as well.
+    format: the reader's name, e.g. "30music".
+    timed: False where the source has an order but no clock, so that the times are made up.
+    ordered: False where the source has counts only: no session can be told from it.
+    skipped_rows: rows left out as bad; problems: the first of them, "file:line: field: reason".
+    notes: what the reader decided for itself or left out on purpose, for people to read.
+    """
+
+    plays: pl.DataFrame
+    songs: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SONGS_SCHEMA))
+    format: str = "generated"
+    timed: bool = True
+    ordered: bool = True
+    skipped_rows: int = 0
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def titles(self) -> dict[str, tuple[str, str]]:
+        """Give (title, artist) of every song whose title is known; the artist may be empty."""
+        named = self.songs.drop_nulls("title").fill_null("")
+        return {
+            song_id: (title, artist)
+            for song_id, title, artist in named.select("song_id", "title", "artist").iter_rows()
+        }
+
+    def details(self) -> dict[str, SongDetails]:
+        """Give all that is known of every song of which something is."""
+        names = ("title", "artist", "album", *DETAIL_COLUMNS)
+        told = self.songs.with_columns(pl.col("title", "artist", "album").fill_null("")).select(
+            "song_id", *(name for name in names if name in self.songs.columns)
+        )
+        return {
+            row.pop("song_id"): SongDetails(**row | {"genres": tuple(row.get("genres") or ())})
+            for row in told.iter_rows(named=True)
+        }
+
+    def split_by_time(self, fraction: float) -> tuple[PlayLog, PlayLog]:
+        """Cut into the first `fraction` of the plays and the rest, by time.
+
+        Plays of one millisecond are never parted, so nothing of the second part happened
+        before, or together with, the end of the first. A log without an order is refused
+        with PlayLogError.
+        """
+        if not 0 < fraction < 1:
+            raise ValueError(f"fraction must lie between 0 and 1, got {fraction!r}")
+        self._require_order("split by time")
+        if self.plays.is_empty():
+            return self, self
+        cut = self.plays["played_at_ms"][int(self.plays.height * fraction)]
+        first = self.plays.filter(pl.col("played_at_ms") < cut)
+        rest = self.plays.filter(pl.col("played_at_ms") >= cut)
+        return self._with(first), self._with(rest)
+
+    def split_at(self, to_ms: int) -> tuple[PlayLog, PlayLog]:
+        """Cut into the plays up to a time, Unix milliseconds, and those after it."""
+        self._require_order("split by time")
+        before = pl.col("played_at_ms") <= to_ms
+        return self._with(self.plays.filter(before)), self._with(self.plays.filter(~before))
+
+    def sessions(self, gap_s: float) -> list[list[str]]:
+        """Give each session's song ids in order: the source's sessions, else cut at gaps.
+
+        The plays of one user under one `session_id` are one session, even where two of them
+        run side by side. Where it is null, a new session starts after more than `gap_s`
+        seconds between two plays. Sessions come in the order of their first play. A log
+        without an order is refused with PlayLogError.
+        """
+        lists: list[list[str]] = self.session_table(gap_s)["song_id"].to_list()
+        return lists
+
+    def session_table(self, gap_s: float) -> pl.DataFrame:
+        """Give the same sessions, one a row: user_id, began_ms, and of each play, as lists,
+        song_id, played_at_ms and skipped.
+        """
+        if not gap_s > 0:
+            raise ValueError(f"gap_s must be > 0, got {gap_s!r}")
+        self._require_order("cut into sessions")
+        together = self.plays.sort("user_id", "session_id", "played_at_ms", maintain_order=True)
+        owner, session = pl.col("user_id"), pl.col("session_id")
+        starts = (
+            owner.ne_missing(owner.shift())
+            | session.ne_missing(session.shift())
+            | (session.is_null() & (pl.col("played_at_ms").diff() > gap_s * 1000))
+        )
+        return (
+            together.with_columns(starts.fill_null(False).cum_sum().alias("session"))
+            .group_by("session", maintain_order=True)
+            .agg(
+                pl.col("user_id").first(),
+                pl.col("played_at_ms").first().alias("began_ms"),
+                "song_id",
+                "played_at_ms",
+                "skipped",
+            )
+            .sort("began_ms", maintain_order=True)
+            .drop("session")
+        )
+
+    def _with(self, plays: pl.DataFrame) -> PlayLog:
+        return replace(self, plays=plays, skipped_rows=0, problems=())
+
+    def _require_order(self, purpose: str) -> None:
+        if not self.ordered:
+            raise PlayLogError(
+                f"a {self.format} log holds play counts without an order, so it cannot be "
+                f"{purpose}: use a log whose plays have times or an order"
+            )
+
+
+def artist_numbers(log: PlayLog, songs: Vocabulary) -> NDArray[np.int32]:
+    """Give each song's artist a number from 1 on, int32 [V + 1]; 0 where the log knows of none."""
+    named = log.songs.filter(pl.col("artist").fill_null("") != "")
+    by_song = dict(named.select("song_id", "artist").iter_rows())
+    numbers: dict[str, int] = {}
+    found = np.full(len(songs) + 1, NO_ARTIST, np.int32)
+    for item, song_id in enumerate(songs.song_ids, 1):
+        artist = by_song.get(song_id)
+        if artist is not None:
+            found[item] = numbers.setdefault(artist, len(numbers) + 1)
+    return found

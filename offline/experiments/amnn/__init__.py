@@ -1,0 +1,1 @@
+"""The experiment of the AMNN paper: its protocol, baselines, statistics and report."""

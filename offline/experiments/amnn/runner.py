@@ -1,0 +1,167 @@
+"""Runs the contenders over folds and seeds, and keeps every rank, so that a run can go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segue.models.collaborative.base import TasteConfig
+from segue.models.collaborative.interactions import Tastes
+from segue.offline.experiments.amnn.models import CONTENDERS, Contender
+from segue.offline.experiments.amnn.protocol import ExperimentError, Fold, Protocol, folds
+from segue.offline.experiments.amnn.trainer import ranks_among, validation_ndcg
+
+BY_HISTORY = ("amnn", "dnn")
+DESCRIPTION = "protocol.json"
+CONFIGS = "configs.json"
+RANKS = "ranks"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A contender at one length of the history, 0 where it looks at none."""
+
+    contender: str
+    history: int
+
+    @property
+    def name(self) -> str:
+        """Name it in files and tables."""
+        return f"{self.contender}-k{self.history}" if self.history else self.contender
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: what it works on, and how many of its fits are done."""
+
+    doing: str
+    done: int
+    total: int
+
+
+def trials(names: Sequence[str], histories: Sequence[int]) -> list[Trial]:
+    """List what is fitted in each fold: all contenders, and two of them at every length."""
+    default = TasteConfig().history
+    table = [Trial(name, default if CONTENDERS[name].trained else 0) for name in names]
+    curves = [Trial(name, length) for name in BY_HISTORY if name in names for length in histories]
+    return list(dict.fromkeys([*table, *curves]))
+
+
+class Run:
+    """One experiment in one directory.
+
+    protocol.json                 what is measured on what; another protocol is refused
+    configs.json                  what each contender chose on validation
+    ranks/TRIAL-seedS-foldF.npy   the test song's rank for every listener, int16 [U]
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        tastes: Tastes,
+        protocol: Protocol,
+        device: torch.device,
+        *,
+        choose: bool,
+    ) -> None:
+        """choose: let each contender choose among its configs, else it takes its default."""
+        self.directory = directory
+        self.tastes = tastes
+        self.protocol = protocol
+        self._device = device
+        self._choose = choose
+        (directory / RANKS).mkdir(parents=True, exist_ok=True)
+        self._check_same()
+        path = directory / CONFIGS
+        self.configs: dict[str, dict[str, Any]] = (
+            msgspec.json.decode(path.read_bytes()) if path.exists() else {}
+        )
+        self.unseen: list[float] = []
+
+    def run(
+        self, wanted: Sequence[Trial], on_progress: Callable[[Progress], None]
+    ) -> Mapping[Trial, NDArray[np.int64]]:
+        """Fit what was not fitted before; give ranks int64 [seeds * folds, U] by trial."""
+        ranks: dict[Trial, list[NDArray[np.int64]]] = {trial: [] for trial in wanted}
+        total = self.protocol.seeds * self.protocol.folds * len(wanted)
+        done = 0
+        for seed, number, fold in self._folds():
+            self.unseen.append(fold.unseen)
+            for trial in wanted:
+                doing = f"seed {seed + 1}, fold {number + 1}: {trial.name}"
+                on_progress(Progress(doing, done, total))
+                ranks[trial].append(self._ranks(trial, fold, seed, number))
+                done += 1
+        on_progress(Progress("done", done, total))
+        return {trial: np.stack(found) for trial, found in ranks.items()}
+
+    def _folds(self) -> Iterator[tuple[int, int, Fold]]:
+        for seed in range(self.protocol.seeds):
+            for number, fold in enumerate(folds(self.tastes, self.protocol, seed)):
+                yield seed, number, fold
+
+    def _ranks(self, trial: Trial, fold: Fold, seed: int, number: int) -> NDArray[np.int64]:
+        path = self.directory / RANKS / f"{trial.name}-seed{seed}-fold{number}.npy"
+        if path.exists():
+            kept: NDArray[np.int16] = np.load(path, allow_pickle=False)
+            return kept.astype(np.int64)
+        contender = CONTENDERS[trial.contender]
+        config = self._config(trial.contender, contender, fold, seed)
+        if trial.history:
+            config = replace(config, history=trial.history)
+        scorer = contender.fit(fold, config, seed, self._device)
+        ranks = ranks_among(scorer, fold.training, fold.test)
+        beside = path.with_suffix(".part")
+        with beside.open("wb") as file:
+            np.save(file, ranks.astype(np.int16), allow_pickle=False)
+        beside.rename(path)  # whole or not at all: the next run takes what is there
+        return ranks
+
+    def _config(self, name: str, contender: Contender, fold: Fold, seed: int) -> Any:
+        """Give what was chosen, once, on the validation songs of the first fold."""
+        kind = type(contender.configs[0])
+        if name not in self.configs:
+            chosen = contender.configs[0]
+            if self._choose and len(contender.configs) > 1:
+                chosen = max(
+                    contender.configs,
+                    key=lambda config: validation_ndcg(
+                        contender.fit(fold, config, seed, self._device), fold
+                    ),
+                )
+            self.configs[name] = asdict(chosen)
+            self._write(CONFIGS, self.configs)
+        return msgspec.convert(self.configs[name], kind)
+
+    def _check_same(self) -> None:
+        said = {
+            **asdict(self.protocol),
+            "listeners": len(self.tastes),
+            "songs": self.tastes.catalogue,
+            "rows": len(self.tastes.counts),
+            "plays": int(self.tastes.counts.sum()),
+            "chosen_on_validation": self._choose,
+        }
+        path = self.directory / DESCRIPTION
+        if not path.exists():
+            self._write(DESCRIPTION, said)
+            return
+        found = msgspec.json.decode(path.read_bytes())
+        different = [name for name in said if found.get(name) != said[name]]
+        if different:
+            name = different[0]
+            raise ExperimentError(
+                f"{self.directory} holds results with {name} {found.get(name)!r}, not "
+                f"{said[name]!r}: name another --out, or delete that directory"
+            )
+
+    def _write(self, name: str, content: object) -> None:
+        text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+        (self.directory / name).write_bytes(text)

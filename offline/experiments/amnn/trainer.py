@@ -1,0 +1,175 @@
+"""Fits a taste network to a fold: negatives anew each epoch, the best epoch kept."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segue.models.collaborative.base import TasteNetwork
+from segue.models.collaborative.interactions import Heard, Tastes
+from segue.models.collaborative.linear import TasteScorer
+from segue.models.data.vocabulary import PADDING
+from segue.offline.experiments.amnn.protocol import ExperimentError, Fold
+from segue.offline.metrics.ranking import ndcg
+
+MOST_EPOCHS = 30
+PATIENCE = 5
+LIST_LENGTH = 10
+# Listeners whose candidates are scored together.
+ROWS = 1024
+
+
+class NetworkScorer:
+    """A fitted network with the histories it looks at, as a TasteScorer."""
+
+    def __init__(self, network: TasteNetwork, tastes: Tastes, device: torch.device) -> None:
+        self.network = network
+        self._device = device
+        histories = tastes.most_played(network.config.history)
+        self._histories = torch.from_numpy(histories).to(device)
+
+    @torch.inference_mode()
+    def scores(self, users: NDArray[np.int64], songs: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Score songs; none of a row's may be among what its listener trained on."""
+        found = np.empty(songs.shape, dtype=np.float32)
+        for start in range(0, len(users), ROWS):
+            rows = slice(start, start + ROWS)
+            listeners = torch.from_numpy(users[rows]).to(self._device)
+            asked = torch.from_numpy(songs[rows]).to(self._device)
+            scored = self.network.logits(listeners, self._histories[listeners], asked)
+            found[rows] = scored.cpu().numpy()
+        return found
+
+
+def ranks_of_first(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Give the rank of the first column in each row, int64 [U]; ties count against it.
+
+    >>> ranks_of_first(np.array([[2.0, 1.0, 3.0], [1.0, 1.0, 0.0]], np.float32)).tolist()
+    [2, 2]
+    """
+    before: NDArray[np.bool_] = ~(scores[:, 1:] < scores[:, :1])
+    ranks: NDArray[np.int64] = 1 + before.sum(1, dtype=np.int64)
+    return ranks
+
+
+def ranks_among(
+    scorer: TasteScorer, training: Tastes, asked: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Give the rank of each listener's heard song among the unheard, int64 [U].
+
+    asked: item numbers, int64 [U, C], the heard song first. Songs that nobody played in
+    training stand last, whatever the model says of them: that would be luck.
+    """
+    scores = scorer.scores(np.arange(len(asked)), asked)
+    known = training.listeners_of()[asked] > 0
+    return ranks_of_first(np.where(known, scores, -np.inf).astype(np.float32))
+
+
+def validation_ndcg(scorer: TasteScorer, fold: Fold) -> float:
+    """Give NDCG@10 of the validation songs among their unheard ones."""
+    ranks = ranks_among(scorer, fold.training, fold.validation)
+    return ndcg(torch.from_numpy(ranks), LIST_LENGTH)
+
+
+def fit_network(
+    network: TasteNetwork,
+    fold: Fold,
+    seed: int,
+    device: torch.device,
+) -> NetworkScorer:
+    """Fit until NDCG@10 on validation is no better for PATIENCE epochs; keep the best epoch.
+
+    The same seed gives the same network on the same device. ExperimentError where the loss
+    runs away.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    network.initialise(generator)
+    network.to(device)
+    scorer = NetworkScorer(network, fold.training, device)
+    batches = _Batches(network, fold.training, np.random.default_rng(seed), device)
+    dropping = torch.Generator(device).manual_seed(seed)
+    optimiser = torch.optim.Adam(network.parameters(), lr=network.config.learning_rate, fused=True)
+    best, best_epoch, weights = -math.inf, 0, copy.deepcopy(network.state_dict())
+    for epoch in range(1, MOST_EPOCHS + 1):
+        for batch in batches.epoch():
+            _step(network, optimiser, batch, dropping)
+        reached = validation_ndcg(scorer, fold)
+        if reached > best:
+            best, best_epoch, weights = reached, epoch, copy.deepcopy(network.state_dict())
+        if epoch - best_epoch >= PATIENCE:
+            break
+    network.load_state_dict(weights)
+    return scorer
+
+
+def _step(
+    network: TasteNetwork,
+    optimiser: torch.optim.Optimizer,
+    batch: tuple[Tensor, Tensor, Tensor],
+    generator: torch.Generator,
+) -> None:
+    optimiser.zero_grad()
+    loss = network.loss(*batch, generator)
+    if not torch.isfinite(loss):
+        raise ExperimentError(f"the loss of {type(network).__name__} became {loss.item()}")
+    torch.autograd.backward(loss)
+    optimiser.step()
+
+
+class _Batches:
+    """Heard songs with unheard ones beside them, in an order of chance."""
+
+    def __init__(
+        self,
+        network: TasteNetwork,
+        tastes: Tastes,
+        rng: np.random.Generator,
+        device: torch.device,
+    ) -> None:
+        self._config = network.config
+        self._users = tastes.songs.row_numbers()
+        self._songs = tastes.songs.values
+        self._heard = Heard(tastes)
+        self._rng = rng
+        self._device = device
+        # One more than is looked at: the song asked for is taken out.
+        self._most_played = tastes.most_played(network.config.history + 1)
+
+    def epoch(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Give users [B], histories [B, K + 1] and songs [B, 1 + N], every heard song once."""
+        order = self._rng.permutation(len(self._songs))
+        for start in range(0, len(order), self._config.batch):
+            rows = order[start : start + self._config.batch]
+            users, heard = self._users[rows], self._songs[rows]
+            # The same few rounds for all: a listener who knows nearly all songs learns less.
+            unheard = self._heard.draw_unheard(users, self._config.negatives, self._rng, rounds=5)
+            arrays = users, histories_without(self._most_played[users], heard), unheard
+            listeners, histories, others = (self._tensor(array) for array in arrays)
+            yield listeners, histories, torch.cat([self._tensor(heard)[:, None], others], 1)
+
+    def _tensor(self, array: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
+
+
+def histories_without(
+    most_played: NDArray[np.int64], songs: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Take each row's song out of its history, or else the last one, int64 [B, K + 1].
+
+    Nobody could say whether a song belongs to a listener if it stood in the very history that
+    is looked at; so in training, as in the test, the other songs must tell.
+
+    >>> histories_without(np.array([[4, 7, 9], [4, 7, 9]]), np.array([7, 8])).tolist()
+    [[4, 0, 9], [4, 7, 0]]
+    """
+    found = most_played.copy()
+    itself = found == songs[:, None]
+    found[itself] = PADDING
+    found[~itself.any(1), -1] = PADDING
+    return found

@@ -1,0 +1,1 @@
+"""The experiment of deep content-based recommendation: day-zero retrieval from audio."""

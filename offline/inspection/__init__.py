@@ -1,0 +1,1 @@
+"""One list explained, similar songs, song lookup and playlist continuation."""

@@ -1,0 +1,1 @@
+"""Offline metrics: full-catalogue ranking, significance, beyond-accuracy, off-policy."""

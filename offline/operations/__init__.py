@@ -1,0 +1,1 @@
+"""What operators run: produce, consume, catalogue, bundle inventory, the local stack."""

@@ -1,0 +1,1 @@
+"""Reports: Markdown and HTML documents, plots, JSON files, progress bars."""

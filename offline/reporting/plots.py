@@ -1,0 +1,68 @@
+"""Logarithmic axes whose ticks are plain numbers."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from segue.offline.reporting.document import Picture
+
+MILLION, THOUSAND = 1_000_000, 1_000
+
+
+def logarithmic(axes: Axes, *names: str) -> None:
+    """Make the axes named "x" or "y" logarithmic, with ticks at 1, 2, 5, 10 and so on."""
+    for name in names:
+        getattr(axes, f"set_{name}scale")("log")
+        axis = getattr(axes, f"{name}axis")
+        axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def written(value: float) -> str:
+    """Write a number as briefly as it can be.
+
+    >>> [written(value) for value in (0.1, 10, 2_000, 2e6)]
+    ['0.1', '10', '2k', '2M']
+    """
+    if value >= MILLION:
+        return f"{value / MILLION:g}M"
+    return f"{value / THOUSAND:g}k" if value >= THOUSAND else f"{value:g}"
+
+
+# Okabe and Ito (2008): told apart by the colour-blind as well; markers tell them apart in print.
+MARKERS = "osD^vPX"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A7A00")
+
+
+STYLE = {
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e5e5e5",
+    "axes.axisbelow": True,
+}
+
+
+def png(file_name: str, figure: Figure, told: str) -> Picture:
+    """Draw a figure into a PNG."""
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=120, bbox_inches="tight")
+    return Picture(file_name, target.getvalue(), told)
+
+
+def look(number: int) -> dict[str, Any]:
+    """Give the looks of a model's line: the same in every picture."""
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": ("-", "--", ":")[number // len(COLOURS) % 3],
+        "markersize": 5,
+        "linewidth": 1.6,
+    }

@@ -1,0 +1,1 @@
+"""The paired comparison of the active and the shadow model from scraped counters."""

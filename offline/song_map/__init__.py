@@ -1,1 +1,0 @@
-"""A map of songs: those heard together lie together."""

@@ -1,0 +1,198 @@
+"""Models that any other should beat, fitted when they are needed: no bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from segue.models.base import NextSongModel
+from segue.models.data.sessions import SessionLog
+from segue.models.data.vocabulary import Vocabulary
+from segue.models.neighborhood.context_tree import ContextTree, ContextTreeConfig
+from segue.models.neighborhood.item_knn import ItemNeighbours, ItemNeighboursConfig
+from segue.models.neighborhood.popularity import PopularityConfig, PopularNextSong, RepeatLast
+from segue.models.neighborhood.sequential_rules import Rules, RulesConfig
+from segue.models.neighborhood.session_knn import NeighboursConfig, SessionNeighbours
+from segue.offline.datasets.sessions import Predictions
+from segue.offline.metrics.ranking import hit_rate, mrr, ranks_of
+from segue.offline.training.blend import BlendConfig, fit_gated
+
+HELD_BACK = 0.1
+"""Share of the sessions, the last, by which settings are chosen."""
+MOST_PREDICTIONS = 5_000
+ROWS = 256
+"""Rows of scores over the whole catalogue that are in memory together."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """How to make one: `fit` takes sessions, their songs and one of `configs`.
+
+    configs: the first is the default; where there are several, validation chooses. They stand
+    from the simple to the less simple.
+    """
+
+    name: str
+    description: str
+    fit: Callable[[SessionLog, Vocabulary, Any], NextSongModel]
+    configs: Sequence[Any]
+
+
+INF = float("inf")
+SR = RulesConfig()
+AR = RulesConfig(steps=20, falling=False, both_ways=True)
+V_SKNN = NeighboursConfig(answer_idf=1.0)
+V_STAN = NeighboursConfig(
+    place_decay=2.0,
+    anchor_decay=INF,
+    half_life=0.3,
+    after_decay=5.0,
+    before_decay=5.0,
+    answer_idf=1.0,
+)
+LONG_MEMORY = replace(
+    V_STAN,
+    neighbours=2000,
+    place_decay=10.0,
+    anchor_decay=3.0,
+    half_life=INF,
+    length_power=0.0,
+    after_decay=3.0,
+    before_decay=INF,
+    before_weight=0.1,
+    match_idf=1.5,
+    answer_idf=0.5,
+)
+FORWARD = (replace(V_STAN, before_weight=0.5, match_idf=1.0), LONG_MEMORY)
+SR_SESSION = replace(SR, memory=0.7)
+
+_ALL = (
+    Baseline(
+        "popularity",
+        "the most played songs, of late or ever",
+        PopularNextSong.fit,
+        [PopularityConfig(half_life) for half_life in (INF, 0.3, 0.1, 0.03, 0.01, 0.003)],
+    ),
+    Baseline(
+        "repeat-last",
+        "the session's own songs, the last first; then popularity",
+        RepeatLast.fit,
+        [PopularityConfig(half_life) for half_life in (INF, 0.1, 0.01)],
+    ),
+    Baseline(
+        "markov",
+        "what most often came right after the last song",
+        Rules.fit,
+        [RulesConfig(steps=1)],
+    ),
+    Baseline(
+        "ar",
+        "association rules: what is heard in the same sessions as the last song",
+        Rules.fit,
+        [AR, replace(AR, steps=5)],
+    ),
+    Baseline(
+        "sr",
+        "sequential rules: what came after the last song, by 1 / distance",
+        Rules.fit,
+        [SR, replace(SR, steps=20), replace(SR, steps=5)],
+    ),
+    Baseline(
+        "sr-session",
+        "sequential rules of all songs of the session, late ones more",
+        Rules.fit,
+        [SR_SESSION, replace(SR, memory=0.5), replace(SR, memory=0.7, half_life=0.3)],
+    ),
+    Baseline(
+        "ct",
+        "context tree: what followed the longest run of songs that was heard before",
+        ContextTree.fit,
+        [ContextTreeConfig(), ContextTreeConfig(discount=0.9), ContextTreeConfig(discount=0.5)],
+    ),
+    Baseline(
+        "itemknn",
+        "songs of the same sessions, or listeners, as those of the session",
+        ItemNeighbours.fit,
+        [
+            ItemNeighboursConfig(memory=0.8),
+            ItemNeighboursConfig(memory=0.8, shrinkage=20.0),
+            ItemNeighboursConfig(memory=0.8, listeners=True),
+        ],
+    ),
+    Baseline(
+        "vsknn",
+        "V-SKNN: the songs of the most similar sessions, with idf",
+        SessionNeighbours.fit,
+        [
+            V_SKNN,
+            replace(V_SKNN, answer_idf=0.0),
+            replace(V_SKNN, neighbours=100),
+            replace(V_SKNN, newest=20_000, neighbours=20_000),
+        ],
+    ),
+    Baseline(
+        "vstan",
+        "V-STAN: the same, by when songs were played, and how near to the shared one",
+        SessionNeighbours.fit,
+        [V_STAN, LONG_MEMORY],
+    ),
+    Baseline(
+        "vstan-gated",
+        "V-STAN, forward, behind a gate that learns who plays songs again",
+        fit_gated,
+        [BlendConfig((config,)) for config in FORWARD],
+    ),
+    Baseline(
+        "blend",
+        "V-STAN, rules, context tree and item neighbours, behind the same gate",
+        fit_gated,
+        [
+            BlendConfig((config, ContextTreeConfig(), SR_SESSION, ItemNeighboursConfig(memory=0.8)))
+            for config in FORWARD
+        ],
+    ),
+)
+BASELINES: Mapping[str, Baseline] = {baseline.name: baseline for baseline in _ALL}
+
+
+def choose_config(
+    baseline: Baseline, sessions: SessionLog, vocabulary: Vocabulary, seed: int
+) -> Any:
+    """Give the config that does best on the last sessions when fitted on those before.
+
+    Best is the sum of the hit rate and the MRR at 20, over at most MOST_PREDICTIONS places
+    drawn by `seed`; of equals the first. The default where there is nothing to choose, or
+    nothing to choose by.
+    """
+    if len(baseline.configs) == 1 or len(sessions) < 2:
+        return baseline.configs[0]
+    cut = len(sessions) - max(int(len(sessions) * HELD_BACK), 1)
+    past, held_back = sessions.slice(0, cut), sessions.slice(cut, len(sessions))
+    judged = Predictions.of(held_back, len(vocabulary), past=past)
+    judged = judged.sample(MOST_PREDICTIONS, seed)
+    if not len(judged):
+        return baseline.configs[0]
+    # `max` gives the first of equals.
+    return max(
+        baseline.configs,
+        key=lambda config: accuracy(baseline.fit(past, vocabulary, config), judged),
+    )
+
+
+@torch.inference_mode()
+def accuracy(model: NextSongModel, judged: Predictions) -> float:
+    """Give the hit rate plus the MRR at 20, of answers in the model's own item numbers."""
+    answers = torch.from_numpy(judged.answers)
+    ranks = torch.cat(
+        [
+            ranks_of(
+                model.scores(judged.contexts.slice(start, start + ROWS)),
+                answers[start : start + ROWS],
+            )
+            for start in range(0, len(judged), ROWS)
+        ]
+    )
+    return hit_rate(ranks, 20) + mrr(ranks, 20)

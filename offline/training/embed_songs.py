@@ -1,0 +1,136 @@
+"""From a hybrid to one that knows songs by their sound: their vectors in it, all else the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import safetensors
+from numpy.typing import NDArray
+
+from segue.models.bundles.bundle import Bundle, Manifest, check_writable, read_bundle, write_bundle
+from segue.models.cold_start.audio_embeddings import EmbeddedSongs
+from segue.models.cold_start.embedding_alignment import FEWEST, Alignment
+from segue.models.errors import SegueError
+from segue.models.hybrid.model import HybridConfig
+
+VECTORS, SONG_IDS = "vectors", "song_ids"
+
+
+class EmbeddingError(SegueError):
+    """Vectors that cannot be read, or that a bundle has no use for."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What became of it: the bundle, how many songs it knows by sound, and how many are new."""
+
+    manifest: Manifest
+    songs: int
+    new: int
+
+
+def read_hybrid(directory: Path) -> Bundle:
+    """Read a hybrid whose ranker has learned what songs without plays are worth.
+
+    Raises BundleError where it is none, EmbeddingError where its ranker has not.
+    """
+    bundle = read_bundle(directory, "hybrid")
+    told = bundle.manifest.config
+    if "content" not in told.get("features", ()) or told.get("content") is None:
+        raise EmbeddingError(
+            f"{directory}: its ranker has never seen a song without plays: train the hybrid "
+            "again, from a log that knows its songs' artists or genres"
+        )
+    return bundle
+
+
+def read_vectors(file: Path) -> EmbeddedSongs:
+    """Read a safetensors file: `vectors`, [N, E], and in its metadata `song_ids`, a JSON list.
+
+    EmbeddingError says what is wrong with it.
+    """
+    try:
+        with safetensors.safe_open(str(file), "np") as kept:
+            vectors: NDArray[np.float32] = kept.get_tensor(VECTORS).astype(np.float32)
+            song_ids = msgspec.json.decode((kept.metadata() or {})[SONG_IDS], type=list[str])
+    except (OSError, safetensors.SafetensorError, KeyError, msgspec.DecodeError) as error:
+        raise EmbeddingError(
+            f"{file}: {error}: give a safetensors file with a tensor {VECTORS!r} and, in its "
+            f"metadata, {SONG_IDS!r} as a JSON list"
+        ) from error
+    if vectors.ndim != 2 or len(vectors) != len(song_ids) or not np.isfinite(vectors).all():
+        raise EmbeddingError(
+            f"{file}: {vectors.shape} numbers for {len(song_ids)} songs: give one row a song, of "
+            "finite numbers"
+        )
+    if len(set(song_ids)) < len(song_ids):
+        raise EmbeddingError(f"{file}: a song stands twice in {SONG_IDS!r}: give each once")
+    return EmbeddedSongs(song_ids, vectors)
+
+
+def write_vectors(file: Path, songs: EmbeddedSongs) -> None:
+    """Write such a file."""
+    from safetensors.numpy import save_file
+
+    save_file({VECTORS: songs.vectors}, file, {SONG_IDS: json.dumps(list(songs.song_ids))})
+
+
+def aligned(songs: EmbeddedSongs, bundle: Bundle) -> tuple[EmbeddedSongs, Alignment]:
+    """Bring vectors of any space into the bundle's, by the songs that it knows.
+
+    EmbeddingError where these are too few to learn from.
+    """
+    numbers = np.array(bundle.vocabulary.numbers_or_padding(songs.song_ids), np.int64)
+    known = numbers > 0
+    if known.sum() < FEWEST:
+        raise EmbeddingError(
+            f"only {known.sum()} of {len(songs):,} vectors are of songs that the bundle knows: "
+            f"give those of {FEWEST} or more, which teach how to bring the others into its space"
+        )
+    places = bundle.weights["skipgram.vectors"].numpy()[numbers[known]]
+    alignment = Alignment.learn(songs.vectors[known], places)
+    return EmbeddedSongs(songs.song_ids, alignment.place(songs.vectors)), alignment
+
+
+def embed(bundle: Bundle, songs: EmbeddedSongs, out: Path, *, overwrite: bool = False) -> Embedded:
+    """Write a bundle that knows these songs by their sound, beside those that it knew so before.
+
+    songs: their vectors, of length 1, lie in the bundle's skip-gram space. Those that its models
+    know are left out. Raises EmbeddingError where none is left or they are of another space,
+    BundleError where `out` must not be written.
+    """
+    check_writable(out, overwrite=overwrite)
+    dim = msgspec.convert(bundle.manifest.config, HybridConfig).skipgram.dim
+    if songs.vectors.shape[1] != dim:
+        raise EmbeddingError(
+            f"vectors of {songs.vectors.shape[1]} numbers, but the bundle's space has {dim}: "
+            "give those that were made for this bundle"
+        )
+    fresh = songs.without(bundle.vocabulary)
+    if not len(fresh):
+        raise EmbeddingError(
+            f"the bundle's models know all {len(songs):,} songs by their plays: give new ones"
+        )
+    everything = EmbeddedSongs.of(bundle.weights).joined(fresh)
+    manifest = write_bundle(
+        out,
+        kind=bundle.manifest.kind,
+        config=bundle.manifest.config,
+        weights={**bundle.weights, **everything.weights()},
+        vocabulary=bundle.vocabulary,
+        titles=bundle.titles,
+        details=bundle.details,
+        training={
+            **bundle.manifest.training,
+            "embedded_songs": len(everything),
+            "embedded_into": bundle.manifest.version,
+        },
+        metrics=bundle.manifest.metrics,
+        overwrite=overwrite,
+        index=None if bundle.index is None else bundle.index.read_bytes(),
+    )
+    return Embedded(manifest, len(everything), len(fresh))

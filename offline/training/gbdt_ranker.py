@@ -1,0 +1,57 @@
+"""The ranker's rival: gradient-boosted trees on the same features."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from torch import Tensor
+
+from segue.models.data.vocabulary import PADDING
+from segue.models.ranking.inputs import RankingInputs
+from segue.offline.training.ranker_trainer import Examples, Figures, judge_ranking
+
+WRONG_EACH = 30
+"""Candidates drawn beside each answer: of all of them most teach nothing."""
+
+
+def judge_boosted(examples: Examples, validation: Examples, seed: int) -> Figures:
+    """Train trees to tell the song that came next from other candidates, and rank by them."""
+    rng = np.random.default_rng(seed)
+    rows, right = [], []
+    for inputs, columns in examples.batches:
+        found = columns >= 0
+        taken, answers = _taken(inputs.take(found.nonzero()[:, 0]), columns[found], rng)
+        rows.append(taken)
+        right.append(answers)
+    trees = HistGradientBoostingClassifier(
+        max_iter=200, learning_rate=0.1, max_leaf_nodes=31, early_stopping=True, random_state=seed
+    )
+    trees.fit(np.concatenate(rows), np.concatenate(right))
+
+    def score(inputs: RankingInputs) -> Tensor:
+        told = _features(inputs)
+        chances = trees.predict_proba(told.reshape(-1, told.shape[2]))[:, 1]
+        return torch.from_numpy(chances.reshape(told.shape[:2]).astype(np.float32))
+
+    return judge_ranking(validation, score)
+
+
+def _features(inputs: RankingInputs) -> NDArray[np.float32]:
+    wide = inputs.items.shape[1]
+    shared = inputs.contexts.unsqueeze(1).expand(-1, wide, -1)
+    return torch.cat([inputs.candidates, shared], 2).numpy()
+
+
+def _taken(
+    inputs: RankingInputs, columns: Tensor, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Give the answers' features and those of some candidates beside each."""
+    features, counts = _features(inputs), (inputs.items != PADDING).sum(1).numpy()
+    drawn = (rng.random((len(columns), WRONG_EACH)) * counts[:, None]).astype(np.int64)
+    wanted = np.concatenate([columns.numpy()[:, None], drawn], 1)
+    right = wanted == columns.numpy()[:, None]
+    return np.take_along_axis(features, wanted[:, :, None], 1).reshape(
+        -1, features.shape[2]
+    ), right.ravel()

@@ -1,0 +1,157 @@
+"""The hybrid's networks and song vectors, trained side by side; what is done is not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from segue.models.attention.network import CandidateAttention, CandidateAttentionConfig
+from segue.models.data.sessions import SessionLog
+from segue.models.data.vocabulary import Vocabulary
+from segue.models.gru.network import GRU, GRUConfig
+from segue.models.hybrid.model import HybridConfig
+from segue.models.item2vec.skipgram import SkipGramConfig, train_skipgram
+from segue.models.ops.vectors import unit
+from segue.offline.datasets.sessions import Predictions
+from segue.offline.training.attention_trainer import train_attention
+from segue.offline.training.gru_trainer import train_gru
+from segue.offline.training.stage_cache import FinishedStages, stage_key
+
+Trained = tuple[dict[str, Tensor], dict[str, float]]
+Network = TypeVar("Network", GRU, CandidateAttention)
+
+
+@dataclass(frozen=True)
+class TrainedNetwork(Generic[Network]):
+    """A network as it was after its best epoch."""
+
+    network: Network
+    epoch: int
+    plays_per_s: float
+
+
+@dataclass(frozen=True)
+class Networks:
+    """All of them. skipgram: songs' vectors of length 1, float32 [V + 1, S]."""
+
+    gru: TrainedNetwork[GRU]
+    amnn: TrainedNetwork[CandidateAttention]
+    skipgram: Tensor
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """How long they learn, at most."""
+
+    seed: int
+    gru_epochs: int
+    amnn_epochs: int
+
+
+def train_networks(
+    log: SessionLog,
+    songs: Vocabulary,
+    config: HybridConfig,
+    plan: NetworkPlan,
+    judged: Predictions | None,
+    stages: FinishedStages,
+    say: Callable[[str], None],
+) -> Networks:
+    """Train all on one log, in the numbers of `songs`.
+
+    judged: the predictions by which the best epoch is told; None runs all epochs.
+    """
+    # Side by side: they spend their time in torch and gensim, which let other threads run.
+    with ThreadPoolExecutor(2) as pool:
+        recurrent = pool.submit(_gru, log, songs, config.gru, plan, judged, stages)
+        attentive = pool.submit(_attention, log, songs, config.amnn, plan, judged, stages)
+        near = pool.submit(_skipgram, log, songs, config.skipgram, plan, stages)
+        gru, amnn, skipgram = recurrent.result(), attentive.result(), near.result()
+    say(f"    GRU: {gru.plays_per_s:,.0f} plays/s, epoch {gru.epoch} is best")
+    say(f"    AMNN: {amnn.plays_per_s:,.0f} plays/s, epoch {amnn.epoch} is best")
+    return Networks(gru, amnn, skipgram)
+
+
+def _gru(
+    log: SessionLog,
+    songs: Vocabulary,
+    config: GRUConfig,
+    plan: NetworkPlan,
+    judged: Predictions | None,
+    stages: FinishedStages,
+) -> TrainedNetwork[GRU]:
+    def train() -> Trained:
+        done = train_gru(
+            log,
+            songs,
+            config,
+            validation=judged,
+            seed=plan.seed,
+            epochs=plan.gru_epochs,
+            patience=3,
+        )
+        told = {"epoch": done.best.number, "plays_per_s": done.plays_per_s}
+        return done.model.state_dict(), told
+
+    key = _key("gru", log, config, plan.seed, plan.gru_epochs, judged)
+    weights, told = stages.once(key, train)
+    network = GRU(config, len(songs))
+    network.load_state_dict(weights)
+    return TrainedNetwork(network, int(told["epoch"]), told["plays_per_s"])
+
+
+def _attention(
+    log: SessionLog,
+    songs: Vocabulary,
+    config: CandidateAttentionConfig,
+    plan: NetworkPlan,
+    judged: Predictions | None,
+    stages: FinishedStages,
+) -> TrainedNetwork[CandidateAttention]:
+    def train() -> Trained:
+        done = train_attention(
+            log,
+            songs,
+            config,
+            judged,
+            seed=plan.seed,
+            epochs=plan.amnn_epochs,
+            patience=1,
+        )
+        told = {"epoch": done.best.number, "plays_per_s": done.best.plays_per_s}
+        return done.model.model.state_dict(), told
+
+    key = _key("amnn", log, config, plan.seed, plan.amnn_epochs, judged)
+    weights, told = stages.once(key, train)
+    network = CandidateAttention(config, len(songs))
+    network.load_state_dict(weights)
+    return TrainedNetwork(network, int(told["epoch"]), told["plays_per_s"])
+
+
+def _skipgram(
+    log: SessionLog,
+    songs: Vocabulary,
+    config: SkipGramConfig,
+    plan: NetworkPlan,
+    stages: FinishedStages,
+) -> Tensor:
+    def train() -> Trained:
+        learned = train_skipgram(log.sessions, len(songs), config, seed=plan.seed)
+        return {"vectors": unit(torch.from_numpy(learned.inputs))}, {}
+
+    weights, _ = stages.once(_key("skipgram", log, config, plan.seed, config.epochs, None), train)
+    return weights["vectors"]
+
+
+def _key(
+    name: str, log: SessionLog, config: Any, seed: int, epochs: int, judged: Predictions | None
+) -> str:
+    arrays = [log.sessions.values, log.sessions.offsets, log.listeners]
+    if judged is not None:
+        arrays.append(judged.contexts.sessions.values)
+    return stage_key(name, arrays, [asdict(config), seed, epochs])

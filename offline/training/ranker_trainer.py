@@ -1,0 +1,320 @@
+"""The ranker's training: on candidates for plays that the retrievers have not learned from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segue.models.data.sessions import Contexts
+from segue.models.data.vocabulary import PADDING
+from segue.models.errors import SegueError
+from segue.models.hybrid.candidate_generation import Retrieval
+from segue.models.item2vec.retriever import SPACE_FEATURES
+from segue.models.ranking.context_features import SKIPS, TIMES
+from segue.models.ranking.inputs import RankingInputs
+from segue.models.ranking.ranker import LOSSES, Ranker, RankerConfig
+from segue.models.ranking.schema import (
+    CANDIDATE_FEATURES,
+    CONTEXT_FEATURES,
+    HEARD_FEATURES,
+    LIKENESS_FEATURES,
+    RETRIEVERS,
+)
+from segue.offline.datasets.play_stream import PlayStream
+from segue.offline.datasets.sessions import Predictions
+from segue.offline.metrics.ranking import UNRANKED, hit_rate, mrr
+
+GROUPS = {
+    "gru": ("gru", "gru_rank"),
+    "amnn": ("amnn",),
+    "neighbours": ("neighbours", "neighbours_rank"),
+    "rules": ("rules", "rules_rank"),
+    "tree": ("tree", "tree_rank"),
+    "items": ("items", "items_rank"),
+    "blend": ("blend", "blend_rank"),
+    "popularity": ("popularity", "trend"),
+    "heard": HEARD_FEATURES,
+    "likeness": LIKENESS_FEATURES,
+    "skipgram": (*SPACE_FEATURES, "skipgram_rank"),
+    "age": ("age",),
+    "artist": ("artist_known", "artist_is_last", "artist_session", "artist_history"),
+    "time": (*TIMES, "hour_match"),
+    "skips": (*SKIPS, "skips_known", "skipped_before"),
+    "live": ("live", "live_rank", "live_plays", "live_recency", "live_named", "live_window"),
+    "own": ("own_rank", "is_new"),
+    "trending": ("trending_rank", "rise"),
+    "content": ("content", "content_rank", "twins"),
+}
+"""What can be taken away to see what it was worth: features of candidates and of contexts."""
+
+
+ROWS = 256
+LEAST_DEVIATION = 1e-3
+STAGES = {
+    "listener": ("listener_layer", "preference"),
+    "context": ("context_layer",),
+    "candidate": ("candidate_layer", "joined", "last", "weights"),
+}
+"""The layers that the hybrid document trains in turn, retrieval before them."""
+SILENT_EVERY = 16
+"""Of so many examples one tells nothing of times and skips, as not everybody who asks does."""
+SILENT = 0.25
+"""The share of examples without what is played of late: lists are made without it, too."""
+
+
+class RankerTrainingError(SegueError):
+    """Plays from which no ranking can be learned."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Predictions with their candidates.
+
+    batches: inputs and, for each row, the column of the song that came next, int64 [B], -1
+    where no retriever put it forward. missed: predictions without a known song before them,
+    which no ranker can answer.
+    """
+
+    batches: Sequence[tuple[RankingInputs, Tensor]]
+    missed: int
+
+    def __len__(self) -> int:
+        """Count the predictions, those without an answer among the candidates included."""
+        return sum(len(columns) for _, columns in self.batches) + self.missed
+
+    @property
+    def recall(self) -> float:
+        """The share of predictions whose answer is among the candidates."""
+        found = sum(int((columns >= 0).sum()) for _, columns in self.batches)
+        return found / max(len(self), 1)
+
+    @classmethod
+    def of(
+        cls,
+        retrieval: Retrieval,
+        predictions: Predictions,
+        stream: PlayStream | None = None,
+        silent: float = 0.0,
+        seed: int = 0,
+        on_rows: Callable[[int], None] = lambda done: None,
+    ) -> Examples:
+        """Retrieve for each prediction, which is in the retrievers' own item numbers.
+
+        stream: the plays that predictions were made among; then new songs are answers, too.
+        silent: the share of predictions that are made without it, drawn by `seed`.
+        """
+        judged = predictions.take(predictions.contexts.known())
+        if stream is not None:
+            asked = stream.asked(judged.sessions, judged.positions)
+            judged = judged.take(np.argsort(asked, kind="stable"))
+        chance = np.random.default_rng(seed)
+        batches = []
+        for start in range(0, len(judged), ROWS):
+            rows = judged.take(np.arange(start, min(start + ROWS, len(judged))))
+            contexts = rows.contexts
+            if stream is not None:
+                contexts = _among(stream, rows, chance.random(len(rows)) < silent)
+            inputs = retrieval.inputs(contexts)
+            answers = torch.from_numpy(_answers(inputs, rows, stream)).unsqueeze(1)
+            found = (inputs.items == answers) & (answers != PADDING)
+            columns = torch.where(found.any(1), found.float().argmax(1), -1)
+            batches.append((inputs, columns))
+            on_rows(len(columns))
+        return cls(batches, len(predictions) - len(judged))
+
+    def without(self, group: str) -> Examples:
+        """Take a group of features away, and the songs that only its retriever put forward."""
+        names = GROUPS[group]
+        columns = [CANDIDATE_FEATURES.index(name) for name in names if name in CANDIDATE_FEATURES]
+        of_contexts = [CONTEXT_FEATURES.index(name) for name in names if name in CONTEXT_FEATURES]
+        batches = []
+        for inputs, answers in self.batches:
+            table, contexts = inputs.table.without(columns), inputs.contexts.clone()
+            contexts[:, of_contexts] = 0.0
+            tastes = inputs.tastes * 0 if group == "skipgram" else inputs.tastes
+            items = inputs.items
+            if group in RETRIEVERS:
+                ranks = torch.from_numpy(inputs.ranks).clone()
+                ranks[:, :, RETRIEVERS.index(group)] = 0
+                items = items.masked_fill((ranks == 0).all(2), PADDING)
+                there = items.gather(1, answers.clamp_min(0).unsqueeze(1))[:, 0] != PADDING
+                answers = torch.where(there, answers, -1)
+            less = replace(inputs, items=items, table=table, contexts=contexts, tastes=tastes)
+            batches.append((less, answers))
+        return Examples(batches, self.missed)
+
+
+def without_some_details(predictions: Predictions) -> Predictions:
+    """Take times and skips away from every SILENT_EVERY-th context."""
+    contexts = predictions.contexts
+    silent = np.arange(len(predictions)) % SILENT_EVERY == 0
+    return replace(predictions, contexts=contexts.without_details(silent))
+
+
+def _among(stream: PlayStream, rows: Predictions, silent: NDArray[np.bool_]) -> Contexts:
+    """Give the contexts of predictions with what was played of late, but for the silent ones."""
+    moments = stream.moments(stream.asked(rows.sessions, rows.positions))
+    told = [None if mute else moment for mute, moment in zip(silent, moments, strict=True)]
+    return replace(rows.contexts, moments=told)
+
+
+def _answers(
+    inputs: RankingInputs, rows: Predictions, stream: PlayStream | None
+) -> NDArray[np.int64]:
+    """Give the answers' item numbers, int64 [B], those of new songs in their listener's numbers."""
+    answers = rows.answers.copy()
+    if stream is None:
+        return answers
+    for row in np.flatnonzero(answers == PADDING).tolist():
+        song_id = stream.song_at(int(rows.sessions[row]), int(rows.positions[row]))
+        if song_id in inputs.new_songs[row]:
+            answers[row] = inputs.songs + 1 + inputs.new_songs[row].index(song_id)
+    return answers
+
+
+Figures = dict[str, float]
+
+
+@torch.no_grad()
+def judge_ranking(examples: Examples, score: Callable[[RankingInputs], Tensor]) -> Figures:
+    """Rank every prediction's answer by `score`, float32 [B, C]; ties count against it.
+
+    MAP@1, recall@5 and MRR are the hybrid document's figures of validation.
+    """
+    ranks = [torch.full((examples.missed,), UNRANKED)]
+    for inputs, columns in examples.batches:
+        scores = score(inputs).masked_fill(inputs.items == PADDING, -torch.inf)
+        own = scores.gather(1, columns.clamp_min(0).unsqueeze(1))
+        places = (~(scores < own)).masked_fill(inputs.items == PADDING, False).sum(1)
+        ranks.append(torch.where(columns < 0, UNRANKED, places))
+    found = torch.cat(ranks)
+    return {
+        "map_at_1": mrr(found, 1),
+        "recall_at_5": hit_rate(found, 5),
+        "hit_rate_at_20": hit_rate(found, 20),
+        "mrr_at_20": mrr(found, 20),
+    }
+
+
+@dataclass(frozen=True)
+class TrainedRanker:
+    """The ranker of the best epoch, and every epoch's figures on validation."""
+
+    ranker: Ranker
+    history: list[Figures]
+    best: Figures
+
+
+def train_ranker(
+    examples: Examples,
+    validation: Examples,
+    vectors: Tensor,
+    hidden: int,
+    config: RankerConfig,
+    *,
+    seed: int = 0,
+    epochs: int = 8,
+    patience: int = 2,
+    staged: bool = False,
+    on_epoch: Callable[[str, Figures], None] = lambda stage, figures: None,
+    beginning: Ranker | None = None,
+) -> TrainedRanker:
+    """Train until the hit rate plus the MRR at 20 on `validation` is no better.
+
+    vectors: songs' vectors, float32 [V + 1, D]. staged: as in the hybrid document, one layer
+    after the other, each frozen when the next begins; else all together. beginning: a ranker to
+    go on from, whose features keep their scale. RankerTrainingError where no answer is among
+    the candidates.
+    """
+    if not any((columns >= 0).any() for _, columns in examples.batches):
+        raise RankerTrainingError(
+            "of no play held back for the ranker a retriever knew the song: give a longer log"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # for the layers' own first weights
+        skipgram = examples.batches[0][0].tastes.shape[1]
+        ranker = Ranker(config, vectors.shape[1], hidden, skipgram)
+    if beginning is None:
+        _standardise(ranker, examples)
+    else:
+        ranker.load_state_dict(beginning.state_dict())
+    best = judge_ranking(validation, lambda inputs: ranker(inputs, vectors[inputs.known_items])[0])
+    weights = copy.deepcopy(ranker.state_dict())
+    history = [best]
+    on_epoch("start", best)
+    for stage, names in (STAGES if staged else {"all": ()}).items():
+        ranker.load_state_dict(weights)
+        learned = [
+            parameter
+            for name, parameter in ranker.named_parameters()
+            if not names or name.partition(".")[0] in (*names, "balance")
+        ]
+        optimiser = torch.optim.AdamW(learned, lr=config.learning_rate, weight_decay=1e-3)
+        worse = 0
+        for _ in range(epochs):
+            for batch in _batches(examples, config.batch, generator):
+                _step(ranker, optimiser, vectors, *batch, generator)
+            figures = judge_ranking(validation, lambda x: ranker(x, vectors[x.known_items])[0])
+            history.append(figures)
+            on_epoch(stage, figures)
+            if _worth(figures) > _worth(best):
+                best, weights, worse = figures, copy.deepcopy(ranker.state_dict()), 0
+            else:
+                worse += 1
+            if worse >= patience:
+                break
+    ranker.load_state_dict(weights)
+    return TrainedRanker(ranker.eval(), history, best)
+
+
+def _worth(figures: Figures) -> float:
+    return figures["hit_rate_at_20"] + figures["mrr_at_20"]
+
+
+def _step(
+    ranker: Ranker,
+    optimiser: torch.optim.Optimizer,
+    vectors: Tensor,
+    inputs: RankingInputs,
+    columns: Tensor,
+    generator: torch.Generator,
+) -> None:
+    answers = inputs.known_items.gather(1, columns.unsqueeze(1))[:, 0]
+    wanted = vectors[inputs.known_items]
+    losses = ranker.losses(inputs, wanted, columns, vectors[answers], generator)
+    assert len(losses) == len(LOSSES)
+    optimiser.zero_grad()
+    torch.autograd.backward(ranker.combine(losses))
+    optimiser.step()
+
+
+def _batches(
+    examples: Examples, size: int, generator: torch.Generator
+) -> Iterator[tuple[RankingInputs, Tensor]]:
+    """Give the rows that have an answer, shuffled."""
+    for number in torch.randperm(len(examples.batches), generator=generator).tolist():
+        inputs, columns = examples.batches[number]
+        order = torch.randperm(len(columns), generator=generator)
+        order = order[columns[order] >= 0]
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            yield inputs.take(rows), columns[rows]
+
+
+def _standardise(ranker: Ranker, examples: Examples) -> None:
+    """Let features come to the layers with a mean of 0 and a deviation of 1."""
+    candidates = torch.cat([x.candidates[x.items != PADDING][::7] for x, _ in examples.batches])
+    contexts = torch.cat([x.contexts for x, _ in examples.batches])
+    for name, told in (("candidate", candidates), ("context", contexts)):
+        getattr(ranker, f"{name}_mean").copy_(told.mean(0))
+        deviation = told.std(0, correction=0)
+        # Of what never changes here nothing is learned, so that a change may not weigh much.
+        scale = torch.where(deviation > LEAST_DEVIATION, deviation, 1.0)
+        getattr(ranker, f"{name}_scale").copy_(scale)

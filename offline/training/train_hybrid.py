@@ -1,0 +1,289 @@
+"""From one play log to a hybrid bundle: every model it needs, and the ranker that joins them.
+
+    | first 85 % of the plays          | next 10 %         | last 5 %       |
+    | retrievers learn                 | the ranker learns | all are judged |
+    |                                  | the stream that is asked, play by play |
+    | then retrievers learn once more, from everything                        |
+
+So the ranker never learns from plays that its own inputs have learned from, and what is told
+of it comes from plays that neither has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segue.models.bundles.bundle import Manifest, check_writable, write_bundle
+from segue.models.cold_start.audio_embeddings import EmbeddedSongs
+from segue.models.data.catalogue import Catalogue
+from segue.models.data.sessions import SessionLog
+from segue.models.data.vocabulary import Vocabulary
+from segue.models.hybrid.candidate_generation import Retrieval
+from segue.models.hybrid.model import (
+    HybridConfig,
+    hybrid_weights,
+    plain_config,
+    remembered,
+    retrieval_of,
+)
+from segue.models.neighborhood.session_knn import NeighboursConfig
+from segue.models.ranking.schema import CANDIDATE_FEATURES
+from segue.models.ranking.song_features import SongTraits
+from segue.offline.datasets.play_log import PlayLog, artist_numbers
+from segue.offline.datasets.play_stream import PlayStream
+from segue.offline.datasets.sessions import Numbering, Predictions
+from segue.offline.training.baselines import BASELINES, choose_config
+from segue.offline.training.blend import BlendConfig, fit_gated
+from segue.offline.training.cold_start_augmentation import with_decoys
+from segue.offline.training.hybrid_networks import NetworkPlan, Networks, train_networks
+from segue.offline.training.ranker_trainer import (
+    GROUPS,
+    SILENT,
+    Examples,
+    Figures,
+    TrainedRanker,
+    judge_ranking,
+    train_ranker,
+    without_some_details,
+)
+from segue.offline.training.stage_cache import FinishedStages
+
+SINGLE = ("gru", "amnn", "neighbours", "tree", "rules", "items", "blend", "skipgram", "live")
+"""Features that are a model's whole opinion, by which it is judged alone."""
+MOST_EXAMPLES = 25_000
+MOST_JUDGED = 5_000
+MOST_EARLY_JUDGED = 2_000
+
+
+@dataclass(frozen=True)
+class HybridOptions:
+    """How a hybrid is trained. examples: that the ranker learns from, at most.
+
+    decoys: songs that nobody plays, for each that is new to the retrievers: see `decoys`.
+
+    ablate: train once more without each of GROUPS, and tell. staged, rival: train the ranker in
+    the document's stages too, or gradient-boosted trees on the same features, and tell.
+    """
+
+    session_gap_s: float
+    ranker_fraction: float = 0.10
+    validation_fraction: float = 0.05
+    seed: int = 0
+    gru_epochs: int = 12
+    amnn_epochs: int = 6
+    examples: int = MOST_EXAMPLES
+    decoys: float = 3.0
+    ablate: bool = False
+    staged: bool = False
+    rival: bool = False
+
+
+@dataclass
+class HybridReport:
+    """What became of it: figures on validation by name, in the order they were found."""
+
+    validation: dict[str, Figures] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+Say = Callable[[str], None]
+
+
+def _retrieval(
+    networks: Networks,
+    log: SessionLog,
+    songs: Vocabulary,
+    artists: NDArray[np.int32],
+    config: HybridConfig,
+) -> Retrieval:
+    memory = remembered(log, config.memory_plays)
+    popularity = torch.from_numpy(log.play_counts(songs))
+    models = (config.neighbours, config.tree, config.rules, config.items)
+    blend = fit_gated(memory, songs, BlendConfig(models))
+    gru, amnn = networks.gru.network, networks.amnn.network
+    traits = SongTraits.of(log, artists)
+    return retrieval_of(
+        *(gru, amnn, blend, networks.skipgram, traits, popularity, memory, config),
+        EmbeddedSongs(),
+    )
+
+
+def train_hybrid_bundle(
+    log: PlayLog,
+    out: Path,
+    config: HybridConfig,
+    options: HybridOptions,
+    *,
+    overwrite: bool = False,
+    say: Say = lambda line: None,
+) -> tuple[Manifest, HybridReport]:
+    """Train all models and the ranker on one log, judge them, and write the bundle.
+
+    What an interrupted run has trained of the networks is found again by the next.
+
+    Raises BundleError before anything is trained where `out` must not be written, and
+    TrainingError, AttentionTrainingError or RankerTrainingError where nothing can be learned.
+    """
+    check_writable(out, overwrite=overwrite)
+    stages = FinishedStages.beside(out)
+    report = HybridReport()
+    parts = _parted(log, options)
+    say(f"1/4 Retrievers learn from the first {len(parts[0].plays):,} plays")
+    numbering = Numbering()
+    earlier = numbering.number(parts[0], options.session_gap_s)
+    songs = Vocabulary(numbering.songs.song_ids)
+    between = numbering.number(parts[1], options.session_gap_s)
+    held_back = Predictions.of(between, len(songs), past=earlier)
+    judged_early = held_back.sample(MOST_EARLY_JUDGED, options.seed)
+    plan = NetworkPlan(options.seed, options.gru_epochs, options.amnn_epochs)
+    networks = train_networks(earlier, songs, config, plan, judged_early, stages, say)
+    config = _chosen(config, earlier, songs, options.seed)
+    say("2/4 Candidates for the plays that the ranker learns from")
+    retrieval = _retrieval(networks, earlier, songs, artist_numbers(log, songs), config)
+    if retrieval.content is not None:
+        told = with_decoys(log.details(), songs, options.decoys, options.seed)
+        retrieval.content.update(Catalogue(told))
+        if not retrieval.content.vectors.any():  # nobody knows what these songs are
+            config = replace(config, content=None)
+    last = numbering.number(parts[2], options.session_gap_s)
+    stream = PlayStream(between.joined(last), numbering.songs.song_ids)
+    taught = without_some_details(held_back.sample(options.examples, options.seed))
+    examples = Examples.of(retrieval, taught, stream, SILENT, options.seed)
+    both = earlier.joined(between)
+    judged = Predictions.of(last, len(songs), past=both).sample(MOST_JUDGED, options.seed)
+    judged = replace(judged, sessions=judged.sessions + len(between))
+    validation = Examples.of(retrieval, judged, stream)
+    silent = Examples.of(retrieval, judged)
+    report.facts = {
+        "plays": log.plays.height,
+        "examples": len(examples),
+        "judged": len(validation),
+        "candidates_recall": validation.recall,
+        "gru_epochs": networks.gru.epoch,
+        "amnn_epochs": networks.amnn.epoch,
+    }
+    say("3/4 The ranker learns to order them")
+    ranker = _train_rankers(examples, validation, retrieval, config, options, report, say)
+    vectors = retrieval.gru.vectors
+    for name, less in (("the stream", silent), ("content", validation.without("content"))):
+        report.validation[f"ranker, without {name}"] = judge_ranking(
+            less, lambda inputs: ranker.ranker(inputs, vectors[inputs.known_items])[0]
+        )
+    say("4/4 Retrievers learn once more, from everything")
+    everything = Numbering()
+    full = everything.number(log, options.session_gap_s)
+    refitted = NetworkPlan(options.seed, networks.gru.epoch, networks.amnn.epoch)
+    final = train_networks(full, everything.songs, config, refitted, None, stages, say)
+    artists = artist_numbers(log, everything.songs)
+    retrieval = _retrieval(final, full, everything.songs, artists, config)
+    memory = remembered(full, config.memory_plays)
+    popularity = torch.from_numpy(full.play_counts(everything.songs))
+    times = log.plays["played_at_ms"]
+    best = report.validation["ranker"]
+    manifest = write_bundle(
+        out,
+        kind="hybrid",
+        config=plain_config(config),
+        weights=hybrid_weights(retrieval, ranker.ranker, memory, popularity),
+        vocabulary=everything.songs,
+        titles=log.titles(),
+        details=log.details(),
+        training={
+            "plays": log.plays.height,
+            "sessions": len(full),
+            "songs": len(everything.songs),
+            "from_ms": times.min(),
+            "to_ms": times.max(),
+            "format": log.format,
+            "timed": log.timed,
+            "seed": options.seed,
+            "train_plays_per_s": round(final.gru.plays_per_s),
+        },
+        metrics=dict(best),
+        overwrite=overwrite,
+    )
+    report.facts["bundle"] = str(out)
+    stages.clear()
+    return manifest, report
+
+
+def _chosen(config: HybridConfig, log: SessionLog, songs: Vocabulary, seed: int) -> HybridConfig:
+    """Choose how neighbours remember, as the baseline of that name does, but not how many."""
+    chosen = choose_config(BASELINES["blend"], log, songs, seed)
+    neighbours = next(each for each in chosen.models if isinstance(each, NeighboursConfig))
+    own = config.neighbours
+    neighbours = replace(neighbours, newest=own.newest, neighbours=own.neighbours)
+    return replace(config, neighbours=neighbours)
+
+
+def _parted(log: PlayLog, options: HybridOptions) -> tuple[PlayLog, PlayLog, PlayLog]:
+    held_back = options.ranker_fraction + options.validation_fraction
+    earlier, rest = log.split_by_time(1 - held_back)
+    between, last = rest.split_by_time(options.ranker_fraction / held_back)
+    return earlier, between, last
+
+
+def _train_rankers(
+    examples: Examples,
+    validation: Examples,
+    retrieval: Retrieval,
+    config: HybridConfig,
+    options: HybridOptions,
+    report: HybridReport,
+    say: Say,
+) -> TrainedRanker:
+    vectors, hidden = retrieval.gru.vectors, config.gru.hidden
+
+    def tell(name: str, figures: Figures) -> None:
+        report.validation[name] = figures
+        say(f"    {name}: HR@20 {figures['hit_rate_at_20']:.2%}  MRR@20 {figures['mrr_at_20']:.2%}")
+
+    def trained(
+        chosen: Examples, judged: Examples, ranker: Any = None, *, staged: bool = False
+    ) -> TrainedRanker:
+        def stage(name: str, figures: Figures) -> None:
+            if staged:
+                report.validation[f"staged: {name}"] = figures
+
+        return train_ranker(
+            chosen,
+            judged,
+            vectors,
+            hidden,
+            ranker or config.ranker,
+            seed=options.seed,
+            staged=staged,
+            on_epoch=stage,
+        )
+
+    for name in SINGLE:
+        column = CANDIDATE_FEATURES.index(name)
+        tell(name, judge_ranking(validation, lambda x, c=column: x.candidates[:, :, c]))  # type: ignore[misc]
+    best = trained(examples, validation)
+    tell("product", best.history[0])
+    tell("ranker", best.best)
+    if options.staged:
+        tell("ranker, staged", trained(examples, validation, staged=True).best)
+        combined = replace(config.ranker, combined=not config.ranker.combined)
+        name = "combined loss" if combined.combined else "classification loss alone"
+        tell(f"ranker, {name}", trained(examples, validation, combined).best)
+    if options.rival:
+        from segue.offline.training.gbdt_ranker import judge_boosted
+
+        tell("boosted trees", judge_boosted(examples, validation, options.seed))
+    for group in GROUPS if options.ablate else ():
+        less = trained(examples.without(group), validation.without(group))
+        tell(f"without {group}", less.best)
+    return best
+
+
+def table_of(report: HybridReport) -> Sequence[tuple[str, Figures]]:
+    """Give the figures on validation, the best MRR@20 first."""
+    return sorted(report.validation.items(), key=lambda entry: -entry[1]["mrr_at_20"])

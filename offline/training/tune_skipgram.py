@@ -1,0 +1,176 @@
+"""Which settings of the skip-gram predict best: judged on plays held back, searched by TPE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segue.models.base import NextSongModel
+from segue.models.data.ragged import Ragged
+from segue.models.data.sessions import SessionLog
+from segue.models.data.vocabulary import Vocabulary
+from segue.models.item2vec.scorer import SkipGramNextSong
+from segue.models.item2vec.skipgram import READOUTS, SkipGram, SkipGramConfig, train_skipgram
+from segue.offline.datasets.sessions import Predictions
+from segue.offline.metrics.ranking import hit_rate, mrr, ranks_of
+from segue.offline.training.tuning import Attempt, Choice, Real, Setting, Whole, search
+
+LIST_LENGTH = 20
+ROWS = 256  # of scores over the whole catalogue that are in memory together
+DECAYS = (0.0, 0.4, 0.8)
+
+MOST_SAMPLE = 300.0  # 0 passes over nothing, and neither do so many average songs
+SPACE: dict[str, Setting] = {
+    "window": Whole(1, 10, log=True),
+    "epochs": Whole(10, 80, log=True),
+    "ns_exponent": Real(-1.0, 1.0),
+    "sample": Real(0.3, MOST_SAMPLE, log=True),
+    "dim": Choice((64, 128)),
+}
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Opens a bar for something of so many plays; gives what is to be told how many are done."""
+
+
+def untold(what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Show nothing."""
+    return nullcontext(lambda done: None)
+
+
+@dataclass(frozen=True)
+class LearnedSessions:
+    """Sessions to learn from, of songs played often enough, numbered without a gap."""
+
+    sessions: Ragged
+    vocabulary: Vocabulary
+
+    @classmethod
+    def of(cls, log: SessionLog, songs: Vocabulary, min_count: int) -> Self:
+        """Leave out the plays of songs with fewer than `min_count` of them.
+
+        songs: whose numbers `log` is in; those kept stay in its order.
+        """
+        counts = np.bincount(log.sessions.values, minlength=len(songs) + 1)
+        vocabulary = Vocabulary(songs.songs((counts >= min_count).nonzero()[0]))
+        return cls(log.sessions.translate(songs.translation(vocabulary)), vocabulary)
+
+    @property
+    def plays(self) -> int:
+        """How many plays there are to learn from."""
+        return len(self.sessions.values)
+
+    def fit(
+        self,
+        config: SkipGramConfig,
+        seed: int,
+        *,
+        workers: int = 1,
+        what: str = "Learning",
+        progress: Progress = untold,
+    ) -> SkipGram:
+        """Learn their vectors; SkipGramError where nothing can be learned."""
+        with progress(what, self.plays * config.epochs) as on_plays:
+            return train_skipgram(
+                self.sessions,
+                len(self.vocabulary),
+                config,
+                seed=seed,
+                workers=workers,
+                on_plays=on_plays,
+            )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Settings that were tried, and how they did on the predictions held back."""
+
+    config: SkipGramConfig
+    hit_rate_at_20: float
+    mrr_at_20: float
+
+
+def predictions_in(
+    vocabulary: Vocabulary, held_back: SessionLog, songs: Vocabulary, known: int
+) -> Predictions:
+    """Predict the plays held back, in the numbers of `vocabulary`.
+
+    songs: whose numbers `held_back` is in, of which those up to `known` are in the past.
+    """
+    predictions = Predictions.of(held_back, known)
+    numbers = songs.translation(vocabulary)
+    return replace(
+        predictions,
+        contexts=predictions.contexts.translate(numbers),
+        answers=numbers[predictions.answers],
+    )
+
+
+@torch.inference_mode()
+def ranks(model: NextSongModel, predictions: Predictions) -> Tensor:
+    """Rank every answer among all songs of the model, int64 [P]; all in its own numbers."""
+    answers = torch.from_numpy(predictions.answers)
+    chunks = range(0, len(predictions), ROWS)
+    return torch.cat(
+        [
+            ranks_of(
+                model.scores(predictions.contexts.slice(start, start + ROWS)),
+                answers[start : start + ROWS],
+            )
+            for start in chunks
+        ]
+    )
+
+
+def search_settings(
+    learned: LearnedSessions,
+    predictions: Predictions,
+    base: SkipGramConfig,
+    trials: int,
+    *,
+    seed: int = 0,
+    progress: Progress = untold,
+) -> list[Trial]:
+    """Try `trials` settings, the first of them `base`; the same ones for the same seed.
+
+    What is not searched stays as in `base`. Each trial learns vectors once and takes the best
+    of all ways to read them, as reading costs next to nothing. Ranked by MRR@20.
+    """
+    tried: list[Trial] = []
+
+    def attempt(given: Attempt) -> float:
+        config = replace(base, **given.settings)
+        what = f"Trial {given.number} of {trials}"
+        vectors = learned.fit(config, seed, what=what, progress=progress)
+        tried.append(max(_readings(vectors, learned, predictions, config), key=_merit))
+        return tried[-1].mrr_at_20
+
+    given = {**asdict(base), "sample": base.sample or MOST_SAMPLE}
+    search(SPACE, given, trials, attempt, seed=seed)
+    return tried
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """Give the trial of the best MRR@20, the first where several are alike."""
+    return max(trials, key=_merit)
+
+
+def _merit(trial: Trial) -> float:
+    return trial.mrr_at_20
+
+
+def _readings(
+    vectors: SkipGram, learned: LearnedSessions, predictions: Predictions, config: SkipGramConfig
+) -> list[Trial]:
+    readings = []
+    for readout in READOUTS:
+        for decay in DECAYS:
+            read = replace(config, readout=readout, decay=decay)
+            found = ranks(SkipGramNextSong(vectors, learned.vocabulary, read), predictions)
+            readings.append(Trial(read, hit_rate(found, LIST_LENGTH), mrr(found, LIST_LENGTH)))
+    return readings

@@ -1,0 +1,239 @@
+"""A hybrid that goes on learning: from a bundle and newer plays to the next bundle.
+
+    | first 70 % of the newer plays      | next 20 %             | last 10 %      |
+    | networks go on, songs get vectors  | the ranker goes on    | both are judged |
+    | then networks go on once more from where they were, with everything          |
+
+What follows from plays is renewed as by a refresh (models/refresh/bundle_refresh.py); the networks
+and the ranker, which a refresh leaves alone, learn on from their weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from torch import Tensor
+
+from segue.models.bundles.bundle import Bundle, Manifest, check_writable, read_bundle, write_bundle
+from segue.models.data.catalogue import Catalogue
+from segue.models.hybrid.model import HybridConfig, HybridNextSong, plain_config
+from segue.models.refresh.bundle_refresh import NewPlays, refresh_bundle
+from segue.models.refresh.embedding_refresh import RefreshConfig
+from segue.offline.datasets.play_log import PlayLog
+from segue.offline.datasets.play_stream import PlayStream
+from segue.offline.datasets.sessions import Numbering, Predictions
+from segue.offline.training.attention_trainer import AttentionBeginning, train_attention
+from segue.offline.training.cold_start_augmentation import with_decoys
+from segue.offline.training.gru_trainer import Beginning, train_gru
+from segue.offline.training.ranker_trainer import (
+    SILENT,
+    Examples,
+    TrainedRanker,
+    train_ranker,
+    without_some_details,
+)
+from segue.offline.training.validation import accuracy_at_20
+from segue.offline.training.warm_start_gru import NewerPlays, continued_training, parted_at_training
+from segue.stream.refresh.refresh import RefreshPlan, share_left
+
+
+@dataclass(frozen=True)
+class ContinuedOptions:
+    """How a hybrid goes on. gru_epochs, amnn_epochs: at most; what is best is found first.
+
+    examples, judged: predictions that the ranker learns from, and that all is judged by, at most.
+    decoys: see segue.offline.training.cold_start_augmentation.
+    """
+
+    session_gap_s: float
+    ranker_fraction: float = 0.20
+    validation_fraction: float = 0.10
+    gru_epochs: int = 12
+    amnn_epochs: int = 6
+    examples: int = 10_000
+    judged: int = 2_000
+    decoys: float = 3.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Epochs:
+    """How long the networks learn. patience: in epochs that are no better, where any are judged."""
+
+    gru: int
+    amnn: int
+    patience: int = 1
+
+
+def continue_hybrid_bundle(
+    directory: Path,
+    log: PlayLog,
+    out: Path,
+    options: ContinuedOptions,
+    *,
+    overwrite: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[Manifest, dict[str, Any]]:
+    """Go on from a hybrid with the plays since, and write the bundle that follows it.
+
+    Gives its manifest, and figures: those of the bundle before, on the same newest plays, stand
+    beside. Raises BundleError before anything is trained, TrainingError where nothing is newer,
+    RankerTrainingError where too little is.
+    """
+    check_writable(out, overwrite=overwrite)
+    bundle = read_bundle(directory, kind="hybrid")
+    older, newer = parted_at_training(bundle, log)
+    held_back = options.ranker_fraction + options.validation_fraction
+    learned, rest = newer.split_by_time(1 - held_back)
+    numbering = Numbering(bundle.vocabulary)
+    plays = NewerPlays.of(numbering, older, learned, options.session_gap_s)
+    taught, judged, stream = _held_back(numbering, plays, rest, options)
+    say(f"1/3 The networks go on learning: {learned.plays.height:,} newer plays")
+    early, best = _go_on(
+        bundle, plays, judged, learned, _Epochs(options.gru_epochs, options.amnn_epochs), options
+    )
+    say(f"2/3 The ranker goes on learning: {len(taught):,} of the plays after them")
+    told = with_decoys(log.details(), early.vocabulary, options.decoys, options.seed)
+    ranker = _rank_on(early, taught, judged, stream, Catalogue(told), options)
+    say(f"3/3 The networks go on learning from all {newer.plays.height:,} newer plays")
+    whole = NewerPlays.of(Numbering(bundle.vocabulary), older, newer, options.session_gap_s)
+    written, _ = _go_on(bundle, whole, None, newer, best, options)
+    tensors = {f"ranker.{name}": tensor for name, tensor in ranker.ranker.state_dict().items()}
+    metrics = _beside(bundle, early, ranker, judged)
+    manifest = write_bundle(
+        out,
+        kind="hybrid",
+        config=plain_config(_config(bundle)),
+        weights={**written.weights, **tensors},
+        vocabulary=whole.songs,
+        titles={**bundle.titles, **log.titles()},
+        details=written.details,
+        training={
+            **continued_training(bundle, newer, whole.songs),
+            "continued_epochs": {"gru": best.gru, "amnn": best.amnn},
+            "seed": options.seed,
+        },
+        metrics=metrics,
+        overwrite=overwrite,
+    )
+    return manifest, {
+        "plays": newer.plays.height,
+        "songs": len(whole.songs),
+        "new_songs": len(whole.songs) - len(bundle.vocabulary),
+        "gru_epochs": best.gru,
+        "amnn_epochs": best.amnn,
+        "examples": len(taught),
+        "judged": len(judged),
+        "ranker": {"before": ranker.history[0], "now": ranker.best},
+        **metrics,
+        "bundle": str(out),
+    }
+
+
+def _held_back(
+    numbering: Numbering, plays: NewerPlays, rest: PlayLog, options: ContinuedOptions
+) -> tuple[Predictions, Predictions, PlayStream]:
+    """Give what the ranker learns from, what all is judged by, and the plays of both together."""
+    share = options.ranker_fraction / (options.ranker_fraction + options.validation_fraction)
+    between, last = (
+        numbering.number(part, options.session_gap_s) for part in rest.split_by_time(share)
+    )
+    songs, past, seed = len(plays.songs), plays.both, options.seed
+    taught = Predictions.of(between, songs, past=past).sample(options.examples, seed)
+    judged = Predictions.of(last, songs, past=past.joined(between)).sample(options.judged, seed)
+    judged = replace(judged, sessions=judged.sessions + len(between))
+    stream = PlayStream(between.joined(last), numbering.songs.song_ids)
+    return without_some_details(taught), judged, stream
+
+
+def _go_on(
+    bundle: Bundle,
+    plays: NewerPlays,
+    judged: Predictions | None,
+    newer: PlayLog,
+    epochs: _Epochs,
+    options: ContinuedOptions,
+) -> tuple[Bundle, _Epochs]:
+    """Renew a bundle by newer plays, its ranker as it was; tell how many epochs were best."""
+    config, songs, seed = _config(bundle), plays.songs, options.seed
+    to_ms = int(newer.plays["played_at_ms"].max() or 0)  # type: ignore[arg-type]
+    share = share_left(bundle.manifest, to_ms, RefreshPlan().half_life_days)
+    details = {**bundle.details, **newer.details()}
+    begun = replace(bundle, details=details, index=None)
+    new = NewPlays(songs, plays.new, plays.old.sessions, share)
+    made = refresh_bundle(begun, new, RefreshConfig(), seed=seed)
+    begun = replace(begun, weights=made.weights, vocabulary=songs)
+    model, counts = HybridNextSong.from_bundle(begun).retrieval, made.weights["popularity"]
+    recurrent = train_gru(
+        plays.both,
+        songs,
+        config.gru,
+        validation=judged,
+        seed=seed,
+        epochs=epochs.gru,
+        patience=epochs.patience,
+        beginning=Beginning(model.gru.model, counts),
+    )
+    attentive = train_attention(
+        plays.both,
+        songs,
+        config.amnn,
+        judged,
+        seed=seed,
+        epochs=epochs.amnn,
+        patience=epochs.patience,
+        beginning=AttentionBeginning(model.amnn.model, counts),
+    )
+    networks = {"gru": recurrent.model, "amnn": attentive.model.model}
+    tensors: Mapping[str, Tensor] = {
+        f"{part}.{name}": tensor
+        for part, network in networks.items()
+        for name, tensor in network.state_dict().items()
+    }
+    best = _Epochs(recurrent.best.number, attentive.best.number)
+    return replace(begun, weights={**begun.weights, **tensors}), best
+
+
+def _rank_on(
+    early: Bundle,
+    taught: Predictions,
+    judged: Predictions,
+    stream: PlayStream,
+    catalogue: Catalogue,
+    options: ContinuedOptions,
+) -> TrainedRanker:
+    model, config = HybridNextSong.from_bundle(early), _config(early)
+    if model.retrieval.content is not None:
+        model.retrieval.content.update(catalogue)
+    examples = Examples.of(model.retrieval, taught, stream, SILENT, options.seed)
+    validation = Examples.of(model.retrieval, judged, stream)
+    return train_ranker(
+        *(examples, validation, model.retrieval.gru.vectors, config.gru.hidden, config.ranker),
+        seed=options.seed,
+        beginning=model.ranker,
+    )
+
+
+def _beside(
+    bundle: Bundle, early: Bundle, ranker: TrainedRanker, judged: Predictions
+) -> dict[str, float | None]:
+    """Give the hit rate and MRR of both bundles on the newest plays, without the stream."""
+    now = HybridNextSong.from_bundle(early)
+    after = HybridNextSong(
+        now.retrieval, ranker.ranker, early.vocabulary, early.weights["popularity"]
+    )
+    figures: dict[str, float | None] = {}
+    for name, model in (("", after), ("before_", HybridNextSong.from_bundle(bundle))):
+        hits, reciprocal = accuracy_at_20(model, judged, early.vocabulary)
+        figures |= {f"{name}hit_rate_at_20": hits, f"{name}mrr_at_20": reciprocal}
+    return figures
+
+
+def _config(bundle: Bundle) -> HybridConfig:
+    config = msgspec.convert(bundle.manifest.config, HybridConfig)
+    # A ranker that has never seen a song without plays is not asked for any afterwards either.
+    return config if "content" in config.features else replace(config, content=None)

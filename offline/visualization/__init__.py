@@ -1,0 +1,1 @@
+"""The song map: projection of song vectors, labels, picture and page."""

@@ -1,0 +1,1 @@
+"""Metrics, health endpoints, tracing and structured logs of the live processes."""

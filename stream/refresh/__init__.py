@@ -1,0 +1,1 @@
+"""The refresh side-car: sessions from the stream, training data, guardrails, hot swaps."""

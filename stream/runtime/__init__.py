@@ -1,0 +1,1 @@
+"""Process plumbing: watchdog, supervised child processes, free ports, garbage collection."""

@@ -1,0 +1,179 @@
+"""The file of rules: read strictly, and read again when it has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from segue.models.errors import SegueError
+from segue.models.reranking.rule_engine import RuleBook
+from segue.models.reranking.rules import ListRules
+from segue.stream.config.settings import Settings
+from segue.stream.messages.songs import read_songs
+from segue.stream.observability.metrics import Metrics
+from segue.stream.serving.catalogue import CatalogueFollower
+
+logger = logging.getLogger(__name__)
+Stamp = tuple[int, ...]
+
+
+class RulesError(SegueError):
+    """A file of rules that cannot be used: names the key, its value and the remedy."""
+
+
+def decode_rules(text: str, source: str = "rules") -> ListRules:
+    """Read rules as TOML; RulesError names what is wrong with them. source: the file's name.
+
+    >>> decode_rules("[heard]\\nplays = 3").heard.plays
+    3
+    """
+    try:
+        told = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also numbers of a thousand digits, deep nesting
+        raise RulesError(f"{source}: cannot be read as TOML: {error}: mend that line") from error
+    for unknown, remedy in _unknown_keys(told, ListRules, ""):
+        raise RulesError(f"{source}: there is no rule {unknown!r}: {remedy}")
+    try:
+        return msgspec.convert(told, ListRules)
+    except msgspec.ValidationError as error:
+        raise RulesError(f"{source}: {_named(told, str(error))}") from error
+
+
+def read_rules(path: Path) -> ListRules:
+    """Read a file of rules; RulesError where it cannot be read or used."""
+    return decode_rules(_text(path), str(path))
+
+
+class RulesWatch:
+    """Keeps a book's rules to what a file says.
+
+    A file that is wrong leaves the rules before it in force, is counted and logged, once for
+    each time that it changes.
+    """
+
+    def __init__(self, path: Path, book: RuleBook, heard_plays: int, metrics: Metrics) -> None:
+        """Watch a file that `book` has the rules of. heard_plays: where it does not say."""
+        self.path = path
+        self._book = book
+        self._heard_plays = heard_plays
+        self._metrics = metrics
+        self._stamp = _stamp(path)
+        self._tell()
+
+    def look(self) -> None:
+        """Take up the file's rules if it has changed: between two batches, by their thread."""
+        stamp = _stamp(self.path)  # before it is read: a change meanwhile is seen next time
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            rules = read_rules(self.path)
+        except RulesError as error:
+            self._metrics.rules_reloads.labels("refused").inc()
+            logger.error("The rules before go on: %s", error)
+            return
+        self._book.rules = rules.with_default(self._heard_plays)
+        self._metrics.rules_reloads.labels("taken").inc()
+        self._tell()
+
+    def _tell(self) -> None:
+        version = rules_version(self._book.rules)
+        self._metrics.rules.info({"version": version})
+        logger.info("Rules %s of %s are in force", version, self.path)
+
+
+def rules_version(rules: ListRules) -> str:
+    """Name rules by their content.
+
+    >>> rules_version(ListRules()) == rules_version(decode_rules("explicit = 'allow'"))
+    True
+    """
+    return hashlib.sha256(msgspec.json.encode(rules)).hexdigest()[:12]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RulesError(f"{path}: cannot be read: {error}: name a TOML file of rules") from error
+
+
+def _stamp(path: Path) -> Stamp:
+    """Give what tells one content of a file from another; nothing where it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _unknown_keys(
+    told: Mapping[str, Any], kind: type[msgspec.Struct], within: str
+) -> Iterator[tuple[str, str]]:
+    """Name keys that are no rules, each with what may have been meant."""
+    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    for key, value in told.items():
+        if key not in fields:
+            near = get_close_matches(key, fields, n=1)
+            known = ", ".join(within + name for name in fields)
+            yield within + key, f"did you mean {within + near[0]!r}?" if near else f"known: {known}"
+        elif isinstance(value, dict) and issubclass(fields[key], msgspec.Struct):
+            yield from _unknown_keys(value, fields[key], f"{key}.")
+
+
+def _named(told: Mapping[str, Any], error: str) -> str:
+    """Give msgspec's message with the key as TOML has it, and its value.
+
+    >>> _named({"heard": {"plays": -1}}, "Expected `int` >= 0 - at `$.heard.plays`")
+    'heard.plays = -1: expected `int` >= 0'
+    """
+    message, _, place = error.partition(" - at `$.")
+    key = place.rstrip("`").partition("[")[0]
+    value: Any = told
+    for name in key.split("."):
+        value = value.get(name, "") if isinstance(value, dict) else value
+    return f"{key} = {value!r}: {message[0].lower()}{message[1:]}"
+
+
+class LiveRules:
+    """The book of rules that all models of a worker share."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Read the files of the settings; RulesError or SongError where they cannot be."""
+        self.book = load_rules(settings)
+        self._songs = CatalogueFollower(settings, self.book.catalogue, metrics)
+        self._watch = (
+            RulesWatch(settings.rules_file, self.book, settings.no_repeat_songs, metrics)
+            if settings.rules_file
+            else None
+        )
+
+    def start(self) -> None:
+        """Read the catalogue and follow it; KafkaUnavailable where it cannot be read."""
+        self._songs.start()
+
+    def look(self) -> None:
+        """Take up what has changed in the file of rules, between two batches."""
+        if self._watch is not None:
+            self._watch.look()
+
+    def stop(self) -> None:
+        """Follow the catalogue no more."""
+        self._songs.stop()
+
+
+def load_rules(settings: Settings) -> RuleBook:
+    """Read the files of rules and of songs; RulesError or SongError where they cannot be."""
+    rules = read_rules(settings.rules_file) if settings.rules_file else ListRules()
+    book = RuleBook(rules.with_default(settings.no_repeat_songs))
+    if settings.songs_file:
+        for song_id, details in read_songs(settings.songs_file).items():
+            book.catalogue.put(song_id, details)
+    return book

@@ -1,0 +1,1 @@
+"""The worker process: its agent, the processor of one batch, and its start and stop."""

@@ -1,0 +1,99 @@
+"""One worker process: its parts put together, started, and ended with the right status."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from segue.models.recommenders.base import PopularityRecommender, Recommender
+from segue.models.reranking.rule_engine import RuleBook
+from segue.stream.config.settings import Settings
+from segue.stream.consumer.batching import AtWork
+from segue.stream.consumer.runner import PlaysWorker
+from segue.stream.kafka.topics import planned_partitions
+from segue.stream.observability.health import Health, serve_health
+from segue.stream.observability.logging import configure_logging, last_words
+from segue.stream.observability.metrics import Metrics
+from segue.stream.observability.tracing import open_tracing
+from segue.stream.online_eval.next_play import Judge
+from segue.stream.online_eval.shadow import load_shadow
+from segue.stream.runtime.processes import calm_collector
+from segue.stream.runtime.watchdog import Watchdog
+from segue.stream.serving.factory import load_recommender, store_config
+from segue.stream.serving.model_reloader import ModelFollower
+from segue.stream.serving.rules import LiveRules
+from segue.stream.state.integrity import put_aside_if_torn
+from segue.stream.state.store import HistoryStore
+from segue.stream.worker.agent import PLAYS, SIGNS, make_app
+from segue.stream.worker.processor import BATCHES_AT_WORK, Processor
+
+
+def run_worker(settings: Settings) -> None:
+    """Consume plays until stopped by SIGINT or SIGTERM.
+
+    Raises SegueError where something is missing, and whatever made a batch fail; a worker that
+    hangs is ended by its watchdog with status 70.
+    """
+    configure_logging(settings)
+    with last_words(settings):
+        _run_worker(settings)
+
+
+def _run_worker(settings: Settings) -> None:
+    metrics, health = Metrics(), Health("the bundle is not loaded yet")
+    serve_health(settings, metrics.registry, health)
+    partitions = planned_partitions(settings)
+    metrics.topic_partitions.set(partitions)
+    rules = LiveRules(settings, metrics)
+    rules.start()
+    follower = _follower(settings, metrics, rules.book)
+    recommender = follower.first() if follower else load_recommender(settings, rules.book)
+    watchdog = Watchdog(settings.stall_timeout_s, SIGNS)
+    processor = make_processor(settings, metrics, recommender, rules, watchdog, health)
+    at_work = AtWork(BATCHES_AT_WORK)
+    app = make_app(settings, partitions, processor, watchdog, health, at_work)
+    health.started(watchdog, model=lambda: processor.recommender.version)
+    del recommender  # or it would be kept for ever
+    calm_collector()
+    worker = PlaysWorker(app, settings, health, at_work, must_end=True)
+    watchdog.start()
+    if follower:
+        follower.start(processor.swap)
+    try:
+        worker.run()
+    finally:
+        watchdog.stop()
+        rules.stop()
+        if follower:
+            follower.stop()
+
+
+def make_processor(
+    settings: Settings,
+    metrics: Metrics,
+    recommender: Recommender,
+    rules: LiveRules,
+    watchdog: Watchdog,
+    health: Health,
+) -> Processor:
+    """Open the store and put the parts together."""
+    judge = Judge(PopularityRecommender(recommender.config))
+    directory = settings.data_dir / "histories"
+    put_aside_if_torn(directory)
+    # Batches do not wait for the disk: a timer does. What a power cut undoes, the log brings back.
+    store = HistoryStore(directory, replace(store_config(settings), sync=False))
+    shadow = load_shadow(settings, metrics, rules.book)
+    return Processor(
+        *(settings, store, recommender, judge, metrics),
+        shadow=shadow,
+        before_batch=rules.look,
+        on_progress=partial(watchdog.beat, PLAYS),
+        health=health,
+        tracing=open_tracing(settings, "segue-worker"),
+    )
+
+
+def _follower(settings: Settings, metrics: Metrics, book: RuleBook) -> ModelFollower | None:
+    if settings.bundle_root is None:
+        return None
+    return ModelFollower(settings, settings.bundle_root, metrics, book)

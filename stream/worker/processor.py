@@ -1,0 +1,280 @@
+"""What a worker does with the records of one batch, from bytes to delivered lists."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from statistics import median
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from segue.models.recommenders.base import Recommender, Stage
+from segue.models.recommenders.two_stage import RankedRecommender, compute_alone
+from segue.stream.config.settings import Settings
+from segue.stream.kafka.log_reader import PlayLogReader
+from segue.stream.kafka.publisher import HeadersOf, Publisher, no_headers
+from segue.stream.messages.events import Erasure, RecommendationList
+from segue.stream.messages.records import Batch, Record, from_client, read_batch, span_of
+from segue.stream.observability.health import Health
+from segue.stream.observability.metrics import Metrics
+from segue.stream.observability.tracing import Tracing
+from segue.stream.online_eval.next_play import Coverage, Judge
+from segue.stream.online_eval.shadow import Shadow
+from segue.stream.serving.pipeline import count_batch, handle_batch
+from segue.stream.state.store import HistoryStore
+from segue.stream.state.transaction import Appended
+
+logger = logging.getLogger(__name__)
+BATCHES_AT_WORK = 2
+"""One is answered while the one before it is published."""
+
+T = TypeVar("T")
+
+
+class Processor:
+    """Decode, fill what the store lacks, handle, publish, and only then return.
+
+    Whoever calls `process` may acknowledge the records once it has returned: their lists are
+    delivered and their plays are in the store. Any exception means that the batch must come
+    again, and what came after it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: HistoryStore,
+        recommender: Recommender,
+        judge: Judge,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+        shadow: Shadow | None = None,
+        before_batch: Callable[[], None] = lambda: None,
+        on_progress: Callable[[], None] = lambda: None,
+        health: Health | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
+        """Put the parts together.
+
+        before_batch: called by the pipeline's thread. on_progress: called whenever some of the
+        log has been read back, which may take long. health: is told what is read back.
+        """
+        self.settings = settings
+        self.store = store
+        self.judge = judge
+        self.metrics = metrics
+        self.shadow = shadow
+        self._clock = clock
+        self._before_batch = before_batch
+        self._coverage = Coverage()
+        self._on_progress = on_progress
+        self._health = health or Health("")
+        self._tracing = tracing
+        self._reading = asyncio.Lock()
+        self._publishing = asyncio.Lock()
+        # One thread, so that batches keep their order, beside the event loop, so that Faust
+        # fetches while LMDB writes and torch computes.
+        self._thread = ThreadPoolExecutor(1, "pipeline", compute_alone)
+        # And one that waits for the disk, so that no batch does.
+        self._disk = ThreadPoolExecutor(1, "disk")
+        self._serve(recommender)
+
+    async def process(
+        self, records: Sequence[Record], on_answered: Callable[[], None] = lambda: None
+    ) -> None:
+        """Take one batch all the way; an exception says which one it was.
+
+        on_answered: called once the batch is the next to be published. From then on another one
+        may be given: it is answered beside, and published after this one.
+        """
+        try:
+            await self._process_traced(records, on_answered)
+        except Exception as error:
+            error.add_note(f"in the batch of {span_of(records)}")
+            raise
+
+    async def _process_traced(
+        self, records: Sequence[Record], on_answered: Callable[[], None]
+    ) -> None:
+        trace = self._tracing.follow(records, self.metrics.stage) if self._tracing else None
+        if trace is None:
+            await self._process(records, on_answered, self.metrics.stage, no_headers)
+        else:
+            with trace:
+                await self._process(records, on_answered, trace.stage, trace.headers)
+
+    async def _process(
+        self,
+        records: Sequence[Record],
+        on_answered: Callable[[], None],
+        stage: Stage,
+        headers: HeadersOf,
+    ) -> None:
+        with stage("decode"):
+            batch = read_batch(records, self.settings)
+        await self._fill_gaps(batch)
+        appended, lists = await self._run(self._handle, batch, stage)
+        await self._publishing.acquire()  # first, so that batches are published in their order
+        on_answered()
+        try:
+            with stage("publish"):
+                await self.publisher.publish(lists, batch.rejected, headers)
+        finally:
+            self._publishing.release()
+        self._observe(batch, appended, lists)
+        if self.shadow is not None and lists:
+            # Only the next batch waits for it.
+            waited_s = self._clock() - median(batch.timestamps_ms) / 1000
+            self._thread.submit(self.shadow.follow, appended, lists, waited_s)
+        for _, erasure in batch.erasures:
+            self._forget(erasure)
+
+    def swap(self, recommender: Recommender) -> None:
+        """Let another model make the lists, from the next batch on; any thread may call this.
+
+        A batch is made by one model: the pipeline's thread changes it between two of them.
+        """
+        with suppress(RuntimeError):  # the thread is shut down: nobody waits for lists any more
+            self._thread.submit(self._serve, recommender).result()
+
+    async def sweep(self) -> None:
+        """Forget some of the listeners who have gone, and measure the store."""
+        await self._run(self.store.sweep)
+        self.metrics.users.set(self.store.count_users())
+        self.metrics.store_used.set(self.store.used_bytes())
+        self.metrics.store_size.set(self.store.size_bytes())
+        self.metrics.store_max.set(self.store.config.max_map_size)
+
+    async def sync(self) -> None:
+        """Bring what was committed to the disk, beside the batches at work."""
+        await asyncio.get_running_loop().run_in_executor(self._disk, self.store.sync)
+
+    async def _fill_gaps(self, batch: Batch) -> None:
+        for partition, first_offset in batch.first_offsets.items():
+            await self.catch_up(partition, first_offset)
+
+    async def catch_up(self, partition: int, end: int) -> None:
+        """Bring a partition's state up to offset `end` from the log, publishing nothing."""
+        if self._position(partition) >= end:
+            return
+        async with self._reading:
+            start = self._position(partition)
+            if start < end:
+                try:
+                    await self._rebuild(partition, start, end)
+                finally:
+                    self._health.reading_back.pop(partition, None)
+                # What retention has deleted will not come any more.
+                await self._run(self.store.append, (), {partition: end})
+
+    async def _rebuild(self, partition: int, start: int, end: int) -> None:
+        place = {"partition": partition, "offset": start, "end": end}
+        logger.info(
+            "Rebuilding partition %d from offset %d to %d", partition, start, end, extra=place
+        )
+        async for records in self.reader.read(partition, start, end):
+            self._health.reading_back[partition] = self._position(partition), end
+            batch = read_batch(from_client(records), self.settings)
+            await self._run(count_batch, batch, self.store)
+            self.metrics.rebuilt.inc(len(batch.plays))
+            self._on_progress()
+
+    def _position(self, partition: int) -> int:
+        return self.store.position(partition) or 0
+
+    def _serve(self, recommender: Recommender) -> None:
+        self.recommender = recommender
+        self.metrics.serve(recommender, self._clock())
+
+    def _handle(
+        self, batch: Batch, stage: Stage
+    ) -> tuple[list[Appended], list[RecommendationList]]:
+        self._before_batch()
+        return handle_batch(
+            batch,
+            self.store,
+            self.recommender,
+            now_ms=int(self._clock() * 1000),
+            stage=stage,
+        )
+
+    def _observe(
+        self, batch: Batch, appended: list[Appended], lists: list[RecommendationList]
+    ) -> None:
+        metrics, now = self.metrics, self._clock()
+        metrics.batch_plays.observe(len(batch.plays) + len(batch.rejected))
+        metrics.plays.inc(len(batch.plays))
+        metrics.unknown_songs.inc(self._count_unknown(batch))
+        metrics.repeated.inc(sum(not one.is_new for one in appended))
+        for record in batch.rejected:
+            metrics.rejected.labels(record.error.reason).inc()
+            logger.debug(
+                *("Rejected offset %d: %s", record.offset, record.error.reason),
+                extra={
+                    "partition": record.partition,
+                    "offset": record.offset,
+                    "reason": record.error.reason,
+                },
+            )
+        first = Counter(made.items[0].sources[0] if made.items else "none" for made in lists)
+        for source, count in first.items():
+            metrics.recommendations.labels(source).inc(count)
+        self._coverage.add([[item.song_id for item in made.items] for made in lists])
+        metrics.covered_songs.set(self._coverage.songs)
+        for timestamp_ms in batch.timestamps_ms:
+            metrics.latency_seconds.observe(max(0.0, now - timestamp_ms / 1000))
+        metrics.judge(self.judge.observe(appended, lists))
+
+    def _forget(self, erasure: Erasure) -> None:
+        """Let go of what is remembered beside the store."""
+        listener = erasure.partition, erasure.user_id
+        self.judge.forget(*listener)
+        if self.shadow is not None:
+            self._thread.submit(self.shadow.forget, *listener)
+        self.metrics.forgotten.inc()
+        logger.info(
+            "Forgot a listener, as asked at partition %d, offset %d",
+            *(erasure.partition, erasure.offset),
+            extra={
+                "partition": erasure.partition,
+                "offset": erasure.offset,
+                "event_id": erasure.event_id,
+            },
+        )
+
+    def _count_unknown(self, batch: Batch) -> int:
+        """Count the plays of songs that the model was not trained on."""
+        if not isinstance(self.recommender, RankedRecommender):
+            return 0
+        known = self.recommender.vocabulary
+        return sum(play.song_id not in known for play in batch.plays)
+
+    async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    async def __aenter__(self) -> Self:
+        self.publisher = Publisher(self.settings)
+        self.reader = PlayLogReader(self.settings)
+        await self.publisher.__aenter__()
+        await self.reader.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # A cancelled batch may still be at work in the thread: let it end before its store does.
+        self._thread.shutdown(wait=True)
+        self._disk.shutdown(wait=True)
+        self.store.sync()
+        self.store.close()
+        await self.reader.stop()
+        await self.publisher.__aexit__(kind, error, trace)
+        if self._tracing is not None:
+            self._tracing.close()

@@ -1,0 +1,58 @@
+"""A compacted topic, read whole and followed, against a real broker."""
+
+import threading
+import time
+
+import pytest
+from kafka import KafkaProducer
+
+from segue.stream.kafka.clients import KafkaUnavailable, kafka_python_config
+from segue.stream.kafka.compacted_topic import FollowedTopic
+from tests.support.brokers import own_settings
+
+pytestmark = pytest.mark.broker
+
+
+def send(settings, *pairs):
+    producer = KafkaProducer(**kafka_python_config(settings))
+    for key, value in pairs:
+        producer.send(settings.topic_songs, key=key, value=value).get(10)
+    producer.close()
+
+
+def test_what_is_there_is_read_at_once_and_what_comes_is_told_later(broker_settings):
+    told, threads = [], set()
+
+    def take(records):
+        told.extend((record.key, record.value) for record in records)
+        threads.add(threading.current_thread())
+
+    send(broker_settings, (b"a", b"1"), (b"b", b"2"), (b"a", None))
+    topic = FollowedTopic(broker_settings, broker_settings.topic_songs, take)
+    topic.read()
+    assert told == [(b"a", b"1"), (b"b", b"2"), (b"a", None)]
+    assert threads == {threading.current_thread()}
+    topic.follow()
+    send(broker_settings, (b"c", b"3"))
+    deadline = time.monotonic() + 20
+    while len(told) < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    topic.stop()
+    assert told[3:] == [(b"c", b"3")]
+    assert len(threads) == 2
+
+
+def test_an_empty_topic_is_read_too(broker_settings):
+    told = []
+    topic = FollowedTopic(broker_settings, broker_settings.topic_models, told.extend)
+    topic.read()
+    topic.stop()
+    assert told == []
+
+
+def test_a_missing_topic_names_the_remedy(broker):
+    settings = own_settings(broker)
+    topic = FollowedTopic(settings, settings.topic_songs, lambda records: None)
+    with pytest.raises(KafkaUnavailable, match="run `segue topics`"):
+        topic.read()
+    topic.stop()

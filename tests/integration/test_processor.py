@@ -1,0 +1,56 @@
+"""Batches one after the other, each answered while the one before it is published."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from segue.models.recommenders.base import PopularityRecommender
+from segue.stream.messages.events import encode
+from segue.stream.messages.records import Record
+from segue.stream.observability.metrics import Metrics
+from segue.stream.online_eval.next_play import Judge
+from segue.stream.serving.factory import recommender_config
+from segue.stream.state.store import HistoryStore
+from segue.stream.worker.processor import BATCHES_AT_WORK, Processor
+from tests.support.live import Reader, event, lists
+
+BATCHES, PLAYS = 8, 40
+
+
+@pytest.mark.broker
+def test_batches_are_answered_beside_and_published_in_their_order(broker_settings, tmp_path):
+    first = PopularityRecommender(recommender_config(broker_settings))
+    store, now_ms = HistoryStore(tmp_path), int(time.time() * 1000)
+    records = [
+        Record("plays", 0, n, now_ms, b"u", encode(event(n, f"u{n % 3}", f"song-{n % 7}")))
+        for n in range(BATCHES * PLAYS)
+    ]
+    running, most = 0, 0
+
+    async def work():
+        async with (
+            Processor(broker_settings, store, first, Judge(first), Metrics()) as processor,
+            asyncio.TaskGroup() as batches,
+        ):
+
+            async def process(batch, answered):
+                nonlocal running, most
+                running += 1
+                most = max(most, running)
+                await processor.process(batch, answered.set)
+                running -= 1
+
+            for begin in range(0, len(records), PLAYS):
+                answered = asyncio.Event()
+                batches.create_task(process(records[begin : begin + PLAYS], answered))
+                await answered.wait()
+
+    asyncio.run(work())
+    assert most == BATCHES_AT_WORK
+    reader = Reader(broker_settings, broker_settings.topic_recommendations)
+    published = lists(reader.read_until(lambda found: len(found) == len(records)))
+    reader.close()
+    assert [made.cause.offset for made in published] == list(range(len(records)))

@@ -1,0 +1,41 @@
+"""The store with many listeners, small: sizes add up, and the ratio is to bare LMDB."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from segue.offline.benchmarks.store import Appending, append_figures
+from segue.offline.cli import main
+
+
+def test_the_command_measures_a_store_of_everybody(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("SEGUE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SEGUE_BATCH_MAX", "64")
+    told = tmp_path / "figures.json"
+    options = ["--users", 500, "--plays-per-user", 2, "--songs", 1_000, "--rounds", 2]
+    run = CliRunner().invoke(main, ["bench", "histories", *map(str, options), "--json", str(told)])
+    assert run.exit_code == 0, run.output
+    figures = json.loads(told.read_text())
+    assert figures["users"] == figures["growth"][-1]["users"] == 500
+    assert figures["growth"][-1]["plays"] == figures["plays"] > 800
+    assert figures["bytes_per_user"] == pytest.approx(figures["bytes"] / 500)
+    assert sum(figures["database_bytes"].values()) <= figures["bytes"]
+    assert 30 < figures["history_bytes_per_user"] < figures["bytes_per_user"]
+    assert figures["append_plays_per_s"] < figures["bare_plays_per_s"]
+    assert figures["rebuild_s_per_million"] > 0
+    assert 0 < figures["reopen_s"] < 10
+    assert [*(tmp_path / "data" / "bench").iterdir()] == []  # what was filled is gone
+
+
+def test_the_ratio_is_the_median_of_the_rounds_ratios() -> None:
+    rounds = [Appending(100, 2.0, 1.0, 0.3, 1.0), Appending(100, 4.0, 2.0, 0.1, 1.0)]
+    figures = append_figures([*rounds, Appending(100, 1.0, 0.5, 0.2, 0.1)])
+    assert figures["append_plays_per_s"] == 50.0
+    assert figures["sync_s"] == 0.2
+    assert figures["append_ratio"] == 0.25  # of 0.5, 0.25 and 0.1
+    assert figures["append_cpu_us_per_play"] == pytest.approx(1e4)

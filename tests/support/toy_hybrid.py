@@ -1,0 +1,93 @@
+"""A hybrid over the toy world: small, untrained or trained, and as a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segue.models.attention.network import CandidateAttention, CandidateAttentionConfig
+from segue.models.bundles.bundle import Manifest, write_bundle
+from segue.models.cold_start.audio_embeddings import EmbeddedSongs
+from segue.models.data.sessions import SessionLog
+from segue.models.data.vocabulary import Vocabulary
+from segue.models.gru.network import GRUConfig
+from segue.models.hybrid.candidate_generation import RetrievalConfig
+from segue.models.hybrid.model import (
+    HybridConfig,
+    HybridNextSong,
+    hybrid_weights,
+    plain_config,
+    retrieval_of,
+)
+from segue.models.item2vec.skipgram import SkipGramConfig, train_skipgram
+from segue.models.ops.vectors import unit
+from segue.models.ranking.ranker import Ranker, RankerConfig
+from segue.models.ranking.song_features import SongTraits
+from segue.offline.training.attention_trainer import train_attention
+from segue.offline.training.blend import BlendConfig, fit_gated
+from segue.offline.training.gru_trainer import train_gru
+
+CONFIG = HybridConfig(
+    gru=GRUConfig(dim=16, hidden=16, batch_plays=64, learning_rate=0.01, dropout=0.1),
+    amnn=CandidateAttentionConfig(dim=8, batch_plays=128, negatives=20),
+    skipgram=SkipGramConfig(dim=8, epochs=3, decay=0.7),
+    retrieval=RetrievalConfig(20, 20, 10, 10, 10, 20, 5, 10),
+    ranker=RankerConfig(width=8),
+)
+
+
+def fit_hybrid(
+    log: SessionLog,
+    songs: Vocabulary,
+    epochs: int = 4,
+    artists: NDArray[np.int32] | None = None,
+) -> HybridNextSong:
+    """Train the networks; the ranker is left as it begins, a product of their shares."""
+    gru = train_gru(log, songs, CONFIG.gru, epochs=epochs).model
+    amnn = train_attention(log, songs, CONFIG.amnn, None, epochs=2).model.model
+    return assemble(gru, amnn, log, songs, artists)
+
+
+def assemble(
+    gru: torch.nn.Module,
+    amnn: CandidateAttention,
+    log: SessionLog,
+    songs: Vocabulary,
+    artists: NDArray[np.int32] | None = None,
+) -> HybridNextSong:
+    """Put a hybrid together from its networks."""
+    popularity = torch.from_numpy(log.play_counts(songs))
+    models = (CONFIG.neighbours, CONFIG.tree, CONFIG.rules, CONFIG.items)
+    blend = fit_gated(log, songs, BlendConfig(models))
+    learned = train_skipgram(log.sessions, len(songs), CONFIG.skipgram)
+    skipgram = unit(torch.from_numpy(learned.inputs))
+    no_artists = np.zeros(len(songs) + 1, np.int32)
+    traits = SongTraits.of(log, no_artists if artists is None else artists)
+    retrieval = retrieval_of(
+        gru, amnn, blend, skipgram, traits, popularity, log, CONFIG, EmbeddedSongs()
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        ranker = Ranker(CONFIG.ranker, CONFIG.gru.dim, CONFIG.gru.hidden, CONFIG.skipgram.dim)
+    return HybridNextSong(retrieval, ranker, songs, popularity)
+
+
+def write_hybrid(
+    directory: Path, model: HybridNextSong, log: SessionLog, overwrite: bool = False
+) -> Manifest:
+    """Write it as `segue train hybrid` would."""
+    popularity = torch.from_numpy(log.play_counts(model.vocabulary))
+    return write_bundle(
+        directory,
+        kind="hybrid",
+        config=plain_config(CONFIG),
+        weights=hybrid_weights(model.retrieval, model.ranker, log, popularity),
+        vocabulary=model.vocabulary,
+        titles={},
+        training={"plays": int(popularity.sum())},
+        metrics={},
+        overwrite=overwrite,
+    )

@@ -1,0 +1,218 @@
+"""Songs without a play in the hybrid: put forward, numbered, described, recommended."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+
+from segue.models.bundles.bundle import read_bundle
+from segue.models.cold_start.audio_embeddings import EmbeddedSongs
+from segue.models.data.catalogue import Catalogue, SongDetails
+from segue.models.data.vocabulary import Vocabulary
+from segue.models.hybrid.model import HybridNextSong
+from segue.models.ranking.schema import CANDIDATE_FEATURES, RETRIEVERS, UNNAMED_FEATURES, fitted
+from segue.models.recommenders.base import RecommenderConfig, Request, contexts_of
+from segue.models.recommenders.hybrid import HybridRecommender
+from segue.models.reranking.rule_engine import RuleBook
+from segue.offline.datasets.play_stream import PlayStream
+from segue.offline.datasets.sessions import Predictions
+from segue.offline.training.ranker_trainer import Examples
+from segue.stream.state.store import HistoryStore
+from tests.support.scorer_suite import PAIRS, numbered
+from tests.support.toy import number_sessions, paired_sessions, song
+from tests.support.toy_hybrid import CONFIG, fit_hybrid, write_hybrid
+from tests.support.toy_store import answered, plays_of, store
+
+LISTS = RecommenderConfig(list_length=8, no_repeat_songs=2, candidates=20)
+__all__ = ["store"]
+
+NEW = "not-yet-played"
+DETAILS = {
+    **{song(n): SongDetails(artist=f"artist {n // 2}") for n in range(2 * PAIRS)},
+    NEW: SongDetails(artist="artist 2"),
+}
+
+
+@pytest.fixture(scope="module")
+def log_and_songs():
+    return numbered(paired_sessions(PAIRS, 200, seed=3))
+
+
+@pytest.fixture(scope="module")
+def hybrid(log_and_songs):
+    """Give a hybrid whose ranker believes in content."""
+    artists = np.array([0, *range(1, 2 * PAIRS + 1)], np.int32)
+    made = fit_hybrid(*log_and_songs, epochs=1, artists=artists)
+    ranker = copy.deepcopy(made.ranker)
+    with torch.no_grad():
+        ranker.weights.weight[0, CANDIDATE_FEATURES.index("content")] = 9.0
+    return HybridNextSong(made.retrieval, ranker, made.vocabulary, torch.ones(2 * PAIRS + 1))
+
+
+@pytest.fixture
+def model(hybrid, log_and_songs, tmp_path):
+    """Give the same from a bundle of its own, so that no test sees another's catalogue."""
+    write_hybrid(tmp_path / "hybrid", hybrid, log_and_songs[0])
+    return HybridNextSong.from_bundle(read_bundle(tmp_path / "hybrid", "hybrid"))
+
+
+def recommender_of(model, details=DETAILS):
+    book = RuleBook(LISTS.rules, Catalogue(details))
+    return HybridRecommender(model, torch.ones(2 * PAIRS + 1), "version", LISTS, book)
+
+
+def sources(made):
+    return {item.song_id: tuple(item.sources) for item in made.items}
+
+
+def test_a_song_that_nobody_played_is_recommended_with_its_source(model, store):
+    recommender = recommender_of(model)
+    [*_, last] = answered(store, recommender, plays_of([("u", [song(8), song(4)])]))
+    assert sources(last)[NEW] == ("content",)
+    [listed] = recommender.recommend([Request([song(4)], ())])  # nobody says what was played
+    assert {each.song_id: each.sources for each in listed}[NEW] == ("content",)
+
+
+def test_a_song_announced_later_is_recommended_from_then_on(model, store):
+    known = {name: each for name, each in DETAILS.items() if name != NEW}
+    recommender = recommender_of(model, known)
+    plays = plays_of([("u", [song(8), song(4)]), ("v", [song(4)])])
+    assert NEW not in sources(answered(store, recommender, plays[:2])[-1])
+    recommender.book.catalogue.put(NEW, DETAILS[NEW])
+    assert sources(answered(store, recommender, plays[2:])[-1])[NEW] == ("content",)
+    recommender.book.catalogue.put(NEW, None)
+    assert NEW not in sources(answered(store, recommender, plays)[-1])
+
+
+def test_played_or_not_it_has_one_number_in_any_batch(model, hybrid, store, tmp_path):
+    details = DETAILS | {f"x{n}": SongDetails(artist=f"artist {n}") for n in range(6)}
+    played = [("u", [song(4), NEW, "x1"]), ("v", ["x2", song(4)]), ("w", [song(2), NEW, song(5)])]
+    plays = plays_of([*played, ("x", [NEW, song(4), "x3", song(3)])])
+    together = answered(store, recommender_of(model, details), plays)
+    other = HistoryStore(tmp_path / "other", store.config)
+    apart = []
+    for play in plays:
+        apart += answered(other, recommender_of(model, details), [play])
+    assert apart == together
+    assert all(len(set(sources(one))) == len(one.items) for one in together)
+    assert {"content", "live"} <= set(sources(together[-1])[NEW])
+    other.close()
+
+
+def features(model, store, plays, song_id=NEW):
+    one = store.append(plays)[-1]
+    request = Request(one.session, (), one.history, moment=one.moment)
+    inputs = model.retrieval.inputs(contexts_of([request], model.vocabulary))
+    place = inputs.items[0].tolist().index(inputs.songs + 1 + inputs.new_songs[0].index(song_id))
+    return dict(zip(CANDIDATE_FEATURES, inputs.candidates[0, place].tolist(), strict=True))
+
+
+def test_its_vector_moves_from_its_content_to_its_company(model, store):
+    model.retrieval.content.update(Catalogue(DETAILS))
+    space, vocabulary = model.retrieval.skipgram.rows, model.vocabulary
+    content = model.retrieval.content.vectors[model.retrieval.content.songs.number(NEW)]
+    company = space[vocabulary.number(song(9))]
+    wanted = space[vocabulary.number(song(4))]
+    plays = plays_of([("u", [song(4)])])
+    found = features(model, store, plays)
+    assert found["content"] == pytest.approx(float(content @ wanted), abs=1e-5)
+    assert found["skipgram"] == pytest.approx(float(content @ wanted), abs=1e-5)
+    assert (found["is_new"], found["live_plays"], found["content_rank"] > 0) == (1, 0, True)
+    assert (found["artist_is_last"], found["artist_known"]) == (0, 1)
+    for count in (1, 4):
+        played = [(f"v{count}-{n}", [song(9), NEW]) for n in range(count)]
+        plays += plays_of([*played, (f"w{count}", [song(4)])], len(plays))
+        total = count if count == 1 else 1 + count
+        weight = total / (total + CONFIG.content.plays)
+        both = (1 - weight) * content + weight * company
+        found = features(model, store, plays)
+        expected = float(both / np.linalg.norm(both) @ wanted)
+        assert found["skipgram"] == pytest.approx(expected, abs=1e-4)
+        assert found["content"] == pytest.approx(float(content @ wanted), abs=1e-5)
+
+
+def test_without_content_songs_nothing_is_told_of_them(model, store):
+    inputs = model.retrieval.inputs(contexts_of([Request([song(4)], ())], model.vocabulary))
+    for name in ("content", "content_rank", "twins"):
+        assert not inputs.candidates[:, :, CANDIDATE_FEATURES.index(name)].any()
+    assert not inputs.ranks[:, :, RETRIEVERS.index("content")].any()
+    assert inputs.new_songs == [[]]
+
+
+class TestOlderBundles:
+    def test_features_are_found_by_name_and_those_unheard_of_weigh_nothing(self, hybrid):
+        weights = hybrid.ranker.state_dict()
+        kept = [CANDIDATE_FEATURES.index(name) for name in reversed(UNNAMED_FEATURES)]
+        count, columns = len(CANDIDATE_FEATURES), weights["candidate_layer.weight"].shape[1]
+        old = dict(weights)
+        for name in ("candidate_mean", "candidate_scale", "weights.weight"):
+            old[name] = weights[name][..., kept]
+        order = [*kept, *range(count, columns)]
+        old["candidate_layer.weight"] = weights["candidate_layer.weight"][:, order]
+        again = fitted(old, UNNAMED_FEATURES[::-1])
+        added = [place for place in range(count) if place not in kept]
+        for name, tensor in again.items():
+            assert tensor.shape == weights[name].shape
+        layer = again["candidate_layer.weight"]
+        assert not layer[:, added].any()
+        assert torch.equal(layer[:, kept], weights["candidate_layer.weight"][:, kept])
+        assert torch.equal(layer[:, count:], weights["candidate_layer.weight"][:, count:])
+        assert (again["candidate_scale"][added] == 1).all()
+
+    def test_a_ranker_that_never_learned_of_content_is_not_asked_for_it(
+        self, hybrid, log_and_songs, tmp_path
+    ):
+        write_hybrid(tmp_path / "hybrid", hybrid, log_and_songs[0])
+        bundle = read_bundle(tmp_path / "hybrid", "hybrid")
+        config = {k: v for k, v in bundle.manifest.config.items() if k != "features"}
+        count = len(UNNAMED_FEATURES)
+        weights = dict(bundle.weights)
+        for name in ("candidate_mean", "candidate_scale", "weights.weight"):
+            weights[f"ranker.{name}"] = weights[f"ranker.{name}"][..., :count]
+        layer = weights["ranker.candidate_layer.weight"]
+        rest = layer[:, len(CANDIDATE_FEATURES) :]
+        weights["ranker.candidate_layer.weight"] = torch.cat([layer[:, :count], rest], 1)
+        manifest = replace_config(bundle.manifest, config)
+        old = HybridNextSong.from_bundle(replace(bundle, manifest=manifest, weights=weights))
+        assert old.retrieval.content is None
+        recommender = recommender_of(old)
+        [listed] = recommender.recommend([Request([song(4)], ())])
+        assert len(listed) == LISTS.list_length
+        assert NEW not in [each.song_id for each in listed]
+
+    def test_vectors_of_another_space_are_refused(self, hybrid, log_and_songs, tmp_path):
+        from segue.models.bundles.bundle import BundleError
+
+        write_hybrid(tmp_path / "hybrid", hybrid, log_and_songs[0])
+        bundle = read_bundle(tmp_path / "hybrid", "hybrid")
+        bundle.weights.update(EmbeddedSongs(["x"], np.ones((1, 5), np.float32)).weights())
+        with pytest.raises(BundleError, match="5 numbers a song, not 8"):
+            HybridNextSong.from_bundle(bundle)
+
+
+def replace_config(manifest, config):
+    from msgspec.structs import replace as with_fields
+
+    assert asdict(CONFIG)["features"] == UNNAMED_FEATURES  # the default: what older ones had
+    return with_fields(manifest, config=config)
+
+
+def test_a_song_about_to_be_played_for_the_first_time_is_an_answer(model):
+    songs = Vocabulary(model.vocabulary.song_ids)
+    log = number_sessions([[song(8), song(4), NEW], [song(2), "unheard of"]], songs)
+    predictions = Predictions.of(log, len(model.vocabulary))
+    stream = PlayStream(log, songs.song_ids)
+    assert Examples.of(model.retrieval, predictions, stream).recall < 0.5
+    model.retrieval.content.update(Catalogue(DETAILS))
+    made = Examples.of(model.retrieval, predictions, PlayStream(log, songs.song_ids))
+    [(inputs, columns)] = made.batches
+    found = [
+        inputs.new_songs[row][int(inputs.items[row, column]) - inputs.songs - 1]
+        for row, column in enumerate(columns.tolist())
+        if column >= 0 and inputs.items[row, column] > inputs.songs
+    ]
+    assert found == [NEW]

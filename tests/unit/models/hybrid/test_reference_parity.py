@@ -1,0 +1,109 @@
+"""What serves fast gives the lists of the plain way, worked out song by song."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from segue.models.data.batching import pad_sessions
+from segue.models.data.play_buffer import Moment, RecentPlays
+from segue.models.data.play_metadata import DetailLists
+from segue.models.gru.inference import GRUTables
+from segue.models.gru.network import GRU, GRUConfig
+from segue.models.hybrid.model import HybridNextSong
+from segue.models.item2vec.retriever import SPACE_FEATURES
+from segue.models.ops.fast_math import to_logs, to_powers
+from segue.models.ranking.schema import CANDIDATE_FEATURES, LIKENESS_FEATURES
+from segue.models.recommenders.base import Request, contexts_of
+from tests.support.scorer_suite import PAIRS, numbered
+from tests.support.toy import paired_sessions, song
+from tests.support.toy_hybrid import fit_hybrid
+from tests.unit.models.hybrid.reference_hybrid import plain_features, plain_lists
+from tests.unit.models.hybrid.test_inference_parity import with_any_weights
+
+LISTENERS, LENGTH = 60, 20
+LEAST_OVERLAP = 0.99
+OFF_BY = dict.fromkeys((*LIKENESS_FEATURES, *SPACE_FEATURES), 5e-3) | {"gru": 5e-2, "amnn": 2e-2}
+"""How far what is worked out from a byte for each number of a vector may be off."""
+
+
+@pytest.fixture(scope="module")
+def hybrid():
+    log, songs = numbered(paired_sessions(PAIRS, 200, seed=3))
+    artists = np.arange(len(songs) + 1, dtype=np.int32) // 3  # some by nobody who is known
+    made = fit_hybrid(log, songs, epochs=1, artists=artists)
+    ranker = with_any_weights(copy.deepcopy(made.ranker))
+    return HybridNextSong(made.retrieval, ranker, made.vocabulary, torch.ones(len(songs) + 1))
+
+
+@pytest.fixture(scope="module")
+def contexts(hybrid):
+    """Give listeners with and without history, times, skips and moments."""
+    rng = np.random.default_rng(5)
+    recent = RecentPlays(150)
+    requests = []
+    for listener in range(LISTENERS):
+        session = [song(n) for n in rng.integers(1, 2 * PAIRS, rng.integers(1, 9)).tolist()]
+        history = [song(n) for n in rng.integers(1, 2 * PAIRS, rng.integers(0, 30)).tolist()]
+        before = None
+        for name in session:
+            offset = recent.end
+            recent.add(name, offset, 0, before, goes_on=before is not None)
+            before = offset
+        details = [
+            DetailLists(
+                rng.integers(1, 1 << 40, len(songs)).tolist(),
+                rng.choice([True, False, None], len(songs)).tolist(),
+            )
+            for songs in (session, history)
+        ]
+        moment = Moment(recent, recent.end) if listener % 4 else None
+        if listener % 3:
+            requests.append(Request(session, (), history, *details, moment))
+        else:
+            requests.append(Request(session, (), history, moment=moment))
+    return contexts_of(requests, hybrid.vocabulary)
+
+
+def test_candidates_are_described_as_song_by_song(hybrid, contexts):
+    inputs = hybrid.retrieval.inputs(contexts)
+    plain = plain_features(hybrid, contexts, inputs)
+    assert len(np.unique(plain.reshape(-1, plain.shape[2]), axis=0)) > LISTENERS
+    for number, name in enumerate(CANDIDATE_FEATURES):
+        told, off_by = inputs.candidates[:, :, number].numpy(), OFF_BY.get(name, 2e-5)
+        np.testing.assert_allclose(told, plain[:, :, number], 1e-4, off_by, err_msg=name)
+
+
+def test_the_lists_are_those_of_the_plain_path(hybrid, contexts):
+    inputs, shares = hybrid.rank(contexts)
+    fast = inputs.items.gather(1, shares.topk(LENGTH, dim=1).indices).tolist()
+    plain = plain_lists(hybrid, inputs, plain_features(hybrid, contexts, inputs), LENGTH)
+    shared = [len(set(one) & set(two)) / len(two) for one, two in zip(fast, plain, strict=True)]
+    assert np.mean(shared) >= LEAST_OVERLAP
+    assert np.mean([one[0] == two[0] for one, two in zip(fast, plain, strict=True)]) > LEAST_OVERLAP
+
+
+def test_the_serving_gru_gives_the_network_s_states():
+    model = GRU(GRUConfig(dim=24, hidden=40), songs=30)
+    model.initialise(torch.Generator().manual_seed(1))
+    rng = np.random.default_rng(2)
+    sessions = [rng.integers(1, 31, length).tolist() for length in rng.integers(1, 30, 16)]
+    batch = pad_sessions(sessions, 50)
+    found = GRUTables.of(model).states(batch.items.numpy(), batch.lengths.numpy())
+    expected = model.states(batch.items, batch.lengths)
+    torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-5)
+    [alone] = GRUTables.of(model).states(batch.items[3:4].numpy(), batch.lengths[3:4].numpy())
+    assert alone.tolist() == found[3].tolist()
+
+
+def test_elementary_functions_are_right_to_single_precision():
+    exponents = np.linspace(-87, 88, 200_001).astype(np.float32)
+    powers, logs = exponents.copy(), np.exp(exponents.astype(np.float64)).astype(np.float32)
+    expected = np.log(logs.astype(np.float64))
+    to_powers(powers)
+    np.testing.assert_allclose(powers, np.exp(exponents.astype(np.float64)), rtol=4e-7)
+    to_logs(logs)
+    np.testing.assert_allclose(logs, expected, rtol=4e-7, atol=1e-7)

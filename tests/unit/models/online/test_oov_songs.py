@@ -1,0 +1,143 @@
+"""Songs that no model knows: put forward, described, numbered, and recommended at once."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from segue.models.data.play_buffer import RecentPlays, SlotNumbers
+from segue.models.data.vocabulary import Vocabulary
+from segue.models.hybrid.model import HybridNextSong
+from segue.models.ranking.schema import CANDIDATE_FEATURES, RETRIEVERS
+from segue.models.recommenders.base import RecommenderConfig, Request, contexts_of
+from segue.models.recommenders.hybrid import HybridRecommender
+from segue.stream.state.store import HistoryStore
+from tests.support.scorer_suite import PAIRS, numbered
+from tests.support.toy import paired_sessions, song
+from tests.support.toy_hybrid import fit_hybrid
+from tests.support.toy_store import answered, plays_of, store
+
+CONFIG = RecommenderConfig(list_length=8, no_repeat_songs=2, candidates=20)
+__all__ = ["store"]
+
+
+@pytest.fixture(scope="module")
+def hybrid():
+    """Give a hybrid whose ranker believes in what is played at present."""
+    made = fit_hybrid(*numbered(paired_sessions(PAIRS, 200, seed=3)), epochs=1)
+    ranker = copy.deepcopy(made.ranker)
+    with torch.no_grad():
+        ranker.weights.weight[0, CANDIDATE_FEATURES.index("live")] = 3.0
+    return HybridNextSong(made.retrieval, ranker, made.vocabulary, torch.ones(2 * PAIRS + 1))
+
+
+@pytest.fixture(scope="module")
+def recommender(hybrid):
+    return HybridRecommender(hybrid, torch.ones(2 * PAIRS + 1), "version", CONFIG)
+
+
+NEW = [("u", [song(4), "new", song(5)]), ("v", [song(4), "new"]), ("w", [song(8), song(4)])]
+
+
+def test_a_new_song_is_recommended_to_the_next_listener_with_its_source(store, recommender):
+    lists = answered(store, recommender, plays_of(NEW))
+    assert {item.song_id: item.sources for item in lists[-1].items}["new"] == ("live",)
+    assert "new" not in [item.song_id for item in lists[0].items]  # nobody had played it
+
+
+def test_batches_and_a_restart_change_no_list(store, recommender, tmp_path):
+    plays = plays_of([*NEW, ("x", [song(3), "x", song(4)]), ("y", [song(2), "new", song(4)])])
+    together = answered(store, recommender, plays)
+    other = HistoryStore(tmp_path / "other", store.config)
+    apart = []
+    for play in plays:
+        apart += answered(other, recommender, [play])
+        other.close()
+        other = HistoryStore(tmp_path / "other", store.config)
+    assert apart == together
+    assert answered(other, recommender, plays[2:]) == together[2:]  # delivered again
+    other.close()
+
+
+def test_where_no_song_is_known_the_list_says_what_others_go_on_with(store, recommender):
+    plays = plays_of([("u", ["x", "y"]), ("v", ["x"])])
+    [*_, last] = answered(store, recommender, plays)
+    assert (last.items[0].song_id, last.items[0].sources) == ("y", ("live",))
+    assert last.items[1].sources == ("popularity",)
+
+
+def test_the_songs_just_heard_are_kept_out_though_no_model_knows_them(store, recommender):
+    plays = plays_of([("u", [song(4), "x", "y", "z"])])
+    [*_, last] = answered(store, recommender, plays)
+    named = {item.song_id: item.sources for item in last.items}
+    assert not {"y", "z"} & named.keys()
+    assert named.get("x", ("own",)) == ("own",)
+
+
+def told(hybrid, store, plays):
+    """Give what the ranker sees at the last play."""
+    one = store.append(plays)[-1]
+    request = Request(one.session, (), one.history, moment=one.moment)
+    contexts = contexts_of([request], hybrid.vocabulary)
+    inputs = hybrid.retrieval.inputs(contexts)
+    items = inputs.items[0].tolist()
+    rows = [
+        inputs.candidates[0, items.index(inputs.songs + 1 + k)].tolist()
+        for k in range(len(inputs.new_songs[0]))
+    ]
+    features = {
+        name: dict(zip(CANDIDATE_FEATURES, row, strict=True))
+        for name, row in zip(inputs.new_songs[0], rows, strict=True)
+    }
+    return inputs, items, features
+
+
+def test_a_new_song_is_described_by_its_plays_and_the_songs_around(hybrid, store):
+    inputs, items, features = told(hybrid, store, plays_of(NEW))
+    new = features["new"]
+    assert new["is_new"] == 1
+    assert new["live_rank"] == 1
+    assert new["live_plays"] == pytest.approx(np.log1p(2))
+    vectors = hybrid.song_vectors()
+    known = [hybrid.vocabulary.number(song(n)) for n in (4, 4, 5)]  # right before and after it
+    direction = torch.nn.functional.normalize(vectors[known].sum(0), dim=0)
+    last = hybrid.vocabulary.number(song(4))
+    assert new["like_last"] == pytest.approx(float(direction @ vectors[last]), abs=1e-5)
+    assert inputs.known_items[0, items.index(inputs.songs + 1)] == 0
+    assert inputs.ranks[0, items.index(inputs.songs + 1), RETRIEVERS.index("live")] == 1
+
+
+def test_one_s_own_new_song_is_known_to_have_been_heard(hybrid, store):
+    plays = plays_of([("u", ["mine", song(4), "mine", song(8), song(9)])])
+    features = told(hybrid, store, plays)[2]["mine"]
+    assert features["own_rank"] == 1
+    assert features["in_session"] == 1
+    assert features["session_ago"] == pytest.approx(np.log1p(3))
+    assert features["session_plays"] == pytest.approx(np.log1p(2))
+    assert features["in_history"] == 0
+
+
+def test_without_a_moment_nothing_is_said_of_the_present(hybrid):
+    contexts = contexts_of([Request([song(4)], ())], hybrid.vocabulary)
+    inputs = hybrid.retrieval.inputs(contexts)
+    assert inputs.new_songs == [[]]
+    assert (inputs.items <= inputs.songs).all()
+    for name in ("live_rank", "own_rank", "trending_rank", "live_plays", "is_new"):
+        assert not inputs.candidates[:, :, CANDIDATE_FEATURES.index(name)].any()
+
+
+def test_slots_lead_to_the_songs_that_are_in_them_now():
+    recent, vocabulary = RecentPlays(3), Vocabulary(["a", "b", "c"])
+    numbers = SlotNumbers(recent, vocabulary)
+    chance = np.random.default_rng(1)
+    for offset in range(60):
+        recent.add("abcdefgh"[chance.integers(8)], offset, 0)
+        if chance.random() < 0.4:
+            numbers.update(recent)
+            for song_id in "abcdefgh":
+                slot, item = recent.slot(song_id), vocabulary.number(song_id) or 0
+                assert not slot or numbers.items[slot] == item
+                assert not (slot and item) or numbers.slots[item] == slot

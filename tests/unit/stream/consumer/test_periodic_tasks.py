@@ -1,0 +1,80 @@
+"""Chores end with the block they run beside, and before what encloses it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from segue.stream.consumer.batching import beside
+
+
+@asynccontextmanager
+async def store(looked):
+    open_ = [True]
+
+    async def look():
+        for _ in range(3):  # as one that asks somebody else first
+            await asyncio.sleep(0)
+        looked.append(open_[0])
+
+    try:
+        yield look
+    finally:
+        open_[0] = False
+        await asyncio.sleep(0.01)  # closing takes its time
+
+
+@pytest.mark.parametrize("ends", [None, asyncio.CancelledError])
+def test_no_chore_looks_into_what_is_closed(ends):
+    looked = []
+
+    async def agent():
+        async with store(looked) as look, beside((0.0, look), (0.0, look)):
+            await asyncio.sleep(0.01)
+            if ends:
+                raise ends
+
+    async def run():
+        if ends:
+            with pytest.raises(ends):
+                await agent()
+        else:
+            await agent()
+        await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+    assert looked
+    assert all(looked)
+
+
+def test_tasks_are_waited_for_and_chores_are_not():
+    done = []
+
+    async def task():
+        await asyncio.sleep(0.01)
+        done.append("task")
+
+    async def chore():
+        await asyncio.sleep(60)
+
+    async def run():
+        async with beside((0.0, chore)) as tasks:
+            tasks.create_task(task())
+            await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+    assert done == ["task"]
+
+
+def test_a_chore_that_fails_ends_the_block_with_its_error():
+    async def chore():
+        raise ValueError("the disk is full")
+
+    async def run():
+        async with beside((0.0, chore)):
+            await asyncio.sleep(60)
+
+    with pytest.raises(ValueError, match="the disk is full"):
+        asyncio.run(asyncio.wait_for(run(), 10))

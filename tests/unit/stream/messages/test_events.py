@@ -1,0 +1,142 @@
+import json
+from datetime import UTC, datetime
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segue.models.data.recommendation import Because, RecommendedSong
+from segue.stream.messages.events import (
+    Cause,
+    DecodeError,
+    Play,
+    Reason,
+    RecommendationList,
+    decode_play,
+    decode_recommendations,
+    encode,
+    rfc3339,
+)
+
+RECORDED_MS = 1_700_000_000_000
+
+
+def decode(raw, **changes):
+    place = {
+        "partition": 3,
+        "offset": 7,
+        "timestamp_ms": RECORDED_MS,
+        "max_bytes": 65_536,
+        "future_tolerance_ms": 1_000,
+    }
+    return decode_play(raw, **{**place, **changes})
+
+
+def raw_play(**changes):
+    event = {"event_id": "e", "user_id": "u", "song_id": "s", "played_at": 1_000}
+    event |= changes
+    return json.dumps({key: value for key, value in event.items() if value is not ...}).encode()
+
+
+def reason_of(raw, **changes):
+    with pytest.raises(DecodeError) as caught:
+        decode(raw, **changes)
+    return caught.value.reason
+
+
+def test_a_play_keeps_its_place_in_the_log():
+    assert decode(raw_play(ms_played=5, skipped=True)) == Play("e", "u", "s", 1_000, 3, 7, 5, True)
+
+
+def test_times_come_as_epoch_or_rfc3339():
+    stamped = decode(raw_play(played_at="2023-11-14T23:13:20+01:00"))
+    assert stamped.played_at_ms == 1_700_000_000_000
+
+
+def test_fields_that_producers_add_are_ignored():
+    assert decode(raw_play(device="phone", context={"shuffle": True})).song_id == "s"
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (None, "empty"),
+        (b"", "empty"),
+        (raw_play(context={"note": "x" * 70_000}), "too_large"),
+        (b"{", "not_json"),
+        (b'{"event_id":"\xff"}', "not_json"),
+        (b'{"other":' + b"[" * 60_000, "not_json"),
+        (b"[]", "invalid"),
+        (raw_play(song_id=...), "invalid"),
+        (raw_play(song_id=7), "invalid"),
+        (raw_play(user_id=""), "invalid"),
+        (raw_play(user_id="x" * 257), "invalid"),
+        (raw_play(played_at="2023-11-14T23:13:20"), "invalid"),  # no offset
+        (raw_play(played_at=-1), "invalid"),
+        (raw_play(played_at="1969-12-31T23:59:59Z"), "invalid"),
+        (raw_play(played_at=True), "invalid"),
+        (raw_play(ms_played=-5), "invalid"),
+        (raw_play(user_id="a\u0000b"), "bad_id"),
+        (raw_play(song_id="ü" * 200), "bad_id"),  # 400 bytes
+        (raw_play(played_at=RECORDED_MS + 1_001), "in_the_future"),
+    ],
+)
+def test_what_is_no_play_is_told_by_its_reason(raw, reason):
+    assert reason_of(raw) == reason
+
+
+def test_the_future_is_measured_from_the_records_own_time():
+    ahead = raw_play(played_at=RECORDED_MS + 1_000)
+    assert decode(ahead).played_at_ms == RECORDED_MS + 1_000
+    assert decode(raw_play(played_at=RECORDED_MS * 2), timestamp_ms=-1)  # it has none
+
+
+def outcome(raw):
+    try:
+        decode(raw)
+    except DecodeError as error:
+        return error.reason
+    return "play"
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_play_or_a_decode_error(raw):
+    assert outcome(raw) in {"play", *get_args(Reason)}
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.sampled_from(["event_id", "user_id", "song_id", "played_at", "ms_played", "skipped"]),
+)
+def test_any_json_in_any_field_is_a_play_or_a_decode_error(value, name):
+    try:
+        play = decode(raw_play(**{name: value}))
+    except DecodeError:
+        return
+    assert 0 < len(play.user_id.encode()) <= 256
+    assert 0 <= play.played_at_ms <= RECORDED_MS + 1_000
+
+
+def test_a_list_survives_the_wire():
+    made = RecommendationList(
+        "u",
+        Cause("e", 1, 2),
+        rfc3339(1_500),
+        "gru-1",
+        [RecommendedSong("s", 0.5, ["gru"], [Because("t", 0.25)])],
+    )
+    assert decode_recommendations(encode(made)) == made
+    assert json.loads(encode(made))["items"][0]["because"] == [{"song_id": "t", "weight": 0.25}]
+
+
+@given(st.integers(0, 253_402_300_799_999))
+def test_rfc3339_names_the_millisecond(epoch):
+    moment = datetime.fromisoformat(rfc3339(epoch))
+    assert (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000 == pytest.approx(
+        epoch
+    )

@@ -1,0 +1,99 @@
+"""What the topic `models` says: read, told apart from nonsense, and stepped back from."""
+
+import msgspec
+import pytest
+
+from segue.stream.messages.records import Record
+from segue.stream.serving.model_registry import (
+    MOST_PREVIOUS,
+    Announcement,
+    AnnouncementError,
+    Announcements,
+    Served,
+    activation,
+    bundle_directory,
+    decode_announcement,
+    rollback,
+)
+
+
+def version(number, kind="gru"):
+    return f"{kind}-{number:012x}"
+
+
+def served(number, kind="gru"):
+    return Served(version(number, kind), f"{kind}/{version(number, kind)}")
+
+
+def record(made, offset=0, key=None):
+    value = None if made is None else msgspec.json.encode(made)
+    return Record("models", 0, offset, 0, key or made.kind.encode(), value)
+
+
+def test_the_last_announced_of_the_kinds_that_serve_is_in_service():
+    told = Announcements()
+    told.take([record(activation(served(1), None)), record(activation(served(2, "hybrid"), None))])
+    assert told.in_service.version == version(2, "hybrid")
+    told.take([record(activation(served(3), None))])
+    assert told.in_service.version == version(3)
+    told.take([record(activation(served(4, "skipgram"), None))])
+    assert told.in_service.version == version(3)
+    told.take([record(None, key=b"gru")])
+    assert told.in_service.version == version(2, "hybrid")
+
+
+def test_what_is_no_announcement_is_passed_over_and_counted():
+    good, bad = activation(served(1), None), []
+    told = Announcements(lambda: bad.append(1))
+    told.take(
+        [
+            record(good),
+            Record("models", 0, 1, 0, b"gru", b"{"),
+            Record("models", 0, 2, 0, b"gru", b"\xff"),
+            record(activation(served(2), None), key=b"hybrid"),
+            record(Announcement("gru", version(3, "hybrid"), "hybrid")),
+            record(Announcement("gru", "gru-latest", "gru")),
+        ]
+    )
+    assert told.in_service == good
+    assert len(bad) == 5
+
+
+@pytest.mark.parametrize("location", ["../elsewhere", "/etc", ".", "gru/../..", "linked/gru"])
+def test_a_place_outside_the_root_is_refused(tmp_path, location):
+    root = tmp_path / "bundles"
+    root.mkdir()
+    (tmp_path / "other" / "gru").mkdir(parents=True)
+    (root / "linked").symlink_to(tmp_path / "other")
+    with pytest.raises(AnnouncementError, match="outside the bundle root"):
+        bundle_directory(root, location)
+
+
+def test_a_place_inside_the_root_is_found_however_it_is_named(tmp_path):
+    inside = tmp_path / "gru" / "v"
+    assert bundle_directory(tmp_path, "gru/v") == inside
+    assert bundle_directory(tmp_path, str(inside)) == inside
+    assert bundle_directory(tmp_path, "other/../gru/v") == inside
+
+
+def test_rollbacks_retrace_the_activations_across_kinds():
+    first = activation(served(1), None)
+    second = activation(served(2, "hybrid"), first)
+    third = activation(served(3, "hybrid"), second)
+    back = rollback(third)
+    assert back == second
+    assert rollback(back) == first
+    with pytest.raises(AnnouncementError, match="nothing before it is known"):
+        rollback(first)
+    with pytest.raises(AnnouncementError, match="nothing serves"):
+        rollback(None)
+
+
+def test_only_so_many_are_remembered():
+    told = None
+    for number in range(MOST_PREVIOUS + 5):
+        told = activation(served(number), told)
+    assert len(told.previous) == MOST_PREVIOUS
+    assert told.previous[0] == served(MOST_PREVIOUS + 3)
+    key, value = told.kind.encode(), msgspec.json.encode(told)
+    assert list(decode_announcement(key, value).previous) == list(told.previous)
