@@ -156,7 +156,7 @@ class Ground:
         self._look_at_group()
 
     def _look_at_group(self) -> None:
-        """Help the embedded broker where its group has stood still for long: see tests/KAFKA.md.
+        """Help the embedded broker where its group has stood still: see docs/kafka-tests.md.
 
         When a group's leader leaves while another joins, it may wait for that leader for ever.
         """

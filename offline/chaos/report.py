@@ -69,7 +69,7 @@ def _mended(times: int) -> list[str]:
     if not times:
         return []
     what = "The embedded broker's group stood still and was made anew"
-    return [f"{what} {times} times (tests/KAFKA.md).", ""]
+    return [f"{what} {times} times (docs/kafka-tests.md).", ""]
 
 
 def _table(name: str, counts: Mapping[str, int]) -> list[str]:

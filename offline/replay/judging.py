@@ -77,7 +77,7 @@ class BatchJudge:
     """Turns what came of a batch into records.
 
     A play is judged by the list that the play before it, of the same listener, caused, and
-    beside it by what was popular at that moment: as `stream.online_eval.next_play.Judge` does, but for any
+    beside it by what was popular at that moment: as `online_eval.next_play.Judge` does, but for any
     number of listeners. known: the bundle's songs. popularity_s: the time that making the lists
     of popular songs took.
     """
