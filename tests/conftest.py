@@ -1,4 +1,4 @@
-"""Fixtures of more than one test file."""
+"""Fixtures of more than one test file; markers and timeouts of each tier."""
 
 from __future__ import annotations
 
@@ -13,14 +13,30 @@ from tests.support.clock import clock
 
 __all__ = ["broker", "broker_settings", "clock", "data_dir"]
 
-# Doctests are looked for in every file; these import what only `make test-browser` installs.
-collect_ignore_glob = [] if find_spec("playwright") else ["browser*.py"]
+TESTS = Path(__file__).parent
+# Seconds until a test counts as hung, a folder of tests a row: far above what a busy machine takes.
+TIMEOUTS_S = {"integration": 600, "slow": 1200, "system": 1200, "deployment": 2400, "browser": 1200}
+
+collect_ignore = [] if find_spec("playwright") else ["browser"]
+
+# Read when torch is first imported, here and in the processes that tests start: test processes
+# run side by side, and networks of toy size gain nothing from more threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its tier, the folder it lies in, and give it the tier's time."""
+    for item in items:
+        tier = item.path.relative_to(TESTS).parts[0]
+        if tier in TIMEOUTS_S:
+            item.add_marker(tier)
+            item.add_marker(pytest.mark.timeout(TIMEOUTS_S[tier]))
 
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """Give the directory of the public data sets; tests that need it skip where it is absent."""
-    beside = Path(__file__).parents[1].parent / "shared" / "data"
+    """Return the directory of the public data sets; tests that need it skip where it is absent."""
+    beside = TESTS.parents[1] / "shared" / "data"
     directory = Path(os.environ.get("SEGUE_TEST_DATA") or beside)
     if not directory.is_dir():
         pytest.skip(f"no public data sets at {directory}; set SEGUE_TEST_DATA to where they lie")

@@ -178,7 +178,8 @@ class LiveSongs:
     def _used(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """`rows` and `new` without the columns that nobody uses; once all have been asked."""
         most = int((self.new != 0).sum(1).max(initial=0))
-        return self.rows[:, :most], self.new[:, :most]
+        # Contiguous always, or a second version of the loops that read it would be compiled.
+        return self.rows[:, :most], np.ascontiguousarray(self.new[:, :most])
 
     def _vectors(
         self,

@@ -22,7 +22,6 @@ from tests.support.toy import write_toy_bundle
 
 pytestmark = [
     pytest.mark.broker,
-    pytest.mark.timeout(900),
     pytest.mark.skipif(
         not os.environ.get("SEGUE_TEST_DEPLOYMENT"), reason="takes minutes: make test-deployment"
     ),

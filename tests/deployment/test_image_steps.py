@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "stream" / "Dockerfile").read_text(encoding="utf-8")
 STEP = re.compile(r"^([A-Z]+) (.+)$", re.MULTILINE)
 pytestmark = [
-    pytest.mark.timeout(1_800),
     pytest.mark.skipif(
         not os.environ.get("SEGUE_TEST_DEPLOYMENT"), reason="takes minutes: make test-deployment"
     ),

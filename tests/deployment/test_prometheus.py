@@ -33,7 +33,6 @@ from tests.support.toy_hybrid import fit_hybrid, write_hybrid
 
 pytestmark = [
     pytest.mark.broker,
-    pytest.mark.timeout(2_400),
     pytest.mark.skipif(
         not os.environ.get("SEGUE_TEST_PROMETHEUS"), reason="takes minutes: make test-prometheus"
     ),

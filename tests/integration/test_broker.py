@@ -117,7 +117,7 @@ def test_a_broker_that_fails_to_start_says_why(monkeypatch):
 
 
 PARENT = """
-from stream.broker import EmbeddedBroker
+from segue.stream.kafka.embedded_broker import EmbeddedBroker
 import time
 broker = EmbeddedBroker()
 broker.start()

@@ -31,7 +31,7 @@ from tests.support.toy import number_sessions
 from tests.support.toy_audio import QUICK, write_genres
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.broker
 
 GENRES, EACH = ("low", "high"), 8
 SMALL = AudioConfig("document", width=8, dense=16, dropout=0.1)

@@ -214,7 +214,6 @@ def test_a_request_is_read_with_its_place():
 
 
 @pytest.mark.broker
-@pytest.mark.timeout(240)
 def test_the_command_deletes_a_listener_for_good(broker, tmp_path, monkeypatch):
     from segue.stream.kafka.topics import ensure_topics
 

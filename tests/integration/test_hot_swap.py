@@ -30,7 +30,7 @@ from tests.support.brokers import own_settings
 from tests.support.live import Reader, Worker, answered, event, lists, produce_events
 from tests.support.toy import song, write_toy_bundle
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.broker
 
 SWAPS = int(os.environ.get("SEGUE_TEST_SWAPS", "50"))
 SONGS = 5_000  # of a bundle of some MiB, so that one kept by each swap would be seen

@@ -17,7 +17,7 @@ from segue.stream.messages.events import Cause, RecommendationList, encode, rfc3
 from tests.support.brokers import own_settings
 from tests.support.live import event, produce_events
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.broker
 TOPICS = ("plays", "recommendations", "rejected", "songs", "models")
 
 

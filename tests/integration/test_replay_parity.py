@@ -19,7 +19,7 @@ from tests.support.scorer_suite import numbered
 from tests.support.toy import song, write_toy_bundle
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.broker
 
 PLAYS = 400
 START_MS = 1_700_000_000_000

@@ -16,7 +16,7 @@ from segue.stream.messages.songs import encode_song, read_songs
 from tests.support.brokers import own_settings
 from tests.support.live import Reader, Worker, answered, event, lists, produce_events
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.broker
 
 
 @pytest.fixture

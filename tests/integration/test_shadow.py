@@ -60,7 +60,6 @@ def test_lists_are_published_the_same_whether_a_shadow_fails_or_none_is_there(br
     assert values[:12] == values[12:]
 
 
-@pytest.mark.timeout(120)
 def test_a_real_worker_publishes_one_model_and_counts_the_pairs_of_two(broker_settings, tmp_path):
     bundles = [tmp_path / name for name in ("active", "trial")]
     active, trial = (write_toy_bundle(where, songs=30, seed=n) for n, where in enumerate(bundles))

@@ -92,7 +92,7 @@ def test_a_catalogue_that_would_expire_is_a_problem(broker):
 IMPATIENT = """
 from segue.stream.kafka import clients
 clients.BOOTSTRAP_TIMEOUT_MS = 300
-from offline.cli import main
+from segue.offline.cli import main
 main(["topics"])
 """
 

@@ -15,7 +15,7 @@ from segue.offline.cli import main
 from tests.support.toy import number_sessions, paired_sessions
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.broker
 
 
 def test_new_songs_are_found_at_once_and_a_refreshed_model_serves_soon(tmp_path):

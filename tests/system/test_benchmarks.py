@@ -30,7 +30,6 @@ def kept(tmp_path_factory):
 
 
 @pytest.mark.broker
-@pytest.mark.timeout(240)
 def test_throughput_is_measured_beside_its_ceiling(broker_settings, kept, tmp_path):
     figures_file = tmp_path / "figures.json"
     options = ["--songs", "600", "--plays", "40000", "--rounds", "1", "--seconds", "1"]
@@ -80,7 +79,6 @@ def test_the_ratio_is_the_median_of_the_rounds_ratios():
 
 
 @pytest.mark.broker
-@pytest.mark.timeout(240)
 def test_processes_share_the_partitions_of_a_topic(broker_settings, kept, tmp_path):
     figures_file = tmp_path / "figures.json"
     options = ["--kind", "gru", "--songs", "600", "--plays", "40000", "--processes", "2"]

@@ -26,7 +26,7 @@ from tests.support.live import (
 )
 from tests.support.toy import write_toy_bundle
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.broker
 
 
 def some_events(count, users=40, songs=50, seed=0):

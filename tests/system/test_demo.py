@@ -13,7 +13,7 @@ import pytest
 from segue.offline.simulation import WorldConfig, generate_world
 from tests.support.live import children_of
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.broker
 SEGUE = [sys.executable, "-m", "segue.offline.cli"]
 KEYS = {
     "plays",

@@ -18,7 +18,7 @@ from tests.support.brokers import own_settings
 from tests.support.live import Reader, Worker, answered, event, lists, probe, produce_events
 from tests.support.toy import write_toy_bundle
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.broker
 
 
 def wait_until(holds, timeout_s=90):

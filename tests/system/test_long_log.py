@@ -13,7 +13,7 @@ from segue.stream.messages.events import encode
 from tests.support.brokers import own_settings
 from tests.support.live import Reader, Worker, answered, event
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.broker
 RECORDS = 3_000
 
 

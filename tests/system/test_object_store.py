@@ -58,7 +58,6 @@ def test_it_keeps_objects_as_a_log_needs_them_kept():
 
 
 @pytest.mark.broker
-@pytest.mark.timeout(240)
 def test_a_broker_that_comes_back_with_its_log_loses_no_play(tmp_path):
     with (
         ObjectStore() as store,

@@ -31,7 +31,7 @@ from tests.support.live import (
 from tests.support.toy import number_sessions, paired_sessions, song
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.broker
 
 PAIRS = 30
 START_MS = 1_700_000_000_000

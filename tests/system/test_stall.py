@@ -10,7 +10,7 @@ from segue.stream.runtime.watchdog import EXIT_STALLED
 from tests.support.brokers import own_settings
 from tests.support.live import Reader, Worker, answered, event, produce_events
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.broker
 STALL_S = 10
 
 

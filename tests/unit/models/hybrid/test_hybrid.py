@@ -139,10 +139,10 @@ FIRST_PLAY = """
 import gc, sys
 from pathlib import Path
 from numba.core.dispatcher import Dispatcher
-from models.bundle import read_bundle
-from models.recent_plays import Moment, RecentPlays
-from models.recommender import RecommenderConfig, Request
-from models.recommenders import recommender_of
+from segue.models.bundles.bundle import read_bundle
+from segue.models.data.play_buffer import Moment, RecentPlays
+from segue.models.recommenders.base import RecommenderConfig, Request
+from segue.models.registry import recommender_of
 
 def loops():
     found = [each for each in gc.get_objects() if isinstance(each, Dispatcher)]
