@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import click
 
+from segue.offline.cli.options import address, load_settings
+from segue.offline.cli.output import interrupt_on_sigterm
+
 
 @click.command()
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address to listen on, and the one clients are told.",
-)
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    default=9092,
-    show_default=True,
-    help="Port to listen on; 0 takes a free one.",
+@address(
+    9092,
+    "Address to listen on, and the one that clients connect to.",
+    "Port to listen on; 0 chooses a free one.",
 )
 @click.option(
     "--topics/--no-topics", default=True, show_default=True, help="Create the topics in it."
@@ -33,16 +28,10 @@ def broker(host: str, port: int, topics: bool) -> None:
       segue broker
       segue broker --port 19092 --no-topics
     """
-    import signal
-
-    from segue.stream.config.settings import load_settings
     from segue.stream.kafka.embedded_broker import BrokerError, EmbeddedBroker
     from segue.stream.kafka.topics import ensure_topics
 
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
+    interrupt_on_sigterm()
     try:
         with EmbeddedBroker(host, port) as running:
             if topics:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from segue.offline.cli.options import json_file, load_settings
+from segue.offline.cli.output import print_table
+
 if TYPE_CHECKING:
-    from segue.offline.shadow_test.scrape import LiveCounts
+    from segue.offline.shadow_test.scrape import ShadowCounters
 
 
 @click.command()
@@ -17,29 +20,25 @@ if TYPE_CHECKING:
     "addresses",
     multiple=True,
     metavar="URL",
-    help="A worker's metrics; repeatable.  [default: where the settings put them]",
+    help="Metrics of a worker. Repeatable. [default: from the settings]",
 )
-@click.option("--prometheus", metavar="URL", help="Ask Prometheus about all workers instead.")
-@click.option(
-    "--since", help="With --prometheus: over how long, such as 30m, 6h, 7d.  [default: 1h]"
-)
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here."
-)
+@click.option("--prometheus", metavar="URL", help="Query Prometheus for all workers instead.")
+@click.option("--since", help="With --prometheus: time range, such as 30m, 6h, 7d. [default: 1h]")
+@json_file()
 def compare(
     addresses: tuple[str, ...], prometheus: str | None, since: str | None, json_file: Path | None
 ) -> None:
-    """Say whether the shadow model of running workers is better than the active one.
+    """Test whether the shadow model of running workers is better than the active one.
 
-    Both are judged on pairs: the two lists that one play caused, by the song its listener
-    played next. Intervals (95 %) and p come from how much 32 groups of listeners differ, among
-    which a hash divides them, so that the many plays of one listener do not pass for
-    independent witnesses; p is adjusted for two metrics. McNemar's exact test of the hits stands
-    beside them; it takes every pair for independent, so it is too sure.
+    Both are evaluated on pairs: the two lists of one play, and the song its listener played
+    next. Intervals (95 %) and p values come from the variance between 32 groups of listeners,
+    divided by a hash, since the plays of one listener are not independent; p is adjusted for
+    two metrics (Holm). McNemar's exact test of the hits is shown, too; it assumes independent
+    pairs, so its p is too small.
 
-    Listeners were shown the active model's lists, and what they are shown they may well play: so
-    a shadow that is no worse may be better, and by how much only an experiment on listeners says.
-    Decide beforehand how long to wait: whoever looks until a difference shows will see one.
+    Listeners saw the lists of the active model and may have followed them. This favours the
+    active model: only an experiment with listeners measures the true difference. Choose the
+    length of the comparison beforehand: stopping at the first difference always finds one.
 
     Offline, on logged plays: `segue replay --plays FILE --bundle A --compare B`.
 
@@ -55,9 +54,7 @@ def compare(
     if prometheus and addresses:
         raise click.UsageError("give --metrics or --prometheus, not both")
     if since and not prometheus:
-        raise click.UsageError(
-            "--since is of --prometheus: workers only know the whole since each began"
-        )
+        raise click.UsageError("--since needs --prometheus: a worker counts from its start only")
     live = _counts(addresses, prometheus, since or "1h")
     figures = {
         "models": {"segue": live.active, "shadow": live.shadow},
@@ -68,7 +65,7 @@ def compare(
     _show(figures)
 
 
-def _counts(addresses: tuple[str, ...], prometheus: str | None, since: str) -> LiveCounts:
+def _counts(addresses: tuple[str, ...], prometheus: str | None, since: str) -> ShadowCounters:
     from segue.offline.shadow_test.scrape import prometheus_counts, scrape_counts
 
     if prometheus:
@@ -77,37 +74,35 @@ def _counts(addresses: tuple[str, ...], prometheus: str | None, since: str) -> L
 
 
 def _own_address() -> str:
-    from segue.stream.config.settings import load_settings
-
     settings = load_settings()
     if settings.metrics_port == 0:
-        raise click.UsageError("the setting metrics_port is 0: say where with --metrics URL")
+        raise click.UsageError("the setting metrics_port is 0: give --metrics URL")
     return f"http://{settings.metrics_host}:{settings.metrics_port}/metrics"
 
 
 def _show(figures: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from segue.offline.shadow_test.paired_counts import METRICS
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("", "HR@20", "MRR@20"):
-        table.add_column(column, justify="right" if column else "left")
-    for role, shown in (("segue", "active"), ("shadow", "shadow")):
-        rates = (f"{figures[role][metric]:.2%}" for metric in METRICS)
-        table.add_row(f"{shown} {figures['models'][role]}", *rates)
     tests = [figures["difference"][metric] for metric in METRICS]
-    table.add_row("difference, points", *(f"{100 * test['difference']:+.2f}" for test in tests))
-    between = (
+    roles = {"segue": "active", "shadow": "shadow"}
+    rows = [
+        (
+            f"{shown} {figures['models'][role]}",
+            *(f"{figures[role][metric]:.2%}" for metric in METRICS),
+        )
+        for role, shown in roles.items()
+    ]
+    intervals = (
         "[{:+.2f}, {:+.2f}]".format(*(100 * bound for bound in test["ci"])) for test in tests
     )
-    table.add_row("95 % interval", *between)
-    table.add_row("p", *(_p(test["p_holm"]) for test in tests))
-    console = Console(soft_wrap=True)
-    console.print(table)
+    rows += [
+        ("difference, points", *(f"{100 * test['difference']:+.2f}" for test in tests)),
+        ("95 % interval", *intervals),
+        ("p", *(_p(test["p_holm"]) for test in tests)),
+    ]
+    print_table(("", "HR@20", "MRR@20"), rows)
     for line in _lines(figures):
-        console.print(line, highlight=False)
+        click.echo(line)
 
 
 def _lines(figures: dict[str, Any]) -> list[str]:

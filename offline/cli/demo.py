@@ -7,60 +7,44 @@ from typing import Any
 
 import click
 
+from segue.offline.cli.options import demo_directory, json_file, options, play_log, rate, seed
+
 
 @click.command()
-@click.option(
-    "--plays",
-    "plays_file",
-    type=click.Path(exists=True, path_type=Path),
-    help="A play log of your own; a generated world if left out.",
-)
-@click.option("--format", "plays_format", help="Its format; told from the file if left out.")
-@click.option(
-    "--dir",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("segue-demo"),
-    show_default=True,
-    help="Where bundle, histories, lists and logs are left.",
-)
-@click.option(
-    "--rate",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Plays to send each second; so that it takes 45 s, at most 1,000, if left out.",
+@options(
+    play_log("A play log of your own. [default: a synthetic one]", required=False),
+    demo_directory("Directory for the bundle, histories, lists and logs."),
+    rate("Plays to send per second. [default: all in 45 s, at most 1,000]"),
 )
 @click.option(
     "--train-s",
     type=click.FloatRange(min=1),
     default=60.0,
     show_default=True,
-    help="Seconds to train at most.",
+    help="Stop training after so many seconds.",
 )
 @click.option(
     "--refreshes",
     type=click.IntRange(min=0),
     default=3,
     show_default=True,
-    help="How often the model learns from the stream meanwhile, and is swapped.",
+    help="How often the model is trained on the stream meanwhile and replaced.",
 )
 @click.option(
     "--verify/--no-verify",
     default=True,
     show_default=True,
-    help="At the end, replay the plays and compare every published list, byte by byte.",
+    help="At the end, replay the plays and compare every published list byte by byte.",
 )
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here."
-)
+@options(seed(1), json_file())
 def demo(json_file: Path | None, **options: Any) -> None:
     """Run the whole system on this machine and watch it recommend.
 
-    Takes a play log, trains a GRU on its first 70 % by time, starts an embedded broker and a
-    worker, sends the other plays and judges every list by what its listener played next, beside
-    plain popularity. Meanwhile a refresh process learns from the plays, and the worker swaps its
-    model. At the end the same plays are replayed without a broker, and every list must come out
-    the same, byte by byte. Takes about two minutes; Ctrl-C stops everything.
+    Trains a GRU on the first 70 % of a play log by time, starts an embedded broker and a
+    worker, sends the other plays and evaluates every list on what its listener played next,
+    against the popularity baseline. Meanwhile a refresh process trains the model on the plays,
+    and the worker switches to it. At the end the same plays are replayed without a broker: every
+    list must be the same, byte by byte. This takes about two minutes; Ctrl-C stops everything.
 
     \b
     Examples:
@@ -78,13 +62,13 @@ def demo(json_file: Path | None, **options: Any) -> None:
     figures = run_demo(config, console)
     write_json(json_file, figures)
     write_json(config.directory / "summary.json", figures)
-    _summarise(config, figures, console)
+    _show(config, figures, console)
 
 
-def _summarise(config: Any, figures: dict[str, Any], console: Any) -> None:
+def _show(config: Any, figures: dict[str, Any], console: Any) -> None:
     from rich.table import Table
 
-    table = Table("figure", "value", title="What came of it", title_justify="left")
+    table = Table("figure", "value", title="Results", title_justify="left")
     for name, value in figures.items():
         shown = f"{value:,.4g}" if isinstance(value, float) else str(value)
         table.add_row(name.replace("_", " "), "unknown" if value is None else shown)
@@ -94,7 +78,7 @@ def _summarise(config: Any, figures: dict[str, Any], console: Any) -> None:
         f"Left in [bold]{directory}/[/]: bundle/ (the model), gru/ (refreshed from the stream), "
         "data/ (histories), recommendations.jsonl, summary.json, worker.log, broker.log\n"
         "Try next:\n"
-        f"  segue ui --demo{_with_log(config)}   (a page to listen in yourself)\n"
+        f"  segue ui --demo{_with_log(config)}   (a web page to play songs yourself)\n"
         f"  segue playlist --bundle {directory}/bundle --start SONG --length 10\n"
         "  segue demo --plays YOUR_LOG\n"
         "  segue broker, then in other terminals:\n"
@@ -104,12 +88,8 @@ def _summarise(config: Any, figures: dict[str, Any], console: Any) -> None:
 
 
 def _with_log(config: Any) -> str:
-    """Give the options that have `segue ui --demo` use the bundle that was made here."""
-    told = {"--dir": config.directory, "--plays": config.plays_file}
-    told |= {"--format": config.plays_format}
-    left_out = {"--dir": Path("segue-demo")}
-    return "".join(
-        f" {option} {value}"
-        for option, value in told.items()
-        if value is not None and value != left_out.get(option)
-    )
+    """Return the options for `segue ui --demo` to use the bundle of this demo."""
+    given = {"--plays": config.plays_file, "--format": config.format_name}
+    if config.directory != Path("segue-demo"):
+        given["--dir"] = config.directory
+    return "".join(f" {option} {value}" for option, value in given.items() if value is not None)

@@ -1,4 +1,4 @@
-"""`segue evaluate`: judge models on the next songs of sessions that they have not seen."""
+"""`segue evaluate`: next-song metrics of models on a test split."""
 
 from __future__ import annotations
 
@@ -6,82 +6,64 @@ from pathlib import Path
 
 import click
 
+from segue.offline.cli.options import (
+    EXISTING,
+    SESSION_GAP,
+    bundle,
+    json_file,
+    limit,
+    options,
+    play_log,
+    report,
+    seed,
+)
+
 SPLITS = ("time", "windows", "leave-last-out", "kfold")
 
 
 @click.command()
+@bundle("A trained model. Repeatable.", name="bundles", multiple=True)
 @click.option(
-    "--bundle",
-    "bundles",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    multiple=True,
-    help="A trained model; may be given several times.",
+    "--baselines", default="", help="Names between commas; an unknown name lists all there are."
 )
-@click.option(
-    "--baselines",
-    default="",
-    help="Names between commas, fitted on the spot; a wrong one is answered with all there are.",
-)
-@click.option(
-    "--plays",
-    "plays_file",
-    type=click.Path(exists=True, path_type=Path),
-    required=True,
-    help="The play log to learn from.",
-)
+@play_log("The play log to train on.")
 @click.option(
     "--test",
     "test_file",
-    type=click.Path(exists=True, path_type=Path),
+    type=EXISTING,
     help="What to predict: a play log, or rows of prefix TAB next song.",
 )
-@click.option("--format", "format_name", help="The log's format; told from the file if left out.")
+@click.option("--test-format", help="Its format: prefix-label or a log's. Detected by default.")
 @click.option(
-    "--test-format",
-    help="prefix-label, or a play log's format; told from the file if left out.",
-)
-@click.option(
-    "--split",
-    type=click.Choice(SPLITS),
-    help="How to part --plays, where there is no --test; time if left out.",
+    "--split", type=click.Choice(SPLITS), help="Split of --plays without --test. [default: time]"
 )
 @click.option(
     "--test-fraction",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.1,
     show_default=True,
-    help="Share of the plays to predict, by time, in --split time and windows.",
+    help="Share of the plays to predict, by time, for --split time and windows.",
 )
 @click.option(
     "--windows",
     "window_count",
     type=click.IntRange(min=2),
-    help="Windows that slide over the log; the same as --split windows.",
+    help="Number of sliding windows; implies --split windows.",
 )
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True)
-@click.option(
-    "--session-gap-s",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1800.0,
-    show_default=True,
-    help="Silence that ends a session, where the log names none.",
-)
+@SESSION_GAP
 @click.option(
     "--sampled-negatives",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Also rank each answer among so many unheard songs alone (99 in many papers).",
+    help="Also rank each next song among so many sampled songs only (99 in many papers).",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Predict so many at most, drawn evenly.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here."
-)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write a report here: report.md, report.html and pictures.",
+@options(
+    limit("Predict so many at most, sampled uniformly."),
+    seed(),
+    json_file(),
+    report("Write a report here: report.md, report.html and plots."),
 )
 def evaluate(
     bundles: tuple[Path, ...],
@@ -101,26 +83,26 @@ def evaluate(
     json_file: Path | None,
     out: Path | None,
 ) -> None:
-    """Judge models on the next songs of sessions that they have not seen.
+    """Evaluate models on the next songs of unseen sessions.
 
-    For every place in a test session but its first, each model ranks the whole catalogue (the
-    songs of the training log), and the rank of the song that came next is what counts. Ties
-    count against the model, and a song that it does not know is a miss. Baselines learn from
-    the training log at once; where they have several settings, its last part chooses.
+    At every position of a test session but the first, each model ranks the whole catalogue (the
+    songs of the training log); the metrics follow from the rank of the song that came next.
+    Ties count against the model, and an out-of-vocabulary song is a miss. Baselines are trained
+    on the training log; its last part chooses their hyper-parameters.
 
-    Figures at 1, 5, 10 and 20: hit_rate (recall, as one song is right), mrr, ndcg, map (equal
-    to mrr, as one song is right), coverage (share of the catalogue that is recommended to
-    anybody), novelty (bits: -log2 of a song's share of the plays), popularity (percentile),
+    Metrics at 1, 5, 10 and 20: hit_rate (recall, as one song is right), mrr, ndcg, map (equal
+    to mrr, as one song is right), coverage (share of the catalogue in any
+    list), novelty (bits: -log2 of a song's share of the plays), popularity (percentile),
     plays (of a recommended song in training) and diversity (cosine distance within a list, by
-    the vectors of the first bundle that has any). Intervals are 95 % percentiles of a bootstrap
-    over listeners, or over sessions where nobody says who listens. Tests flip the signs of
+    the embeddings of the first bundle that has any). Intervals are 95 % percentiles of a bootstrap
+    over listeners, or over sessions without listeners. Tests are sign-flip permutation tests of
     their differences.
 
     \b
-    --split time            learn from the first plays, predict the last
+    --split time            train on the first plays, predict the last
     --split windows         the same in several windows; means over them
-    --split leave-last-out  predict each listener's last play from all the others
-    --split kfold           part sessions by chance, for logs without times
+    --split leave-last-out  predict each listener's last play, train on all others
+    --split kfold           random folds of sessions, for logs without times
 
     \b
     The JSON holds an object for each model, by its short name (a bundle's directory):
@@ -129,7 +111,7 @@ def evaluate(
       curve: {hit_rate: [at 1, ..., at 20], ...}; predictions, predictions_per_s,
       train_plays_per_s, train_seconds, config; sampled_hit_rate_at_10 and
       sampled_ndcg_at_10 with --sampled-negatives; spread and splits with several splits;
-    and beside them _data (what was learned from and predicted), _tests (every two models),
+    and next to the models: _data (training and test data), _tests (every two models),
     _settings and _notes.
 
     \b
@@ -142,7 +124,7 @@ def evaluate(
       segue evaluate --baselines popularity --plays yes_small/train.txt --split kfold --folds 5
       segue evaluate --baselines sr --plays LastFM.txt --format lastfm-seq --split leave-last-out
       segue evaluate --baselines popularity --plays plays.csv --sampled-negatives 99 --out report
-    Counts without an order (HetRec 2011, the Taste Profile) go with `segue experiment amnn`.
+    For play counts without an order (HetRec 2011, Taste Profile) use `segue experiment amnn`.
     """
     from segue.offline.evaluation.models import contenders
     from segue.offline.evaluation.report import check_drawable, write_report
@@ -165,11 +147,11 @@ def evaluate(
         seed=seed,
     )
     if test_file is not None and (split or window_count):
-        raise click.UsageError("--test names what to predict, so there is nothing to --split")
+        raise click.UsageError("--test and --split exclude each other: give one")
     if window_count and split not in (None, "windows"):
-        raise click.UsageError(f"--windows and --split {split} are two ways to part --plays")
+        raise click.UsageError(f"--windows and --split {split} exclude each other: give one")
     if test_file is None and test_format:
-        raise click.UsageError("--test-format is that of --test, which is not given")
+        raise click.UsageError("--test-format needs --test")
     source = open_splits(
         plays_file,
         format_name,

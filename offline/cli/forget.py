@@ -1,4 +1,4 @@
-"""`segue forget`: delete what is known of a listener."""
+"""`segue forget`: erase listeners."""
 
 from __future__ import annotations
 
@@ -7,65 +7,57 @@ from typing import TYPE_CHECKING
 
 import click
 
+from segue.offline.cli.options import EXISTING_FILE, load_settings
+
 if TYPE_CHECKING:
     from segue.stream.config.settings import Settings
 
 
 @click.command()
 @click.argument("user_ids", metavar="[USER]...", nargs=-1)
-@click.option(
-    "--file",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="User ids, one a line.",
-)
-@click.option("--yes", is_flag=True, help="Do not ask whether that is meant.")
+@click.option("--file", type=EXISTING_FILE, help="User ids, one per line.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
     "--wait",
     "wait_s",
     type=click.FloatRange(min=0),
     default=30.0,
     show_default=True,
-    help="Seconds to wait until workers and refresh have done it.",
+    help="Seconds to wait until workers and refresh have erased them.",
 )
 def forget(user_ids: tuple[str, ...], file: Path | None, yes: bool, wait_s: float) -> None:
-    """Delete what is known of listeners: their histories and all that lists learned from them.
+    """Erase listeners: their histories, and their plays in what recommendations are based on.
 
-    The request goes into the log of plays, to every partition, and workers and `segue refresh`
-    carry it out where they come to it: so whoever builds up state from the log again, forgets
-    again. Plays that come after it begin a new history; to send it twice does no harm. What the
-    topics hold stays until their retention lets it go, and what bundles have learned until they
-    are trained anew: see stream/ops/OPERATIONS.md. Ends with status 1 where workers have not
-    come to it in time; they do once they run.
+    The request is an event in every partition of the topic of plays. Workers and `segue refresh`
+    erase when they read it, so state that is rebuilt from the log is erased again. Later plays
+    begin a new history; sending the request twice is harmless. Topics keep their records until
+    retention deletes them, and bundles keep what they learned until they are trained again: see
+    stream/ops/OPERATIONS.md. The exit status is 1 where workers do not get there in time; they
+    will once they run.
 
     \b
     Examples:
       segue forget anna
       segue forget --file gone.txt --yes --wait 120
     """
-    from segue.stream.config.settings import load_settings
     from segue.stream.kafka.erasures import check_users, send_erasures
 
-    named = [*user_ids, *(_lines(file) if file else [])]
-    if not named:
+    lines = file.read_text(encoding="utf-8").splitlines() if file else []
+    given = [*user_ids, *(line for line in lines if line.strip())]
+    if not given:
         raise click.UsageError("name a listener, or give --file")
-    users = check_users(named)
+    users = check_users(given)
     settings = load_settings()
     who = users[0] if len(users) == 1 else f"{len(users):,} listeners"
     if not yes:
-        click.confirm(f"Delete what is known of {who}?", abort=True, err=True)
+        click.confirm(f"Erase {who}?", abort=True, err=True)
     ends = send_erasures(settings, users)
-    click.echo(f"To forget {who} is asked of {len(ends)} partitions.", err=True)
-    _tell_what_stays(settings)
+    click.echo(f"Request to erase {who} sent to {len(ends)} partitions.", err=True)
+    _show_retention(settings)
     _wait(settings, ends, wait_s)
 
 
-def _lines(file: Path) -> list[str]:
-    return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
-def _tell_what_stays(settings: Settings) -> None:
-    """Say until when the topics keep what they hold."""
+def _show_retention(settings: Settings) -> None:
     from datetime import UTC, datetime, timedelta
 
     kept = {
@@ -75,7 +67,7 @@ def _tell_what_stays(settings: Settings) -> None:
     }
     for topic, days in kept.items():
         until = datetime.now(UTC) + timedelta(days=days)
-        click.echo(f"Topic {topic} keeps what it has until {until:%Y-%m-%d}.", err=True)
+        click.echo(f"Topic {topic} keeps its records until {until:%Y-%m-%d}.", err=True)
 
 
 def _wait(settings: Settings, ends: dict[int, int], wait_s: float) -> None:
@@ -83,11 +75,13 @@ def _wait(settings: Settings, ends: dict[int, int], wait_s: float) -> None:
 
     left = wait_for(settings, ends, wait_s)
     if not left:
-        raise click.ClickException("no worker has ever read these plays: it is done once one does")
+        raise click.ClickException(
+            "no worker has ever read these plays: they are erased once one does"
+        )
     for group, partitions in left.items():
         if partitions:
             raise click.ClickException(
-                f"group {group!r} has yet to come to it in {partitions} of {len(ends)} partitions "
-                f"after {wait_s:g} s: see that its workers run, or give more --wait"
+                f"group {group!r} has not reached the request in {partitions} of {len(ends)} "
+                f"partitions after {wait_s:g} s: check that its workers run, or raise --wait"
             )
     click.echo(f"Done by {' and '.join(left)}.", err=True)

@@ -3,51 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from segue.offline.visualization.song_map import SongMap
+from segue.offline.cli.options import EXISTING_FILE, options, play_log, report, seed, served_bundle
 
 PICTURE, PAGE, FIGURES = "map.png", "map.html", "map.json"
 
 
 @click.command()
-@click.option(
-    "--bundle",
-    "directory",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="A model with song vectors: skip-gram or GRU.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="Directory to write to.",
-)
+@served_bundle("A model with song embeddings: skip-gram or GRU.")
+@report("Directory to write to.", required=True)
 @click.option(
     "--songs",
     type=click.IntRange(min=5),
     default=5000,
     show_default=True,
-    help="How many, the most played first.",
+    help="Songs on the map, the most played ones.",
 )
 @click.option(
     "--labels",
     "labels_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Colour by this: a table with song_id and label, or the tags of yes.com's songs.",
+    type=EXISTING_FILE,
+    help="Colours: a table with song_id and label, or the tags of yes.com's songs.",
 )
-@click.option(
-    "--plays",
-    "plays_file",
-    type=click.Path(exists=True, path_type=Path),
-    help="A play log that names the artists, where the bundle does not.",
+@options(
+    play_log("A play log that names the artists, if the bundle does not.", required=False), seed()
 )
-@click.option("--format", "format_name", help="The log's format; told from the file if left out.")
-@click.option("--seed", type=int, default=0, show_default=True)
 def map(
     directory: Path,
     out: Path,
@@ -57,11 +39,11 @@ def map(
     format_name: str | None,
     seed: int,
 ) -> None:
-    """Draw songs so that those heard together lie together (t-SNE of their vectors).
+    """Draw a map of song embeddings (t-SNE): songs of the same sessions are close together.
 
-    Writes map.png, map.html (to zoom, search and ask for near songs in; it needs no network)
-    and map.json with the figures: how many of a song's nearest songs share its artist, or its
-    label, by the vectors, on the map and by chance. Distances between far groups mean little.
+    Writes map.png, map.html (zoom, search, nearest songs; it needs no network) and map.json
+    with the figures: how many of a song's nearest songs share its artist, or its label, by
+    the embeddings, on the map and by chance. Distances between far groups mean little.
 
     \b
     Examples:
@@ -70,6 +52,8 @@ def map(
       segue map --bundle bundles/songs --out map --plays window0.tsv --format 30music
     """
     from dataclasses import asdict
+
+    from rich.console import Console
 
     from segue.models.registry import open_song_vectors
     from segue.offline.datasets.readers import read_plays
@@ -81,8 +65,9 @@ def map(
     log = read_plays(plays_file, format_name) if plays_file else None
     by_artist = artists(bundle.titles, log)
     kind, labels = read_labels(labels_file) if labels_file else ("artist", by_artist)
-    with _working(min(songs, len(bundle.vocabulary))):
-        made = draw_up(
+    shown = min(songs, len(bundle.vocabulary))
+    with Console(stderr=True).status(f"t-SNE of {shown:,} songs"):  # it reports no progress
+        drawn = draw_up(
             bundle,
             vectors,
             labels=labels,
@@ -92,25 +77,13 @@ def map(
             seed=seed,
         )
     out.mkdir(parents=True, exist_ok=True)
-    write_picture(made, out / PICTURE)
-    write_page(made, out / PAGE)
-    pure = asdict(made.purity) if made.purity else None
+    write_picture(drawn, out / PICTURE)
+    write_page(drawn, out / PAGE)
+    purity = asdict(drawn.purity) if drawn.purity else None
     write_json(
-        out / FIGURES,
-        {"model": made.model, "songs": len(made), "seed": seed, "purity": pure},
+        out / FIGURES, {"model": drawn.model, "songs": len(drawn), "seed": seed, "purity": purity}
     )
-    _summarise(made, out)
-
-
-def _working(songs: int) -> Any:
-    """Show that something goes on, as t-SNE says nothing of how far it is."""
-    from rich.console import Console
-
-    return Console(stderr=True).status(f"Placing {songs:,} songs by t-SNE")
-
-
-def _summarise(made: SongMap, out: Path) -> None:
-    click.echo(made.told)
-    if not made.legend:
+    click.echo(drawn.told)
+    if not drawn.legend:
         click.echo("No two songs share a label: give --labels, or --plays of a log with artists")
     click.echo(f"Look at {out / PAGE} and {out / PICTURE}")

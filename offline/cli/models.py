@@ -1,4 +1,4 @@
-"""`segue models`: which model serves, which may, and another one in its place."""
+"""`segue models`: list, activate and roll back models."""
 
 from __future__ import annotations
 
@@ -7,24 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from segue.offline.cli.options import bundle_root, json_file, load_settings
+from segue.offline.cli.output import print_table
+
 if TYPE_CHECKING:
     from segue.offline.operations.bundle_inventory import BundleRow
-    from segue.stream.config.settings import Settings
 
-ROOT = click.option(
-    "--bundle-root",
-    "root",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where the bundles lie.  [default: the setting `bundle_root`]",
-)
+ROOT = bundle_root("Directory of the bundles. [default: the setting `bundle_root`]", name="root")
 
 
 @click.group()
 def models() -> None:
-    """Say which model serves, and put another in its place while workers go on.
+    """List models, activate one, or roll back, while workers keep running.
 
-    Workers with a bundle root follow the topic `models`: what is activated here is loaded beside
-    the running model, tried, and takes over between two batches of plays.
+    Workers with a bundle root follow the topic `models`. They load an activated bundle next to
+    the running one, test it, and switch between two batches of plays.
 
     \b
     Examples:
@@ -36,11 +33,9 @@ def models() -> None:
 
 @models.command("list")
 @ROOT
-@click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write it here."
-)
+@json_file("Write the list to this file.")
 def list_command(root: Path | None, json_file: Path | None) -> None:
-    """Show every bundle below the root: which serves, which did before, which was refused.
+    """List the bundles below the root: active, previous, rejected and others.
 
     \b
     Examples:
@@ -51,7 +46,7 @@ def list_command(root: Path | None, json_file: Path | None) -> None:
     from segue.offline.reporting.json_file import write_json
     from segue.stream.serving.model_registry import read_announcements
 
-    settings = _settings(root)
+    settings = load_settings(bundle_root=root)
     rows = list_bundles(require_root(settings), read_announcements(settings).in_service)
     write_json(json_file, {"models": [row.row() for row in rows]})
     _show(rows)
@@ -61,10 +56,10 @@ def list_command(root: Path | None, json_file: Path | None) -> None:
 @click.argument("bundle")
 @ROOT
 def activate(bundle: str, root: Path | None) -> None:
-    """Let BUNDLE, a version or a directory below the root, make the lists from now on.
+    """Activate BUNDLE: a version, or a directory below the root.
 
-    It is verified and tried here first, with these settings. Song vectors (skipgram) make no
-    lists: activated, they are kept fresh by `segue refresh`.
+    It is verified and tested here first, with these settings. Song embeddings (skipgram) serve
+    no lists: once activated, `segue refresh` keeps them up to date.
 
     \b
     Examples:
@@ -74,22 +69,22 @@ def activate(bundle: str, root: Path | None) -> None:
     from segue.offline.operations.bundle_inventory import find_served, require_root
     from segue.stream.serving.model_registry import activation, announce, read_announcements
 
-    settings = _settings(root)
+    settings = load_settings(bundle_root=root)
     served = find_served(settings, require_root(settings), bundle)
     before = read_announcements(settings).of_kind(served.version.rpartition("-")[0])
     if before is not None and before.served == served:
-        # Once more all the same: a worker that refused it tries again.
+        # Announced again all the same: a worker that rejected it tries once more.
         announce(settings, before)
-        click.echo(f"{served.version} serves already")
+        click.echo(f"{served.version} is active already")
         return
     announce(settings, activation(served, before))
-    click.echo(f"{served.version} serves now; before it {before.version if before else 'nothing'}")
+    click.echo(f"{served.version} is active; before it {before.version if before else 'nothing'}")
 
 
 @models.command()
 @ROOT
 def rollback(root: Path | None) -> None:
-    """Let the model before the one that serves make the lists again; once more: the one before.
+    """Activate the previous model again; repeated, the one before that.
 
     \b
     Examples:
@@ -99,27 +94,31 @@ def rollback(root: Path | None) -> None:
     from segue.stream.serving.model_registry import announce, read_announcements
     from segue.stream.serving.model_registry import rollback as step_back
 
-    settings = _settings(root)
+    settings = load_settings(bundle_root=root)
     before = read_announcements(settings).in_service
-    made = step_back(before)
-    check_served(settings, require_root(settings), made.served)
-    announce(settings, made)
-    click.echo(f"{made.version} serves again; before it {before.version if before else 'nothing'}")
-
-
-def _settings(root: Path | None) -> Settings:
-    from segue.stream.config.settings import load_settings
-
-    return load_settings(**({} if root is None else {"bundle_root": root}))
+    previous = step_back(before)
+    check_served(settings, require_root(settings), previous.served)
+    announce(settings, previous)
+    replaced = before.version if before else "nothing"
+    click.echo(f"{previous.version} is active again; before it {replaced}")
 
 
 def _show(rows: list[BundleRow]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("", "version", "place", "plays", "HR@20", "", box=None)
-    for row in rows:
-        hits = "" if row.hit_rate_at_20 is None else f"{row.hit_rate_at_20:.2%}"
-        plays = "" if row.plays is None else f"{row.plays:,}"
-        table.add_row(row.state, row.version, row.location, plays, hits, row.problem)
-    Console(soft_wrap=True).print(table if rows else "There are no bundles below the root.")
+    if not rows:
+        click.echo("There are no bundles below the root.")
+        return
+    print_table(
+        ("", "version", "directory", "plays", "HR@20", ""),
+        [
+            (
+                row.state,
+                row.version,
+                row.location,
+                "" if row.plays is None else f"{row.plays:,}",
+                "" if row.hit_rate_at_20 is None else f"{row.hit_rate_at_20:.2%}",
+                row.problem,
+            )
+            for row in rows
+        ],
+        left=6,
+    )

@@ -1,191 +1,356 @@
-"""Options that mean the same for every kind of model."""
+"""The options that two or more commands share, each declared once.
+
+An option is a decorator. `options(...)` joins several into one, in the order of the help text.
+The module imports nothing heavy, so that `--help` stays fast.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-SEED = (click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True),)
-BOOTSTRAP = (
-    click.option("--bootstrap", help="Kafka brokers: host:port, comma-separated; none: embedded."),
-)
-
-
-def kind(default: str, told: str) -> Any:
-    """Give the option of the kind of bundle; told: its help."""
-    kinds = click.Choice(["gru", "hybrid"])
-    return (click.option("--kind", type=kinds, default=default, show_default=True, help=told),)
-
-
-def plays(default: int, told: str) -> Any:
-    """Give the option of how many plays; told: its help."""
-    count = click.IntRange(min=1_000)
-    return (click.option("--plays", type=count, default=default, show_default=True, help=told),)
-
-
-def songs(default: int | tuple[int, ...], told: str = "Songs in the catalogue") -> Any:
-    """Give the option of a catalogue's size, of several where the default is several."""
-    many = isinstance(default, tuple)
-    return (
-        click.option(
-            "--songs",
-            type=click.IntRange(200, 5_000_000),
-            multiple=many,
-            default=default,
-            show_default=True,
-            help=told + ("; may be given several times." if many else "."),
-        ),
-    )
-
-
-def rounds(default: int, least: int = 1) -> Any:
-    """Give the option of how often everything is measured."""
-    return (
-        click.option(
-            "--rounds", type=click.IntRange(min=least), default=default, show_default=True
-        ),
-    )
-
-
-def seconds(name: str, default: float, told: str) -> Any:
-    """Give the option of how long something is measured; told: its help."""
-    length = click.FloatRange(min=0.1)
-    return (click.option(name, type=length, default=default, show_default=True, help=told),)
-
-
-def sizes(name: str, default: tuple[int, ...], told: str) -> Any:
-    """Give an option of several sizes; told: what they are."""
-    return (
-        click.option(
-            name,
-            type=click.IntRange(min=1),
-            multiple=True,
-            default=default,
-            show_default=True,
-            help=f"{told}; may be given several times.",
-        ),
-    )
-
+if TYPE_CHECKING:
+    from segue.stream.config.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
-Group: TypeAlias = tuple[Callable[[Any], Any], ...]
+Option = Callable[[F], F]
 
-OUTPUT = (
-    click.option(
-        "--out", type=click.Path(path_type=Path), required=True, help="The bundle's directory."
-    ),
-    click.option("--overwrite", is_flag=True, help="Replace the bundle that is there."),
+EXISTING = click.Path(exists=True, path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+EXISTING_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+NEW_DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+COUNT = click.IntRange(min=1)
+COUNT_OR_NONE = click.IntRange(min=0)
+POSITIVE = click.FloatRange(min=0, min_open=True)
+PORT = click.IntRange(0, 65_535)
+
+
+def options(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Join options into one decorator; the first is listed first in the help text."""
+
+    def decorate(command: F) -> F:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def load_settings(**given: Any) -> Settings:
+    """Load the settings; options that were given (not None) override them."""
+    from segue.stream.config import settings
+
+    return settings.load_settings(
+        **{name: value for name, value in given.items() if value is not None}
+    )
+
+
+# Play logs -------------------------------------------------------------------------------------
+
+FORMAT = click.option("--format", "format_name", help="Its format. Detected by default.")
+
+
+def play_log(
+    help: str = "The play log.", *, required: bool = True, file: str = "--plays"
+) -> Callable[[F], F]:
+    """Read a play log: `plays_file` and `format_name`."""
+    return options(
+        click.option(file, "plays_file", type=EXISTING, required=required, help=help), FORMAT
+    )
+
+
+SESSION_GAP = click.option(
+    "--session-gap-s",
+    type=POSITIVE,
+    default=1800.0,
+    show_default=True,
+    help="Silence that ends a session, in seconds, for logs without sessions.",
 )
-FORMAT = (
+
+
+def limit(help: str) -> Callable[[F], F]:
+    """Stop after so many: `limit`."""
+    return click.option("--limit", type=COUNT, help=help)
+
+
+def world(help: str) -> Callable[[F], F]:
+    """Use a synthetic play log: `world`, its seed."""
+    return click.option("--world", type=int, metavar="SEED", help=help)
+
+
+# Bundles ---------------------------------------------------------------------------------------
+
+
+def bundle(
+    help: str,
+    *,
+    name: str = "bundle",
+    option: str = "--bundle",
+    required: bool = False,
+    exists: bool = True,
+    **more: Any,
+) -> Callable[[F], F]:
+    """Read a bundle: a directory under `name`.
+
+    exists=False leaves a missing directory to `read_bundle`, whose error names the remedy.
+    """
+    path = EXISTING_DIRECTORY if exists else click.Path(path_type=Path)
+    return click.option(option, name, type=path, required=required, help=help, **more)
+
+
+def served_bundle(help: str) -> Callable[[F], F]:
+    """Read the one bundle that a command is about: `directory`."""
+    return bundle(help, name="directory", required=True, exists=False)
+
+
+def bundle_root(help: str, *, exists: bool = False, name: str = "bundle_root") -> Callable[[F], F]:
+    """Find bundles below a directory."""
+    path = EXISTING_DIRECTORY if exists else NEW_DIRECTORY
+    return click.option("--bundle-root", name, type=path, help=help)
+
+
+BUNDLE_OUTPUT = options(
     click.option(
-        "--format", "format_name", help="The log's format; told from the file if left out."
-    ),
-)
-PLAYS = (
-    click.option(
-        "--plays",
-        "plays_file",
-        type=click.Path(exists=True, path_type=Path),
+        "--out",
+        type=click.Path(path_type=Path),
         required=True,
-        help="The play log.",
+        help="Directory of the new bundle.",
     ),
-    *FORMAT,
+    click.option("--overwrite", is_flag=True, help="Replace the bundle in that directory."),
 )
-SESSION_GAP = (
-    click.option(
-        "--session-gap-s",
-        type=click.FloatRange(min=0, min_open=True),
-        default=1800.0,
+
+# Figures and reports ---------------------------------------------------------------------------
+
+
+def json_file(help: str = "Write the figures to this file.") -> Callable[[F], F]:
+    """Write JSON: `json_file`."""
+    return click.option("--json", "json_file", type=NEW_FILE, help=help)
+
+
+def report(help: str, *, required: bool = False, **more: Any) -> Callable[[F], F]:
+    """Write a report: `out`, a directory."""
+    return click.option("--out", type=NEW_DIRECTORY, required=required, help=help, **more)
+
+
+def seed(default: int = 0, help: str | None = None) -> Callable[[F], F]:
+    """Seed everything that is drawn at random: `seed`."""
+    return click.option("--seed", type=COUNT_OR_NONE, default=default, show_default=True, help=help)
+
+
+# Serving ---------------------------------------------------------------------------------------
+
+
+def bootstrap(
+    help: str = "Kafka brokers: host:port, comma-separated.", name: str = "kafka_bootstrap"
+) -> Callable[[F], F]:
+    """Connect to Kafka."""
+    return click.option("--bootstrap", name, help=help)
+
+
+RULES = click.option(
+    "--rules",
+    "rules_file",
+    type=EXISTING_FILE,
+    help="TOML file of business rules. A worker reloads it when it changes.",
+)
+
+
+def catalogue(help: str) -> Callable[[F], F]:
+    """Read what is known of songs: `songs_file`."""
+    return click.option("--catalogue", "songs_file", type=EXISTING_FILE, help=help)
+
+
+def data_dir(help: str) -> Callable[[F], F]:
+    """Keep state in a directory: `data_dir`."""
+    return click.option("--data-dir", type=click.Path(path_type=Path), help=help)
+
+
+def metrics_port(default: int | None = None) -> Callable[[F], F]:
+    """Serve Prometheus metrics on a port: `metrics_port`."""
+    return click.option(
+        "--metrics-port",
+        type=PORT,
+        default=default,
+        show_default=default is not None,
+        help="Port of the Prometheus metrics; 0 turns them off.",
+    )
+
+
+def address(port: int, host_help: str, port_help: str | None = None) -> Callable[[F], F]:
+    """Listen on an address: `host` and `port`."""
+    return options(
+        click.option("--host", default="127.0.0.1", show_default=True, help=host_help),
+        click.option("--port", type=PORT, default=port, show_default=True, help=port_help),
+    )
+
+
+def demo_directory(help: str) -> Callable[[F], F]:
+    """Keep everything of a demo in a directory: `directory`."""
+    return click.option(
+        "--dir",
+        "directory",
+        type=NEW_DIRECTORY,
+        default=Path("segue-demo"),
         show_default=True,
-        help="Silence that ends a session, where the log names none.",
-    ),
-)
-INPUT = (*PLAYS, *SESSION_GAP)
-VALIDATION = (
-    click.option(
+        help=help,
+    )
+
+
+def rate(help: str, default: float | None = None) -> Callable[[F], F]:
+    """Send plays at a rate: `rate`, plays per second."""
+    return click.option(
+        "--rate", type=POSITIVE, default=default, show_default=default is not None, help=help
+    )
+
+
+# Training --------------------------------------------------------------------------------------
+
+
+def count(
+    option: str, default: int | None, help: str | None = None, name: str | None = None
+) -> Callable[[F], F]:
+    """Accept a whole number of at least 1."""
+    names = (option,) if name is None else (option, name)
+    shown = default is not None
+    return click.option(*names, type=COUNT, default=default, show_default=shown, help=help)
+
+
+def epochs(default: int, option: str = "--epochs") -> Callable[[F], F]:
+    """Train for at most so many passes over the training data."""
+    return count(option, default, "Passes over the training data, at most.")
+
+
+def patience(default: int) -> Callable[[F], F]:
+    """Stop early: `patience`, in epochs."""
+    return count("--patience", default, "Stop after so many epochs without a better MRR@20.")
+
+
+def dim(default: int, help: str = "Size of a song embedding.") -> Callable[[F], F]:
+    """Set the size of embeddings: `dim`."""
+    return count("--dim", default, help)
+
+
+def workers(default: int, help: str) -> Callable[[F], F]:
+    """Run in parallel: `workers`."""
+    return count("--workers", default, help)
+
+
+def tune(help: str) -> Callable[[F], F]:
+    """Search hyper-parameters: `trials`; 0 searches none."""
+    return click.option("--tune", "trials", type=COUNT_OR_NONE, default=0, help=help)
+
+
+def validation_fraction(
+    help: str = "Share of the plays, the last ones, in the validation split; 0: no validation.",
+) -> Callable[[F], F]:
+    """Hold out a validation split: `validation_fraction`."""
+    return click.option(
         "--validation-fraction",
         type=click.FloatRange(min=0, max=0.9),
         default=0.1,
         show_default=True,
-        help="Share of the plays, the last ones, to judge by; 0 learns from all of them.",
-    ),
+        help=help,
+    )
+
+
+TRAINING_LOG = options(play_log(), SESSION_GAP)
+TRAINING_FIGURES = options(seed(), json_file())
+MIN_COUNT = count("--min-count", 1, "Leave out songs with fewer plays.")
+REFIT = click.option(
+    "--refit/--no-refit",
+    default=True,
+    show_default=True,
+    help="Afterwards train on everything, the validation split included, and keep that model.",
 )
-MIN_COUNT = (
-    click.option(
-        "--min-count",
-        type=click.IntRange(min=1),
-        default=1,
+TIME_BUDGET = click.option(
+    "--time-budget-s",
+    type=POSITIVE,
+    default=float("inf"),
+    help="Stop training after so many seconds.",
+)
+WARM_START = click.option(
+    "--continue",
+    "continued",
+    type=EXISTING_DIRECTORY,
+    help="Start from the weights of this bundle and train on newer plays.",
+)
+AUDIO_DIRECTORY = click.option(
+    "--audio",
+    "audio_directory",
+    type=EXISTING_DIRECTORY,
+    help="Directory of audio files (mp3, ogg, flac, wav). A file is named after its song's id.",
+)
+SPECTROGRAM_CACHE = click.option(
+    "--cache", type=NEW_DIRECTORY, help="With --audio: keep spectrograms here for the next run."
+)
+DECODERS = workers(2, "With --audio: files decoded in parallel.")
+
+# Benchmarks ------------------------------------------------------------------------------------
+
+BENCHMARK_BROKER = bootstrap(
+    "Kafka brokers: host:port, comma-separated. [default: an embedded broker]", "bootstrap"
+)
+
+
+def kind(default: str) -> Callable[[F], F]:
+    """Choose what serves in a benchmark: `kind`."""
+    kinds = click.Choice(["gru", "hybrid"])
+    return click.option(
+        "--kind", type=kinds, default=default, show_default=True, help="Kind of the served bundle."
+    )
+
+
+def play_count(default: int, help: str) -> Callable[[F], F]:
+    """Generate so many plays: `plays`."""
+    return click.option(
+        "--plays", type=click.IntRange(min=1_000), default=default, show_default=True, help=help
+    )
+
+
+def songs(
+    default: int | tuple[int, ...] | None, help: str = "Songs in the catalogue."
+) -> Callable[[F], F]:
+    """Set the size of the catalogue: `songs`; a default other than a number allows several."""
+    several = not isinstance(default, int)
+    return click.option(
+        "--songs",
+        type=click.IntRange(200, 5_000_000),
+        multiple=several,
+        default=default,
+        show_default=default is not None,
+        help=help + (" Repeatable." if several else ""),
+    )
+
+
+def rounds(default: int, least: int = 1) -> Callable[[F], F]:
+    """Repeat every measurement: `rounds`."""
+    return click.option(
+        "--rounds",
+        type=click.IntRange(min=least),
+        default=default,
         show_default=True,
-        help="Leave out songs with fewer plays.",
-    ),
-)
-REFIT = (
-    click.option(
-        "--refit/--no-refit",
-        default=True,
+        help="Repetitions of every measurement.",
+    )
+
+
+def seconds(option: str, default: float, help: str) -> Callable[[F], F]:
+    """Set how long something is measured."""
+    length = click.FloatRange(min=0.1)
+    return click.option(option, type=length, default=default, show_default=True, help=help)
+
+
+def sizes(option: str, default: tuple[int, ...], help: str) -> Callable[[F], F]:
+    """Accept several sizes."""
+    return click.option(
+        option,
+        type=COUNT,
+        multiple=True,
+        default=default,
         show_default=True,
-        help="Train once more on everything, the plays held back included, and keep that.",
-    ),
-)
-TIME_BUDGET = (
-    click.option(
-        "--time-budget-s",
-        type=click.FloatRange(min=0, min_open=True),
-        default=float("inf"),
-        help="End training once so much time is up.",
-    ),
-)
-FIGURES = (
-    click.option("--seed", type=int, default=0, show_default=True),
-    click.option(
-        "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here."
-    ),
-)
-
-
-def epochs_option(default: int) -> Group:
-    """Ask for the passes over the plays."""
-    return (
-        click.option("--epochs", type=click.IntRange(min=1), default=default, show_default=True),
+        help=f"{help} Repeatable.",
     )
-
-
-def patience_option(default: int) -> Group:
-    """Ask how long to wait for a better epoch."""
-    return (
-        click.option(
-            "--patience",
-            type=click.IntRange(min=1),
-            default=default,
-            show_default=True,
-            help="End after this many epochs without a better MRR@20.",
-        ),
-    )
-
-
-def dim_option(default: int) -> Group:
-    """Ask for the size of song vectors."""
-    return (
-        click.option(
-            "--dim",
-            type=click.IntRange(min=1),
-            default=default,
-            show_default=True,
-            help="Numbers in a song's vector.",
-        ),
-    )
-
-
-def options(*groups: Group) -> Callable[[F], F]:
-    """Give a command the options of these groups, in their order."""
-    decorators = [decorator for group in groups for decorator in group]
-
-    def decorate(command: F) -> F:
-        made: F = reduce(lambda made, decorator: decorator(made), reversed(decorators), command)
-        return made
-
-    return decorate

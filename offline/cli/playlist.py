@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from segue.models.bundles.bundle import Bundle
-    from segue.offline.inspection.playlist import PlaylistSong
+from segue.offline.cli.options import POSITIVE, count, json_file, seed, served_bundle
+from segue.offline.cli.output import print_table
 
 
 @click.command()
-@click.option(
-    "--bundle",
-    "directory",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The trained model.",
-)
+@served_bundle("The trained model: a GRU.")
 @click.option(
     "--start",
     "names",
     multiple=True,
     required=True,
-    help="A song to start from, by its id or (part of) its title; may be given several times.",
+    help="First song, by its id, title or part of a title. Repeatable.",
 )
-@click.option("--length", type=click.IntRange(min=1), default=10, show_default=True)
-@click.option("--greedy", is_flag=True, help="Take the most probable song each time (default).")
+@count("--length", 10, "Songs to add.")
+@click.option("--greedy", is_flag=True, help="Choose the most probable song each time (default).")
 @click.option(
     "--temperature",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Draw songs instead: below 1 surer, above 1 more daring.",
+    type=POSITIVE,
+    help="Sample songs instead: below 1 favours probable songs, above 1 improbable ones.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the drawing.")
+@seed(0, "Seed of the sampling.")
 @click.option("--no-repeat/--repeat", default=True, show_default=True, help="Each song once.")
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the playlist here."
-)
+@json_file("Write the playlist to this file.")
 def playlist(
     directory: Path,
     names: tuple[str, ...],
@@ -50,9 +39,9 @@ def playlist(
     no_repeat: bool,
     json_file: Path | None,
 ) -> None:
-    """Continue a playlist song by song: each song is chosen by all the songs before it.
+    """Continue a playlist song by song: all songs so far are the context of the next one.
 
-    The probability shown is the model's for that song among all songs, at that place.
+    The probability shown is the model's for that song among all songs, at that position.
 
     \b
     Examples:
@@ -61,11 +50,13 @@ def playlist(
       segue playlist --bundle bundles/gru --start s17 --temperature 0.8 --seed 7
     """
     import torch
+    from rich.text import Text
 
     from segue.models.bundles.bundle import read_bundle
     from segue.models.gru.scorer import GRUNextSong
     from segue.offline.inspection.playlist import continue_playlist
-    from segue.offline.inspection.song_lookup import find_song
+    from segue.offline.inspection.song_lookup import find_song, item_entry, show
+    from segue.offline.reporting.json_file import write_json
 
     if greedy and temperature is not None:
         raise click.UsageError("--greedy and --temperature exclude each other: give one")
@@ -79,49 +70,26 @@ def playlist(
         temperature=temperature or 1.0,
         repeat=not no_repeat,
     )
-    _write(json_file, bundle, start, songs)
-    _print(bundle, start, songs)
-    if len(songs) < length:
-        click.echo(f"The bundle knows no more songs: {len(songs)} of {length}.", err=True)
-
-
-def _write(
-    json_file: Path | None, bundle: Bundle, start: Sequence[int], songs: Sequence[PlaylistSong]
-) -> None:
-    from segue.offline.reporting.json_file import write_json
-
-    def entry(item: int) -> dict[str, str]:
-        song_id = bundle.vocabulary.song(item)
-        title, artist = bundle.titles.get(song_id, ("", ""))
-        return {"song_id": song_id, "title": title, "artist": artist}
-
     figures = {
         "model": bundle.manifest.version,
-        "start": [entry(item) for item in start],
-        "songs": [{**entry(song.item), "probability": song.probability} for song in songs],
+        "start": [item_entry(bundle, item) for item in start],
+        "songs": [
+            {**item_entry(bundle, song.item), "probability": song.probability} for song in songs
+        ],
     }
     write_json(json_file, figures)
-
-
-def _print(bundle: Bundle, start: Sequence[int], songs: Sequence[PlaylistSong]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from segue.offline.inspection.song_lookup import show
-
-    table = Table(title=f"Playlist by {bundle.manifest.version}")
-    table.add_column("", justify="right")
-    table.add_column("Song")
-    table.add_column("Id")
-    table.add_column("Probability", justify="right")
-    chances = [None] * len(start) + [song.probability for song in songs]
-    for number, (item, chance) in enumerate(
-        zip([*start, *(song.item for song in songs)], chances, strict=True), 1 - len(start)
-    ):
-        song_id = bundle.vocabulary.song(item)
-        # Text, as a title may hold what rich would take for markup.
-        row = Text(show(bundle.titles, song_id)), Text(song_id)
-        told = "start" if chance is None else f"{chance:.2%}"
-        table.add_row(str(number) if number > 0 else "", *row, told)
-    Console().print(table)
+    rows = [("", item, "start") for item in start]
+    rows += [(str(n), song.item, f"{song.probability:.2%}") for n, song in enumerate(songs, 1)]
+    # Text, as rich would take brackets in a title for markup.
+    print_table(
+        ("", "Song", "Id", "Probability"),
+        [
+            (number, Text(show(bundle.titles, song_id)), Text(song_id), probability)
+            for number, item, probability in rows
+            for song_id in [bundle.vocabulary.song(item)]
+        ],
+        title=f"Playlist by {bundle.manifest.version}",
+        left=3,
+    )
+    if len(songs) < length:
+        click.echo(f"The bundle knows no more songs: {len(songs)} of {length}.", err=True)

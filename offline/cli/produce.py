@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from segue.offline.cli.options import (
+    COUNT,
+    EXISTING,
+    FORMAT,
+    POSITIVE,
+    limit,
+    load_settings,
+    options,
+    rate,
+)
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -17,27 +28,24 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, path_type=Path))
-@click.option("--format", "format_name", help="The log's format; told from the file if left out.")
-@click.option(
-    "--rate", type=click.FloatRange(min=0, min_open=True), help="Plays to send each second."
-)
+@click.argument("file", type=EXISTING)
+@options(FORMAT, rate("Plays to send per second."))
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Keep the log's own times, this many times as fast.",
+    type=POSITIVE,
+    help="Keep the log's own timing, so many times as fast.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Send only the log's first plays.")
-@click.option("--resume", is_flag=True, help="Go on after the last play that was delivered.")
+@limit("Send only so many of the log's first plays.")
+@click.option("--resume", is_flag=True, help="Continue after the last delivered play.")
 @click.option(
     "--now",
     type=click.Choice(["first", "last"]),
-    help="Shift all times so that the first, or the last, play happens now.",
+    help="Shift all times so that the first, or the last, play is now.",
 )
 @click.option(
     "--trace-every",
-    type=click.IntRange(min=1),
-    help="Begin a trace with one of so many plays; with SEGUE_TRACING_ENDPOINT.",
+    type=COUNT,
+    help="Start a trace with one of so many plays. Needs SEGUE_TRACING_ENDPOINT.",
 )
 def produce(
     file: Path,
@@ -51,10 +59,10 @@ def produce(
 ) -> None:
     """Send the plays of FILE to the topic of plays, oldest first.
 
-    Without --rate or --speed it goes as fast as the broker takes them. Event ids are the file's
-    name and the play's number, so sending a log twice gives the same events. How far it got is
-    kept in the data directory once the broker has confirmed it: after Ctrl-C, or an error,
-    --resume goes on there, with the same shift of times.
+    Without --rate or --speed it is as fast as the broker accepts plays. Event ids are the
+    file's name and the play's number, so sending a log twice produces the same events. The
+    position that the broker confirmed is kept in the data directory: after Ctrl-C or an error,
+    --resume continues there, with the same shift of times.
 
     \b
     Examples:
@@ -66,7 +74,6 @@ def produce(
     """
     from segue.offline.datasets.readers import read_plays
     from segue.offline.operations.producer import Position, check_sendable
-    from segue.stream.config.settings import load_settings
     from segue.stream.kafka.topics import require_topics
 
     if rate is not None and speed is not None:
@@ -104,7 +111,6 @@ def _tracing(settings: Settings, every: int | None) -> Iterator[Trace | None]:
 
 
 def _shift_ms(plays: pl.DataFrame, now: str | None) -> int:
-    """Say how far all times move so that the first or the last play happens now."""
     import time
 
     if now is None or plays.is_empty():
@@ -165,4 +171,4 @@ def _send(
 
 def _remedy(position: Position) -> str:
     done = f"{position.delivered:,} plays are delivered"
-    return f"{done}; go on with the same command and --resume"
+    return f"{done}; continue with the same command and --resume"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from segue.offline.cli.options import RULES, catalogue, json_file, load_settings, served_bundle
+
 if TYPE_CHECKING:
     from segue.models.bundles.bundle import Bundle
     from segue.models.recommenders.base import Request
@@ -14,13 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--bundle",
-    "directory",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The trained model: a hybrid or a GRU.",
-)
+@served_bundle("The trained model: a hybrid or a GRU.")
 @click.option("--songs", metavar="A,B,C", default="", help="The session so far, oldest first.")
 @click.option(
     "--history", metavar="D,E", default="", help="Songs of earlier sessions, oldest first."
@@ -28,27 +24,15 @@ if TYPE_CHECKING:
 @click.option(
     "--user",
     metavar="ID",
-    help="Take session and history from a worker's store; --songs are played after them.",
+    help="Read session and history from a worker's store; --songs are played after them.",
 )
 @click.option(
     "-n", "count", type=click.IntRange(1, 1000), default=20, show_default=True, help="List length."
 )
-@click.option(
-    "--rules",
-    "rules_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML file of what may be shown.",
-)
-@click.option(
-    "--catalogue",
-    "songs_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What is known of songs, for the rules: JSON lines as of the topic of songs.",
-)
-@click.option("--all", "everything", is_flag=True, help="Show the candidates it left out, too.")
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the explanation here."
-)
+@RULES
+@catalogue("Catalogue for the rules: JSON lines as in the topic of songs.")
+@click.option("--all", "everything", is_flag=True, help="Show all candidates, not the list alone.")
+@json_file("Write the explanation to this file.")
 def recommend(
     directory: Path,
     songs: str,
@@ -60,13 +44,13 @@ def recommend(
     everything: bool,
     json_file: Path | None,
 ) -> None:
-    """Make one list as a worker would, and say how it came about.
+    """Compute one list as a worker does, and explain it.
 
-    Songs are named by their ids, their titles or parts of those. For each song: the list's
-    score, then each model's share of the chance to come next and the song's rank with that
-    model, who put it forward, the songs that carried it ("because", in shares), and every
-    feature the ranker saw. Songs that a rule left out stand at the end, with the rule. --user
-    reads the histories in SEGUE_DATA_DIR and changes nothing there.
+    Songs are given by id, title or part of a title. Each recommended song is shown with its
+    score, every model's probability and rank of it, the retrievers it came from, its
+    attributions ("because": songs, in shares) and every feature of the ranker. Songs excluded
+    by a rule stand at the end, with the rule. --user reads the histories in SEGUE_DATA_DIR and
+    changes nothing there.
 
     \b
     Examples:
@@ -82,54 +66,38 @@ def recommend(
     from segue.offline.inspection.explanation import explain
     from segue.offline.inspection.explanation_view import figures, view
     from segue.offline.reporting.json_file import write_json
-    from segue.stream.config.settings import load_settings
     from segue.stream.serving.factory import recommender_config
     from segue.stream.serving.rules import load_rules
 
-    _check(songs, history, user)
-    files = {"rules_file": rules_file, "songs_file": songs_file}
-    given = {name: file for name, file in files.items() if file is not None}
-    settings = load_settings(list_length=count, **given)
+    if user is None and not (songs or history):
+        raise click.UsageError("name a listener or songs: --user, --songs or --history")
+    if user is not None and history:
+        raise click.UsageError("--user has a history of its own: leave --history out")
+    settings = load_settings(list_length=count, rules_file=rules_file, songs_file=songs_file)
     bundle = read_bundle(directory, kind=None)
     request = _request(settings, bundle, songs, history, user)
-    told = explain(
-        recommender_of(bundle, recommender_config(settings), load_rules(settings)), request
-    )
-    write_json(json_file, figures(bundle, request, told, everything=everything))
-    Console().print(view(bundle, request, told, everything=everything))
-
-
-def _check(songs: str, history: str, user: str | None) -> None:
-    if user is None and not (songs or history):
-        raise click.UsageError("give --songs, --history or --user: whose list is it?")
-    if user is not None and history:
-        raise click.UsageError("--user brings its own history: leave --history out")
+    recommender = recommender_of(bundle, recommender_config(settings), load_rules(settings))
+    explanation = explain(recommender, request)
+    write_json(json_file, figures(bundle, request, explanation, everything=everything))
+    Console().print(view(bundle, request, explanation, everything=everything))
 
 
 def _request(
     settings: Settings, bundle: Bundle, songs: str, history: str, user: str | None
 ) -> Request:
-    """Put together what is known of the listener."""
     from segue.models.data.play_metadata import NOTHING_TOLD
     from segue.models.recommenders.base import Request
+    from segue.offline.inspection.song_lookup import find_songs
     from segue.stream.serving.factory import store_config
     from segue.stream.state.snapshot import read_listener
 
-    played, before = _song_ids(bundle, songs), _song_ids(bundle, history)
+    played = bundle.vocabulary.songs(find_songs(bundle, songs))
+    before = bundle.vocabulary.songs(find_songs(bundle, history))
     if user is None:
         return Request(played, (), before)
     stored = read_listener(settings.data_dir / "histories", user, store_config(settings))
     session, during = stored.session
-    if played:  # nobody says when, so that of the whole session nothing is known but its songs
+    if played:  # their times are unknown, so the whole session is read without details
         session, during = [*session, *played][-settings.session_max_songs :], NOTHING_TOLD
     earlier = stored.history
     return Request(session, stored.popular, earlier.songs, during, earlier.details, stored.moment)
-
-
-def _song_ids(bundle: Bundle, listed: str) -> list[str]:
-    from segue.offline.inspection.song_lookup import find_song, split_names
-
-    names = split_names(listed)
-    if listed and not names:
-        raise click.UsageError(f"{listed!r} names no song")
-    return bundle.vocabulary.songs([find_song(bundle, name) for name in names])

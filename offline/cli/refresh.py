@@ -1,96 +1,88 @@
-"""`segue refresh`: keep models fresh from the stream."""
+"""`segue refresh`: incremental training from the stream."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
+from segue.offline.cli.options import (
+    POSITIVE,
+    bootstrap,
+    bundle,
+    bundle_root,
+    count,
+    data_dir,
+    load_settings,
+    metrics_port,
+    options,
+    seed,
+)
+
 
 @click.command()
-@click.option("--bootstrap", "kafka_bootstrap", help="Kafka brokers: host:port, comma-separated.")
-@click.option(
-    "--bundle-root",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where bundles lie and new ones are written, as the workers have it.",
+@options(
+    bootstrap(),
+    bundle_root("Directory of the bundles; the same as for the workers."),
+    bundle("Bundle to start with, where none is active yet.", exists=False),
+    data_dir("Directory of the checkpoints."),
+    metrics_port(9465),
 )
-@click.option(
-    "--bundle", type=click.Path(path_type=Path), help="To begin with, where nothing is active yet."
-)
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where checkpoints are kept.")
-@click.option(
-    "--metrics-port",
-    type=click.IntRange(0, 65_535),
-    default=9465,
-    show_default=True,
-    help="Port of the Prometheus metrics; 0 for none.",
-)
-@click.option(
-    "--every-plays",
-    type=click.IntRange(min=1),
-    default=50_000,
-    show_default=True,
-    help="Refresh after so many plays,",
-)
+@count("--every-plays", 50_000, "Refresh after so many plays,")
 @click.option(
     "--every-minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     default=60.0,
     show_default=True,
-    help="or so many minutes, whichever is first.",
+    help="or after so many minutes, whichever is first.",
 )
 @click.option(
-    "--held-back",
+    "--validation-fraction",
     type=click.FloatRange(min=0, max=0.5),
     default=0.1,
     show_default=True,
-    help="Share of the new sessions, the newest, that a new bundle is judged by.",
+    help="Share of the new sessions, the newest, that a new bundle is evaluated on.",
 )
 @click.option(
-    "--most-lost",
+    "--max-drop",
     type=click.FloatRange(min=0, max=1),
     default=0.02,
     show_default=True,
-    help="By which its hit rate @20 may be lower than that of the bundle before.",
+    help="Reject a bundle whose HR@20 is lower by more than this.",
 )
-@click.option(
-    "--least-plays",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Of a song, before it gets a vector; until then recent plays speak for it.",
-)
-@click.option("--seed", type=int, default=0, show_default=True)
+@count("--min-plays", 1, "Plays before a new song gets an embedding.")
+@seed()
 def refresh(
     every_plays: int,
     every_minutes: float,
-    held_back: float,
-    most_lost: float,
-    least_plays: int,
+    validation_fraction: float,
+    max_drop: float,
+    min_plays: int,
     seed: int,
     **overrides: Any,
 ) -> None:
-    """Renew what is in service from the plays that come, until stopped.
+    """Train the active models on the plays of the stream, until stopped.
 
-    A consumer group of its own rebuilds sessions from the plays. Every so often the bundle that
-    makes the lists, and song vectors that are active, learn from the new sessions: new songs
-    get a place among those they were heard with, play counts decay, vectors go on learning
-    without turning away from what they were. Each new bundle is judged on the newest sessions
-    beside the one before; then it is activated, or set aside below refused/ with the reason.
+    A consumer group of its own rebuilds sessions from the plays. At each interval the active
+    models are fine-tuned on the new sessions: new songs get an embedding near the songs of
+    their sessions, play counts decay, embeddings are trained on and kept aligned with the old
+    ones. Each new bundle is compared with the previous one on the newest sessions. Then it is
+    activated, or moved below refused/ with the reason.
 
     \b
     Examples:
       segue refresh --bundle-root bundles --bundle bundles/hybrid
       segue refresh --bundle-root bundles --every-plays 10000 --every-minutes 15
     """
-    from segue.stream.config.settings import load_settings
     from segue.stream.refresh.agent import run_refresh
     from segue.stream.refresh.guardrails import GuardRails
     from segue.stream.refresh.refresh import RefreshPlan
     from segue.stream.refresh.service import Schedule
 
-    settings = load_settings(**{name: v for name, v in overrides.items() if v is not None})
-    rails = GuardRails(most_lost=most_lost)
-    plan = RefreshPlan(rails=rails, held_back=held_back, least_plays=least_plays, seed=seed)
-    run_refresh(settings, plan, Schedule(every_plays, every_minutes * 60))
+    plan = RefreshPlan(
+        rails=GuardRails(most_lost=max_drop),
+        held_back=validation_fraction,
+        least_plays=min_plays,
+        seed=seed,
+    )
+    run_refresh(load_settings(**overrides), plan, Schedule(every_plays, every_minutes * 60))

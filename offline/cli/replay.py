@@ -1,12 +1,28 @@
-"""`segue replay`: evaluate offline exactly what runs live."""
+"""`segue replay`: prequential evaluation of exactly what runs live."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from segue.offline.cli.options import (
+    EXISTING,
+    NEW_DIRECTORY,
+    NEW_FILE,
+    bundle,
+    bundle_root,
+    catalogue,
+    count,
+    json_file,
+    limit,
+    options,
+    play_log,
+    report,
+    seed,
+    world,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,74 +30,64 @@ if TYPE_CHECKING:
     from segue.offline.replay.memory import MemoryWatch
     from segue.offline.replay.runner import Ran
 
-EXISTING = click.Path(exists=True, path_type=Path)
-
 
 @click.command()
-@click.option("--plays", "plays_file", type=EXISTING, help="The play log to replay.")
-@click.option("--format", "format_name", help="Its format; told from the file if left out.")
-@click.option("--world", type=int, help="Replay the generated world of this seed instead.")
+@options(
+    play_log("The play log to replay.", required=False),
+    world("Replay a synthetic play log with this seed instead."),
+)
 @click.option(
-    "--world-set", multiple=True, help="Of another world, name=value (listeners=10000); repeatable."
+    "--world-set",
+    multiple=True,
+    help="With --world: a parameter, name=value (listeners=10000). Repeatable.",
 )
 @click.option("--topic", is_flag=True, help="Replay the topic of plays instead.")
 @click.option(
     "--skip",
     type=click.FloatRange(0, 1, max_open=True),
-    help="Leave out this share of the plays, the first by time, as if they never were; 0.7 of a "
-    "world if left out.",
+    help="Ignore this share of the plays, the first by time. [default: 0; 0.7 with --world]",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Replay so many plays at most.")
+@limit("Replay so many plays at most.")
 @click.option(
     "--from",
     "begins",
     multiple=True,
-    help="Make lists from this time on, or from PARTITION:OFFSET (several times); what comes "
-    "before builds up histories.",
+    help="Recommend from this time on, or from PARTITION:OFFSET (repeatable). Earlier plays "
+    "only build up histories.",
 )
-@click.option("--to", "ends", multiple=True, help="End before this time or PARTITION:OFFSET.")
-@click.option("--bundle", type=EXISTING, help="The model; popularity alone if left out.")
+@click.option("--to", "ends", multiple=True, help="Stop before this time or PARTITION:OFFSET.")
+@bundle("The model. [default: popularity alone]")
 @click.option(
     "--compare",
     multiple=True,
-    help="Another bundle on the same plays, or `popularity`; repeatable.",
+    help="Another bundle for the same plays, or `popularity`. Repeatable.",
 )
 @click.option(
     "--set",
     "changes",
     multiple=True,
-    help="Another value of a setting, name=value; name=a,b,c replays each; repeatable.",
+    help="Change a setting, name=value; name=a,b,c replays with each value. Repeatable.",
 )
 @click.option(
     "--refresh",
     "cadences",
     multiple=True,
-    help="Also refresh the model from the stream: daily, every=6h or plays=5000; repeatable.",
+    help="Also train the model on the stream: daily, every=6h or plays=5000. Repeatable.",
 )
+@catalogue("Catalogue, JSON lines. [default: none; the topic of songs with --topic]")
 @click.option(
-    "--catalogue",
-    "songs_file",
-    type=EXISTING,
-    help="Songs, JSON lines; with --topic what the topic of songs tells, if left out.",
+    "--partitions",
+    type=click.IntRange(1, 10_000),
+    help="Partitions of a log. [default: the setting `topic_partitions`]",
 )
-@click.option(
-    "--partitions", type=click.IntRange(1, 10_000), help="Of a log; see `segue settings`."
-)
-@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option(
-    "--state",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Keep histories and records here, and go on there after Ctrl-C.",
-)
-@click.option("--event-prefix", help="Begins the event ids of a log; its file's name if left out.")
-@click.option("--clock", help="The time that lists carry; that of their plays if left out.")
-@click.option(
-    "--verify", type=EXISTING, help="Compare the lists with these, captured as JSON lines."
-)
-@click.option(
-    "--bundle-root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="With --verify: where the bundles lie that were swapped while lists were captured.",
+@count("--processes", 1, "Processes that replay in parallel.")
+@click.option("--state", type=NEW_DIRECTORY, help="Keep state here and resume after Ctrl-C.")
+@click.option("--event-prefix", help="Prefix of a log's event ids. [default: its file's name]")
+@click.option("--clock", help="Time in the lists. [default: the time of each play]")
+@click.option("--verify", type=EXISTING, help="Compare the lists with these, as JSON lines.")
+@bundle_root(
+    "With --verify: directory of the bundles that were active when lists were captured.",
+    exists=True,
 )
 @click.option("--publish-to", help="Publish the lists to this topic.")
 @click.option(
@@ -89,52 +95,38 @@ EXISTING = click.Path(exists=True, path_type=Path)
     type=EXISTING,
     help="What was shown: partition, offset, song_id, propensity, reward; CSV or Parquet.",
 )
-@click.option(
-    "--slots",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="With --propensities: one of so many first songs is shown, drawn evenly.",
-)
-@click.option("--windows", type=click.IntRange(min=1), default=24, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here."
+@count("--slots", 1, "With --propensities: one of so many first songs is shown, at random.")
+@count("--windows", 24, "Moving windows over time in the report.")
+@options(
+    seed(),
+    json_file(),
+    report("Write a report here: report.md, report.html, plots and figures.json."),
 )
 @click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write a report here: report.md, report.html, pictures and figures.json.",
+    "--memory", "memory_file", type=NEW_FILE, help="Plot the memory of all processes, PNG or SVG."
 )
-@click.option(
-    "--memory",
-    "memory_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw here, PNG or SVG, what memory all processes took as the replay went on.",
-)
-def replay(**options: Any) -> None:
-    """Stream logged plays through the function that serves live traffic, and judge every list.
+def replay(**given: Any) -> None:
+    """Replay logged plays through the live pipeline and evaluate every list (prequential).
 
-    Each play is judged by the list that the play before it, of the same listener, caused:
-    predict, score, then learn. So what is measured is what listeners get, in time and place.
-    Popularity, as it was at each moment, is judged on the very same plays. A log is laid out
-    in partitions as `segue produce` would lay it out in an empty topic.
+    The list of each play is evaluated on the next play of the same listener: predict, score,
+    then learn. The popularity baseline, as of the same time, is evaluated on the same plays. A
+    log is divided into partitions as `segue produce` would divide it in an empty topic.
 
-    Figures: hit_rate, mrr, ndcg at 10 and 20, with 95 % intervals of a bootstrap over
-    listeners; coverage (share of all known songs that stand in any list), novelty (bits: -log2
-    of a song's share of the training plays), heard_share_of_lists and heard_share_of_plays (of
-    songs remembered of the listener); all of them by moving window and, where they judge a
-    play, by slice. All but plays_per_s and _timing are the same whenever the input is.
-    (plays_per_s of popularity is that of its lists alone.)
+    Metrics: hit_rate, mrr, ndcg at 10 and 20, with 95 % intervals of a bootstrap over
+    listeners; coverage (share of all known songs that are in any list), novelty (bits: -log2
+    of a song's share of the training plays), heard_share_of_lists and heard_share_of_plays
+    (songs in the listener's history); all by moving window, and hits and ranks also by slice.
+    All but plays_per_s and _timing are the same for the same input. (plays_per_s of popularity
+    covers its lists alone.)
 
     \b
-    --verify compares with lists that were captured from the live topic. Every byte must be the
-    same but the time of making; else the first difference is shown, and the status is 1. Where
-    models were swapped meanwhile, --bundle-root lets each list be made by the model it names.
+    --verify compares with lists captured from the live topic. Every byte but the time of
+    generation must be the same; else the first difference is shown and the exit status is 1.
+    If models were switched meanwhile, --bundle-root has each list computed by the model it names.
 
     \b
-    --propensities estimates what showing these lists would have earned (offline/replay/HONESTY.md
-    says when that can be believed): ips, snips and dr, by variant, under `counterfactual`.
+    --propensities estimates the reward of showing these lists (off-policy evaluation; for its
+    limits see offline/replay/HONESTY.md): ips, snips and dr, by variant, under `counterfactual`.
 
     \b
     Examples:
@@ -148,10 +140,10 @@ def replay(**options: Any) -> None:
       segue replay --topic --bundle bundles/gru --verify lists.jsonl
       segue replay --topic --bundle bundles/gru --verify lists.jsonl --bundle-root bundles
     """
-    options["begins"], options["ends"] = _bounds(options["begins"]), _bounds(options["ends"])
-    _check(options)
+    given["begins"], given["ends"] = _bounds(given["begins"]), _bounds(given["ends"])
+    _check(given)
     with ExitStack() as stack:
-        _run(options, stack)
+        _run(given, stack)
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -166,13 +158,15 @@ def _check(options: dict[str, Any]) -> None:
     ):
         raise click.UsageError(f"--{alone[0].replace('_', '-')} takes one bundle with one setting")
     if options["bundle_root"] and not options["verify"]:
-        raise click.UsageError("--bundle-root is for --verify, which is not given")
+        raise click.UsageError("--bundle-root needs --verify")
     if options["verify"] and options["state"]:
-        raise click.UsageError("--verify begins with the first play: leave out --state")
+        raise click.UsageError("--verify starts with the first play: leave out --state")
     if options["topic"] and (options["skip"] or options["limit"] or options["partitions"]):
-        raise click.UsageError("--skip, --limit and --partitions are of logs; a topic has --from")
+        raise click.UsageError(
+            "--skip, --limit and --partitions need a log: with --topic use --from"
+        )
     if options["world_set"] and options["world"] is None:
-        raise click.UsageError("--world-set changes a --world, which is not given")
+        raise click.UsageError("--world-set needs --world")
     if options["out"] is not None or options["memory_file"] is not None:
         from segue.offline.evaluation.report import check_drawable
 
@@ -209,17 +203,17 @@ def _run(options: dict[str, Any], stack: ExitStack) -> None:
         ran, seconds = replay_all(plan, chosen, lambda plays: advance(memory.handled(plays)))
     memory.step = "figures"
     if not all(one.finished for one in ran):
-        remedy = "go on with the same command" if plan.keep else "--state would keep what is done"
+        remedy = "resume with the same command" if plan.keep else "use --state to be able to resume"
         raise click.ClickException(f"stopped before the end: {remedy}")
     figures = replay_figures(
         plan,
         ran,
         FigureConfig(options["windows"], shown, options["slots"], seed=options["seed"]),
     )
-    _tell(options, figures, ran, seconds, memory)
+    _output(options, figures, ran, seconds, memory)
 
 
-def _tell(
+def _output(
     options: dict[str, Any],
     figures: dict[str, Any],
     ran: Sequence[Ran],
@@ -246,11 +240,10 @@ def _tell(
         draw_memory(options["memory_file"], memory.looks)
     show(timed)
     if options["verify"]:
-        _tell_verified(options, ran[0])
+        _check_verified(options, ran[0])
 
 
-def _tell_verified(options: dict[str, Any], ran: Ran) -> None:
-    """Say what was equal; end with status 1 where anything was not, or nothing was compared."""
+def _check_verified(options: dict[str, Any], ran: Ran) -> None:
     from segue.offline.replay.catalogue import catalogue_changes
 
     checked = ran.checked
@@ -260,4 +253,4 @@ def _tell_verified(options: dict[str, Any], ran: Ran) -> None:
         why = catalogue_changes(settings, options["verify"]) if options["topic"] else None
         raise click.ClickException("\n".join(filter(None, [checked.first.text(), why])))
     if not checked.equal:
-        raise click.ClickException("nothing was captured of these plays")
+        raise click.ClickException("the captured lists have none of these plays")

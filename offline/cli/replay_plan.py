@@ -1,4 +1,4 @@
-"""From what `segue replay` was told to what is to be replayed."""
+"""What `segue replay` replays, from its options."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ from segue.offline.replay.variants import POPULARITY, Variant, variants
 from segue.stream.config.settings import Settings
 
 Options = dict[str, Any]
-"""The command's options by their names."""
+"""The command's options by name."""
 
 
 def chosen_variants(options: Options) -> list[Variant]:
-    """Cross the bundles with the settings; ReplayError or SettingsError where one cannot be."""
+    """Return every bundle with every setting; ReplayError or SettingsError for an invalid one."""
     bundles: list[Path | None] = [options["bundle"]]
     for name in options["compare"]:
         if name != POPULARITY and not Path(name).is_dir():
-            raise ReplayError(f"--compare {name}: no such bundle; or say `popularity`")
+            raise ReplayError(
+                f"--compare {name}: there is no such bundle: give a directory or `popularity`"
+            )
         bundles.append(None if name == POPULARITY else Path(name))
     given = {"topic_partitions": options["partitions"], "songs_file": options["songs_file"]}
     fixed = {name: value for name, value in given.items() if value is not None}
@@ -42,7 +44,7 @@ def chosen_variants(options: Options) -> list[Variant]:
 
 
 def refreshed(options: Options, chosen: list[Variant], plan: Plan) -> list[Variant]:
-    """Put refreshed models beside those chosen, where that was asked for."""
+    """Add variants with incremental training, if --refresh is given."""
     if not options["cadences"]:
         return chosen
     return refreshed_variants(
@@ -56,7 +58,7 @@ def refreshed(options: Options, chosen: list[Variant], plan: Plan) -> list[Varia
 
 
 def plan_of(options: Options, chosen: list[Variant], stack: ExitStack) -> Plan:
-    """Lay the plays out in partitions, and find what else the replay needs.
+    """Write the plays in partitions, and resolve the other options.
 
     stack: lets go of what is not to be kept.
     """
@@ -85,7 +87,7 @@ def plan_of(options: Options, chosen: list[Variant], stack: ExitStack) -> Plan:
 
 
 def _facts(options: Options, settings: Settings) -> dict[str, Any]:
-    """Tell the plays from others, before they are read."""
+    """Return facts that identify the plays, without reading them."""
     if options["topic"]:
         return {"kafka": settings.kafka_bootstrap, "topic": settings.topic_plays}
     shape = options["skip"], options["limit"], options["event_prefix"]
@@ -97,7 +99,7 @@ def _facts(options: Options, settings: Settings) -> dict[str, Any]:
 
 
 def _source(options: Options, settings: Settings, directory: Path) -> PlaySource:
-    """Read the plays, or generate them, and lay them out; those laid out before are kept."""
+    """Read or generate the plays and write them in partitions, unless a resumed run has them."""
     if options["topic"]:
         return TopicSource.open(settings)
     kept = LogSource.kept(directory)

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import click
 
+from segue.offline.cli.options import json_file
+
 
 @click.command()
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write the settings to this file; secrets stay hidden.",
-)
+@json_file("Write the settings to this file; secrets stay hidden.")
 def settings(json_file: Path | None) -> None:
     """Show every setting, its value, its origin and its meaning.
 

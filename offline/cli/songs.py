@@ -1,4 +1,4 @@
-"""`segue songs`: tell workers what is known of songs."""
+"""`segue songs`: publish the catalogue."""
 
 from __future__ import annotations
 
@@ -8,87 +8,94 @@ from typing import TYPE_CHECKING
 
 import click
 
+from segue.offline.cli.options import (
+    EXISTING,
+    NEW_FILE,
+    bundle,
+    load_settings,
+    options,
+    play_log,
+    world,
+)
+
 if TYPE_CHECKING:
     from segue.models.data.catalogue import SongDetails
 
-EXISTING = click.Path(exists=True, path_type=Path)
-
 
 @click.command()
-@click.option("--plays", "plays_file", type=EXISTING, help="A play log that knows its songs.")
-@click.option("--format", "format_name", help="The log's format; told from the file if left out.")
+@play_log("A play log with details of its songs.", required=False)
 @click.option(
-    "--values", "values_file", type=EXISTING, help="JSON lines, as the topic of songs has them."
+    "--values", "values_file", type=EXISTING, help="JSON lines, as in the topic of songs."
+)
+@options(
+    world("The songs of the synthetic play log with this seed."),
+    bundle("With --unplayed-songs: the bundle whose songs are known."),
 )
 @click.option(
-    "--decoys",
+    "--unplayed-songs",
     type=click.FloatRange(min=0),
-    help="Add made-up songs that nobody plays, so many for each that --bundle does not know.",
+    help="Add artificial songs that nobody plays, so many for each that --bundle does not know.",
 )
-@click.option(
-    "--bundle",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="With --decoys: whose songs are known.",
-)
-@click.option("--world", type=int, help="The songs of the generated world of this seed.")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write JSON lines here instead, for --catalogue of other commands.",
+    type=NEW_FILE,
+    help="Instead of sending them, write JSON lines here, for --catalogue of other commands.",
 )
 def songs(
     plays_file: Path | None,
     format_name: str | None,
     values_file: Path | None,
-    decoys: float | None,
-    bundle: Path | None,
     world: int | None,
+    bundle: Path | None,
+    unplayed_songs: float | None,
     out: Path | None,
 ) -> None:
-    """Send what is known of songs to the topic of songs, which every worker follows.
+    """Publish the catalogue to the topic of songs, which every worker follows.
 
-    Artists, release dates and flags are what rules of lists look at (`segue worker --rules`).
-    A worker takes up a song at once, and before what its bundle says; the last word on a song
-    holds. A record without a value, which no command here sends, takes a song's details back.
+    Business rules (`segue worker --rules`) use artists, release dates and flags. Workers use a
+    record at once; it overrides the bundle, and the last record of a song counts. A record
+    without a value, which no command sends, deletes a song's details.
 
-    A log knows the songs that were played, which a catalogue does not know beforehand: for a
-    replay of new songs, --decoys puts as many between them as yours may have.
+    A play log has only songs that were played, but a real catalogue has others, too: for a
+    replay with new songs, --unplayed-songs adds as many as your catalogue may have.
 
     \b
     Examples:
       segue songs --plays plays.csv
-      segue songs --plays plays.csv --bundle bundles/hybrid --decoys 3 --out songs.jsonl
+      segue songs --plays plays.csv --bundle bundles/hybrid --unplayed-songs 3 --out songs.jsonl
       segue songs --values songs.jsonl
       segue songs --world 1 --out songs.jsonl
     """
     from segue.offline.operations.catalogue import send_songs, write_songs
     from segue.offline.reporting.progress import plays_progress
-    from segue.stream.config.settings import load_settings
     from segue.stream.kafka.topics import require_topics
 
     if sum(each is not None for each in (plays_file, values_file, world)) != 1:
         raise click.UsageError("give one of --plays, --values and --world")
-    if (decoys is None) != (bundle is None) or (decoys is not None and out is None):
-        raise click.UsageError("--decoys needs --bundle and --out: no worker should have decoys")
-    known = _known(plays_file, format_name, values_file, world)
-    if decoys is not None and bundle is not None:
+    if (unplayed_songs is None) != (bundle is None) or (unplayed_songs and out is None):
+        raise click.UsageError(
+            "--unplayed-songs needs --bundle and --out: workers must not get artificial songs"
+        )
+    catalogue = _read_catalogue(plays_file, format_name, values_file, world)
+    if unplayed_songs is not None and bundle is not None:
         from segue.models.bundles.bundle import read_bundle
         from segue.offline.training.cold_start_augmentation import with_decoys
 
-        known = with_decoys(known, read_bundle(bundle, kind=None).vocabulary, decoys, seed=0)
-    if not known:
-        raise click.ClickException("nothing is known of these songs: name another source")
+        vocabulary = read_bundle(bundle, kind=None).vocabulary
+        catalogue = with_decoys(catalogue, vocabulary, unplayed_songs, seed=0)
+    if not catalogue:
+        raise click.ClickException("the source has no details of songs: name another one")
     if out is not None:
-        write_songs(out, known)
+        write_songs(out, catalogue)
         return
     settings = load_settings()
     require_topics(settings)
-    with plays_progress("Sending", len(known), unit="songs") as advance:
-        send_songs(settings, known, advance)
-    click.echo(f"{len(known):,} songs delivered.", err=True)
+    with plays_progress("Sending", len(catalogue), unit="songs") as advance:
+        send_songs(settings, catalogue, advance)
+    click.echo(f"{len(catalogue):,} songs delivered.", err=True)
 
 
-def _known(
+def _read_catalogue(
     plays_file: Path | None, format_name: str | None, values_file: Path | None, world: int | None
 ) -> Mapping[str, SongDetails]:
     from segue.offline.datasets.readers import read_plays

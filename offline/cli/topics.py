@@ -1,4 +1,4 @@
-"""`segue topics`: create the topics, or check the ones there are."""
+"""`segue topics`: create missing topics, check existing ones."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from segue.offline.cli.options import json_file, load_settings
+from segue.offline.cli.output import print_table
+
 if TYPE_CHECKING:
     from segue.stream.kafka.topics import TopicReport
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Create nothing; say what is there.")
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write the report to this file.",
-)
+@click.option("--check", is_flag=True, help="Create nothing, check only.")
+@json_file("Write the report to this file.")
 def topics(check: bool, json_file: Path | None) -> None:
-    """Create the topics that are missing and check the ones there are.
+    """Create missing topics and check existing ones against the settings.
 
-    Ends with status 1 where a topic does not fit the settings. Topics that exist are never
-    changed.
+    Existing topics are never changed. The exit status is 1 where one does not match the
+    settings.
 
     \b
     Examples:
@@ -31,7 +29,6 @@ def topics(check: bool, json_file: Path | None) -> None:
       SEGUE_KAFKA_BOOTSTRAP=kafka:9092 segue topics --check --json topics.json
     """
     from segue.offline.reporting.json_file import write_json
-    from segue.stream.config.settings import load_settings
     from segue.stream.kafka.topics import ensure_topics
 
     reports = ensure_topics(load_settings(), create=not check)
@@ -43,24 +40,25 @@ def topics(check: bool, json_file: Path | None) -> None:
 
 
 def show_topics(reports: list[TopicReport]) -> None:
-    """Print one line a topic on stdout."""
-    from rich.console import Console
-    from rich.table import Table
+    """Print a table with one row for each topic."""
+    print_table(
+        ("topic", "state", "partitions", "replicas", "cleanup", "retention"),
+        [
+            (
+                report.name,
+                report.state,
+                str(report.partitions),
+                str(report.replication),
+                report.cleanup_policy,
+                _retention(report),
+            )
+            for report in reports
+        ],
+        left=6,
+    )
 
-    table = Table("topic", "state", "partitions", "replicas", "cleanup", "kept for", box=None)
-    for report in reports:
-        table.add_row(
-            report.name,
-            report.state,
-            str(report.partitions),
-            str(report.replication),
-            report.cleanup_policy,
-            _kept_for(report),
-        )
-    Console().print(table)
 
-
-def _kept_for(report: TopicReport) -> str:
+def _retention(report: TopicReport) -> str:
     from segue.stream.kafka.topics import DAY_MS, UNKNOWN
 
     if report.cleanup_policy == "compact":

@@ -1,4 +1,4 @@
-"""`segue ui`: a page to listen in and to watch the live system on."""
+"""`segue ui`: a web page to play songs and watch the live system."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ from typing import Any
 
 import click
 
-EXISTING = click.Path(exists=True, path_type=Path)
+from segue.offline.cli.options import (
+    address,
+    bootstrap,
+    bundle,
+    bundle_root,
+    demo_directory,
+    load_settings,
+    options,
+    play_log,
+)
 
 
 @click.command()
-@click.option("--bootstrap", "kafka_bootstrap", help="Kafka brokers: host:port, comma-separated.")
-@click.option(
-    "--bundle",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Bundle that names the songs and maps them.  [default: the setting `bundle`]",
+@options(
+    bootstrap(),
+    bundle("Bundle with titles and the song map. [default: the setting `bundle`]"),
+    bundle_root("Use the active bundle below this directory.", exists=True),
+    play_log("A play log with the titles of songs.", required=False),
+    address(8800, "Address to listen on."),
 )
-@click.option(
-    "--bundle-root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Take the bundle that is active below this directory.",
-)
-@click.option("--plays", "plays_file", type=EXISTING, help="A play log that names the songs.")
-@click.option("--format", "plays_format", help="Its format; told from the file if left out.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65_535), default=8800, show_default=True)
-@click.option(
-    "--host-name", "host_names", multiple=True, help="Another name by which browsers ask for it."
-)
+@click.option("--host-name", "host_names", multiple=True, help="Accept this Host name. Repeatable.")
 @click.option(
     "--metrics",
     multiple=True,
-    help="A worker's metrics, host:port; once for each worker.  [default: the settings']",
+    help="Metrics of a worker, host:port. Repeatable. [default: from the settings]",
 )
 @click.option(
     "--map-songs",
@@ -45,21 +44,14 @@ EXISTING = click.Path(exists=True, path_type=Path)
     show_default=True,
     help="Songs on the map, the most played ones.",
 )
-@click.option("--demo", is_flag=True, help="Start broker, worker and listeners beside it.")
-@click.option(
-    "--dir",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("segue-demo"),
-    show_default=True,
-    help="With --demo: where its bundle lies, or will lie, and everything else is left.",
-)
+@click.option("--demo", is_flag=True, help="Also start a broker, a worker and other listeners.")
+@demo_directory("With --demo: directory of its bundle and everything else.")
 @click.option(
     "--rate",
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
-    help="With --demo: plays a second of other listeners.",
+    help="With --demo: plays per second of other listeners.",
 )
 def ui(
     kafka_bootstrap: str | None,
@@ -70,12 +62,12 @@ def ui(
     rate: float,
     **options: Any,
 ) -> None:
-    """Serve a page on which to play songs and see the next ones recommended, until Ctrl-C.
+    """Serve a web page to play songs and see the next ones recommended, until Ctrl-C.
 
-    The page is a producer of plays and a consumer of lists like any other: start a broker and a
-    worker as well, or let --demo do it, which uses the bundle of `segue demo` or trains one
-    first. Lists a second are counted in their topic; everybody's plays a second, latency and hit
-    rate come from the workers' metrics. It has no login, so leave it on this machine.
+    The page produces plays and consumes lists like any other client. It needs a broker and a
+    worker; --demo starts both, with the bundle of `segue demo` or a new one. Lists per second
+    are counted in their topic; plays per second, latency and hit rate come from the workers'
+    metrics. The page has no login: keep it on this machine.
 
     \b
     Examples:
@@ -85,7 +77,6 @@ def ui(
       segue ui --plays plays.csv --port 8080
     """
     from segue.offline.ui.process import UiConfig, serve
-    from segue.stream.config.settings import load_settings
 
     if demo:
         from segue.offline.ui.demo import serve_demo
@@ -93,14 +84,15 @@ def ui(
         serve_demo(directory, rate, options)
         _end()
         return
-    given = {"kafka_bootstrap": kafka_bootstrap, "bundle": bundle, "bundle_root": bundle_root}
-    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    settings = load_settings(
+        kafka_bootstrap=kafka_bootstrap, bundle=bundle, bundle_root=bundle_root
+    )
     serve(UiConfig(settings, **options))
     _end()
 
 
 def _end() -> None:
-    """End at once where the map is being drawn: an interpreter that ends under it would abort."""
+    # An interpreter that ends while the map is drawn in a thread would abort.
     if any(thread.name == "map" for thread in threading.enumerate()):
         sys.stdout.flush()
         logging.shutdown()

@@ -2,57 +2,56 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
+from segue.offline.cli.options import (
+    COUNT,
+    EXISTING_DIRECTORY,
+    RULES,
+    bootstrap,
+    bundle,
+    bundle_root,
+    catalogue,
+    data_dir,
+    load_settings,
+    metrics_port,
+    options,
+)
+
 
 @click.command()
-@click.option("--bootstrap", "kafka_bootstrap", help="Kafka brokers: host:port, comma-separated.")
-@click.option("--bundle", type=click.Path(path_type=Path), help="Model bundle to serve.")
-@click.option(
-    "--bundle-root",
-    type=click.Path(path_type=Path),
-    help="Serve what `segue models` activates below this directory.",
+@options(
+    bootstrap(),
+    bundle("Bundle to serve.", exists=False),
+    bundle_root("Serve the model that `segue models` activates below this directory."),
 )
 @click.option(
     "--shadow",
     "shadow_bundle",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Second bundle, judged on the same plays and never published: see `segue compare`.",
+    type=EXISTING_DIRECTORY,
+    help="Second bundle, evaluated on the same plays, never published: see `segue compare`.",
 )
-@click.option(
-    "--rules",
-    "rules_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML file of what may be shown; it may change while the worker runs.",
-)
-@click.option(
-    "--catalogue",
-    "songs_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What is known of songs, for the rules: JSON lines as of the topic of songs.",
-)
+@options(RULES, catalogue("Catalogue for the rules: JSON lines as in the topic of songs."))
 @click.option(
     "--refresh-every",
-    type=click.IntRange(min=1),
-    help="Also run `segue refresh` on this machine, every so many plays; with --bundle-root.",
+    type=COUNT,
+    help="Also run `segue refresh` on this machine, every so many plays. Needs --bundle-root.",
 )
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where histories are kept.")
-@click.option("--metrics-port", type=int, help="Port of the Prometheus metrics; 0 for none.")
+@options(data_dir("Directory of the histories."), metrics_port())
 def worker(refresh_every: int | None, **overrides: Any) -> None:
     """Consume plays, publish recommendations, until stopped.
 
-    Start as many as the topic has partitions; each takes its share, and when one goes the
-    others take over with histories rebuilt from the log. With --bundle-root it begins with the
-    model that is active by now, or else with --bundle, and changes to whatever `segue models`
-    activates, between two batches. --rules names a file of block and allow lists, songs of one
-    artist, songs just heard, new songs and diversity (see stream/ops/rules.example.toml); what
-    is known of songs comes from the bundle and the topic of songs. --refresh-every keeps models
-    fresh without a second command, where one machine does everything. What is not given here comes
-    from the environment or segue.toml: see `segue settings`. Exit status 70: the watchdog ended
-    a worker that hung.
+    Start up to as many workers as the topic has partitions. Partitions are divided among them;
+    when one stops, the others take over its partitions and rebuild histories from the log. With
+    --bundle-root a worker starts with the active model, or else with --bundle, and switches to
+    whatever `segue models` activates, between two batches. --rules is a file of business rules:
+    block and allow lists, songs per artist, repeats, new songs and diversity (see
+    stream/ops/rules.example.toml); details of songs come from the bundle and the topic of songs.
+    --refresh-every runs incremental training as well, for a system on one machine. Other
+    settings come from the environment or segue.toml: see `segue settings`. Exit status 70: the
+    watchdog stopped a worker that hung.
 
     \b
     Examples:
@@ -65,12 +64,9 @@ def worker(refresh_every: int | None, **overrides: Any) -> None:
     """
     from contextlib import ExitStack
 
-    from segue.stream.config.settings import load_settings
     from segue.stream.worker.main import run_worker
 
-    settings = load_settings(
-        **{name: value for name, value in overrides.items() if value is not None}
-    )
+    settings = load_settings(**overrides)
     with ExitStack() as stack:
         if refresh_every is not None:
             from segue.offline.operations.refresh_sidecar import RefreshProcess

@@ -80,7 +80,7 @@ class DemoConfig:
 
     directory: Path
     plays_file: Path | None = None
-    plays_format: str | None = None
+    format_name: str | None = None
     train_fraction: float = 0.7
     train_s: float = 60.0
     live_s: float = 45.0
@@ -160,7 +160,7 @@ def obtain_plays(config: DemoConfig, console: Console) -> DemoPlays:
         log, best = _until_now(world.log), world.best_hit_at_20
     else:
         console.print(f"[dim]1/4[/] Reading {config.plays_file} …")
-        log, best = read_plays(config.plays_file, config.plays_format), None
+        log, best = read_plays(config.plays_file, config.format_name), None
         check_sendable(log, None)
     if log.plays.height < LEAST_PLAYS:
         raise DemoError(

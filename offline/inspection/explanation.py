@@ -1,10 +1,10 @@
-"""One list taken apart: every candidate, what each model made of it, and what was left out."""
+"""One list explained: every candidate, each model's score and rank, and exclusions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -23,36 +23,36 @@ MODELS = (*LOGARITHMS, *SPARSE)
 
 
 @dataclass(frozen=True)
-class Opinion:
-    """What one model made of one candidate.
+class ModelScore:
+    """How one model scored one candidate.
 
-    share: the chance it gives the song to come next, in [0, 1]: the GRU among all songs, AMNN
-    among the candidates, the others among the songs that they named. rank: the song's place
-    among those the model put forward (AMNN, which retrieves nothing, among all candidates),
-    from 1; None where the model did not put it forward.
+    share: its probability of being the next song, in [0, 1]: by the GRU among all songs, by
+    AMNN among the candidates, by the others among the songs that they retrieved. rank: among
+    the songs that the model retrieved (AMNN retrieves none: among all candidates), from 1;
+    None where the model did not retrieve it.
     """
 
     share: float
     rank: int | None
 
 
-UNASKED: Mapping[str, Opinion] = dict.fromkeys(MODELS, Opinion(0.0, None))
-"""Of a popular song in a list of which the rules left nothing that a model put forward."""
+NOT_RETRIEVED: Mapping[str, ModelScore] = dict.fromkeys(MODELS, ModelScore(0.0, None))
+"""Of a fallback song in a list for which the rules left no retrieved song."""
 
 
 @dataclass(frozen=True)
 class Candidate:
     """One song that was scored.
 
-    song: as it would be published. place: in the list, from 1; None where it is not in it.
-    rule: the rule that kept it out, by its name in the rules file; None where none did. features:
-    what the ranker saw, by name; empty where the bundle has no ranker.
+    song: as it would be published. position: in the list, from 1; None where it is not in it.
+    rule: the rule that excluded it, by its name in the rules file, or None. features: of the
+    ranker, by name; empty where the bundle has no ranker.
     """
 
     song: RecommendedSong
-    place: int | None
+    position: int | None
     rule: str | None
-    opinions: Mapping[str, Opinion] = field(default_factory=dict)
+    scores: Mapping[str, ModelScore] = field(default_factory=dict)
     features: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -60,10 +60,10 @@ class Candidate:
 class Explanation:
     """A list and everything it was chosen from.
 
-    candidates: the list's, in its order, then the others, best first. listener: the features
-    of the context, by name; empty where the bundle has no ranker. models: whose opinions the
-    candidates have. known: False where nothing of the listener was known to the bundle and the
-    list is of popular songs.
+    candidates: those in the list, in its order, then the others, best first. listener: context
+    features by name; empty where the bundle has no ranker. models: names of the models that
+    scored the candidates. known: False where the bundle knows nothing of the listener and the
+    list is the popularity fallback.
     """
 
     candidates: Sequence[Candidate]
@@ -74,50 +74,47 @@ class Explanation:
     @property
     def listed(self) -> list[Candidate]:
         """The candidates that are in the list, in its order."""
-        return [each for each in self.candidates if each.place is not None]
+        return [each for each in self.candidates if each.position is not None]
 
     @property
-    def removed(self) -> list[Candidate]:
-        """The candidates that a rule kept out, best first."""
+    def excluded(self) -> list[Candidate]:
+        """The candidates that a rule excluded, best first."""
         return [each for each in self.candidates if each.rule is not None]
 
 
 def explain(recommender: Recommender, request: Request) -> Explanation:
-    """Make one request's list, and say of every candidate what was made of it.
+    """Compute the list of one request, with every candidate's scores and features.
 
-    recommender: of a hybrid or a GRU. The list is the one that it publishes.
+    recommender: of a hybrid or a GRU. The list is the one that it would publish.
     """
     assert isinstance(recommender, GRURecommender | HybridRecommender)
     [listed] = recommender.recommend([request])
-    ranked, removed = recommender.candidates(request), recommender.removed(request)
+    ranked, excluded = recommender.candidates(request), recommender.removed(request)
     if not ranked:
         popular = recommender.fallback.candidates(request)
-        return Explanation(_candidates(listed, popular, removed), {}, (), known=False)
-    candidates = _candidates(listed, ranked, removed)
+        return Explanation(_candidates(listed, popular, excluded), {}, (), known=False)
+    candidates = _candidates(listed, ranked, excluded)
     if isinstance(recommender, HybridRecommender):
         return _by_hybrid(recommender, request, candidates)
-    opinions = _gru_opinions(ranked)
-    told = [_with(each, opinions.get(each.song.song_id, UNASKED), {}) for each in candidates]
-    return Explanation(told, {}, ("gru",), known=True)
+    scores = {
+        song.song_id: {"gru": ModelScore(math.exp(song.score), rank)}
+        for rank, song in enumerate(ranked, 1)
+    }
+    explained = [
+        replace(each, scores=scores.get(each.song.song_id, NOT_RETRIEVED)) for each in candidates
+    ]
+    return Explanation(explained, {}, ("gru",), known=True)
 
 
 def _candidates(
     listed: Sequence[RecommendedSong],
     ranked: Sequence[RecommendedSong],
-    removed: Mapping[str, str],
+    excluded: Mapping[str, str],
 ) -> list[Candidate]:
-    """Put the list's songs before the others that were ranked."""
-    names = {song.song_id for song in listed}
-    places = [Candidate(song, place, None) for place, song in enumerate(listed, 1)]
-    rest = (song for song in ranked if song.song_id not in names)
-    return places + [Candidate(song, None, removed.get(song.song_id)) for song in rest]
-
-
-def _gru_opinions(ranked: Sequence[RecommendedSong]) -> dict[str, dict[str, Opinion]]:
-    return {
-        song.song_id: {"gru": Opinion(math.exp(song.score), rank)}
-        for rank, song in enumerate(ranked, 1)
-    }
+    listed_ids = {song.song_id for song in listed}
+    first = [Candidate(song, position, None) for position, song in enumerate(listed, 1)]
+    rest = (song for song in ranked if song.song_id not in listed_ids)
+    return first + [Candidate(song, None, excluded.get(song.song_id)) for song in rest]
 
 
 def _by_hybrid(
@@ -126,32 +123,32 @@ def _by_hybrid(
     contexts = contexts_of([request], recommender.vocabulary)
     with torch.inference_mode():
         inputs = recommender.model.retrieval.inputs(contexts)
-    opinions = _opinions(inputs)
+    scores = _hybrid_scores(inputs)
     items = inputs.items[0].tolist()
     songs = BatchSongs(recommender.vocabulary, inputs.new_songs)
     columns = {songs.song(item): column for column, item in enumerate(items) if item != PADDING}
-    told = []
+    explained = []
     for each in candidates:
         column = columns.get(each.song.song_id)
         if column is None:
-            told.append(_with(each, UNASKED, {}))
+            explained.append(replace(each, scores=NOT_RETRIEVED))
             continue
-        own = {name: opinions[name][column] for name in MODELS}
-        told.append(_with(each, own, _named(CANDIDATE_FEATURES, inputs.candidates[0, column])))
-    return Explanation(told, _named(CONTEXT_FEATURES, inputs.contexts[0]), MODELS, known=True)
+        explained.append(
+            replace(
+                each,
+                scores={name: scores[name][column] for name in MODELS},
+                features=_named(CANDIDATE_FEATURES, inputs.candidates[0, column]),
+            )
+        )
+    context = _named(CONTEXT_FEATURES, inputs.contexts[0])
+    return Explanation(explained, context, MODELS, known=True)
 
 
-def _with(
-    candidate: Candidate, opinions: Mapping[str, Opinion], features: Mapping[str, float]
-) -> Candidate:
-    return Candidate(candidate.song, candidate.place, candidate.rule, opinions, features)
-
-
-def _opinions(inputs: RankingInputs) -> dict[str, list[Opinion]]:
-    """Give every model's opinion of every candidate of the first listener, by model."""
+def _hybrid_scores(inputs: RankingInputs) -> dict[str, list[ModelScore]]:
+    """Return, by model, the score of every candidate [C] of the first context."""
     features = dict(zip(CANDIDATE_FEATURES, inputs.candidates[0].T.numpy(), strict=True))
     shares = {name: np.exp(features[name]) for name in LOGARITHMS}
-    # Where a retriever does not name a song its share is 0, and the feature this least share's.
+    # A song that was not retrieved has share 0; its feature is the log of LEAST_SHARE.
     shares |= {name: np.maximum(np.exp(features[name]) - LEAST_SHARE, 0) for name in SPARSE}
     ranks = dict(zip(RETRIEVERS, inputs.ranks[0].T, strict=True))
     filled = inputs.items[0].numpy() != PADDING
@@ -160,7 +157,7 @@ def _opinions(inputs: RankingInputs) -> dict[str, list[Opinion]]:
     ranks["amnn"][order] = np.arange(1, len(order) + 1)
     return {
         name: [
-            Opinion(share, rank or None)
+            ModelScore(share, rank or None)
             for share, rank in zip(shares[name].tolist(), ranks[name].tolist(), strict=True)
         ]
         for name in MODELS

@@ -1,4 +1,4 @@
-"""An explanation as people read it in a terminal, and as machines read it in a file."""
+"""An explanation as text for a terminal, and as JSON."""
 
 from __future__ import annotations
 
@@ -13,89 +13,93 @@ from rich.text import Text
 
 from segue.models.bundles.bundle import Bundle, Titles
 from segue.models.recommenders.base import Request
-from segue.offline.inspection.explanation import Candidate, Explanation, Opinion
-from segue.offline.inspection.song_lookup import show
+from segue.offline.inspection.explanation import Candidate, Explanation, ModelScore
+from segue.offline.inspection.song_lookup import show, song_entry
 
 BAR_WIDTH = 20
 INDENT = 4
 
 
-def view(bundle: Bundle, request: Request, told: Explanation, *, everything: bool) -> Group:
-    """Draw an explanation. everything: the candidates outside the list, too."""
-    shown = told.candidates if everything else told.listed
+def view(bundle: Bundle, request: Request, explanation: Explanation, *, everything: bool) -> Group:
+    """Render an explanation. everything: also the candidates that are not in the list."""
+    shown = explanation.candidates if everything else explanation.listed
     titles = bundle.titles
-    parts: list[RenderableType] = [_heading(bundle, request, told), _table(titles, shown, told)]
+    parts: list[RenderableType] = [
+        _heading(bundle, request, explanation),
+        _table(titles, shown, explanation),
+    ]
     parts += [_reasons(titles, each) for each in shown]
-    if told.removed:
-        parts += ["", Text("Left out by a rule", style="bold"), *_removed(titles, told.removed)]
-    if not everything and told.known:
-        rest = len(told.candidates) - len(shown) - len(told.removed)
-        parts += ["", f"{rest} more candidates fell short of the list; --all shows them."]
+    if explanation.excluded:
+        parts += ["", Text("Excluded by a rule", style="bold")]
+        parts += _excluded(titles, explanation.excluded)
+    if not everything and explanation.known:
+        rest = len(explanation.candidates) - len(shown) - len(explanation.excluded)
+        parts += ["", f"{rest} more candidates ranked below the list; --all shows them."]
     return Group(*parts)
 
 
 def figures(
-    bundle: Bundle, request: Request, told: Explanation, *, everything: bool
+    bundle: Bundle, request: Request, explanation: Explanation, *, everything: bool
 ) -> dict[str, Any]:
-    """Give an explanation as plain figures: what `view` shows, and in full."""
-    shown = told.candidates if everything else [*told.listed, *told.removed]
+    """Return an explanation as JSON: what `view` shows, with all digits."""
+    shown = explanation.candidates if everything else [*explanation.listed, *explanation.excluded]
     return {
         "model": bundle.manifest.version,
-        "known": told.known,
-        "history": [_entry(bundle.titles, song_id) for song_id in request.history],
-        "session": [_entry(bundle.titles, song_id) for song_id in request.session],
-        "listener": dict(told.listener),
+        "known": explanation.known,
+        "history": [song_entry(bundle.titles, song_id) for song_id in request.history],
+        "session": [song_entry(bundle.titles, song_id) for song_id in request.session],
+        "listener": dict(explanation.listener),
         "songs": [_figures(bundle.titles, each) for each in shown],
     }
 
 
-def _heading(bundle: Bundle, request: Request, told: Explanation) -> RenderableType:
+def _heading(bundle: Bundle, request: Request, explanation: Explanation) -> RenderableType:
     lines = [Text(f"Recommended by {bundle.manifest.version}", style="bold")]
     for name, songs in (("history", request.history), ("session", request.session)):
         if songs:
             names = " → ".join(show(bundle.titles, song_id) for song_id in songs)
             lines.append(Text(f"{name}: {names}"))
-    if told.listener:
-        lines.append(Text(f"listener: {_features(told.listener)}", style="dim"))
-    if not told.known:
-        lines.append(Text("The bundle knows none of these songs: the list is what is played most."))
+    if explanation.listener:
+        lines.append(Text(f"listener: {_features(explanation.listener)}", style="dim"))
+    if not explanation.known:
+        lines.append(Text("No song is known to the bundle: the list is the popularity fallback."))
     return Group(*lines)
 
 
-def _table(titles: Titles, shown: Sequence[Candidate], told: Explanation) -> Table:
-    """Draw each candidate's score beside what every model made of it."""
+def _table(titles: Titles, shown: Sequence[Candidate], explanation: Explanation) -> Table:
+    """Make a table of scores: a row for each candidate, a column for each model."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", justify="right")
     table.add_column("Song", overflow="fold", ratio=1)
-    for column in ("Score", *told.models):
+    for column in ("Score", *explanation.models):
         table.add_column(column, justify="right", no_wrap=True)
     for each in shown:
         # Text, as a title may hold what rich would take for markup.
         table.add_row(
-            _place(each),
+            _position(each),
             Text(show(titles, each.song.song_id)),
             f"{each.song.score:.3f}",
-            *(_opinion(each.opinions[name]) for name in told.models),
+            *(_score(each.scores[name]) for name in explanation.models),
         )
     return table
 
 
-def _place(candidate: Candidate) -> str:
+def _position(candidate: Candidate) -> str:
     if candidate.rule is not None:
         return "x"
-    return "" if candidate.place is None else str(candidate.place)
+    return "" if candidate.position is None else str(candidate.position)
 
 
-def _opinion(opinion: Opinion) -> str:
-    rank = "-" if opinion.rank is None else f"#{opinion.rank}"
-    return f"{opinion.share:.1%}\n{rank}"  # one above the other, as a terminal is 80 wide
+def _score(score: ModelScore) -> str:
+    rank = "-" if score.rank is None else f"#{score.rank}"
+    return f"{score.share:.1%}\n{rank}"  # one above the other, as a terminal is 80 wide
 
 
 def _reasons(titles: Titles, candidate: Candidate) -> RenderableType:
-    """Draw who put a song forward, the songs that carried it, and what the ranker saw of it."""
+    """Render one candidate: its sources, its attributions to songs, its features."""
     song = candidate.song
     head = Text.assemble(
-        f"{_place(candidate):>{INDENT - 1}} ",
+        f"{_position(candidate):>{INDENT - 1}} ",
         (show(titles, song.song_id), "bold"),
         f" ({song.song_id})" if song.song_id in titles else "",
         f" by {', '.join(song.sources)}",
@@ -118,29 +122,24 @@ def _features(features: Mapping[str, float]) -> str:
     return "  ".join(f"{name}={value:.3g}" for name, value in features.items())
 
 
-def _removed(titles: Titles, removed: Sequence[Candidate]) -> Iterator[Text]:
-    for each in removed:
-        told = f"{show(titles, each.song.song_id)}, score {each.song.score:.3f}"
-        yield Text(f"  x {told}: {each.rule}")
-
-
-def _entry(titles: Titles, song_id: str) -> dict[str, str]:
-    title, artist = titles.get(song_id, ("", ""))
-    return {"song_id": song_id, "title": title, "artist": artist}
+def _excluded(titles: Titles, excluded: Sequence[Candidate]) -> Iterator[Text]:
+    for each in excluded:
+        name = show(titles, each.song.song_id)
+        yield Text(f"  x {name}, score {each.song.score:.3f}: {each.rule}")
 
 
 def _figures(titles: Titles, candidate: Candidate) -> dict[str, Any]:
     song = candidate.song
     return {
-        "place": candidate.place,
-        **_entry(titles, song.song_id),
+        "place": candidate.position,
+        **song_entry(titles, song.song_id),
         "score": song.score,
         "sources": list(song.sources),
         "because": [{"song_id": each.song_id, "weight": each.weight} for each in song.because],
         "removed_by": candidate.rule,
         "models": {
-            name: {"share": opinion.share, "rank": opinion.rank}
-            for name, opinion in candidate.opinions.items()
+            name: {"share": score.share, "rank": score.rank}
+            for name, score in candidate.scores.items()
         },
         "features": dict(candidate.features),
     }

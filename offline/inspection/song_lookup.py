@@ -1,4 +1,4 @@
-"""Songs by the names that people give them."""
+"""Songs by id, title or part of a title, and how songs are shown."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ NEAR_MATCHES = 5
 
 
 class UnknownSong(SegueError):
-    """A name that means no song of the bundle, or more than one."""
+    """A name that matches no song of the bundle, or more than one."""
 
 
-def split_names(listed: str) -> list[str]:
-    """Take names apart that stand in one line, separated by commas.
+def find_songs(bundle: Bundle, names: str) -> list[int]:
+    """Return the item numbers of songs in a comma-separated list of ids and titles.
 
-    >>> split_names("s17, Vitamin C,")
-    ['s17', 'Vitamin C']
+    UnknownSong where one is not found, or where there is none but `names` is not empty.
     """
-    return [name.strip() for name in listed.split(",") if name.strip()]
+    found = [find_song(bundle, name.strip()) for name in names.split(",") if name.strip()]
+    if names and not found:
+        raise UnknownSong(f"{names!r} names no song")
+    return found
 
 
 def find_song(bundle: Bundle, name: str) -> int:
-    """Give the item number of the song whose id, title or part of a title is `name`.
+    """Return the item number of the song whose id, title or part of a title is `name`.
 
-    An id goes before a title, a whole title before a part; case is ignored in titles.
-    UnknownSong lists what may have been meant where it is not one song.
+    An id has precedence over a title, a whole title over a part; titles ignore case. UnknownSong
+    lists near matches where it is not exactly one song.
     """
     number = bundle.vocabulary.number(name)
     if number is not None:
@@ -54,8 +56,19 @@ def find_song(bundle: Bundle, name: str) -> int:
 
 
 def show(titles: Titles, song_id: str) -> str:
-    """Give a song as people know it: "title - artist", or its id."""
+    """Return "title - artist", or the id of a song without a title."""
     return " - ".join(filter(None, titles.get(song_id, (song_id,))))
+
+
+def song_entry(titles: Titles, song_id: str) -> dict[str, str]:
+    """Return a song as commands write it to JSON."""
+    title, artist = titles.get(song_id, ("", ""))
+    return {"song_id": song_id, "title": title, "artist": artist}
+
+
+def item_entry(bundle: Bundle, item: int) -> dict[str, str]:
+    """Return the song of an item number as commands write it to JSON."""
+    return song_entry(bundle.titles, bundle.vocabulary.song(item))
 
 
 def _listed(titles: Titles, song_ids: Sequence[str]) -> str:
@@ -68,7 +81,6 @@ def _listed(titles: Titles, song_ids: Sequence[str]) -> str:
 
 
 def _near(vocabulary: Vocabulary, titles: Titles, wanted: str) -> list[str]:
-    """Find song ids whose title or id is spelled nearly like `wanted`, the nearest first."""
     texts = {song_id.casefold(): song_id for song_id in vocabulary.song_ids}
     texts.update({title.casefold(): song_id for song_id, (title, _) in titles.items()})
     near = difflib.get_close_matches(wanted, list(texts), NEAR_MATCHES)

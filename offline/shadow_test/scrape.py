@@ -27,12 +27,12 @@ WINDOW = re.compile(r"([1-9][0-9]*[smhdw])+")
 Sample = tuple[str, Mapping[str, str], float]
 
 
-class LiveCountsError(SegueError):
+class ScrapeError(SegueError):
     """Counts that cannot be had, or that are not of one pair of models."""
 
 
 @dataclass(frozen=True)
-class LiveCounts:
+class ShadowCounters:
     """The pairs of one active model and one shadow. failed: that some worker's shadow is off."""
 
     active: str
@@ -41,10 +41,10 @@ class LiveCounts:
     failed: bool
 
 
-def scrape_counts(addresses: Sequence[str]) -> LiveCounts:
+def scrape_counts(addresses: Sequence[str]) -> ShadowCounters:
     """Add up what workers tell at their metrics addresses, since each began.
 
-    Raises LiveCountsError where one does not answer or none has a shadow.
+    Raises ScrapeError where one does not answer or none has a shadow.
     """
     told: list[Sample] = []
     for address in addresses:
@@ -54,17 +54,15 @@ def scrape_counts(addresses: Sequence[str]) -> LiveCounts:
     return _counts_of(told, "there")
 
 
-def prometheus_counts(address: str, since: str) -> LiveCounts:
+def prometheus_counts(address: str, since: str) -> ShadowCounters:
     """Ask Prometheus how much the counts of all its workers grew over a window such as 1h.
 
     Prometheus stretches growth between scrapes over the whole window, so counts are no whole
     numbers; all are stretched alike, so rates and differences stay what they are.
-    Raises LiveCountsError where it does not answer or knows of no shadow.
+    Raises ScrapeError where it does not answer or knows of no shadow.
     """
     if not WINDOW.fullmatch(since):
-        raise LiveCountsError(
-            f"--since {since!r} is no window of time: give one like 30m, 6h or 7d"
-        )
+        raise ScrapeError(f"--since {since!r} is no window of time: give one like 30m, 6h or 7d")
     told = [
         *_queried(address, PAIRS, f"sum by (outcome, group) (increase({PAIRS}[{since}]))"),
         *_queried(
@@ -86,17 +84,17 @@ def prometheus_counts(address: str, since: str) -> LiveCounts:
     return _counts_of(told, f"in the last {since}")
 
 
-def _counts_of(samples: Iterable[Sample], where: str) -> LiveCounts:
+def _counts_of(samples: Iterable[Sample], where: str) -> ShadowCounters:
     told: dict[str, list[tuple[Mapping[str, str], float]]] = {}
     for name, labels, value in samples:
         told.setdefault(name, []).append((labels, value))
     if PAIRS not in told and RUNNING in told:
-        raise LiveCountsError(f"the shadow model {where} failed: the worker's log says why")
+        raise ScrapeError(f"the shadow model {where} failed: the worker's log says why")
     if PAIRS not in told:
-        raise LiveCountsError(
+        raise ScrapeError(
             f"no shadow model runs {where}: start workers with `segue worker --shadow BUNDLE`"
         )
-    return LiveCounts(
+    return ShadowCounters(
         _one_version(told, ACTIVE_MODEL, "active"),
         _one_version(told, SHADOW_MODEL, "shadow"),
         PairedCounts.of(
@@ -112,7 +110,7 @@ def _one_version(
 ) -> str:
     versions = sorted({of["version"] for of, _ in told.get(name, ()) if "version" in of})
     if len(versions) != 1:
-        raise LiveCountsError(
+        raise ScrapeError(
             f"{len(versions)} {role} models made these pairs ({', '.join(versions)}): compare "
             "workers that serve the same one, or a shorter window"
         )
@@ -130,9 +128,7 @@ def _scrape(url: str) -> Iterator[Sample]:
     try:
         families = list(text_string_to_metric_families(text))
     except ValueError as error:
-        raise LiveCountsError(
-            f"{url} tells no metrics: {error}. Name a worker's /metrics"
-        ) from error
+        raise ScrapeError(f"{url} tells no metrics: {error}. Name a worker's /metrics") from error
     for family in families:
         for found in family.samples:
             yield found.name, found.labels, found.value
@@ -146,7 +142,7 @@ def _queried(address: str, name: str, query: str) -> Iterator[Sample]:
         answer: Any = json.loads(_read(asked))
         found = [(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise LiveCountsError(
+        raise ScrapeError(
             f"{address} does not answer as Prometheus does: name its own address, "
             "such as http://127.0.0.1:9090"
         ) from error
@@ -156,13 +152,13 @@ def _queried(address: str, name: str, query: str) -> Iterator[Sample]:
 
 def _read(url: str) -> bytes:
     if urlsplit(url).scheme not in ("http", "https"):
-        raise LiveCountsError(f"{url} is no web address: begin it with http:// or https://")
+        raise ScrapeError(f"{url} is no web address: begin it with http:// or https://")
     try:
         with urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - http or https, as checked
             body: bytes = answer.read()
     except HTTPError as error:
-        raise LiveCountsError(f"{url} answers {error.code} {error.reason}") from error
+        raise ScrapeError(f"{url} answers {error.code} {error.reason}") from error
     except (URLError, OSError) as error:
         why = getattr(error, "reason", error)
-        raise LiveCountsError(f"{url} does not answer: {why}. Does it run there?") from error
+        raise ScrapeError(f"{url} does not answer: {why}. Does it run there?") from error
     return body

@@ -34,7 +34,7 @@ def serve_demo(directory: Path, rate: float, options: Mapping[str, Any]) -> None
     UiConfig. Raises DemoError where bundle and log are not of each other.
     """
     console = Console()
-    config = DemoConfig(directory, options["plays_file"], options["plays_format"])
+    config = DemoConfig(directory, options["plays_file"], options["format_name"])
     bundle = directory / "bundle"
     there = (bundle / MANIFEST).is_file()
     if not there:

@@ -44,7 +44,7 @@ class UiConfig:
     port: int = 8800
     host_names: Sequence[str] = ()
     plays_file: Path | None = None
-    plays_format: str | None = None
+    format_name: str | None = None
     metrics: Sequence[str] = ()
     map_songs: int = 2_000
     map_dir: Path | None = None
@@ -110,7 +110,7 @@ def gather_songs(config: UiConfig, bundle: Path | None) -> tuple[SongBook, str |
 
     What the log says of a song goes before what the bundle says.
     """
-    log = read_plays(config.plays_file, config.plays_format) if config.plays_file else None
+    log = read_plays(config.plays_file, config.format_name) if config.plays_file else None
     details = log.details() if log else {}
     if bundle is None:
         played = log.plays["song_id"].unique(maintain_order=True) if log else ()

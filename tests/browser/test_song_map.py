@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from click.testing import CliRunner
 from playwright.sync_api import expect
 
-from segue.offline.cli import main
 from tests.browser.browser import chromium, opened
+from tests.support.cli import segue
 from tests.unit.offline.visualization.test_song_map import HOSTILE, SONGS, bundle
 
 __all__ = ["bundle", "chromium"]
@@ -35,7 +34,7 @@ LINK_COLOURS = """() => {
 
 @pytest.fixture
 def page_url(bundle: Path, tmp_path: Path) -> str:
-    ran = CliRunner().invoke(main, ["map", "--bundle", str(bundle), "--out", str(tmp_path / "map")])
+    ran = segue("map", "--bundle", bundle, "--out", tmp_path / "map")
     assert ran.exit_code == 0, ran.output
     return (tmp_path / "map" / "map.html").as_uri()
 

@@ -126,7 +126,7 @@ def test_songs_are_recommended_before_their_first_play(broker, root, tmp_path):
         assert sources(made)[ANNOUNCED] == ("content",)
         assert made.model == version
         words = ["--audio", root / "sound" / "new", "--model", root / "audio"]
-        words += ["--bundle", root / "hybrid", "--out", root / "next", "--announce"]
+        words += ["--bundle", root / "hybrid", "--out", root / "next", "--activate"]
         run = subprocess.run(
             [*SEGUE, "embed", *map(str, words)],
             env=environment(settings),

@@ -11,18 +11,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
 from kafka import KafkaAdminClient, KafkaProducer
 
 from segue.models.bundles.bundle import write_bundle
 from segue.models.data.recommendation import Because, RecommendedSong
 from segue.models.data.vocabulary import Vocabulary
-from segue.offline.cli import main
 from segue.offline.operations.consumer import ConsumeError, read_records
 from segue.stream.kafka.clients import kafka_python_config
 from segue.stream.messages.events import Cause, DecodeError, RecommendationList, encode
 from segue.stream.messages.records import Rejected
 from tests.support.brokers import own_settings
+from tests.support.cli import segue
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = "1"
@@ -66,7 +65,7 @@ def surroundings(broker_settings, monkeypatch):
 def consume(*arguments: str, count: int | None = None) -> str:
     """Run the command until `count` came, or until nothing comes any more."""
     end = ["--wait", WAIT_S] if count is None else ["--wait", "20", "--limit", str(count)]
-    result = CliRunner().invoke(main, ["consume", *end, *arguments])
+    result = segue("consume", *end, *arguments)
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -164,7 +163,7 @@ def test_ids_are_shown_as_they_are(surroundings):
 
 def test_a_record_that_is_no_list_is_named_by_its_place(surroundings):
     publish(surroundings, (3, "anna", b"{}"))
-    result = CliRunner().invoke(main, ["consume", "--from-beginning", "--limit", "1"])
+    result = segue("consume", "--from-beginning", "--limit", "1")
     assert result.exit_code == 1
     place = f"{surroundings.topic_recommendations}, partition 3, offset 0"
     assert f"Error: {place}: no recommendation list (" in result.output

@@ -6,12 +6,10 @@ import json
 import random
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.models.recommenders.base import PopularityRecommender, RecommenderConfig
-from segue.offline.cli import main
 from segue.stream.config.settings import load_settings
 from segue.stream.messages.events import Erasure, ErasureEvent, Play, PlayEvent, encode
 from segue.stream.messages.records import Record, read_batch
@@ -21,6 +19,7 @@ from segue.stream.serving.pipeline import count_batch, handle_batch
 from segue.stream.state.history import HistoryConfig
 from segue.stream.state.store import HistoryStore, StoreConfig
 from tests.support.brokers import own_settings
+from tests.support.cli import segue
 from tests.support.live import (
     Reader,
     Worker,
@@ -236,7 +235,7 @@ def test_the_command_deletes_a_listener_for_good(broker, tmp_path, monkeypatch):
         for name, value in environment(made).items():
             if name.startswith("SEGUE_"):
                 monkeypatch.setenv(name, value)
-        result = CliRunner().invoke(main, ["forget", "gone-for-good", "--yes"])
+        result = segue("forget", "gone-for-good", "--yes")
         assert result.exit_code == 0, result.output + worker.log()
         late_places = produce(made, [(one.user_id, encode(one)) for one in late])
         records = reader.read_until(answered(early_places + late_places))
@@ -264,12 +263,12 @@ def test_the_command_deletes_a_listener_for_good(broker, tmp_path, monkeypatch):
     capture, figures = tmp_path / "lists.jsonl", tmp_path / "figures.json"
     capture.write_bytes(b"".join(one.value + b"\n" for one in records))
     words = ["replay", "--topic", "--bundle", made.bundle, "--verify", capture, "--json", figures]
-    result = CliRunner().invoke(main, [str(word) for word in words])
+    result = segue(*words)
     assert result.exit_code == 0, result.output
     assert json.loads(figures.read_text())["verified"] == {"equal": 335, "different": 0}
 
 
 def test_a_user_id_that_no_play_can_have_is_refused():
-    result = CliRunner().invoke(main, ["forget", "a\nb", "--yes"])
+    result = segue("forget", "a\nb", "--yes")
     assert result.exit_code == 1
     assert "control character" in result.output

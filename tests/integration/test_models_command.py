@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from click.testing import CliRunner
 
 from segue.models.bundles.bundle import read_bundle, write_bundle
-from segue.offline.cli import main
 from segue.stream.serving.model_registry import read_announcements
+from tests.support.cli import segue
 from tests.support.toy import write_toy_bundle
 
 pytestmark = pytest.mark.broker
@@ -24,15 +23,9 @@ def root(broker_settings, monkeypatch, tmp_path):
     return tmp_path / "bundles"
 
 
-def segue(*words):
-    result = CliRunner().invoke(main, ["models", *map(str, words)])
-    assert "Traceback" not in result.output
-    return result
-
-
 def states(tmp_path):
     file = tmp_path / "models.json"
-    assert segue("list", "--json", file).exit_code == 0
+    assert segue("models", "list", "--json", file).exit_code == 0
     return {row["version"]: row["state"] for row in json.loads(file.read_text())["models"]}
 
 
@@ -40,17 +33,17 @@ def test_what_is_activated_serves_and_can_be_taken_back(root, broker_settings, t
     first = write_toy_bundle(root / "gru", seed=1).version
     second = write_toy_bundle(root / "gru-new" / "made", seed=2).version
     assert states(tmp_path) == {first: "kept", second: "kept"}
-    assert f"{first} serves now" in segue("activate", root / "gru").output
-    assert f"{second} serves now; before it {first}" in segue("activate", second).output
+    assert f"{first} is active" in segue("models", "activate", root / "gru").output
+    assert f"{second} is active; before it {first}" in segue("models", "activate", second).output
     assert states(tmp_path) == {second: "serves", first: "before"}
     told = read_announcements(broker_settings).in_service
     assert (told.version, told.location) == (second, "gru-new/made")
-    assert f"{first} serves again" in segue("rollback").output
+    assert f"{first} is active again" in segue("models", "rollback").output
     assert states(tmp_path) == {second: "kept", first: "serves"}
-    refused = segue("rollback")
+    refused = segue("models", "rollback")
     assert refused.exit_code == 1
     assert "nothing before it is known" in refused.output
-    assert "serves already" in segue("activate", first).output
+    assert "is active already" in segue("models", "activate", first).output
 
 
 def test_song_vectors_are_activated_beside_what_serves(root, broker_settings):
@@ -66,8 +59,8 @@ def test_song_vectors_are_activated_beside_what_serves(root, broker_settings):
         training={},
         metrics={},
     ).version
-    segue("activate", serving)
-    assert f"{vectors} serves now; before it nothing" in segue("activate", vectors).output
+    segue("models", "activate", serving)
+    assert f"{vectors} is active; before it nothing" in segue("models", "activate", vectors).output
     told = read_announcements(broker_settings)
     assert told.in_service.version == serving
     assert told.of_kind("skipgram").version == vectors
@@ -84,7 +77,7 @@ def test_what_cannot_serve_is_not_announced(root, broker_settings, tmp_path):
         (damaged.version, "bytes, not"),
         ("gru-000000000000", "neither a bundle's directory nor a version"),
     ]:
-        result = segue("activate", name)
+        result = segue("models", "activate", name)
         assert result.exit_code == 1
         assert said in result.output
     assert read_announcements(broker_settings).in_service is None
@@ -94,11 +87,11 @@ def test_a_bundle_that_was_refused_says_why(root, tmp_path):
     version = write_toy_bundle(root / "refused" / "some").version
     (root / "refused" / "some" / "reason.json").write_text('{"reason": "hit rate fell"}')
     assert states(tmp_path) == {version: "refused"}
-    assert "hit rate fell" in segue("list").output
+    assert "hit rate fell" in segue("models", "list").output
 
 
 def test_without_a_root_it_says_so(root, monkeypatch):
     monkeypatch.delenv("SEGUE_BUNDLE_ROOT")
-    result = segue("list")
+    result = segue("models", "list")
     assert result.exit_code == 1
     assert "no bundle root is set" in result.output

@@ -12,10 +12,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from click.testing import CliRunner
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from segue.offline.cli import main
 from segue.offline.datasets.play_log import PLAYS_SCHEMA
 from segue.offline.operations import producer as producer_module
 from segue.offline.operations.producer import Position, send_plays
@@ -25,6 +23,7 @@ from segue.stream.kafka.embedded_broker import EmbeddedBroker
 from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.events import decode_play
 from tests.support.brokers import own_settings
+from tests.support.cli import segue
 
 ROOT = Path(__file__).parents[2]
 BEGAN_MS = 1_700_000_000_000
@@ -205,7 +204,7 @@ def test_a_broker_that_goes_away_is_an_error_that_says_how_to_go_on(tmp_path, mo
         kept = Position.file(tmp_path, log, settings.topic_plays)
         killer = threading.Thread(target=lambda: (wait_for_delivery(kept), broker.kill()))
         killer.start()
-        result = CliRunner().invoke(main, ["produce", str(log), "--rate", "100"])
+        result = segue("produce", log, "--rate", "100")
         killer.join()
     assert result.exit_code == 1
     done = _delivered(kept)
@@ -222,10 +221,10 @@ def test_no_broker_is_an_error():
 
 def test_the_command_sends_and_remembers(surroundings, tmp_path):
     log = write_log(tmp_path / "plays.csv", 10)
-    result = CliRunner().invoke(main, ["produce", str(log), "--limit", "4"])
+    result = segue("produce", log, "--limit", "4")
     assert result.exit_code == 0, result.output
     assert "4 plays delivered." in result.output
-    result = CliRunner().invoke(main, ["produce", str(log), "--resume"])
+    result = segue("produce", log, "--resume")
     assert result.exit_code == 0, result.output
     assert event_ids(sent_to(surroundings, 10)) == [f"plays-{row}" for row in range(10)]
 
@@ -234,7 +233,7 @@ def test_the_command_sends_and_remembers(surroundings, tmp_path):
 def test_times_are_shifted_to_now(surroundings, tmp_path, now, row):
     log = write_log(tmp_path / "plays.csv", 3)
     before_ms = time.time_ns() // 1_000_000
-    result = CliRunner().invoke(main, ["produce", str(log), "--now", now])
+    result = segue("produce", log, "--now", now)
     assert result.exit_code == 0, result.output
     records = sorted(sent_to(surroundings, 3), key=lambda record: record.value)
     times = [json.loads(record.value)["played_at"] for record in records]
@@ -255,7 +254,7 @@ def test_ctrl_c_says_how_to_go_on_and_nothing_is_lost_or_sent_twice(surroundings
     assert command.returncode == 0
     assert "go on with the same command and --resume" in said
     assert 0 < _delivered(kept) < 400
-    result = CliRunner().invoke(main, ["produce", str(log), "--resume"])
+    result = segue("produce", log, "--resume")
     assert result.exit_code == 0, result.output
     assert event_ids(sent_to(surroundings, 400)) == [f"plays-{row}" for row in range(400)]
 
@@ -274,13 +273,13 @@ def test_the_command_refuses_topics_that_are_missing(broker, tmp_path, monkeypat
     settings = own_settings(broker)
     monkeypatch.setenv("SEGUE_KAFKA_BOOTSTRAP", broker)
     monkeypatch.setenv("SEGUE_TOPIC_PLAYS", settings.topic_plays)
-    result = CliRunner().invoke(main, ["produce", str(write_log(tmp_path / "p.csv", 1))])
+    result = segue("produce", str(write_log(tmp_path / "p.csv", 1)))
     assert result.exit_code == 1
     assert f"topic {settings.topic_plays} is missing: run `segue topics`" in result.output
 
 
 def test_the_command_refuses_two_paces(tmp_path):
     log = write_log(tmp_path / "p.csv", 1)
-    result = CliRunner().invoke(main, ["produce", str(log), "--rate", "1", "--speed", "1"])
+    result = segue("produce", log, "--rate", "1", "--speed", "1")
     assert result.exit_code == 2
     assert "--rate and --speed exclude each other" in result.output

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 
 import pytest
-from click.testing import CliRunner
 
 from segue.models.data.catalogue import SongDetails
-from segue.offline.cli import main
 from segue.offline.operations.catalogue import send_songs
 from segue.offline.replay.catalogue import catalogue_changes
 from segue.offline.replay.record_log import RecordLog
 from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.events import Cause, RecommendationList, encode, rfc3339
 from tests.support.brokers import own_settings
+from tests.support.cli import segue
 from tests.support.live import event, produce_events
 
 pytestmark = pytest.mark.broker
@@ -38,7 +37,7 @@ def test_rules_see_the_songs_that_the_topic_tells(settings, monkeypatch, tmp_pat
     monkeypatch.setenv("SEGUE_RULES_FILE", str(settings.rules_file))
     for name in TOPICS:
         monkeypatch.setenv(f"SEGUE_TOPIC_{name.upper()}", getattr(settings, f"topic_{name}"))
-    result = CliRunner().invoke(main, ["replay", "--topic", "--state", str(tmp_path / "state")])
+    result = segue("replay", "--topic", "--state", tmp_path / "state")
     assert result.exit_code == 0, result.output
     log = RecordLog(tmp_path / "state" / "0" / "0", settings.list_length, 0)
     listed = {number for number in log.read()["songs"].ravel().tolist() if number}

@@ -7,13 +7,13 @@ import random
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from segue.offline.cli import main
 from segue.offline.replay.sources import Bound, TopicSource
 from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.events import PlayEvent, encode
 from tests.support.brokers import own_settings
+from tests.support.cli import segue
 from tests.support.live import Reader, Worker, answered, causes, lists, produce
 from tests.support.scorer_suite import numbered
 from tests.support.toy import song, write_toy_bundle
@@ -98,7 +98,7 @@ def replayed(live: Live, monkeypatch, words) -> Result:
     monkeypatch.setenv("SEGUE_TOPIC_SONGS", live.settings.topic_songs)
     monkeypatch.setenv("SEGUE_TOPIC_MODELS", live.settings.topic_models)
     bundle = ("--bundle", live.settings.bundle)
-    return CliRunner().invoke(main, ["replay", *map(str, (*bundle, *words))])
+    return segue("replay", *map(str, (*bundle, *words)))
 
 
 @pytest.fixture

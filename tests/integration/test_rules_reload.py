@@ -6,14 +6,13 @@ import json
 import time
 
 import pytest
-from click.testing import CliRunner
 
 from segue.models.data.catalogue import SongDetails
-from segue.offline.cli import main
 from segue.offline.operations.catalogue import send_songs
 from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.songs import encode_song, read_songs
 from tests.support.brokers import own_settings
+from tests.support.cli import segue
 from tests.support.live import Reader, Worker, answered, event, lists, produce_events
 
 pytestmark = pytest.mark.broker
@@ -80,7 +79,7 @@ def test_songs_are_sent_and_written_by_the_command(live, tmp_path, monkeypatch):
         monkeypatch.setenv(f"SEGUE_{name.upper()}", str(getattr(live, name)))
     values, out = tmp_path / "songs.jsonl", tmp_path / "out.jsonl"
     values.write_bytes(encode_song("a", SongDetails("A", explicit=True)) + b"\n")
-    sent = CliRunner().invoke(main, ["songs", "--values", str(values)])
+    sent = segue("songs", "--values", values)
     assert sent.exit_code == 0, sent.output
     reader = Reader(live.model_copy(update={"topic_partitions": 1}), live.topic_songs)
     [record] = reader.read_until(bool)
@@ -91,13 +90,13 @@ def test_songs_are_sent_and_written_by_the_command(live, tmp_path, monkeypatch):
     reader.close()
     log = tmp_path / "plays.csv"
     log.write_text("user_id,song_id,played_at,artist\nu,x,1,Can\n")
-    written = CliRunner().invoke(main, ["songs", "--plays", str(log), "--out", str(out)])
+    written = segue("songs", "--plays", log, "--out", out)
     assert written.exit_code == 0, written.output
     assert read_songs(out) == {"x": SongDetails(artist="Can")}
 
 
 def test_songs_of_nowhere_and_of_two_places_are_refused(tmp_path):
     for arguments in ([], ["--world", "1", "--values", __file__]):
-        refused = CliRunner().invoke(main, ["songs", *arguments])
+        refused = segue("songs", *arguments)
         assert refused.exit_code == 2
         assert "give one of" in refused.output

@@ -5,14 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from kafka import KafkaAdminClient
 
-from segue.offline.cli import main
 from segue.stream.config.settings import load_settings
 from segue.stream.kafka.clients import kafka_python_config
 from segue.stream.kafka.topics import TopicsError, ensure_topics, plan_topics, require_topics
 from tests.support.brokers import own_settings
+from tests.support.cli import segue
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,11 +116,10 @@ def test_the_command_reports_and_fails_where_a_topic_does_not_fit(broker, tmp_pa
     for name in ("kafka_bootstrap", *(name for name, _ in settings if name.startswith("topic_"))):
         monkeypatch.setenv(f"SEGUE_{name.upper()}", str(getattr(settings, name)))
     file = tmp_path / "topics.json"
-    run = CliRunner().invoke
-    missing = run(main, ["topics", "--check"])
+    missing = segue("topics", "--check")
     assert missing.exit_code == 1
     assert f"topic {settings.topic_plays} is missing" in missing.output
-    created = run(main, ["topics", "--json", str(file)])
+    created = segue("topics", "--json", file)
     assert created.exit_code == 0, created.output
     [plays, *others] = json.loads(file.read_text())["topics"]
     assert (plays["name"], plays["state"], plays["partitions"]) == (
@@ -131,6 +129,6 @@ def test_the_command_reports_and_fails_where_a_topic_does_not_fit(broker, tmp_pa
     )
     assert len(others) == 4
     monkeypatch.setenv("SEGUE_TOPIC_PARTITIONS", "8")
-    unfit = run(main, ["topics", "--check"])
+    unfit = segue("topics", "--check")
     assert unfit.exit_code == 1
     assert "has 4 partitions, not 8" in unfit.output

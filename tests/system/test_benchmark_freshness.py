@@ -6,12 +6,11 @@ import json
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.ranking.schema import CANDIDATE_FEATURES
 from segue.offline.benchmarks.freshness import FreshnessConfig
-from segue.offline.cli import main
+from tests.support.cli import segue
 from tests.support.toy import number_sessions, paired_sessions
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
 
@@ -27,7 +26,7 @@ def test_new_songs_are_found_at_once_and_a_refreshed_model_serves_soon(tmp_path)
     write_hybrid(tmp_path / "hybrid", model, log)
     words = ["--bundle", str(tmp_path / "hybrid"), "--rounds", "20"]
     words += ["--json", str(tmp_path / "figures.json")]
-    result = CliRunner().invoke(main, ["bench", "freshness", *words])
+    result = segue("bench", "freshness", *words)
     assert result.exit_code == 0, (result.output, result.exc_info)
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["live_found_share"] > 0.8

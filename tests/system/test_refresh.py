@@ -157,7 +157,7 @@ def test_kill_9_learns_no_session_twice_and_leaves_none_out(settings, tmp_path):
     before = read_announcements(settings).in_service
     settings = settings.model_copy(update={"log_format": "json"})
     elsewhere = settings.model_copy(update={"data_dir": tmp_path / "elsewhere"})
-    log_file, words = tmp_path / "refresh.log", ["--held-back", "0"]
+    log_file, words = tmp_path / "refresh.log", ["--validation-fraction", "0"]
     first, second = with_new_song(60), with_new_song(40)
     produce_events(settings, events_of(first))
     produce_events(settings, events_of(second, 1000, hour=24))

@@ -1,4 +1,4 @@
-"""`segue bench`: measure the hot path and what it is made of, in one report or part by part."""
+"""`segue bench`: benchmarks of the hot path, in one report or part by part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segue.offline.cli.bench.output import REPORT, add_to_report, progress, show
 from segue.offline.cli.bench.parts import KIND, PLAYS, growth, histories, models, scale_out, stages
 from segue.offline.cli.bench.throughput import throughput
 from segue.offline.cli.bench.training import training
-from segue.offline.cli.options import BOOTSTRAP, SEED, options
+from segue.offline.cli.options import BENCHMARK_BROKER, options, seed, songs
 
 NAMES = ("throughput", "stages", "scale-out", "histories", "models", "growth")
 
@@ -34,16 +34,18 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> li
     callback=_names,
     help="Comma-separated.",
 )
-@click.option("--quick", is_flag=True, help="Take minutes; the figures are rough.")
-@options(KIND)
-@click.option(
-    "--songs",
-    type=click.IntRange(200, 5_000_000),
-    multiple=True,
-    help="Songs in the catalogue; may be given several times; by default 10,000, 100,000 and "
-    "1,000,000, with --quick 10,000 alone.",
+@click.option("--quick", is_flag=True, help="Measure for minutes only; the figures are rough.")
+@options(
+    KIND,
+    songs(
+        None,
+        "Songs in the catalogue. [default: 10,000, 100,000 and 1,000,000; with --quick 10,000]",
+    ),
+    PLAYS,
+    seed(1),
+    BENCHMARK_BROKER,
+    REPORT,
 )
-@options(PLAYS, SEED, BOOTSTRAP, REPORT)
 @click.pass_context
 def bench(
     context: click.Context,
@@ -54,16 +56,16 @@ def bench(
     songs: tuple[int, ...],
     **asked: Any,
 ) -> None:
-    """Measure the hot path and what it is made of.
+    """Benchmark the hot path and its parts.
 
-    Without the name of a part all are measured, in a short form, and told in one report: plays
-    a second and latency through a broker, where each microsecond goes, several processes, the
-    histories of very many listeners, models by themselves, and how cost grows. Each figure is
-    told beside a reference that was measured in turn with it. What was measured into --out
-    before stays there until it is measured again, so that parts can be measured one by one.
+    Without the name of a part all are measured, in a short form, in one report: plays per
+    second and latency through a broker, time per stage, several processes, the histories of
+    very many listeners, models alone, and how cost grows. Each figure has a reference that was
+    measured in turn with it. Parts in --out stay until they are measured again, so parts can be
+    measured one by one.
 
-    All of it takes about half an hour on two cores, --quick some minutes. Worlds and bundles
-    are made once, which takes minutes of its own, and kept under the data directory, in bench/.
+    A full run takes about half an hour on two cores, --quick some minutes. Synthetic data and
+    bundles are made once, which takes minutes more, and kept in bench/ of the data directory.
 
     \b
     Examples:

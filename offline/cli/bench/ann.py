@@ -7,80 +7,52 @@ from typing import Any
 
 import click
 
-from segue.offline.cli.options import FORMAT, SESSION_GAP, options
+from segue.offline.cli.options import (
+    SESSION_GAP,
+    bundle,
+    count,
+    json_file,
+    options,
+    play_log,
+    report,
+    seed,
+    sizes,
+    songs,
+)
+from segue.offline.cli.output import WIDE, make_table
 
-SOURCE = (
-    click.option(
-        "--songs",
-        type=click.IntRange(200, 5_000_000),
-        default=100_000,
-        show_default=True,
-        help="Songs of the generated world.",
-    ),
+
+@click.command()
+@options(
+    songs(100_000, "Songs of the synthetic play log."),
     click.option(
         "--model",
         type=click.Choice(["gru", "skipgram"]),
         default="gru",
         show_default=True,
-        help="What learns the vectors; a skip-gram is quicker with many songs.",
+        help="Model whose embeddings are indexed; skipgram trains faster with many songs.",
     ),
-    click.option(
-        "--bundle",
-        type=click.Path(exists=True, path_type=Path),
-        help="Take the vectors of this bundle, and queries from the end of --plays.",
-    ),
-    click.option(
-        "--plays",
-        "plays_file",
-        type=click.Path(exists=True, path_type=Path),
-        help="The play log for --bundle.",
-    ),
-    *FORMAT,
-    *SESSION_GAP,
-)
-ASKED = (
-    click.option(
-        "--library",
-        "libraries",
-        multiple=True,
-        help="Measure this one only; may be given several times.",
-    ),
-    click.option("--k", type=click.IntRange(1, 100), default=100, show_default=True),
-    click.option(
-        "--setting",
-        "settings",
-        type=click.IntRange(min=1),
-        multiple=True,
-        help="Of the knob, instead of the usual ones; may be given several times.",
-    ),
-    click.option(
-        "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="To search."
-    ),
-    click.option("--build-threads", type=click.IntRange(min=1), default=1, show_default=True),
-    click.option(
-        "--limit-s",
-        type=click.FloatRange(min=1),
-        default=600.0,
-        show_default=True,
-        help="Give a library up after so long.",
-    ),
-)
-
-WIDE = 132
-
-
-@click.command()
-@options(SOURCE, ASKED)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Write the report there."
+    bundle("Index the embeddings of this bundle; queries come from the end of --plays."),
+    play_log("With --bundle: the play log.", required=False),
+    SESSION_GAP,
 )
 @click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write the figures to this file.",
+    "--library", "libraries", multiple=True, help="Measure this library only. Repeatable."
 )
+@click.option("--k", type=click.IntRange(1, 100), default=100, show_default=True)
+@options(
+    sizes("--setting", (), "Value of the parameter that trades recall for speed."),
+    count("--threads", 1, "Threads to search."),
+    count("--build-threads", 1, "Threads to build the index."),
+)
+@click.option(
+    "--limit-s",
+    type=click.FloatRange(min=1),
+    default=600.0,
+    show_default=True,
+    help="Stop measuring a library after so many seconds.",
+)
+@options(seed(1), report("Write the report there."), json_file())
 def ann(
     songs: int,
     model: str,
@@ -91,18 +63,19 @@ def ann(
     seed: int,
     out: Path | None,
     json_file: Path | None,
-    **asked: Any,
+    setting: tuple[int, ...],
+    **config: Any,
 ) -> None:
-    """Compare indexes on song vectors that were learned from plays.
+    """Compare ANN indexes on song embeddings trained from plays.
 
-    Each library searches for what the model that made the vectors asks for listeners held back,
-    over every setting of its knob: recall against exact search, queries a second by ones, 32s
-    and 256s, the time to build, the memory it takes, a hundredth of the songs added and removed,
-    and its file read back, mapped where it can be. Each has a process of its own. A library that
-    is not installed is named, with the remedy.
+    Queries are those of the model for listeners of the test split. For every value of its
+    parameter each library is measured: recall against exact search, queries per second in
+    batches of 1, 32 and 256, build time, memory, adding and removing 1 % of the songs, and
+    loading its file, memory-mapped where possible. Each runs in a process of its own. A library
+    that is not installed is reported, with the remedy.
 
-    The vectors are learned once and kept under the data directory, in bench/. With --out, what
-    was measured there before stays in the report, so that libraries can be measured one by one.
+    Embeddings are trained once and kept in bench/ of the data directory. Results in --out stay
+    in the report, so libraries can be measured one by one.
 
     \b
     Examples:
@@ -121,40 +94,35 @@ def ann(
     from segue.stream.config.settings import load_settings
 
     if (bundle is None) != (plays_file is None):
-        raise click.UsageError("--bundle and --plays go together: one has vectors, one asks")
-    said = Console(stderr=True)
+        raise click.UsageError("--bundle and --plays go together")
+    console = Console(stderr=True)
     with steps_progress() as show:
 
         def say(text: str) -> None:
-            said.print(text, highlight=False)
+            console.print(text, highlight=False)
 
         kept = load_settings().data_dir / "bench"
         if bundle is None or plays_file is None:
             vectors = generated_vectors(
-                kept, songs, model, seed, say, lambda done, total: show("learning", done, total)
+                kept, songs, model, seed, say, lambda done, total: show("training", done, total)
             )
         else:
             log = read_plays(plays_file, format_name)
             vectors = bundle_vectors(kept, bundle, log, session_gap_s, seed)
-        figures = measure_ann(vectors, AnnConfig(**asked), out, show)
+        figures = measure_ann(vectors, AnnConfig(settings=setting, **config), out, show)
     write_json(json_file, figures)
     _show(figures, out)
 
 
 def _show(figures: dict[str, Any], out: Path | None) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from segue.offline.benchmarks.ann.report import facts, summary
 
     console = Console(soft_wrap=True)
-    console.width = max(console.width, WIDE)  # a table that is cut says nothing
+    console.width = max(console.width, WIDE)
     header, rows = summary(figures)
-    table = Table(title=f"{figures['songs']:,} songs", title_justify="left", box=None)
-    for column in header:
-        table.add_column(column, justify="right" if column != "library" else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
+    table = make_table(header, rows, title=f"{figures['songs']:,} songs")
     console.print(table)
     for line in facts(figures):
         console.print(line, highlight=False)

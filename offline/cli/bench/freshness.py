@@ -6,25 +6,19 @@ from pathlib import Path
 
 import click
 
+from segue.offline.cli.options import bundle, json_file, options, rounds
+
 
 @click.command()
-@click.option(
-    "--bundle",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="What serves, and is refreshed: a hybrid.",
-)
-@click.option("--rounds", type=click.IntRange(min=20), default=40, show_default=True)
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures here."
+@options(
+    bundle("The hybrid that is served and refreshed.", required=True), rounds(40, 20), json_file()
 )
 def freshness(bundle: Path, rounds: int, json_file: Path | None) -> None:
-    """Measure how long a play takes to have an effect, through the embedded broker.
+    """Measure the time until a play has an effect, through the embedded broker.
 
-    By the stream itself: one listener plays a song that no model knows, another plays what came
-    before it, and the time runs from the first play until the other's list with the song in it.
-    By a refresh: the time runs from the play by which sessions are known to have ended until
-    the first list by the model that has learned them.
+    By the online models: one listener plays an out-of-vocabulary song, another plays the song
+    before it; the time from the first play to the other's list with that song. By a refresh:
+    the time from the play that ends sessions to the first list of a model trained on them.
 
     \b
     Examples:

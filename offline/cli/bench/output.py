@@ -1,4 +1,4 @@
-"""What the commands of `segue bench` share: where a report goes, and how progress is told."""
+"""What the commands of `segue bench` share: the report, progress, tables."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from segue.offline.cli.options import json_file, options, report
+from segue.offline.cli.output import WIDE, interrupt_on_sigterm, make_table
+
 
 def _addable(context: click.Context, parameter: click.Parameter, out: Path | None) -> Path | None:
-    """Refuse a directory whose report cannot be added to, before anything is measured."""
+    """Reject a directory whose report cannot be extended, before anything is measured."""
     if out is not None and not context.resilient_parsing:
         from segue.offline.benchmarks.report import BenchReport
 
@@ -20,39 +23,26 @@ def _addable(context: click.Context, parameter: click.Parameter, out: Path | Non
     return out
 
 
-JSON = (
-    click.option(
-        "--json",
-        "json_file",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Also write the figures to this file.",
-    ),
-)
-REPORT = (
-    click.option(
-        "--out",
-        type=click.Path(file_okay=False, path_type=Path),
+REPORT = options(
+    report(
+        "Write the report there: report.md, its plots, report.json. Parts measured before stay.",
         callback=_addable,
-        help="Write the report there: report.md, its pictures, report.json. What other parts "
-        "have left there stays.",
     ),
-    *JSON,
+    json_file(),
 )
-NOT_TOLD = ("out", "json_file", "parts", "check")
-WIDE = 132
+NOT_REPEATED = ("out", "json_file", "parts", "check")  # options not shown in a report
 
 
 def progress() -> Callable[[str], None]:
-    """Give what tells of progress, on stderr; from now on SIGTERM ends us as Ctrl-C does."""
-    import signal
+    """Return a function that prints a line and the elapsed time on stderr.
+
+    From then on SIGTERM interrupts the process as Ctrl-C does.
+    """
     import time
 
     from rich.console import Console
 
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
+    interrupt_on_sigterm()
     console, began = Console(stderr=True), time.monotonic()
 
     def say(text: str) -> None:
@@ -66,25 +56,25 @@ def progress() -> Callable[[str], None]:
 def add_to_report(
     out: Path | None, name: str, figures: Mapping[str, Any], *, quick: bool = False
 ) -> None:
-    """Add a part to the report in a directory; do nothing where there is none."""
+    """Add a part to the report in a directory, if there is one."""
     from datetime import UTC, datetime
 
     from segue.offline.benchmarks.report import BenchReport
 
     if out is not None:
         day = datetime.now(UTC).date()
-        BenchReport(out).add(name, figures, day, told_command(name), quick=quick)
+        BenchReport(out).add(name, figures, day, command_line(name), quick=quick)
 
 
-def told_command(name: str) -> str:
-    """Write the command line that measures a part as it is being measured now."""
+def command_line(name: str) -> str:
+    """Return the command line that measures a part with the options of this run."""
     context = click.get_current_context()
     words = ["segue", "bench", name]
     if context.command.name == "bench":
         words = ["segue", "bench", "--parts", name]
     for parameter in context.command.params:
         given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
-        if not given or parameter.name in NOT_TOLD:
+        if not given or parameter.name in NOT_REPEATED:
             continue
         value = context.params[str(parameter.name)]
         if value is True:
@@ -96,7 +86,7 @@ def told_command(name: str) -> str:
 
 
 def finish(name: str, figures: Mapping[str, Any], out: Path | None, json_file: Path | None) -> None:
-    """Write what a part has measured, and show it."""
+    """Write and show the figures of a part."""
     from segue.offline.benchmarks.suite import PARTS
     from segue.offline.reporting.json_file import write_json
 
@@ -106,23 +96,17 @@ def finish(name: str, figures: Mapping[str, Any], out: Path | None, json_file: P
 
 
 def show_blocks(blocks: Any) -> None:
-    """Show tables and what is told of them on the terminal."""
+    """Print the tables and paragraphs of a report."""
     from rich.console import Console
-    from rich.table import Table as Shown
 
     from segue.offline.reporting.document import Heading, Paragraph, Table
 
     console = Console()
-    console.width = max(console.width, WIDE)  # a table that is cut says nothing
+    console.width = max(console.width, WIDE)
     for block in blocks:
         if isinstance(block, Heading):
             console.print(f"\n{block.text}", style="bold", highlight=False)
         elif isinstance(block, Paragraph):
             console.print(block.text, highlight=False)
         elif isinstance(block, Table):
-            shown = Shown(box=None)
-            for place, column in enumerate(block.header):
-                shown.add_column(column, justify="right" if place else "left")
-            for row in block.rows:
-                shown.add_row(*row)
-            console.print(shown)
+            console.print(make_table(block.header, block.rows))

@@ -9,29 +9,29 @@ import click
 
 from segue.offline.cli.bench.output import REPORT, finish, progress
 from segue.offline.cli.options import (
-    BOOTSTRAP,
-    SEED,
+    BENCHMARK_BROKER,
     kind,
     options,
-    plays,
+    play_count,
     rounds,
     seconds,
+    seed,
     sizes,
     songs,
 )
 
-KIND = kind("hybrid", "Of the bundle that serves.")
-PLAYS = plays(60_000, "Plays of the generated world that are not learned from.")
+KIND = kind("hybrid")
+PLAYS = play_count(60_000, "Synthetic plays of the test split.")
 
 
 @click.command()
-@options(KIND, songs((10_000, 100_000)), PLAYS, SEED, BOOTSTRAP, REPORT)
+@options(KIND, songs((10_000, 100_000)), PLAYS, seed(1), BENCHMARK_BROKER, REPORT)
 def stages(out: Path | None, json_file: Path | None, **asked: Any) -> None:
-    """Say where each microsecond of a play goes, by the worker's own metrics.
+    """Measure the time of each stage of a play, from the worker's own metrics.
 
-    A short run of what `segue bench throughput` runs, beside the same Faust app that does not
-    think: what of a play's time is decoding, histories, retrieval, ranking, choosing and
-    publishing, and what lies between batches.
+    A short run of `segue bench throughput`, next to the same Faust app without a model: the
+    time of a play for decoding, histories, retrieval, ranking, re-ranking and publishing, and
+    between batches.
 
     \b
     Examples:
@@ -45,19 +45,19 @@ def stages(out: Path | None, json_file: Path | None, **asked: Any) -> None:
 
 @click.command("scale-out")
 @options(KIND, songs(100_000), PLAYS)
-@options(sizes("--processes", (1, 2, 4), "How many run side by side"), rounds(1))
+@options(sizes("--processes", (1, 2, 4), "Workers in parallel."), rounds(1))
 @options(
     seconds("--seconds", 8.0, "Length of each measurement, at most: it ends with the plays."),
-    SEED,
-    BOOTSTRAP,
+    seed(1),
+    BENCHMARK_BROKER,
     REPORT,
 )
 def scale_out(out: Path | None, json_file: Path | None, **asked: Any) -> None:
     """Measure several workers on the partitions of one topic.
 
-    The group is complete before the plays are sent. Beside plays a second it tells the processor
-    time of a play, which says what more cores would bring; and both of the same Faust app that
-    does not think.
+    The consumer group is complete before the plays are sent. Plays per second and processor
+    time per play, which shows what more cores would bring, are also measured for the same Faust
+    app without a model.
 
     \b
     Examples:
@@ -75,18 +75,18 @@ def scale_out(out: Path | None, json_file: Path | None, **asked: Any) -> None:
     type=click.IntRange(min=100),
     default=1_000_000,
     show_default=True,
-    help="Listeners with a history each.",
+    help="Listeners, each with a history.",
 )
 @click.option(
     "--plays-per-user", type=click.FloatRange(min=1), default=3.0, show_default=True, help="Mean."
 )
-@options(songs(100_000), rounds(5), SEED, REPORT)
+@options(songs(100_000), rounds(5), seed(1), REPORT)
 def histories(out: Path | None, json_file: Path | None, **asked: Any) -> None:
-    """Measure the store of histories alone, with very many listeners.
+    """Measure the state store alone, with very many listeners.
 
-    Bytes a listener and how the file grows; how long a million plays take to be read back into
-    an empty store, decoding included; plays appended a second as in service, beside bare LMDB
-    that writes the same histories; and how long a full store takes to be opened.
+    Bytes per listener and growth of the file; time to rebuild an empty store from a million
+    plays, decoding included; plays appended per second, next to bare LMDB that writes the same
+    histories; and time to open a full store.
 
     \b
     Examples:
@@ -104,14 +104,14 @@ def histories(out: Path | None, json_file: Path | None, **asked: Any) -> None:
 
 
 @click.command()
-@options(songs(100_000), PLAYS, SEED, REPORT)
+@options(songs(100_000), PLAYS, seed(1), REPORT)
 def models(out: Path | None, json_file: Path | None, songs: int, **asked: Any) -> None:
-    """Measure models without Kafka: lists a second, training, and the index.
+    """Measure models without Kafka: lists per second, training, and the ANN index.
 
-    Lists of the hybrid from real requests by ones, 32s and 256s, beside its plain form and
-    beside popularity; next songs that the GRU learns in a second, beside the simplest loop;
-    recall of the index against queries a second, beside exact search. `segue bench training`
-    and `segue bench ann` measure the last two at length.
+    Lists of the hybrid for real requests in batches of 1, 32 and 256, next to its reference
+    implementation and to popularity; training throughput of the GRU, next to a simple training
+    loop; recall of the index against queries per second, next to exact search. `segue bench
+    training` and `segue bench ann` measure the last two at length.
 
     \b
     Examples:
@@ -126,18 +126,18 @@ def models(out: Path | None, json_file: Path | None, songs: int, **asked: Any) -
 
 @click.command()
 @options(KIND, PLAYS)
-@options(sizes("--catalogue", (10_000, 31_623, 100_000, 316_228), "Songs in the catalogue"))
-@options(sizes("--history", (10, 30, 100, 300), "Earlier plays of a listener"))
-@options(sizes("--users", (1_000, 10_000, 100_000), "Listeners in the store"))
-@options(sizes("--list", (5, 10, 20, 50), "Songs in a list"))
-@options(rounds(5, least=3), SEED, REPORT)
-@click.option("--check", is_flag=True, help="End with status 1 where cost grows too fast.")
+@options(sizes("--catalogue", (10_000, 31_623, 100_000, 316_228), "Songs in the catalogue."))
+@options(sizes("--history", (10, 30, 100, 300), "Plays in a listener's history."))
+@options(sizes("--users", (1_000, 10_000, 100_000), "Listeners in the store."))
+@options(sizes("--list", (5, 10, 20, 50), "Songs in a list."))
+@options(rounds(5, least=3), seed(1), REPORT)
+@click.option("--check", is_flag=True, help="Exit with status 1 where cost grows too fast.")
 def growth(out: Path | None, json_file: Path | None, check: bool, **asked: Any) -> None:
     """Measure how the cost of a play grows, and fit slopes.
 
     Processor time from the bytes of a play to those of its list, in one process without Kafka,
-    by songs in the catalogue, by earlier plays of a listener, by listeners in the store and by
-    songs in a list. No slope may lie above 1, that of the catalogue must lie below.
+    by songs in the catalogue, plays in a listener's history, listeners in the store and songs
+    in a list. The slope of the catalogue must be below 1, the others at most 1.
 
     \b
     Examples:

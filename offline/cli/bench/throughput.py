@@ -8,14 +8,24 @@ from typing import Any
 import click
 
 from segue.offline.cli.bench.output import REPORT, add_to_report, progress
-from segue.offline.cli.options import BOOTSTRAP, SEED, kind, options, plays, rounds, seconds, songs
+from segue.offline.cli.options import (
+    BENCHMARK_BROKER,
+    kind,
+    options,
+    play_count,
+    rounds,
+    seconds,
+    seed,
+    songs,
+)
+from segue.offline.cli.output import make_table
 
 
 @click.command()
 @options(
-    kind("gru", "Of the bundle that the worker serves."),
+    kind("gru"),
     songs(100_000),
-    plays(120_000, "Plays that wait for the worker."),
+    play_count(120_000, "Plays in the topic when the worker starts."),
     rounds(3),
     seconds(
         "--seconds",
@@ -31,23 +41,23 @@ from segue.offline.cli.options import BOOTSTRAP, SEED, kind, options, plays, rou
     multiple=True,
     default=(0.5,),
     show_default=True,
-    help="Share of the worker's rate at which latency is measured; may be given several times.",
+    help="Share of the worker's rate at which latency is measured. Repeatable.",
 )
-@options(SEED, BOOTSTRAP, REPORT)
-def throughput(out: Path | None, json_file: Path | None, **options: Any) -> None:
+@options(seed(1), BENCHMARK_BROKER, REPORT)
+def throughput(out: Path | None, json_file: Path | None, **config: Any) -> None:
     """Measure one worker's plays/s and latency through a real broker.
 
-    The worker is what `segue worker` runs: full retrieval and scoring over --songs songs and
-    histories in LMDB. In turn with it run the ceiling: the same Faust app and publisher,
-    answering every play with one fixed list of the same size; and the wire: Kafka's client
-    alone, doing so. The ratios say what is lost to thinking and to Faust, and are fit to be
+    The worker is what `segue worker` runs: retrieval and ranking over --songs songs and
+    histories in LMDB. Two references run in turn with it: the ceiling, the same Faust app and
+    publisher with one fixed list of the same size for every play; and the wire, Kafka's client
+    alone with that list. The ratios show the cost of the model and of Faust, and can be
     compared between machines.
 
-    Latency runs from the moment a play is due to the arrival of its list, while plays come at
-    random, at a share of the worker's rate, whether or not earlier ones were answered.
+    Latency is the time from the due time of a play to the arrival of its list, while plays are
+    sent at random times, at a share of the worker's rate (open loop).
 
-    The world and its bundle are made once and kept under the data directory, in bench/. The
-    topics are the benchmark's own and are deleted after it.
+    Synthetic data and the bundle are made once and kept in bench/ of the data directory. The
+    benchmark has topics of its own, which it deletes afterwards.
 
     \b
     Examples:
@@ -59,7 +69,7 @@ def throughput(out: Path | None, json_file: Path | None, **options: Any) -> None
     from segue.offline.benchmarks.throughput import ThroughputConfig, measure_throughput
     from segue.offline.reporting.json_file import write_json
 
-    figures = measure_throughput(ThroughputConfig(**options), progress())
+    figures = measure_throughput(ThroughputConfig(**config), progress())
     write_json(json_file, figures)
     add_to_report(out, "throughput", {str(figures["songs"]): figures})
     _show(figures)
@@ -67,7 +77,6 @@ def throughput(out: Path | None, json_file: Path | None, **options: Any) -> None
 
 def _show(figures: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from segue.offline.benchmarks.throughput import CONTENDERS
 
@@ -77,14 +86,14 @@ def _show(figures: dict[str, Any]) -> None:
         f"{figures['kind']}, {figures['songs']:,} songs, {machine['cores']} cores of "
         f"{machine['cpu']}"
     )
-    table = Table("", "worker", "ceiling", "wire", title=title, title_justify="left", box=None)
+    table = make_table(("", "worker", "ceiling", "wire"), (), title=title)
     for number, one in enumerate(figures["rounds"], 1):
         table.add_row(f"plays/s, round {number}", *_rates(one))
     table.add_row("plays/s, median", *_rates(figures), style="bold")
     ratios = (f"{figures[name]:.2f}" for name in ("ratio", "wire_ratio"))
-    table.add_row("of it the worker reaches", "1", *ratios, style="bold")
-    of_a_core = (f"{figures[f'{who}_plays_per_cpu_s']:,.0f}" for who in CONTENDERS)
-    table.add_row("plays in a second of a core", *of_a_core)
+    table.add_row("worker / reference", "1", *ratios, style="bold")
+    per_core = (f"{figures[f'{who}_plays_per_cpu_s']:,.0f}" for who in CONTENDERS)
+    table.add_row("plays per core second", *per_core)
     for load in figures["loads"]:
         rate = f"at {load['load_plays_per_s']:,.0f} plays/s ({load['load']:.0%})"
         for name in ("p50", "p95", "p99", "p999", "max"):
@@ -93,8 +102,8 @@ def _show(figures: dict[str, Any]) -> None:
     console.print(table)
     stages = figures["stage_seconds_per_play"].items()
     console.print(
-        f"At its peak the worker takes "
-        f"{figures['plays_per_batch']:.0f} plays together and spends on each, in microseconds: "
+        f"At its peak the worker processes batches of {figures['plays_per_batch']:.0f} plays; "
+        "microseconds per play: "
         + ", ".join(f"{name} {seconds * 1e6:.0f}" for name, seconds in stages),
         highlight=False,
     )

@@ -1,4 +1,4 @@
-"""`segue experiment`: run the experiment of a paper anew, one module an experiment."""
+"""`segue experiment`: reproduce the experiment of a paper, one module for each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from segue.offline.cli.experiment.audio import audio
 
 @click.group()
 def experiment() -> None:
-    """Run a paper's experiment anew: its protocol, its rivals, its table and its figures.
+    """Reproduce a paper's experiment: its protocol, baselines, table and figures.
 
     \b
     Examples:

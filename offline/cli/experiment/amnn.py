@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segue.offline.cli.options import PLAYS, options
+from segue.offline.cli.options import COUNT_OR_NONE, count, json_file, options, play_log, report
+from segue.offline.cli.output import print_table
 
 if TYPE_CHECKING:
     from segue.offline.experiments.amnn.protocol import Protocol
@@ -16,18 +17,12 @@ MODELS = ("popularity", "itemknn", "ease", "neumf", "nnrec", "dnn", "amnn")
 
 
 @click.command()
-@options(PLAYS)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Directory of the report; what was fitted there before is not fitted again.",
+@options(
+    play_log(),
+    report("Directory of the report; results in it are kept and reused.", required=True),
 )
 @click.option(
-    "--models",
-    default=",".join(MODELS),
-    show_default=True,
-    help="Which models take part, between commas.",
+    "--models", default=",".join(MODELS), show_default=True, help="Models to compare, with commas."
 )
 @click.option(
     "--min-songs",
@@ -38,45 +33,36 @@ MODELS = ("popularity", "itemknn", "ease", "neumf", "nnrec", "dnn", "amnn")
 )
 @click.option(
     "--sample-songs",
-    type=click.IntRange(min=0),
+    type=COUNT_OR_NONE,
     default=0,
     show_default=True,
-    help="Draw so many of each listener's songs; 0 keeps all. The paper's numbers say 20.",
+    help="Sample so many of each listener's songs; 0 keeps all. The paper's numbers suggest 20.",
 )
 @click.option(
     "--folds",
     type=click.IntRange(min=2),
     default=5,
     show_default=True,
-    help="Parts of each listener's songs, each held back once.",
+    help="Folds of each listener's songs, for cross-validation.",
 )
-@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option(
-    "--negatives",
-    type=click.IntRange(min=1),
-    default=99,
-    show_default=True,
-    help="Unheard songs beside the one that must be found.",
+@options(
+    count("--seeds", 1, "Seeds to train each model with."),
+    count("--negatives", 99, "Sampled songs that each test song is ranked among."),
 )
 @click.option(
     "--histories",
     default="5,10,15,20,25,30",
     show_default=True,
-    help="Lengths of the history to compare, between commas; '' for none.",
+    help="History lengths to compare, with commas; '' for none.",
 )
 @click.option(
     "--choose/--no-choose",
     default=True,
     show_default=True,
-    help="Choose each model's shape on validation songs, or take its default.",
+    help="Choose each model's hyper-parameters on a validation split, or use its defaults.",
 )
-@click.option("--quick", is_flag=True, help="One fold, default shapes, three lengths of history.")
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write the figures to this file.",
-)
+@click.option("--quick", is_flag=True, help="One fold, default settings, three history lengths.")
+@json_file()
 def amnn(
     plays_file: Path,
     format_name: str | None,
@@ -92,17 +78,16 @@ def amnn(
     quick: bool,
     json_file: Path | None,
 ) -> None:
-    """Recommend by attention over a listener's most played songs (AMNN, 2018), beside rivals.
+    """Compare attention over a listener's most played songs (AMNN, 2018) with baselines.
 
-    From play counts, or a log whose plays are counted. Each listener's songs are dealt into
-    --folds parts; of the part held back one song must be found among --negatives that the
-    listener never played, from the others. HR@10 and NDCG@10; ties count against the model.
-    Shapes and epochs are chosen on validation songs of the training part.
+    The input is play counts, or a log whose plays are counted. Each listener's songs are
+    divided into --folds folds; each test song is ranked among --negatives songs that the
+    listener never played, from the other folds. HR@10 and NDCG@10; ties count against the
+    model. Hyper-parameters and epochs are chosen on a validation split of the training songs.
 
-    Writes report.md, figures.json and the paper's figures 3 and 4 (HR and NDCG against the
-    length of the list, and against that of the history with and without attention). Every
-    result is kept in --out as it comes: after Ctrl-C the same command goes on. A GPU is used
-    where there is one.
+    Writes report.md, figures.json and the paper's figures 3 and 4 (HR and NDCG by list length,
+    and by history length with and without attention). Results are kept in --out: after Ctrl-C
+    the same command resumes. A GPU is used if there is one.
 
     The paper's data are 390,040 rows of 19,502 listeners, 20 each: the first example.
 
@@ -158,26 +143,22 @@ def _names(models: str) -> list[str]:
 def _lengths(histories: str) -> list[int]:
     words = [word.strip() for word in histories.split(",") if word.strip()]
     if not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise click.BadParameter(f"{histories!r} are no whole numbers", param_hint="--histories")
+        raise click.BadParameter(f"{histories!r} are not whole numbers", param_hint="--histories")
     return sorted({int(word) for word in words})
 
 
 def _show(figures: dict[str, Any], protocol: Protocol, out: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from segue.offline.experiments.amnn.models import CONTENDERS
 
     data = figures["data"]
-    title = f"{data['listeners']:,} listeners, {data['songs']:,} songs, {data['rows']:,} rows"
-    table = Table("", "HR@10", "±", "NDCG@10", "±", title=title, title_justify="left", box=None)
-    for name, found in figures["models"].items():
-        cells = (
-            f"{found[key]:.4f}"
-            for metric in ("hr_at_10", "ndcg_at_10")
-            for key in (metric, f"{metric}_spread")
-        )
-        table.add_row(CONTENDERS[name].name, *cells)
-    Console(soft_wrap=True).print(table)
+    keys = ("hr_at_10", "hr_at_10_spread", "ndcg_at_10", "ndcg_at_10_spread")
+    print_table(
+        ("", "HR@10", "±", "NDCG@10", "±"),
+        [
+            (CONTENDERS[name].name, *(f"{found[key]:.4f}" for key in keys))
+            for name, found in figures["models"].items()
+        ],
+        title=f"{data['listeners']:,} listeners, {data['songs']:,} songs, {data['rows']:,} rows",
+    )
     runs = protocol.folds * protocol.seeds
     click.echo(f"± over {runs} runs; intervals, differences and figures: {out / 'report.md'}")

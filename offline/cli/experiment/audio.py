@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from segue.offline.cli.options import EXISTING_DIRECTORY, count, options, report, seed
+
 if TYPE_CHECKING:
     from segue.offline.experiments.cold_start_audio.models import Foretold, Pupils
 
@@ -15,75 +17,60 @@ if TYPE_CHECKING:
 @click.option(
     "--emotify",
     "emotify_directory",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=EXISTING_DIRECTORY,
     required=True,
-    help="Directory of logmel.npz and emotions.csv: 400 songs, what listeners felt and liked.",
+    help="Directory of logmel.npz and emotions.csv: 400 songs with emotions and likes.",
 )
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Directory of the report; splits that were run there before are not run again.",
-)
+@report("Directory of the report; results in it are kept and reused.", required=True)
 @click.option(
     "--splits",
     type=click.IntRange(min=2),
     default=5,
     show_default=True,
-    help="Parts of the songs, each of which is new once.",
+    help="Folds of the songs, each of which is new once.",
+)
+@options(
+    count("--cnn-epochs", 24, "Passes over the songs for the CNN."),
+    count("--resnet-epochs", 20, "Passes over the songs for the residual network."),
+    count("--width", 64, "Filters of the CNN; the original has 256."),
 )
 @click.option(
-    "--document-epochs",
-    type=click.IntRange(min=1),
-    default=24,
-    show_default=True,
-    help="Passes over the songs of the document's network.",
-)
-@click.option(
-    "--residual-epochs",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="Passes over the songs of its rival.",
-)
-@click.option(
-    "--width",
-    type=click.IntRange(min=1),
-    default=64,
-    show_default=True,
-    help="Filters of the document's network; the document itself has 256.",
-)
-@click.option(
-    "--residual-dropout",
+    "--resnet-dropout",
     type=click.FloatRange(min=0, max=1, max_open=True),
     default=0.2,
     show_default=True,
-    help="Share of the rival's numbers zeroed in training.",
+    help="Dropout of the residual network.",
 )
-@click.option("--listeners", type=click.IntRange(min=10), default=1_200, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option(
+    "--listeners",
+    type=click.IntRange(min=10),
+    default=1_200,
+    show_default=True,
+    help="Listeners of the synthetic play log.",
+)
+@seed(1)
 def audio(
     emotify_directory: Path,
     out: Path,
     splits: int,
-    document_epochs: int,
-    residual_epochs: int,
+    cnn_epochs: int,
+    resnet_epochs: int,
     width: int,
-    residual_dropout: float,
+    resnet_dropout: float,
     listeners: int,
     seed: int,
 ) -> None:
-    """Test on real sound what vectors foretold from it are worth.
+    """Evaluate song embeddings predicted from real audio (cold start).
 
-    By song: genre among the nearest songs, likes and dislikes of real listeners, and who plays a
-    song that nobody has played, in a listening log made up over the songs' real genres and
-    emotions. Against chance, popularity, genres, statistics of the sound, and vectors that
-    listening gave. Writes a page, figures and pictures.
+    Tasks: the genre of the nearest songs, likes and dislikes of real listeners, and the
+    listeners of an unplayed song in a synthetic play log over the songs' real genres and
+    emotions. Baselines: chance, popularity, genres, audio statistics, and embeddings trained on
+    plays. Writes a page, figures and plots.
 
     \b
     Examples:
       segue experiment audio --emotify audio_emotify --out runs/audio
-      segue experiment audio --emotify audio_emotify --out runs/quick --document-epochs 5
+      segue experiment audio --emotify audio_emotify --out runs/quick --cnn-epochs 5
     """
     from dataclasses import replace
 
@@ -100,19 +87,19 @@ def audio(
 
     protocol = AudioProtocol(
         splits=splits,
-        document_epochs=document_epochs,
-        residual_epochs=residual_epochs,
+        document_epochs=cnn_epochs,
+        residual_epochs=resnet_epochs,
         width=width,
         dense=8 * width,
-        residual_dropout=residual_dropout,
+        residual_dropout=resnet_dropout,
         listening=replace(LISTENING, listeners=listeners),
         seed=seed,
     )
     songs = read_emotify(emotify_directory)
 
-    def draw(foretold: Foretold, pupils: Pupils) -> None:
-        assert foretold.fitted is not None, "it is a network"
-        write_view(out, foretold.fitted, songs.sound, pupils.new, seed=seed)
+    def draw(predicted: Foretold, pupils: Pupils) -> None:
+        assert predicted.fitted is not None, "it is a network"
+        write_view(out, predicted.fitted, songs.sound, pupils.new, seed=seed)
 
     with steps_progress() as say:
         found = run_experiment(songs, protocol, out, on_network=draw, say=say)

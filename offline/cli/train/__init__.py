@@ -1,4 +1,4 @@
-"""`segue train`: train a model from a play log into a bundle, one module a kind."""
+"""`segue train`: train a model and write a bundle, one module for each kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segue.offline.cli.train.skipgram import skipgram
 
 @click.group()
 def train() -> None:
-    """Train a model from a play log into a bundle: a directory to serve from.
+    """Train a model from a play log and write a bundle: a directory that can be served.
 
     \b
     Examples:
@@ -26,8 +26,5 @@ def train() -> None:
     """
 
 
-train.add_command(gru)
-train.add_command(amnn)
-train.add_command(hybrid)
-train.add_command(skipgram)
-train.add_command(audio)
+for _command in (gru, amnn, hybrid, skipgram, audio):
+    train.add_command(_command)

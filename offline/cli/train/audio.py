@@ -7,111 +7,81 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segue.offline.cli.options import FIGURES, FORMAT, OUTPUT, options
+from segue.offline.cli.options import (
+    AUDIO_DIRECTORY,
+    BUNDLE_OUTPUT,
+    DECODERS,
+    EXISTING_FILE,
+    NEW_DIRECTORY,
+    SPECTROGRAM_CACHE,
+    TRAINING_FIGURES,
+    bundle,
+    count,
+    options,
+    play_log,
+    validation_fraction,
+)
 
 if TYPE_CHECKING:
     from segue.offline.audio.sources import Sound
     from segue.offline.audio.targets import Targets
     from segue.offline.audio.train_audio import AudioBundle
 
-SOUND = (
-    click.option(
-        "--audio",
-        "audio_directory",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Directory of audio files (mp3, ogg, flac, wav), each named after its song's id.",
-    ),
+ARCHITECTURES = {"cnn": "document", "resnet": "residual"}
+"""Names of the networks, and as bundles store them."""
+SOUND = options(
+    AUDIO_DIRECTORY,
     click.option(
         "--spectrograms",
         "spectrograms_file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Instead of it, an .npz of log-mel spectrograms.",
+        type=EXISTING_FILE,
+        help="Instead of --audio: an .npz of log-mel spectrograms.",
     ),
-    click.option(
-        "--cache",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Keep spectrograms of audio files here for the next time.",
-    ),
-    click.option(
-        "--workers",
-        type=click.IntRange(min=1),
-        default=2,
-        show_default=True,
-        help="Audio files that are decoded at once.",
-    ),
+    SPECTROGRAM_CACHE,
+    DECODERS,
 )
-TARGETS = (
-    click.option(
-        "--targets",
-        "target_bundle",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Foretell the song vectors of this skip-gram or hybrid bundle.",
+TARGETS = options(
+    bundle(
+        "Predict the song embeddings of this skip-gram or hybrid bundle.",
+        option="--targets",
+        name="target_bundle",
     ),
-    click.option(
-        "--plays",
-        "plays_file",
-        type=click.Path(exists=True, path_type=Path),
-        help="Instead of it, factors of this play log (weighted matrix factorisation).",
+    play_log(
+        "Instead of --targets: predict factors of this play log (weighted matrix factorisation).",
+        required=False,
     ),
-    *FORMAT,
-    click.option(
-        "--factors",
-        type=click.IntRange(min=1),
-        default=40,
-        show_default=True,
-        help="Numbers in a song's vector, with --plays.",
-    ),
+    count("--factors", 40, "With --plays: size of a song's vector of factors."),
 )
-# The defaults stand in the configs as well, which help must not wait for.
-NETWORK = (
+# The defaults stand in the configs as well, which are too heavy to import for --help.
+NETWORK = options(
     click.option(
         "--network",
         "architecture",
-        type=click.Choice(["document", "residual"]),
-        default="document",
+        type=click.Choice(list(ARCHITECTURES)),
+        default="cnn",
         show_default=True,
-        help="The convolutional network of the document, or its residual rival.",
+        help="Plain convolutional network, or residual network.",
     ),
     click.option(
         "--loss",
         type=click.Choice(["squared", "weighted", "contrastive"]),
-        help="[default: squared for the document's network, contrastive for its rival]",
+        help="[default: squared for cnn, contrastive for resnet]",
     ),
-    click.option(
-        "--width",
-        type=click.IntRange(min=1),
-        help="Filters of a convolution. [default: 256, or 32 for the rival]",
-    ),
-    click.option(
-        "--dense",
-        type=click.IntRange(min=1),
-        help="Numbers in a hidden layer. [default: 2048, or 256 for the rival]",
-    ),
-    click.option(
-        "--epochs",
-        type=click.IntRange(min=1),
-        default=60,
-        show_default=True,
-        help="Each hears a window of three seconds of every song.",
-    ),
-    click.option(
-        "--validation-fraction",
-        type=click.FloatRange(min=0, max=0.9),
-        default=0.1,
-        show_default=True,
-        help="Share of the songs to judge by; 0 learns from all of them.",
-    ),
+    count("--width", None, "Filters of a convolution. [default: 256 for cnn, 32 for resnet]"),
+    count("--dense", None, "Units of a dense layer. [default: 2048 for cnn, 256 for resnet]"),
+    count("--epochs", 60, "Passes over the songs, each over a window of three seconds."),
+    validation_fraction("Share of the songs in the validation split; 0: no validation."),
     click.option(
         "--report",
         "report_directory",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Draw what the network hears: filters, a map of songs, what excites its units.",
+        type=NEW_DIRECTORY,
+        help="Draw what the network learned: filters, a map of songs, what activates its units.",
     ),
 )
 
 
 @click.command()
-@options(SOUND, TARGETS, NETWORK, OUTPUT, FIGURES)
+@options(SOUND, TARGETS, NETWORK, BUNDLE_OUTPUT, TRAINING_FIGURES)
 def audio(
     audio_directory: Path | None,
     spectrograms_file: Path | None,
@@ -133,10 +103,11 @@ def audio(
     seed: int,
     json_file: Path | None,
 ) -> None:
-    """Train a network that hears a song and foretells its vector.
+    """Train a network that predicts a song's embedding from its audio.
 
-    So that a song which nobody has played yet has a place among the others. It learns from songs
-    that have both sound and plays. A file that cannot be decoded is told of and skipped.
+    Songs that nobody has played yet (cold start) get an embedding from their sound. The network
+    trains on songs that have both audio and plays. Files that cannot be decoded are reported
+    and skipped.
 
     An .npz holds logmel_u8, uint8 [songs, bands, frames], its decibels lo and hi, and track,
     the songs' names; frames of 2,048 samples every 512, at 22,050 Hz.
@@ -156,13 +127,14 @@ def audio(
         raise click.UsageError("give either --audio or --spectrograms")
     if (target_bundle is None) == (plays_file is None):
         raise click.UsageError("give either --targets or --plays")
+    architecture = ARCHITECTURES[architecture]
     targets = _targets(target_bundle, plays_file, format_name, factors, seed)
     sound = _sound(audio_directory, spectrograms_file, cache, workers)
     fit = default_fit(architecture, epochs, loss)
     both = len(set(targets.song_ids) & set(sound.song_ids))
     windows = epochs * round((1 - validation_fraction) * both)
-    with plays_progress("Learning", windows, unit="windows") as show:
-        made = train_audio_bundle(
+    with plays_progress("Training", windows, unit="windows") as show:
+        trained = train_audio_bundle(
             sound,
             targets,
             out,
@@ -173,10 +145,10 @@ def audio(
             overwrite=overwrite,
             on_windows=show,
         )
-    write_json(json_file, made.figures)
+    write_json(json_file, trained.figures)
     if report_directory is not None:
-        _draw(made, sound, report_directory)
-    _summarise(made)
+        _draw(trained, sound, report_directory)
+    _show(trained)
 
 
 def _targets(
@@ -193,7 +165,7 @@ def _targets(
 
 
 def _sound(
-    directory: Path | None, spectrograms: Path | None, cache: Path | None, workers: int
+    audio: Path | None, spectrograms: Path | None, cache: Path | None, workers: int
 ) -> Sound:
     from segue.models.audio.mel_spectrogram import MelConfig
     from segue.offline.audio.library import find_files
@@ -203,36 +175,34 @@ def _sound(
 
     if spectrograms is not None:
         return read_spectrograms(spectrograms)
-    assert directory is not None
-    with plays_progress("Listening", len(find_files(directory)), unit="files") as show:
-        return read_files(
-            directory, Hearing(MelConfig()), cache=cache, workers=workers, on_file=show
-        )
+    assert audio is not None
+    with plays_progress("Decoding", len(find_files(audio)), unit="files") as show:
+        return read_files(audio, Hearing(MelConfig()), cache=cache, workers=workers, on_file=show)
 
 
-def _draw(made: AudioBundle, sound: Sound, directory: Path) -> None:
+def _draw(trained: AudioBundle, sound: Sound, directory: Path) -> None:
     import numpy as np
 
     from segue.offline.audio.inspect import LEAST_MAPPED, write_view
 
-    # Of songs held back, but a few make no picture.
-    learned = len(made.held) < LEAST_MAPPED
-    shown = made.learned if learned else made.held
+    # Draw songs of the validation split; where they are too few for a picture, all others.
+    learned = len(trained.held) < LEAST_MAPPED
+    shown = trained.learned if learned else trained.held
     rows = np.flatnonzero(np.isin(list(sound.song_ids), list(shown.targets.song_ids)))
-    write_view(directory, made.fitted, sound, rows, learned=learned)
+    write_view(directory, trained.fitted, sound, rows, learned=learned)
 
 
-def _summarise(made: AudioBundle) -> None:
-    figures = made.figures
+def _show(trained: AudioBundle) -> None:
+    figures = trained.figures
     for failure in figures["failures"]:
         click.echo(f"skipped {failure}", err=True)
     click.echo(
-        f"{made.manifest.version}: learned from {figures['songs']:,} songs, epoch "
+        f"{trained.manifest.version}: trained on {figures['songs']:,} songs, epoch "
         f"{figures['epoch']} is best"
     )
     if "cosine" in figures:
         click.echo(
-            f"  {figures['held_songs']:,} songs held back: cosine {figures['cosine']:.3f}, a "
-            f"song's own vector is number {figures['median_rank']:g} from the foretold one (by "
-            f"chance {figures['median_rank_by_chance']:g})"
+            f"  {figures['held_songs']:,} songs of the validation split: cosine "
+            f"{figures['cosine']:.3f}, median rank of the true embedding "
+            f"{figures['median_rank']:g} (by chance {figures['median_rank_by_chance']:g})"
         )

@@ -3,98 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from segue.offline.cli.options import (
-    FIGURES,
-    INPUT,
+    BUNDLE_OUTPUT,
     MIN_COUNT,
-    OUTPUT,
+    POSITIVE,
     REFIT,
     TIME_BUDGET,
-    VALIDATION,
-    dim_option,
-    epochs_option,
+    TRAINING_FIGURES,
+    TRAINING_LOG,
+    WARM_START,
+    count,
+    dim,
+    epochs,
     options,
-    patience_option,
+    patience,
+    tune,
+    validation_fraction,
 )
+from segue.offline.cli.output import show_metrics
 
 if TYPE_CHECKING:
     from segue.offline.training.train_gru import GRUBundle
     from segue.offline.training.tune_gru import Trial
     from segue.offline.training.warm_start_gru import ContinuedGRU
 
-SEARCH = (
-    click.option(
-        "--tune",
-        "trials",
-        type=click.IntRange(min=0),
-        default=0,
-        help="First search settings in so many trials, the first with those given.",
-    ),
-    click.option(
-        "--tune-epochs",
-        type=click.IntRange(min=1),
-        default=3,
-        show_default=True,
-        help="Epochs of a trial, at most.",
-    ),
-    click.option(
-        "--tune-budget-s",
-        type=click.FloatRange(min=0, min_open=True),
-        default=float("inf"),
-        help="End the search after so long.",
-    ),
-)
-
 
 @click.command()
-@options(INPUT, OUTPUT, VALIDATION)
-@options(epochs_option(10), patience_option(3), dim_option(128), MIN_COUNT, REFIT, TIME_BUDGET)
+@options(TRAINING_LOG, BUNDLE_OUTPUT, validation_fraction(), epochs(10), patience(3), dim(128))
+@options(MIN_COUNT, REFIT, TIME_BUDGET, WARM_START)
+@tune("First search hyper-parameters in so many trials, the first with the given ones.")
+@count("--tune-epochs", 3, "Epochs of a trial, at most.")
 @click.option(
-    "--continue",
-    "continued",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Go on from this bundle, on the plays that are newer.",
+    "--tune-budget-s",
+    type=POSITIVE,
+    default=float("inf"),
+    help="Stop the search after so many seconds.",
 )
-@options(SEARCH, FIGURES)
+@TRAINING_FIGURES
 def gru(
     plays_file: Path,
     format_name: str | None,
-    out: Path,
-    overwrite: bool,
-    epochs: int,
-    patience: int,
     dim: int,
     min_count: int,
     refit: bool,
-    seed: int,
-    validation_fraction: float,
-    session_gap_s: float,
     time_budget_s: float,
     trials: int,
     tune_epochs: int,
     tune_budget_s: float,
     continued: Path | None,
     json_file: Path | None,
+    **training: Any,
 ) -> None:
-    """Train the recurrent playlist model (GRU).
+    """Train the recurrent session model (GRU).
 
-    The last plays of the log are held back: training ends when the model gets no better at
-    predicting them, and those figures are told. Then the model is trained once more, for as
-    many epochs as were best, on all plays: the newest ones, just held back, are worth most.
-    Ctrl-C ends either training early and keeps the best epoch so far.
+    The last plays of the log are the validation split: training stops early and the metrics of
+    the best epoch are reported. Then the model is trained once more on all plays, for as many
+    epochs as were best, since the newest plays are worth most. Ctrl-C ends either training
+    early and keeps the best epoch so far.
 
-    With --tune, settings are searched first: each trial trains for a few epochs and is judged
-    on those last plays by HR@20 + MRR@20, and the best settings train the bundle. The figures
-    told are then of plays that settings were chosen on: judge the bundle on later ones. Ctrl-C
-    ends the search, too. --json writes down every trial.
+    --tune searches hyper-parameters first: each trial trains for a few epochs and is judged on
+    the validation split by HR@20 + MRR@20; the best ones train the bundle. The reported metrics
+    are then of plays that hyper-parameters were chosen on: evaluate the bundle on later plays.
+    Ctrl-C ends the search, too. --json holds every trial.
 
-    With --continue the network of a bundle learns the log's newer plays, and as many older ones
-    beside them, more slowly than at first; its size stays as it is. New songs begin among those
-    they were heard with. The figures stand beside those of the bundle before.
+    --continue starts from the weights of a bundle (warm start). The network trains on the log's
+    newer plays and on as many older ones, at a lower learning rate; its size stays. New songs
+    start near the songs that they were played with. The metrics of the previous bundle are
+    reported, too.
 
     \b
     Examples:
@@ -110,93 +89,65 @@ def gru(
     from segue.offline.reporting.progress import training_progress
     from segue.offline.training.train_gru import train_gru_bundle
     from segue.offline.training.tune_gru import GRUSearch
+    from segue.offline.training.warm_start_gru import continue_gru_bundle
 
     log = read_plays(plays_file, format_name)
-    if continued is not None:
-        from segue.offline.training.warm_start_gru import continue_gru_bundle
-
-        with training_progress() as show:
-            followed = continue_gru_bundle(
-                continued,
-                log,
-                out,
-                session_gap_s=session_gap_s,
-                validation_fraction=validation_fraction,
-                seed=seed,
-                epochs=epochs,
-                patience=patience,
-                overwrite=overwrite,
-                on_progress=show,
-            )
-        write_json(json_file, followed.figures)
-        _follow(followed)
-        return
     with training_progress() as show:
-        made = train_gru_bundle(
-            log,
-            out,
-            GRUConfig(dim=dim, hidden=dim, min_count=min_count),
-            session_gap_s=session_gap_s,
-            validation_fraction=validation_fraction,
-            refit=refit,
-            seed=seed,
-            epochs=epochs,
-            patience=patience,
-            time_budget_s=time_budget_s,
-            search=GRUSearch(trials, tune_epochs, tune_budget_s) if trials else None,
-            overwrite=overwrite,
-            on_progress=show,
-        )
-    write_json(json_file, made.figures)
-    _summarise(made)
+        if continued is not None:
+            followed = continue_gru_bundle(continued, log, on_progress=show, **training)
+        else:
+            trained = train_gru_bundle(
+                log,
+                config=GRUConfig(dim=dim, hidden=dim, min_count=min_count),
+                refit=refit,
+                time_budget_s=time_budget_s,
+                search=GRUSearch(trials, tune_epochs, tune_budget_s) if trials else None,
+                on_progress=show,
+                **training,
+            )
+    if continued is not None:
+        write_json(json_file, followed.figures)
+        _show_warm_start(followed)
+    else:
+        write_json(json_file, trained.figures)
+        _show(trained)
 
 
-def _summarise(made: GRUBundle) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console, figures, trained = Console(soft_wrap=True), made.figures, made.judged
-    console.print(
-        f"{made.manifest.version}: {figures['songs']:,} songs from {figures['plays']:,} plays in "
-        f"{figures['sessions']:,} sessions; {figures['train_plays_per_s']:,} plays/s; epoch "
-        f"{trained.best.number} of {len(trained.history)} is best, {trained.ended}"
-        + ("" if made.written is trained else "; trained once more on everything"),
-        highlight=False,
+def _show(trained: GRUBundle) -> None:
+    figures, judged = trained.figures, trained.judged
+    click.echo(
+        f"{trained.manifest.version}: {figures['songs']:,} songs from {figures['plays']:,} plays "
+        f"in {figures['sessions']:,} sessions; {figures['train_plays_per_s']:,} plays/s; epoch "
+        f"{judged.best.number} of {len(judged.history)} is best, {judged.ended}"
+        + ("" if trained.written is judged else "; trained once more on everything")
     )
-    if made.trials:
-        console.print(_told(made.trials), highlight=False)
-    if trained.best.mrr_at_20 is not None:
-        table = Table(title=f"{made.predictions:,} next songs held back")
-        for column in ("", "HR@20", "MRR@20"):
-            table.add_column(column, justify="right" if column else "left")
-        for name, before in (("GRU", ""), ("popularity", "popularity_")):
-            hits, reciprocal = figures[f"{before}hit_rate_at_20"], figures[f"{before}mrr_at_20"]
-            table.add_row(name, f"{hits:.2%}", f"{reciprocal:.2%}")
-        console.print(table)
-    song_id = made.written.vocabulary.song(int(made.written.popularity.argmax()))
+    if trained.trials:
+        click.echo(f"Best of {len(trained.trials)} trials: {_chosen(trained.trials)}")
+    if judged.best.mrr_at_20 is not None:
+        show_metrics(
+            figures,
+            {"GRU": "", "popularity": "popularity_"},
+            f"{trained.predictions:,} next songs of the validation split",
+        )
+    song_id = trained.written.vocabulary.song(int(trained.written.popularity.argmax()))
     click.echo("Next:")
     click.echo(f"  segue playlist --bundle {figures['bundle']} --start '{song_id}'")
     click.echo(f"  segue worker --bundle {figures['bundle']}")
 
 
-def _follow(made: ContinuedGRU) -> None:
-    figures = made.figures
+def _show_warm_start(trained: ContinuedGRU) -> None:
+    figures = trained.figures
     click.echo(
-        f"{made.manifest.version}: {figures['plays']:,} newer plays, {figures['new_songs']:,} new "
-        f"songs; {figures['epochs']} epochs at {figures['train_plays_per_s']:,} plays/s"
+        f"{trained.manifest.version}: {figures['plays']:,} newer plays, {figures['new_songs']:,} "
+        f"new songs; {figures['epochs']} epochs at {figures['train_plays_per_s']:,} plays/s"
     )
-    for name, before in (("before", "before_"), ("now", "")):
-        if figures.get("mrr_at_20") is not None:
-            hits, reciprocal = figures[f"{before}hit_rate_at_20"], figures[f"{before}mrr_at_20"]
-            click.echo(
-                f"  {name:6} HR@20 {hits:.2%}  MRR@20 {reciprocal:.2%}, newest plays held back"
-            )
+    if figures.get("mrr_at_20") is not None:
+        show_metrics(figures, {"before": "before_", "now": ""}, "Validation split, newest plays")
 
 
-def _told(trials: list[Trial]) -> str:
-    """Say which settings the search took, as far as it looked for them."""
+def _chosen(trials: list[Trial]) -> str:
+    """List the chosen hyper-parameters that the search covered."""
     from segue.offline.training.tune_gru import SAMPLING_SPACE, SPACE, best_of
 
     chosen = best_of(trials).config
-    settings = ", ".join(f"{name} {getattr(chosen, name):g}" for name in SPACE | SAMPLING_SPACE)
-    return f"Best of {len(trials)} trials: {settings}"
+    return ", ".join(f"{name} {getattr(chosen, name):g}" for name in SPACE | SAMPLING_SPACE)

@@ -7,77 +7,69 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segue.offline.cli.options import FIGURES, INPUT, OUTPUT, options
+from segue.offline.cli.options import (
+    BUNDLE_OUTPUT,
+    TRAINING_FIGURES,
+    TRAINING_LOG,
+    WARM_START,
+    dim,
+    epochs,
+    options,
+)
+from segue.offline.cli.output import print_table, show_metrics
 
 if TYPE_CHECKING:
-    from segue.models.bundles.bundle import Manifest
     from segue.offline.training.train_hybrid import HybridReport
 
 
 @click.command()
-@options(INPUT, OUTPUT)
-@click.option("--gru-epochs", type=click.IntRange(min=1), default=12, show_default=True)
-@click.option("--amnn-epochs", type=click.IntRange(min=1), default=6, show_default=True)
+@options(TRAINING_LOG, BUNDLE_OUTPUT, epochs(12, "--gru-epochs"), epochs(6, "--amnn-epochs"))
+@options(dim(128, "Size of a song embedding of the GRU."), WARM_START)
 @click.option(
-    "--dim",
-    type=click.IntRange(min=1),
-    default=128,
-    show_default=True,
-    help="Numbers in a song's vector, of the GRU.",
-)
-@click.option(
-    "--continue",
-    "continued",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Go on from this bundle, on the plays that are newer.",
-)
-@click.option(
-    "--decoys",
+    "--unplayed-songs",
     type=click.FloatRange(min=0),
     default=3.0,
     show_default=True,
-    help="Songs without plays that nobody plays, for each that somebody soon will: how many, in "
-    "your catalogue?",
+    help="Songs in your catalogue that stay without plays, for each song that gets its first "
+    "play soon. The ranker trains with so many artificial ones.",
 )
-@click.option("--ablate", is_flag=True, help="Also tell what each part is worth: train without it.")
+@click.option("--ablate", is_flag=True, help="Also train without each part and report the loss.")
 @click.option(
-    "--staged", is_flag=True, help="Also train in the document's stages, and by the other loss."
+    "--staged", is_flag=True, help="Also train the ranker in stages, and with the combined loss."
 )
-@click.option("--rival", is_flag=True, help="Also rank by gradient-boosted trees, and compare.")
-@options(FIGURES)
+@click.option("--boosted", is_flag=True, help="Also rank with gradient-boosted trees.")
+@TRAINING_FIGURES
 def hybrid(
     plays_file: Path,
     format_name: str | None,
     session_gap_s: float,
     out: Path,
     overwrite: bool,
-    gru_epochs: int,
-    amnn_epochs: int,
     dim: int,
-    decoys: float,
+    unplayed_songs: float,
     continued: Path | None,
     ablate: bool,
     staged: bool,
-    rival: bool,
-    seed: int,
+    boosted: bool,
     json_file: Path | None,
+    **training: Any,
 ) -> None:
-    """Train everything the hybrid needs from one log: GRU, AMNN, neighbours, and the ranker.
+    """Train a hybrid from one log: all retrievers and the ranker.
 
-    Retrievers learn from the first 85 % of the plays, the ranker from the next 10 %, and all
-    are judged on the last 5 %. Then the retrievers learn once more, from everything. A run that
-    was interrupted is gone on with by the same command: networks that were done by then are
-    kept beside --out until all is.
+    Retrievers train on the first 85 % of the plays, the ranker on the next 10 %; both are
+    evaluated on the last 5 %. Then the retrievers train once more, on everything. The same
+    command resumes an interrupted run: networks that are complete are kept beside --out until
+    all are.
 
-    With --continue the networks, song vectors and the ranker of a bundle go on from their
-    weights, on the log's newer plays and as many older ones; sizes stay as they are. The
-    figures stand beside those of the bundle before.
+    --continue starts the networks, song embeddings and the ranker from the weights of a bundle
+    (warm start) and trains them on the log's newer plays and as many older ones; sizes stay.
+    The metrics of the previous bundle are reported, too.
 
     \b
     Examples:
       segue train hybrid --plays plays.csv --out bundles/hybrid
       segue train hybrid --plays sessions.txt.gz --format sessions --out bundles/hybrid --ablate
-      segue train hybrid --plays plays.csv --out bundles/hybrid --staged --rival --json told.json
+      segue train hybrid --plays plays.csv --out bundles/hybrid --staged --boosted --json out.json
       segue train hybrid --plays plays.csv --out bundles/tuesday --continue bundles/monday
     """
     from segue.models.gru.network import GRUConfig
@@ -85,75 +77,45 @@ def hybrid(
     from segue.offline.datasets.readers import read_plays
     from segue.offline.reporting.json_file import write_json
     from segue.offline.training.train_hybrid import HybridOptions, train_hybrid_bundle
+    from segue.offline.training.warm_start_hybrid import ContinuedOptions, continue_hybrid_bundle
 
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    if continued is not None and (ablate or staged or boosted):
+        raise click.UsageError("--ablate, --staged and --boosted do not go with --continue")
     log = read_plays(plays_file, format_name)
+    training |= {"session_gap_s": session_gap_s, "decoys": unplayed_songs}
     if continued is not None:
-        if ablate or staged or rival:
-            raise click.UsageError("--ablate, --staged and --rival are of a training from scratch")
-        from segue.offline.training.warm_start_hybrid import (
-            ContinuedOptions,
-            continue_hybrid_bundle,
-        )
-
-        epochs = {"gru_epochs": gru_epochs, "amnn_epochs": amnn_epochs}
-        followed, figures = continue_hybrid_bundle(
-            continued,
-            log,
-            out,
-            ContinuedOptions(session_gap_s, **epochs, decoys=decoys, seed=seed),
-            overwrite=overwrite,
-            say=_say,
+        manifest, figures = continue_hybrid_bundle(
+            continued, log, out, ContinuedOptions(**training), overwrite=overwrite, say=say
         )
         write_json(json_file, figures)
-        _follow(followed, figures)
+        click.echo(
+            f"{manifest.version}: {figures['plays']:,} newer plays, {figures['new_songs']:,} new "
+            f"songs; {figures['gru_epochs']} and {figures['amnn_epochs']} epochs of GRU and AMNN"
+        )
+        show_metrics(figures, {"before": "before_", "now": ""}, "Validation split, newest plays")
         return
     manifest, report = train_hybrid_bundle(
         log,
         out,
         HybridConfig(gru=GRUConfig(dim=dim, hidden=dim)),
-        HybridOptions(
-            session_gap_s,
-            seed=seed,
-            gru_epochs=gru_epochs,
-            amnn_epochs=amnn_epochs,
-            decoys=decoys,
-            ablate=ablate,
-            staged=staged,
-            rival=rival,
-        ),
+        HybridOptions(**training, ablate=ablate, staged=staged, rival=boosted),
         overwrite=overwrite,
-        say=_say,
+        say=say,
     )
     write_json(json_file, {**report.facts, "validation": report.validation})
-    _show(manifest, report)
+    _show(report)
+    click.echo(f"{manifest.version} is in {report.facts['bundle']}")
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def _follow(manifest: Manifest, figures: dict[str, Any]) -> None:
-    click.echo(
-        f"{manifest.version}: {figures['plays']:,} newer plays, {figures['new_songs']:,} new "
-        f"songs; {figures['gru_epochs']} and {figures['amnn_epochs']} epochs of GRU and AMNN"
-    )
-    for name, before in (("before", "before_"), ("now", "")):
-        hits, reciprocal = figures[f"{before}hit_rate_at_20"], figures[f"{before}mrr_at_20"]
-        click.echo(f"  {name:6} HR@20 {hits:.2%}  MRR@20 {reciprocal:.2%}, newest plays held back")
-
-
-def _show(manifest: Manifest, report: HybridReport) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+def _show(report: HybridReport) -> None:
     from segue.offline.training.train_hybrid import table_of
 
-    table = Table(title=f"{report.facts['judged']:,} next songs held back")
-    for column in ("", "MAP@1", "Recall@5", "HR@20", "MRR@20"):
-        table.add_column(column, justify="right" if column else "left")
-    for name, figures in table_of(report):
-        told = ("map_at_1", "recall_at_5", "hit_rate_at_20", "mrr_at_20")
-        table.add_row(name, *(f"{figures[each]:.2%}" for each in told))
-    console = Console(soft_wrap=True)
-    console.print(table)
-    console.print(f"{manifest.version} is in {report.facts['bundle']}", highlight=False)
+    keys = ("map_at_1", "recall_at_5", "hit_rate_at_20", "mrr_at_20")
+    print_table(
+        ("", "MAP@1", "Recall@5", "HR@20", "MRR@20"),
+        [(name, *(f"{figures[key]:.2%}" for key in keys)) for name, figures in table_of(report)],
+        title=f"{report.facts['judged']:,} next songs of the validation split",
+    )

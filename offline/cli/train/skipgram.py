@@ -3,95 +3,71 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from segue.offline.cli.options import (
-    FIGURES,
-    INPUT,
+    BUNDLE_OUTPUT,
     MIN_COUNT,
-    OUTPUT,
     REFIT,
-    VALIDATION,
-    dim_option,
-    epochs_option,
+    TRAINING_FIGURES,
+    TRAINING_LOG,
+    count,
+    dim,
+    epochs,
     options,
+    tune,
+    validation_fraction,
+    workers,
 )
+from segue.offline.cli.output import show_metrics
 
 if TYPE_CHECKING:
     from segue.offline.training.train_skipgram import SkipGramBundle
 
-# The defaults stand in SkipGramConfig as well, which help must not wait for.
-SETTINGS = (
-    *dim_option(128),
-    click.option(
-        "--window",
-        type=click.IntRange(min=1),
-        default=4,
-        show_default=True,
-        help="Songs before and after that a song is learned from.",
-    ),
-    *epochs_option(70),
+# The defaults stand in SkipGramConfig as well, which is too heavy to import for --help.
+HYPER_PARAMETERS = options(
+    dim(128),
+    count("--window", 4, "Songs before and after a song that are its context."),
+    epochs(70),
     click.option(
         "--ns-exponent",
         type=float,
         default=-0.5,
         show_default=True,
-        help="Draw negatives by play count to this power; below 0 rare songs most.",
+        help="Sample negatives by play count to this power; below 0 prefers rare songs.",
     ),
     click.option(
         "--sample",
         type=click.FloatRange(min=0),
         default=1.0,
         show_default=True,
-        help="Pass over some plays of songs with more than so many average songs; 0 never.",
+        help="Subsample songs with more plays than so many average songs; 0: never.",
     ),
-    *MIN_COUNT,
+    MIN_COUNT,
     click.option(
         "--readout",
         type=click.Choice(["cosine", "product"]),
         default="cosine",
         show_default=True,
-        help="Next songs by likeness, or by how often they stand near.",
+        help="Score next songs by cosine of embeddings, or by their co-occurrence.",
     ),
     click.option(
         "--decay",
         type=click.FloatRange(min=0, max=1),
         default=0.0,
         show_default=True,
-        help="Weight of a play of the session beside the play after it; 0: the last alone.",
-    ),
-)
-SEARCH = (
-    click.option(
-        "--tune",
-        "trials",
-        type=click.IntRange(min=0),
-        default=0,
-        help="Search settings in so many trials, the first with those given.",
-    ),
-    click.option(
-        "--tune-plays",
-        "trial_plays",
-        type=click.IntRange(min=1),
-        default=300_000,
-        show_default=True,
-        help="Plays that a trial learns from, the last before those held back.",
-    ),
-    *REFIT,
-    click.option(
-        "--workers",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="Threads; more than one is faster, and no two runs are alike.",
+        help="Weight of a play of the session relative to the play after it; 0: last play only.",
     ),
 )
 
 
 @click.command()
-@options(INPUT, OUTPUT, VALIDATION, SETTINGS, SEARCH, FIGURES)
+@options(TRAINING_LOG, BUNDLE_OUTPUT, validation_fraction(), HYPER_PARAMETERS)
+@tune("Search hyper-parameters in so many trials, the first with the given ones.")
+@count("--tune-plays", 300_000, "Plays that a trial trains on, the last before validation.")
+@options(REFIT, workers(1, "Threads; with more than one no two runs are alike."), TRAINING_FIGURES)
 def skipgram(
     plays_file: Path,
     format_name: str | None,
@@ -99,26 +75,19 @@ def skipgram(
     out: Path,
     overwrite: bool,
     validation_fraction: float,
-    dim: int,
-    window: int,
-    epochs: int,
-    ns_exponent: float,
-    sample: float,
-    min_count: int,
-    readout: str,
-    decay: float,
     trials: int,
-    trial_plays: int,
+    tune_plays: int,
     refit: bool,
     workers: int,
     seed: int,
     json_file: Path | None,
+    **hyper_parameters: Any,
 ) -> None:
-    """Train song vectors (skip-gram, or word2vec, on sessions).
+    """Train song embeddings (item2vec: skip-gram with negative sampling on sessions).
 
-    Settings are judged on the last plays of the log, and searched on them with --tune. The
-    vectors that are kept are then learned from all plays, as songs that came out last have
-    none else.
+    Hyper-parameters are evaluated on the validation split, the last plays of the log, and
+    searched on it with --tune. The embeddings that are kept are then trained on all plays, as
+    the newest songs have no others.
 
     \b
     Examples:
@@ -132,54 +101,33 @@ def skipgram(
     from segue.offline.reporting.progress import plays_progress
     from segue.offline.training.train_skipgram import Plan, train_skipgram_bundle
 
-    plan = Plan(validation_fraction, trials, trial_plays, refit)
-    made = train_skipgram_bundle(
+    trained = train_skipgram_bundle(
         read_plays(plays_file, format_name),
         out,
-        SkipGramConfig(
-            dim=dim,
-            window=window,
-            epochs=epochs,
-            ns_exponent=ns_exponent,
-            sample=sample,
-            min_count=min_count,
-            readout=readout,
-            decay=decay,
-        ),
-        plan,
+        SkipGramConfig(**hyper_parameters),
+        Plan(validation_fraction, trials, tune_plays, refit),
         session_gap_s=session_gap_s,
         seed=seed,
         workers=workers,
         overwrite=overwrite,
         progress=plays_progress,
     )
-    write_json(json_file, made.figures)
-    _summarise(made)
+    write_json(json_file, trained.figures)
+    _show(trained)
 
 
-def _summarise(made: SkipGramBundle) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    figures = made.figures
-    console = Console(soft_wrap=True)
-    console.print(
-        f"{made.manifest.version}: {figures['songs']:,} songs from {figures['plays']:,} plays in "
-        f"{figures['sessions']:,} sessions; {figures['train_plays_per_s']:,} plays/s",
-        highlight=False,
+def _show(trained: SkipGramBundle) -> None:
+    figures = trained.figures
+    click.echo(
+        f"{trained.manifest.version}: {figures['songs']:,} songs from {figures['plays']:,} plays "
+        f"in {figures['sessions']:,} sessions; {figures['train_plays_per_s']:,} plays/s"
     )
-    if made.trials:
+    if trained.trials:
         chosen = ", ".join(f"{name} {value}" for name, value in figures["config"].items())
-        console.print(f"Best of {len(made.trials)} trials: {chosen}", highlight=False)
-    if made.manifest.metrics:
-        table = Table(title="Next songs held back, before learning from them")
-        for column in ("", "HR@20", "MRR@20"):
-            table.add_column(column, justify="right" if column else "left")
-        for name, before in (("skip-gram", ""), ("popularity", "popularity_")):
-            hits, reciprocal = figures[f"{before}hit_rate_at_20"], figures[f"{before}mrr_at_20"]
-            table.add_row(name, f"{hits:.2%}", f"{reciprocal:.2%}")
-        console.print(table)
-    song_id = made.vocabulary.song(int(made.vectors.counts.argmax()))
+        click.echo(f"Best of {len(trained.trials)} trials: {chosen}")
+    if trained.manifest.metrics:
+        show_metrics(figures, {"skip-gram": "", "popularity": "popularity_"}, "Validation split")
+    song_id = trained.vocabulary.song(int(trained.vectors.counts.argmax()))
     click.echo("Next:")
     click.echo(f"  segue similar '{song_id}' --bundle {figures['bundle']}")
     click.echo(f"  segue map --bundle {figures['bundle']} --out map")

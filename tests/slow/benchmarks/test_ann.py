@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from click.testing import CliRunner
 
 from segue.models.data.ragged import Ragged
 from segue.models.data.vocabulary import Vocabulary
@@ -26,8 +25,8 @@ from segue.offline.benchmarks.ann.vectors import (
     with_albums,
 )
 from segue.offline.benchmarks.worker_process import BenchError
-from segue.offline.cli import main
 from segue.offline.simulation import WorldConfig, generate_world
+from tests.support.cli import segue
 
 SONGS, DIM, K = 2_000, 32, 10
 INSTALLED = [name for name, one in LIBRARIES.items() if one.missing() is None]
@@ -176,18 +175,13 @@ def test_the_command_takes_vectors_of_a_bundle(tmp_path, monkeypatch):
     sessions = [[f"song-{n}" for n in rng.integers(0, 300, 8)] for _ in range(400)]
     plays.write_text("".join(" ".join(session) + "\n" for session in sessions))
     log = ("--plays", plays, "--format", "sessions")
-    segue("train", "gru", *log, "--out", bundle, "--epochs", 1, "--dim", 16, "--no-refit")
+    quick = ("--epochs", 1, "--dim", 16, "--no-refit")
+    assert segue("train", "gru", *log, "--out", bundle, *quick).exit_code == 0
     told = tmp_path / "figures.json"
     options = ("--library", "exact", "--k", 5, "--json", told, "--out", tmp_path / "report")
     result = segue("bench", "ann", "--bundle", bundle, *log, *options)
     figures = json.loads(told.read_text())
     assert figures["dim"] == 16
     assert figures["libraries"]["exact"]["curve"][0]["recall"] == 1.0
-    assert "exact" in result
+    assert "exact" in result.output
     assert (tmp_path / "report" / "report.html").exists()
-
-
-def segue(*arguments: object) -> str:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == 0, result.output
-    return result.output

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from segue.offline.benchmarks.store import Appending, append_figures
-from segue.offline.cli import main
+from tests.support.cli import segue
 
 
 def test_the_command_measures_a_store_of_everybody(tmp_path: Path, monkeypatch: Any) -> None:
@@ -18,7 +17,7 @@ def test_the_command_measures_a_store_of_everybody(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("SEGUE_BATCH_MAX", "64")
     told = tmp_path / "figures.json"
     options = ["--users", 500, "--plays-per-user", 2, "--songs", 1_000, "--rounds", 2]
-    run = CliRunner().invoke(main, ["bench", "histories", *map(str, options), "--json", str(told)])
+    run = segue("bench", "histories", *options, "--json", told)
     assert run.exit_code == 0, run.output
     figures = json.loads(told.read_text())
     assert figures["users"] == figures["growth"][-1]["users"] == 500

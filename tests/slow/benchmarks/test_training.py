@@ -7,26 +7,20 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.data.ragged import Ragged
 from segue.models.data.vocabulary import Vocabulary
 from segue.offline.benchmarks.reference_gru import PlainGRU, PlainLoop
 from segue.offline.benchmarks.training import Speed, TrainingConfig, speed_figures
-from segue.offline.cli import main
 from segue.offline.cli.bench import training
 from segue.offline.operations.resources import peak_mib
+from tests.support.cli import segue
 from tests.support.toy import number_sessions, paired_sessions, partner, song
 
 PAIRS = 10
-
-
-def segue(*arguments: object) -> Any:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def paired_loop(seed: int = 1) -> tuple[PlainLoop, Vocabulary]:

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.collaborative.amnn import AMNN, AMNNConfig
 from segue.models.collaborative.interactions import Tastes
-from segue.offline.cli import main
 from segue.offline.datasets.readers import read_plays
 from segue.offline.experiments.amnn.protocol import ExperimentError, Protocol, folds, read_tastes
 from segue.offline.experiments.amnn.runner import Trial, trials
@@ -25,6 +23,7 @@ from segue.offline.experiments.amnn.trainer import (
     ranks_of_first,
     validation_ndcg,
 )
+from tests.support.cli import segue
 
 GROUPS, SONGS_EACH = 3, 60
 PROTOCOL = Protocol(min_songs=10, negatives=20)
@@ -211,10 +210,6 @@ def test_too_few_songs_are_refused_with_a_remedy(tastes: Tastes, tmp_path: Path)
         next(folds(tastes, Protocol(min_songs=10), seed=0))
 
 
-def segue(*arguments: object) -> Any:
-    return CliRunner().invoke(main, ["experiment", "amnn", *map(str, arguments)])
-
-
 def test_the_command_leaves_a_report_and_goes_on_where_it_was(tmp_path: Path) -> None:
     plays, out = triplets(tmp_path / "t.tsv", listeners=45), tmp_path / "run"
     told = tmp_path / "figures.json"
@@ -222,7 +217,7 @@ def test_the_command_leaves_a_report_and_goes_on_where_it_was(tmp_path: Path) ->
         *("--plays", plays, "--out", out, "--min-songs", 10, "--negatives", 20, "--quick"),
         *("--models", "popularity,itemknn,ease,nnrec,amnn"),
     )
-    run = segue(*given, "--json", told)
+    run = segue("experiment", "amnn", *given, "--json", told)
     assert run.exit_code == 0, run.output
     assert "45 listeners" in run.output
     figures = json.loads(told.read_text())
@@ -238,15 +233,17 @@ def test_the_command_leaves_a_report_and_goes_on_where_it_was(tmp_path: Path) ->
     # Nothing is fitted again: a result that was changed stays as it is.
     kept = out / "ranks" / "popularity-seed0-fold0.npy"
     np.save(kept, np.ones(45, dtype=np.int16))
-    assert segue(*given, "--json", told).exit_code == 0
+    assert segue("experiment", "amnn", *given, "--json", told).exit_code == 0
     assert json.loads(told.read_text())["models"]["popularity"]["hr_at_10"] == 1.0
-    refused = segue(*given[:6], "--negatives", 21, "--quick")
+    refused = segue("experiment", "amnn", *given[:6], "--negatives", 21, "--quick")
     assert refused.exit_code == 1
     assert "negatives 20, not 21" in refused.output
 
 
 def test_the_command_refuses_what_it_does_not_know(tmp_path: Path) -> None:
     plays = triplets(tmp_path / "t.tsv", listeners=3)
-    refused = segue("--plays", plays, "--out", tmp_path / "run", "--models", "amnn,lstm")
+    refused = segue(
+        "experiment", "amnn", "--plays", plays, "--out", tmp_path / "run", "--models", "amnn,lstm"
+    )
     assert refused.exit_code == 2
     assert "'lstm': models are popularity" in refused.output

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.audio.network import AudioConfig, AudioNetwork
 from segue.offline.audio.decode import AudioError
@@ -16,10 +15,10 @@ from segue.offline.audio.inspect import distinct_units, listen, write_view
 from segue.offline.audio.sources import read_spectrograms
 from segue.offline.audio.trainer import FittedAudio
 from segue.offline.audio.windows import song_windows
-from segue.offline.cli import main
 from segue.offline.experiments.cold_start_audio.emotify import EMOTIONS, read_emotify
 from segue.offline.experiments.cold_start_audio.runner import split_songs
 from segue.offline.experiments.cold_start_audio.summary import Split, gather
+from tests.support.cli import segue
 
 GENRES = ("classical", "rock")
 SONGS = 20  # of each
@@ -85,9 +84,9 @@ def test_words_that_are_not_there_are_refused(emotify, tmp_path):
 
 
 def run(emotify: Path, out: Path) -> str:
-    arguments = ["--splits", 2, "--document-epochs", 2, "--residual-epochs", 2, "--width", 4]
+    arguments = ["--splits", 2, "--cnn-epochs", 2, "--resnet-epochs", 2, "--width", 4]
     given = ["experiment", "audio", "--emotify", emotify, "--out", out, "--listeners", 40]
-    result = CliRunner().invoke(main, [*map(str, [*given, *arguments])])
+    result = segue(*map(str, [*given, *arguments]))
     assert result.exit_code == 0, result.output
     return (out / "audio.md").read_text()
 

@@ -6,10 +6,8 @@ import json
 
 import polars as pl
 import pytest
-from click.testing import CliRunner
 
 from segue.models.bundles.bundle import read_bundle
-from segue.offline.cli import main
 from segue.offline.datasets.play_log import PLAYS_SCHEMA
 from segue.offline.replay.model_timeline import Timeline
 from segue.offline.replay.refreshing import Cadence, refresh_chain
@@ -17,6 +15,7 @@ from segue.offline.replay.sources import OPEN, LogSource, ReplayError
 from segue.stream.config.settings import load_settings
 from segue.stream.messages.records import Record
 from segue.stream.serving.factory import load_bundle, load_recommender, recommender_config
+from tests.support.cli import segue
 from tests.support.toy import song, write_toy_bundle
 
 HOUR_MS = 3_600_000
@@ -96,7 +95,7 @@ def test_the_command_sets_refreshed_models_beside_the_one_that_never_is(bundle, 
     plays_of().rename({"played_at_ms": "played_at"}).write_csv(tmp_path / "plays.csv")
     words = ["replay", "--plays", tmp_path / "plays.csv", "--bundle", bundle]
     words += ["--refresh", "12h", "--refresh", "plays=200", "--json", tmp_path / "figures.json"]
-    result = CliRunner().invoke(main, list(map(str, words)))
+    result = segue(*list(map(str, words)))
     assert result.exit_code == 0, result.output
     figures = json.loads((tmp_path / "figures.json").read_text())
     refreshed = figures["gru refreshed every 12h"]

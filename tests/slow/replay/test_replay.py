@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from click.testing import CliRunner
 
 from segue.models.recommenders.base import PopularityRecommender
-from segue.offline.cli import main
 from segue.offline.datasets.play_log import PLAYS_SCHEMA
 from segue.offline.replay.partition import Job, replay_partition
 from segue.offline.replay.record_log import JUDGED, PLAY, RecordLog
@@ -28,6 +26,7 @@ from segue.stream.online_eval.next_play import Judge
 from segue.stream.serving.factory import load_recommender, store_config
 from segue.stream.serving.pipeline import handle_plays
 from segue.stream.state.store import HistoryStore
+from tests.support.cli import segue
 from tests.support.toy import song, write_toy_bundle
 
 START_MS = 1_700_000_000_000
@@ -240,6 +239,7 @@ def test_the_command_writes_figures_and_report_that_repeat_to_the_byte(bundle, t
     for name in ("one", "two"):
         out, figures = tmp_path / name, tmp_path / f"{name}.json"
         result = segue(
+            "replay",
             *("--plays", file, "--bundle", bundle, "--set", "session_gap_s=60,1800"),
             *("--compare", "popularity", "--out", out, "--json", figures, "--windows", "3"),
         )
@@ -263,16 +263,12 @@ def write_log(plays: pl.DataFrame, directory: Path) -> Path:
     return file
 
 
-def segue(*words):
-    return CliRunner().invoke(main, ["replay", *map(str, words)])
-
-
 def test_a_kept_replay_goes_on_with_nothing_but_itself(bundle, tmp_path):
     file = write_log(some_plays(300), tmp_path)
     words = ("--plays", file, "--bundle", bundle, "--state", tmp_path / "state")
-    first, again = segue(*words), segue(*words)
+    first, again = segue("replay", *words), segue("replay", *words)
     assert first.exit_code == again.exit_code == 0, again.output
-    other = segue(*words, "--set", "no_repeat_songs=1")
+    other = segue("replay", *words, "--set", "no_repeat_songs=1")
     assert other.exit_code == 1
     assert "holds a replay of other variants" in other.output
 
@@ -293,7 +289,7 @@ def test_a_kept_replay_goes_on_with_nothing_but_itself(bundle, tmp_path):
 )
 def test_a_slip_is_answered_in_one_line(words, told, bundle, tmp_path):
     file = write_log(some_plays(20), tmp_path)
-    result = segue(*({"B": bundle, "P": file}.get(word, word) for word in words))
+    result = segue("replay", *({"B": bundle, "P": file}.get(word, word) for word in words))
     assert result.exit_code in (1, 2)
     assert told in result.output
     assert not isinstance(result.exception, ReplayError)

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.bundles.bundle import read_bundle, write_bundle
 from segue.models.cold_start.audio_embeddings import EmbeddedSongs
@@ -16,10 +15,10 @@ from segue.models.data.catalogue import SongDetails
 from segue.models.data.ragged import Ragged
 from segue.models.refresh.bundle_refresh import NewPlays, extended, refresh_bundle
 from segue.models.refresh.embedding_refresh import Content, RefreshConfig
-from segue.offline.cli import main
 from segue.offline.operations.catalogue import write_songs
 from segue.offline.training.embed_songs import EmbeddingError, read_vectors, write_vectors
 from segue.stream.messages.songs import read_songs
+from tests.support.cli import segue
 from tests.support.scorer_suite import PAIRS, numbered
 from tests.support.toy import number_sessions, paired_sessions, song
 from tests.support.toy_hybrid import CONFIG, fit_hybrid, write_hybrid
@@ -31,12 +30,6 @@ def directory(tmp_path_factory):
     directory = tmp_path_factory.mktemp("bundles") / "hybrid"
     write_hybrid(directory, fit_hybrid(log, songs, epochs=1), log)
     return directory
-
-
-def segue(*words):
-    run = CliRunner().invoke(main, ["embed", *map(str, words)])
-    assert "Traceback" not in run.output
-    return run
 
 
 def own_vectors(directory, file, extra=()):
@@ -55,7 +48,7 @@ def own_vectors(directory, file, extra=()):
 def test_own_vectors_are_brought_into_the_space_by_the_songs_both_know(directory, tmp_path):
     file, out = tmp_path / "own.safetensors", tmp_path / "next"
     rows = own_vectors(directory, file, [("new-a", song(4)), ("new-b", song(9))])
-    run = segue("--vectors", file, "--bundle", directory, "--out", out)
+    run = segue("embed", "--vectors", file, "--bundle", directory, "--out", out)
     assert run.exit_code == 0, run.output
     before, after = read_bundle(directory, "hybrid"), read_bundle(out, "hybrid")
     embedded = EmbeddedSongs.of(after.weights)
@@ -83,11 +76,11 @@ def test_alignment_tells_how_well_it_does_on_songs_it_has_not_learned_from():
     ("song_ids", "vectors", "words", "problem"),
     [
         (["x"], np.ones((1, 8)), (), "only 0 of 1 vectors"),
-        (["x"], np.ones((1, 5)), ("--placed",), "5 numbers, but the bundle's space has 8"),
-        (["song-4"], np.ones((1, 8)), ("--placed",), "give new ones"),
-        (["x", "x"], np.ones((2, 8)), ("--placed",), "stands twice"),
-        (["x"], np.full((1, 8), np.nan), ("--placed",), "finite"),
-        (["x", "y"], np.ones((1, 8)), ("--placed",), "one row a song"),
+        (["x"], np.ones((1, 5)), ("--aligned",), "5 numbers, but the bundle's space has 8"),
+        (["song-4"], np.ones((1, 8)), ("--aligned",), "give new ones"),
+        (["x", "x"], np.ones((2, 8)), ("--aligned",), "stands twice"),
+        (["x"], np.full((1, 8), np.nan), ("--aligned",), "finite"),
+        (["x", "y"], np.ones((1, 8)), ("--aligned",), "one row a song"),
     ],
 )
 def test_vectors_that_cannot_be_used_are_refused(
@@ -95,7 +88,9 @@ def test_vectors_that_cannot_be_used_are_refused(
 ):
     file = tmp_path / "own.safetensors"
     write_vectors(file, EmbeddedSongs(song_ids, vectors.astype(np.float32)))
-    run = segue("--vectors", file, "--bundle", directory, "--out", tmp_path / "next", *words)
+    run = segue(
+        "embed", "--vectors", file, "--bundle", directory, "--out", tmp_path / "next", *words
+    )
     assert run.exit_code == 1
     assert problem in run.output
     assert not (tmp_path / "next").exists()
@@ -110,7 +105,7 @@ def test_a_file_that_holds_no_vectors_is_refused(tmp_path):
 
 def test_audio_needs_a_model_and_one_source_is_enough(directory, tmp_path):
     for words in ((), ("--audio", tmp_path), ("--model", tmp_path)):
-        run = segue(*words, "--bundle", directory, "--out", tmp_path / "next")
+        run = segue("embed", *words, "--bundle", directory, "--out", tmp_path / "next")
         assert run.exit_code == 2
         assert "give --audio and --model, or --vectors" in run.output
 
@@ -129,7 +124,8 @@ def test_a_ranker_that_never_saw_such_songs_is_refused(directory, tmp_path):
     )
     own_vectors(directory, tmp_path / "own", [("x", song(1))])
     run = segue(
-        *("--vectors", tmp_path / "own", "--bundle", tmp_path / "old", "--out", tmp_path / "new")
+        "embed",
+        *("--vectors", tmp_path / "own", "--bundle", tmp_path / "old", "--out", tmp_path / "new"),
     )
     assert run.exit_code == 1
     assert "has never seen a song without plays" in run.output
@@ -141,7 +137,7 @@ def test_a_refresh_keeps_what_is_known_by_sound_but_for_songs_that_have_plays_no
     file, out = tmp_path / "own.safetensors", tmp_path / "next"
     vectors = np.eye(2, CONFIG.skipgram.dim, dtype=np.float32)
     write_vectors(file, EmbeddedSongs(["played", "not-played"], vectors))
-    run = segue("--vectors", file, "--placed", "--bundle", directory, "--out", out)
+    run = segue("embed", "--vectors", file, "--aligned", "--bundle", directory, "--out", out)
     assert run.exit_code == 0, run.output
     bundle = read_bundle(out, "hybrid")
     songs = extended(bundle)
@@ -162,11 +158,11 @@ def test_a_catalogue_for_a_replay_gets_decoys_and_no_worker_does(directory, tmp_
     values, out = tmp_path / "values.jsonl", tmp_path / "songs.jsonl"
     known = {song(1): SongDetails(artist="Can"), "new": SongDetails(artist="Neu!")}
     write_songs(values, known)
-    words = ["songs", "--values", values, "--decoys", 4, "--bundle", directory]
-    run = CliRunner().invoke(main, [*map(str, words), "--out", str(out)])
+    words = ["songs", "--values", values, "--unplayed-songs", 4, "--bundle", directory]
+    run = segue(*words, "--out", out)
     assert run.exit_code == 0, run.output
     made = read_songs(out)
     assert len(made) == 6
     assert {song_id: made[song_id] for song_id in known} == known
-    run = CliRunner().invoke(main, [*map(str, words)])
-    assert "no worker should have decoys" in run.output
+    run = segue(*words)
+    assert "workers must not get artificial songs" in run.output

@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.bundles.bundle import read_bundle
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts, SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRUConfig, gru_from_bundle
-from segue.offline.cli import main
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.metrics.full_ranking import judge
 from segue.offline.training.gru_trainer import (
@@ -28,6 +26,7 @@ from segue.offline.training.gru_trainer import (
     keep_songs,
     train_gru,
 )
+from tests.support.cli import segue
 from tests.support.toy import number_sessions, paired_sessions, partner, song
 
 PAIRS = 25
@@ -214,10 +213,6 @@ def plays_file(tmp_path: Path) -> Path:
             lines.append(f"u{number % 7},{song_id},{at},Title {song_id},Artist")
     (tmp_path / "plays.csv").write_text("\n".join(lines) + "\n")
     return tmp_path / "plays.csv"
-
-
-def segue(*arguments: object) -> Any:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def test_the_command_trains_a_bundle_and_tells_how_good_it_is(

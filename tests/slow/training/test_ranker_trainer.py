@@ -7,13 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
 from segue.models.ranking.schema import CANDIDATE_FEATURES, CONTEXT_FEATURES
 from segue.models.registry import open_model
-from segue.offline.cli import main
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.training.ranker_trainer import (
     GROUPS,
@@ -22,6 +20,7 @@ from segue.offline.training.ranker_trainer import (
     judge_ranking,
     train_ranker,
 )
+from tests.support.cli import segue
 from tests.support.scorer_suite import PAIRS, log_of, numbered
 from tests.support.toy import number_sessions, paired_sessions, partner, song
 from tests.support.toy_hybrid import CONFIG, fit_hybrid
@@ -141,13 +140,10 @@ def test_one_command_trains_all_of_it(tmp_path):
     plays = tmp_path / "sessions.txt"
     plays.write_text("\n".join(map(" ".join, paired_sessions(PAIRS, 300, seed=1))) + "\n")
     out, told = tmp_path / "hybrid", tmp_path / "told.json"
-    run = CliRunner().invoke(
-        main,
-        [
-            *("train", "hybrid", "--plays", str(plays), "--format", "sessions"),
-            *("--out", str(out), "--dim", "16", "--gru-epochs", "3", "--amnn-epochs", "1"),
-            *("--rival", "--staged", "--json", str(told)),
-        ],
+    run = segue(
+        *("train", "hybrid", "--plays", str(plays), "--format", "sessions"),
+        *("--out", str(out), "--dim", "16", "--gru-epochs", "3", "--amnn-epochs", "1"),
+        *("--boosted", "--staged", "--json", str(told)),
     )
     assert run.exit_code == 0, run.output
     figures = json.loads(told.read_text())

@@ -8,7 +8,6 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.audio.network import AudioConfig
 from segue.models.bundles.bundle import BundleError, read_bundle, write_bundle
@@ -22,9 +21,8 @@ from segue.offline.audio.spectrogram_cache import Hearing
 from segue.offline.audio.targets import Targets, bundle_targets, factor_targets, play_counts
 from segue.offline.audio.train_audio import train_audio_bundle
 from segue.offline.audio.trainer import AudioTrainingError, FitConfig, fit_audio, foretell
-from segue.offline.cli import main
-from segue.offline.cli.train.audio import audio
 from segue.offline.datasets.readers import read_plays
+from tests.support.cli import segue
 from tests.support.toy_audio import QUICK, write_genres, write_tone
 
 HEARING = Hearing(QUICK, frames=103)
@@ -148,7 +146,7 @@ def test_the_command_trains_from_files_and_plays_and_its_bundle_hears(plays, tmp
         *("--width", 8, "--dense", 16, "--epochs", 6, "--loss", "weighted", "--json", told),
         *("--cache", tmp_path / "cache", "--report", tmp_path / "hears"),
     ]
-    run = CliRunner().invoke(main, ["train", "audio", *map(str, arguments)])
+    run = segue("train", "audio", *arguments)
     assert run.exit_code == 0, run.output
     assert "broken.ogg: " in run.output
     figures = json.loads(told.read_text())
@@ -234,7 +232,7 @@ def test_songs_without_sound_or_sound_without_songs_is_refused(trained, tmp_path
 )
 def test_the_command_wants_one_sound_and_one_target(plays, arguments):
     given = [str(plays) if each == "X" else each for each in arguments]
-    run = CliRunner().invoke(audio, [*given, "--out", "bundle"])
+    run = segue(*given, "--out", "bundle")
     assert run.exit_code == 2
     assert "give either" in run.output
 

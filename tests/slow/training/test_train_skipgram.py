@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import Result
 
 from segue.models.bundles.bundle import read_bundle
 from segue.models.data.ragged import Ragged
@@ -16,9 +15,9 @@ from segue.models.data.sessions import Contexts
 from segue.models.item2vec.scorer import skipgram_from_bundle
 from segue.models.item2vec.skipgram import SkipGramConfig
 from segue.models.registry import open_model
-from segue.offline.cli import main
 from segue.offline.cli.train.skipgram import skipgram
 from segue.offline.training.train_skipgram import Plan
+from tests.support.cli import segue
 from tests.support.toy import paired_sessions
 
 QUICK = ("--dim", 8, "--epochs", 5, "--sample", 0, "--ns-exponent", 0.5)
@@ -29,20 +28,20 @@ def write_sessions(path: Path, sessions: list[list[str]]) -> Path:
     return path
 
 
+def train(plays: Path, out: Path, *arguments: object) -> Result:
+    log = ("--plays", plays, "--format", "sessions")
+    return segue("train", "skipgram", *log, "--out", out, *arguments)
+
+
 @pytest.fixture
 def plays(tmp_path: Path) -> Path:
     return write_sessions(tmp_path / "sessions.txt", paired_sessions(8, 300, seed=1))
 
 
-def segue(plays: Path, out: Path, *arguments: object) -> Any:
-    given = ("train", "skipgram", "--plays", plays, "--format", "sessions", "--out", out)
-    return CliRunner().invoke(main, [*map(str, (*given, *arguments))])
-
-
 def test_the_command_writes_a_model_that_beats_popularity(plays: Path, tmp_path: Path) -> None:
     out, told = tmp_path / "songs", tmp_path / "figures.json"
     config = ("--dim", 16, "--sample", 0, "--ns-exponent", 0.5, "--window", 1)
-    run = segue(plays, out, *config, "--readout", "product", "--json", told)
+    run = train(plays, out, *config, "--readout", "product", "--json", told)
     assert run.exit_code == 0, run.output
     figures = json.loads(told.read_text())
     assert figures["mrr_at_20"] > 1.5 * figures["popularity_mrr_at_20"]
@@ -60,7 +59,7 @@ def test_the_vectors_kept_are_learned_from_all_plays_unless_told_otherwise(tmp_p
     plays = write_sessions(tmp_path / "sessions.txt", sessions)
     until = {}
     for name, flag, known in (("all", "--refit", True), ("past", "--no-refit", False)):
-        assert segue(plays, tmp_path / name, flag, *QUICK).exit_code == 0
+        assert train(plays, tmp_path / name, flag, *QUICK).exit_code == 0
         bundle = read_bundle(tmp_path / name, "skipgram")
         assert ("late" in bundle.vocabulary) == known
         counted = int(skipgram_from_bundle(bundle).counts.sum())
@@ -76,7 +75,7 @@ def test_a_search_repeats_and_is_never_worse_than_where_it_began(
     figures = []
     for name in ("one", "two"):
         told = tmp_path / f"{name}.json"
-        run = segue(plays, tmp_path / name, *QUICK, "--tune", 3, "--json", told)
+        run = train(plays, tmp_path / name, *QUICK, "--tune", 3, "--json", told)
         assert run.exit_code == 0, run.output
         figures.append(json.loads(told.read_text()))
     assert figures[0]["trials"] == figures[1]["trials"]
@@ -94,7 +93,7 @@ def test_rare_songs_are_left_out(tmp_path: Path) -> None:
     plays = write_sessions(
         tmp_path / "sessions.txt", [["once", "song-0"], *paired_sessions(4, 50, seed=2)]
     )
-    assert segue(plays, tmp_path / "songs", *QUICK, "--min-count", 2).exit_code == 0
+    assert train(plays, tmp_path / "songs", *QUICK, "--min-count", 2).exit_code == 0
     vocabulary = read_bundle(tmp_path / "songs", "skipgram").vocabulary
     assert len(vocabulary) == 8
     assert "once" not in vocabulary
@@ -124,7 +123,7 @@ def test_what_nothing_can_be_learned_from_is_told_in_one_line(
     tmp_path: Path, sessions: list[list[str]], arguments: tuple[object, ...], message: str
 ) -> None:
     plays = write_sessions(tmp_path / "sessions.txt", sessions)
-    run = segue(plays, tmp_path / "songs", *QUICK, *arguments)
+    run = train(plays, tmp_path / "songs", *QUICK, *arguments)
     assert run.exit_code == 1, run.output
     assert message in run.output
     assert run.output.startswith("Error: ")
@@ -136,6 +135,6 @@ def test_a_directory_that_must_not_be_written_is_refused_before_training(
 ) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
-    run = segue(plays, tmp_path / "mine", "--epochs", 100_000)
+    run = train(plays, tmp_path / "mine", "--epochs", 100_000)
     assert run.exit_code == 1
     assert "is no bundle" in run.output

@@ -11,12 +11,11 @@ from statistics import median
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import Result
 
 from segue.models.bundles.bundle import read_bundle
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRUConfig
-from segue.offline.cli import main
 from segue.offline.cli.train.gru import gru
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.training.gru_trainer import INTERRUPTED, Epoch, Progress, TrainingError
@@ -32,6 +31,7 @@ from segue.offline.training.tune_gru import (
     space_of,
 )
 from segue.offline.training.tuning import Attempt, Choice, Real, Whole, search
+from tests.support.cli import segue
 from tests.support.toy import number_sessions, paired_sessions
 
 PAIRS = 25
@@ -164,9 +164,9 @@ def test_a_tie_goes_to_the_trial_that_came_first() -> None:
     assert best_of([first, second]) is first
 
 
-def segue(plays: Path, out: Path, *arguments: object) -> Any:
-    given = ("train", "gru", "--plays", plays, "--format", "sessions", "--out", out)
-    return CliRunner().invoke(main, [*map(str, (*given, *arguments))])
+def train(plays: Path, out: Path, *arguments: object) -> Result:
+    log = ("--plays", plays, "--format", "sessions")
+    return segue("train", "gru", *log, "--out", out, *arguments)
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def plays(tmp_path: Path) -> Path:
 def test_the_command_trains_the_bundle_by_the_best_settings(plays: Path, tmp_path: Path) -> None:
     out, told = tmp_path / "bundle", tmp_path / "study.json"
     search = ("--tune", 2, "--tune-epochs", 1, "--dim", 8, "--epochs", 1)
-    run = segue(plays, out, *search, "--json", told)
+    run = train(plays, out, *search, "--json", told)
     assert run.exit_code == 0, run.output
     figures = json.loads(told.read_text())
     assert [trial["config"]["dim"] == 8 for trial in figures["trials"]] == [True, False]
@@ -191,7 +191,7 @@ def test_the_command_trains_the_bundle_by_the_best_settings(plays: Path, tmp_pat
 
 
 def test_trials_that_nothing_can_judge_are_refused(plays: Path, tmp_path: Path) -> None:
-    run = segue(plays, tmp_path / "bundle", "--tune", 2, "--validation-fraction", 0)
+    run = train(plays, tmp_path / "bundle", "--tune", 2, "--validation-fraction", 0)
     assert run.exit_code == 1
     assert run.output.startswith("Error: 2 trials cannot be judged")
 

@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.bundles.bundle import read_bundle
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
 from segue.models.registry import KINDS
-from segue.offline.cli import main
+from tests.support.cli import segue
 from tests.support.toy import paired_sessions, partner, song
 
 START_S = 1_700_000_000
@@ -43,7 +42,7 @@ def monday(tmp_path_factory):
 
 def train(log, out, *words):
     arguments = ["train", "gru", "--plays", log, "--out", out, "--seed", 0, *words]
-    result = CliRunner().invoke(main, list(map(str, arguments)))
+    result = segue(*list(map(str, arguments)))
     assert isinstance(result.exception, SystemExit | None), result.exc_info
     return result
 

@@ -6,15 +6,14 @@ import json
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.bundles.bundle import read_bundle, write_bundle
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.registry import KINDS
-from segue.offline.cli import main
 from tests.slow.training.test_warm_start_gru import START_S, tuesday_sessions, write_plays
+from tests.support.cli import segue
 from tests.support.toy import number_sessions, paired_sessions, partner, song
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
 
@@ -42,7 +41,7 @@ def tuesday(tmp_path_factory):
     both = write_plays(directory / "both.csv", MONDAY, tuesday_sessions())
     words = ["train", "hybrid", "--plays", both, "--continue", directory / "monday"]
     words += ["--gru-epochs", 8, "--amnn-epochs", 3, "--json", directory / "figures.json"]
-    result = CliRunner().invoke(main, [*map(str, words), "--out", str(directory / "tuesday")])
+    result = segue(*words, "--out", str(directory / "tuesday"))
     assert result.exit_code == 0, (result.output, result.exc_info)
     figures = json.loads((directory / "figures.json").read_text())
     return directory, figures
@@ -96,6 +95,6 @@ def test_networks_and_ranker_go_on_from_their_weights(tuesday):
 def test_without_newer_plays_there_is_nothing_to_learn(tuesday, tmp_path):
     log = write_plays(tmp_path / "monday.csv", MONDAY[:3])
     words = ["train", "hybrid", "--plays", log, "--continue", tuesday[0] / "monday"]
-    result = CliRunner().invoke(main, list(map(str, [*words, "--out", tmp_path / "x"])))
+    result = segue(*list(map(str, [*words, "--out", tmp_path / "x"])))
     assert result.exit_code == 1
     assert "no play is newer than hybrid-" in result.output

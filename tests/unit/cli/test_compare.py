@@ -10,12 +10,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from click.testing import CliRunner
 from prometheus_client import CollectorRegistry, generate_latest
 
-from segue.offline.cli import main
-from segue.offline.shadow_test.scrape import LiveCountsError, prometheus_counts, scrape_counts
+from segue.offline.shadow_test.scrape import ScrapeError, prometheus_counts, scrape_counts
 from segue.stream.observability.metrics import SHADOW_GROUPS, Metrics, ShadowMetrics
+from tests.support.cli import segue
 
 
 @contextmanager
@@ -63,7 +62,7 @@ def worker(**options: object) -> Iterator[str]:
 
 
 def compare(*arguments: str):
-    return CliRunner().invoke(main, ["compare", *arguments])
+    return segue("compare", *arguments)
 
 
 def test_workers_are_added_up_and_the_better_model_is_named(tmp_path):
@@ -100,7 +99,7 @@ def test_a_setting_says_where_the_worker_is(monkeypatch):
         (["--metrics", "127.0.0.1:1"], "http://127.0.0.1:1/metrics does not answer: "),
         (["--metrics", "file:///etc/hosts"], "is no web address"),
         (["--metrics", "WORKER", "--prometheus", "WORKER"], "not both"),
-        (["--since", "1h"], "--since is of --prometheus"),
+        (["--since", "1h"], "--since needs --prometheus"),
         (["--prometheus", "WORKER", "--since", "yesterday"], "'yesterday' is no window of time"),
         (["--prometheus", "WORKER"], "/query?query=sum"),
         (["--prometheus", "PAGE"], "does not answer as Prometheus does: name its own address"),
@@ -189,6 +188,6 @@ def test_prometheus_is_asked_over_a_window_and_its_counts_are_told_whole():
 def test_a_window_over_which_the_model_changed_is_refused():
     with (
         answering(lambda path: prometheus(path, ("gru-1", "gru-2"))) as address,
-        pytest.raises(LiveCountsError, match="a shorter window"),
+        pytest.raises(ScrapeError, match="a shorter window"),
     ):
         prometheus_counts(address, "30m")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from segue.offline.cli import main
+from tests.support.cli import segue
 from tests.support.toy import paired_sessions, write_toy_bundle
 
 
@@ -28,7 +28,7 @@ def world(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
+    return segue("evaluate", *arguments)
 
 
 def figures_of(tmp_path: Path, *arguments: str | Path) -> dict[str, Any]:

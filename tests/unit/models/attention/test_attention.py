@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.attention.network import CandidateAttention, CandidateAttentionConfig
 from segue.models.attention.scorer import CandidateAttentionNextSong, NextPlays, place_songs
@@ -20,12 +19,12 @@ from segue.models.data.sessions import Contexts, SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.ops.negative_sampling import Negatives
 from segue.models.registry import open_model
-from segue.offline.cli import main
 from segue.offline.training.attention_trainer import (
     AttentionTrainingError,
     TrainedAttention,
     train_attention,
 )
+from tests.support.cli import segue
 from tests.support.toy import paired_sessions, partner, song
 
 PAIRS = 12
@@ -200,11 +199,11 @@ def test_the_command_writes_a_bundle_that_scores_as_it_did(tmp_path: Path) -> No
     plays, out, told = tmp_path / "plays.csv", tmp_path / "bundle", tmp_path / "figures.json"
     plays.write_text("\n".join(lines) + "\n")
     given = ("train", "amnn", "--plays", plays, "--out", out, "--json", told)
-    run = CliRunner().invoke(main, [*map(str, given), "--epochs", "4", "--dim", "16"])
+    run = segue(*given, "--epochs", "4", "--dim", "16")
     assert run.exit_code == 0, run.output
     figures = json.loads(told.read_text())
     assert (figures["sessions"], figures["songs"]) == (135, 2 * PAIRS)
-    assert "AMNN: HR@20" in run.output
+    assert "AMNN" in run.output
     bundle, model = open_model(out)
     assert isinstance(model, CandidateAttentionNextSong)
     assert bundle.manifest.kind == "amnn"
@@ -213,4 +212,4 @@ def test_the_command_writes_a_bundle_that_scores_as_it_did(tmp_path: Path) -> No
     contexts = Contexts(Ragged.of([[1, 2], []]), Ragged.of([[], [3]]))
     assert torch.equal(model.scores(contexts), again.scores(contexts))
     assert model.song_vectors().shape == (2 * PAIRS + 1, 16)
-    assert CliRunner().invoke(main, [*map(str, given)]).exit_code == 1
+    assert segue(*given).exit_code == 1

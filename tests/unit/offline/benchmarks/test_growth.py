@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from segue.offline.benchmarks.growth import GrowthConfig, dimension_figures, slope_of
 from segue.offline.benchmarks.load import Crowd, Regulars
-from segue.offline.cli import main
 from segue.stream.config.settings import load_settings
 from segue.stream.messages.records import read_batch
 from segue.stream.state.store import HistoryStore, StoreConfig
+from tests.support.cli import segue
 
 SIZES = (10, 100, 1_000)
 
@@ -97,7 +96,7 @@ def test_the_command_measures_every_dimension(tmp_path: Path, monkeypatch: Any) 
     for name, sizes in (("catalogue", (200, 400)), ("history", (2, 4)), ("users", (50, 100))):
         options += [word for size in sizes for word in (f"--{name}", size)]
     options += ["--list", 2, "--list", 4]
-    run = CliRunner().invoke(main, ["bench", "growth", *map(str, options)])
+    run = segue("bench", "growth", *options)
     assert run.exit_code == 0, run.output
     told = json.loads((tmp_path / "report" / "report.json").read_text())["parts"]["growth"]
     assert told["command"].startswith("segue bench growth --kind gru --plays 5000")

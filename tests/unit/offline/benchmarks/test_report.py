@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from segue.offline.benchmarks.report import BenchReport
 from segue.offline.benchmarks.scale_out import Together, scale_out_figures
@@ -18,15 +17,11 @@ from segue.offline.benchmarks.throughput_report import (
     throughput_blocks,
 )
 from segue.offline.benchmarks.worker_process import BenchError
-from segue.offline.cli import main
 from segue.offline.cli.bench import NAMES
+from tests.support.cli import segue
 
 DAY = date(2026, 1, 5)
 STAGES = dict.fromkeys(("decode", "histories", "retrieve", "score", "choose", "publish"), 1e-05)
-
-
-def segue(*arguments: object) -> Any:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def throughput(rate: float) -> dict[str, Any]:

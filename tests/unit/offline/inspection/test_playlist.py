@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.bundles.bundle import Bundle, read_bundle
 from segue.models.data.ragged import Ragged
@@ -17,10 +15,10 @@ from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRUConfig
 from segue.models.gru.scorer import GRUNextSong
-from segue.offline.cli import main
 from segue.offline.inspection.playlist import continue_playlist
 from segue.offline.inspection.song_lookup import UnknownSong, find_song
 from segue.offline.training.gru_trainer import train_gru
+from tests.support.cli import segue
 from tests.support.toy import number_sessions, paired_sessions, partner, song, write_toy_bundle
 
 TITLES = {
@@ -151,13 +149,10 @@ def test_a_name_near_nothing_is_refused(bundle: Bundle, name: str) -> None:
         find_song(bundle, name)
 
 
-def segue(*arguments: object) -> Any:
-    return CliRunner().invoke(main, ["playlist", *map(str, arguments)])
-
-
 def test_the_command_shows_titles_and_writes_the_playlist(directory: Path, tmp_path: Path) -> None:
     told = tmp_path / "playlist.json"
     run = segue(
+        "playlist",
         *("--bundle", directory, "--start", "vitamin", "--start", song(1)),
         *("--length", 3, "--json", told),
     )
@@ -171,7 +166,7 @@ def test_the_command_shows_titles_and_writes_the_playlist(directory: Path, tmp_p
 
 
 def test_the_command_says_when_the_songs_run_out(directory: Path) -> None:
-    run = segue("--bundle", directory, "--start", song(0), "--length", 9)
+    run = segue("playlist", "--bundle", directory, "--start", song(0), "--length", 9)
     assert run.exit_code == 0
     assert "no more songs: 5 of 9" in run.output
     assert "Mushroom [live]" in run.output
@@ -189,13 +184,13 @@ def test_the_command_says_when_the_songs_run_out(directory: Path) -> None:
 def test_the_command_refuses_what_it_cannot_do(
     directory: Path, arguments: list[str], message: str
 ) -> None:
-    run = segue("--bundle", directory, *arguments)
+    run = segue("playlist", "--bundle", directory, *arguments)
     assert run.exit_code != 0
     assert message in run.output
     assert "Traceback" not in run.output
 
 
 def test_the_command_refuses_a_directory_that_is_no_bundle(tmp_path: Path) -> None:
-    run = segue("--bundle", tmp_path, "--start", song(0))
+    run = segue("playlist", "--bundle", tmp_path, "--start", song(0))
     assert run.exit_code == 1
     assert "no bundle" in run.output

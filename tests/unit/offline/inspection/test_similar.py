@@ -5,26 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.bundles.bundle import read_bundle, write_bundle
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import gru_from_bundle
 from segue.models.item2vec.scorer import SkipGramNextSong, bundle_weights
 from segue.models.item2vec.skipgram import SkipGram, SkipGramConfig
-from segue.offline.cli import main
+from tests.support.cli import segue
 from tests.support.toy import song, write_toy_bundle
 
 TITLES = {song(0): ("Vitamin C", "Can"), song(1): ("Halleluwah", "Can"), song(2): ("[b]", "")}
-
-
-def segue(*arguments: object) -> Any:
-    return CliRunner().invoke(main, ["similar", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -46,7 +40,7 @@ def skipgram(tmp_path: Path) -> Path:
 
 def test_the_nearest_come_first_with_cosines_worked_by_hand(skipgram: Path, tmp_path: Path) -> None:
     told = tmp_path / "near.json"
-    run = segue("vitamin", "--bundle", skipgram, "-n", 2, "--json", told)
+    run = segue("similar", "vitamin", "--bundle", skipgram, "-n", 2, "--json", told)
     assert run.exit_code == 0, run.output
     figures = json.loads(told.read_text())
     assert figures["of"] == [{"song_id": song(0), "title": "Vitamin C", "artist": "Can"}]
@@ -59,7 +53,9 @@ def test_the_nearest_come_first_with_cosines_worked_by_hand(skipgram: Path, tmp_
 
 def test_a_listener_is_the_mean_of_their_songs(skipgram: Path, tmp_path: Path) -> None:
     told = tmp_path / "near.json"
-    run = segue("--user-songs", f"vitamin, {song(2)}", "--bundle", skipgram, "--json", told)
+    run = segue(
+        "similar", "--user-songs", f"vitamin, {song(2)}", "--bundle", skipgram, "--json", told
+    )
     assert run.exit_code == 0, run.output
     songs = json.loads(told.read_text())["songs"]
     # The mean of (1, 0) and (0, 2) is (0.5, 1); with (4, 3) / 5 that makes 1 / sqrt 1.25.
@@ -71,7 +67,7 @@ def test_a_listener_is_the_mean_of_their_songs(skipgram: Path, tmp_path: Path) -
 def test_the_vectors_of_a_gru_do_as_well(tmp_path: Path) -> None:
     write_toy_bundle(tmp_path / "gru")
     told = tmp_path / "near.json"
-    run = segue(song(0), "--bundle", tmp_path / "gru", "--json", told)
+    run = segue("similar", song(0), "--bundle", tmp_path / "gru", "--json", told)
     assert run.exit_code == 0, run.output
     vectors = gru_from_bundle(read_bundle(tmp_path / "gru")).item_vectors()
     cosines = torch.cosine_similarity(vectors[2:], vectors[1:2])
@@ -91,7 +87,7 @@ def test_the_vectors_of_a_gru_do_as_well(tmp_path: Path) -> None:
     ],
 )
 def test_what_it_cannot_do_is_refused(skipgram: Path, arguments: list[str], message: str) -> None:
-    run = segue(*arguments, "--bundle", skipgram)
+    run = segue("similar", *arguments, "--bundle", skipgram)
     assert run.exit_code != 0
     assert message in run.output
     assert "Traceback" not in run.output
@@ -101,6 +97,6 @@ def test_a_model_without_song_vectors_is_refused(
     skipgram: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(SkipGramNextSong, "song_vectors")
-    run = segue("vitamin", "--bundle", skipgram)
+    run = segue("similar", "vitamin", "--bundle", skipgram)
     assert run.exit_code == 1
     assert "'skipgram' model has no song vectors" in run.output

@@ -6,10 +6,8 @@ import random
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from segue.models.recommenders.base import PopularityRecommender
-from segue.offline.cli import main
 from segue.offline.replay.model_timeline import served_bundles
 from segue.offline.replay.partition import Job, replay_partition
 from segue.offline.replay.play_logs import read_log
@@ -17,6 +15,7 @@ from segue.offline.replay.sources import LogSource, ReplayError
 from segue.stream.config.settings import load_settings
 from segue.stream.messages.events import encode
 from segue.stream.serving.factory import load_recommender
+from tests.support.cli import segue
 from tests.support.toy import song, write_toy_bundle
 
 PLAYS, PARTITIONS = 300, 2
@@ -81,9 +80,7 @@ def capture(root, log, tmp_path_factory) -> Path:
 
 def verified(root, log, capture, *words):
     told = ("--plays", log, "--partitions", PARTITIONS, "--verify", capture, *words)
-    return CliRunner().invoke(
-        main, ["replay", *map(str, told), "--bundle", str(root / "gru/first")]
-    )
+    return segue("replay", *told, "--bundle", str(root / "gru/first"))
 
 
 def test_every_list_is_made_by_the_model_that_made_it(root, log, capture):

@@ -6,9 +6,7 @@ import random
 
 import polars as pl
 import pytest
-from click.testing import CliRunner
 
-from segue.offline.cli import main
 from segue.offline.datasets.play_log import PLAYS_SCHEMA
 from segue.offline.replay.propensities import read_shown
 from segue.offline.replay.record_log import RecordLog
@@ -16,6 +14,7 @@ from segue.offline.replay.runner import Plan, replay_all
 from segue.offline.replay.sources import LogSource, ReplayError
 from segue.offline.replay.summary import FigureConfig, replay_figures
 from segue.offline.replay.variants import variants
+from tests.support.cli import segue
 
 SONGS = [f"s{number}" for number in range(6)]
 SLOTS = 2
@@ -85,7 +84,7 @@ def test_the_command_takes_and_tells_them(plan, ran, tmp_path):
     lines = [f"u{n % 3},{SONGS[n % 5]},{1_700_000_000 + 60 * n}" for n in range(60)]
     log.write_text("\n".join(["user_id,song_id,played_at", *lines]) + "\n")
     words = ["replay", "--plays", str(log), "--propensities", str(file), "--slots", "3"]
-    result = CliRunner().invoke(main, [*words, "--partitions", "1"])
+    result = segue(*words, "--partitions", "1")
     assert result.exit_code == 0, result.output
     assert "from 20 shown songs worth" in result.output
 

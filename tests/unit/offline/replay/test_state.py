@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 
-from click.testing import CliRunner
-
-from segue.offline.cli import main
+from tests.support.cli import segue
 
 
 def replay(*words):
-    return CliRunner().invoke(main, ["replay", *map(str, words)])
+    return segue("replay", *words)
 
 
 def test_a_kept_replay_finds_its_plays_laid_out(tmp_path):

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from prometheus_client import generate_latest
 
 from segue.models.data.catalogue import SongDetails
 from segue.models.data.recommendation import RecommendedSong
-from segue.offline.cli import main
 from segue.offline.ui.listeners import MOST_LISTENERS, Listener, Listeners
 from segue.offline.ui.live_metrics import Window, quantile_ms, read_counts
 from segue.offline.ui.process import UiConfig, UiError, gather_songs, serve
@@ -22,6 +20,7 @@ from segue.stream.config.settings import load_settings
 from segue.stream.messages.events import Cause, RecommendationList
 from segue.stream.observability.metrics import Metrics
 from segue.stream.online_eval.next_play import Judgement
+from tests.support.cli import segue
 from tests.support.toy import song, write_toy_bundle
 
 
@@ -191,7 +190,7 @@ def test_an_address_that_cannot_be_had_is_named(tmp_path: Path):
 
 
 def test_a_bundle_that_is_none_is_told_in_one_line(tmp_path: Path):
-    run = CliRunner().invoke(main, ["ui", "--bundle", str(tmp_path)])
+    run = segue("ui", "--bundle", tmp_path)
     assert run.exit_code == 1
     assert "is no bundle" in run.output
     assert run.output.count("\n") == 1

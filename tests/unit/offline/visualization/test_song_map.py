@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from segue.models.bundles.bundle import write_bundle
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.item2vec.scorer import bundle_weights
 from segue.models.item2vec.skipgram import SkipGram, SkipGramConfig
-from segue.offline.cli import main
 from segue.offline.visualization.labels import largest, read_labels
 from segue.offline.visualization.projection import (
     SongMapError,
@@ -28,6 +26,7 @@ from segue.offline.visualization.projection import (
     nearest,
     purity,
 )
+from tests.support.cli import segue
 from tests.support.toy import song, write_toy_bundle
 
 GROUPS, EACH, DIM = 5, 24, 8
@@ -63,10 +62,6 @@ def bundle(tmp_path: Path) -> Path:
         metrics={},
     )
     return tmp_path / "songs"
-
-
-def segue(*arguments: object) -> Any:
-    return CliRunner().invoke(main, ["map", *map(str, arguments)])
 
 
 def test_the_map_of_groups_keeps_them_apart() -> None:
@@ -140,7 +135,7 @@ def data_of(page: str) -> dict[str, Any]:
 
 def test_the_command_writes_a_picture_a_page_and_figures(bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "map"
-    run = segue("--bundle", bundle, "--out", out, "--songs", 100)
+    run = segue("map", "--bundle", bundle, "--out", out, "--songs", 100)
     assert run.exit_code == 0, run.output
     png = (out / "map.png").read_bytes()
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
@@ -158,7 +153,7 @@ def test_the_command_writes_a_picture_a_page_and_figures(bundle: Path, tmp_path:
 
 
 def test_the_page_needs_no_network_and_no_title_can_run_in_it(bundle: Path, tmp_path: Path) -> None:
-    assert segue("--bundle", bundle, "--out", tmp_path / "map").exit_code == 0
+    assert segue("map", "--bundle", bundle, "--out", tmp_path / "map").exit_code == 0
     page = (tmp_path / "map" / "map.html").read_text()
     assert not re.search(r"https?://|src=|@import|url\(", page)
     assert HOSTILE not in page
@@ -168,7 +163,9 @@ def test_the_page_needs_no_network_and_no_title_can_run_in_it(bundle: Path, tmp_
 
 def test_a_map_repeats_file_by_file(bundle: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        assert segue("--bundle", bundle, "--out", tmp_path / name, "--songs", 60).exit_code == 0
+        assert (
+            segue("map", "--bundle", bundle, "--out", tmp_path / name, "--songs", 60).exit_code == 0
+        )
     for name in ("map.html", "map.json", "map.png"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
@@ -177,7 +174,7 @@ def test_labels_come_from_a_table(bundle: Path, tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     rows = [f'{song(row)},"{LABELS[row]}, so called"' for row in range(SONGS)]
     table.write_text("\n".join(["song_id,label", *rows]) + "\n")
-    run = segue("--bundle", bundle, "--out", tmp_path / "map", "--labels", table)
+    run = segue("map", "--bundle", bundle, "--out", tmp_path / "map", "--labels", table)
     assert run.exit_code == 0, run.output
     data = data_of((tmp_path / "map" / "map.html").read_text())
     assert set(data["legend"]) == {f"group {number}, so called" for number in range(GROUPS)}
@@ -188,7 +185,7 @@ def test_artists_come_from_a_play_log_where_the_bundle_has_none(tmp_path: Path) 
     rows = [f"1\t1\t{song(row)}\t{row}\t{'ab'[row % 2]}" for row in range(6)]
     plays = tmp_path / "plays.tsv"
     plays.write_text("\n".join(["UserId\tSessionId\tItemId\tTime\tArtistId", *rows]) + "\n")
-    run = segue("--bundle", tmp_path / "gru", "--out", tmp_path / "map", "--plays", plays)
+    run = segue("map", "--bundle", tmp_path / "gru", "--out", tmp_path / "map", "--plays", plays)
     assert run.exit_code == 0, run.output
     data = data_of((tmp_path / "map" / "map.html").read_text())
     assert sorted(data["legend"]) == ["a", "b"]
@@ -208,7 +205,7 @@ def test_what_cannot_be_mapped_is_told_in_one_line(bundle: Path, tmp_path: Path)
         (["--bundle", bundle, "--labels", tmp_path / "table.csv"], "no song_id and no label"),
         (["--bundle", tmp_path / "absent"], "is no bundle"),
     ):
-        run = segue("--out", tmp_path / "map", *arguments)
+        run = segue("map", "--out", tmp_path / "map", *arguments)
         assert run.exit_code == 1
         assert message in run.output
         assert run.output.count("\n") == 1
@@ -217,7 +214,7 @@ def test_what_cannot_be_mapped_is_told_in_one_line(bundle: Path, tmp_path: Path)
 
 def test_a_map_without_labels_is_drawn_all_the_same(tmp_path: Path) -> None:
     write_toy_bundle(tmp_path / "gru", songs=6)
-    run = segue("--bundle", tmp_path / "gru", "--out", tmp_path / "map")
+    run = segue("map", "--bundle", tmp_path / "gru", "--out", tmp_path / "map")
     assert run.exit_code == 0, run.output
     assert "No two songs share a label" in run.output
     assert json.loads((tmp_path / "map" / "map.json").read_text())["purity"] is None

@@ -5,11 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from pydantic import ValidationError
 
-from segue.offline.cli import main
 from segue.stream.config.settings import Settings, SettingsError, load_settings, origins
+from tests.support.cli import segue
 
 
 @pytest.fixture(autouse=True)
@@ -217,7 +216,7 @@ def test_the_command_shows_value_origin_and_meaning(monkeypatch, tmp_path):
     monkeypatch.setenv("SEGUE_LIST_LENGTH", "33")
     for name, value in SASL.items():
         monkeypatch.setenv(f"SEGUE_{name.upper()}", value)
-    result = CliRunner().invoke(main, ["settings", "--json", str(tmp_path / "settings.json")])
+    result = segue("settings", "--json", tmp_path / "settings.json")
     assert result.exit_code == 0, result.output
     [line] = [line for line in result.output.splitlines() if line.startswith(" list_length ")]
     assert line.split()[:3] == ["list_length", "33", "environment"]
