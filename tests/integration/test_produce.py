@@ -209,7 +209,7 @@ def test_a_broker_that_goes_away_is_an_error_that_says_how_to_go_on(tmp_path, mo
     assert result.exit_code == 1
     done = _delivered(kept)
     assert 0 < done < 400
-    remedy = f"{done} plays are delivered; go on with the same command and --resume"
+    remedy = f"{done} plays are delivered; continue with the same command and --resume"
     assert remedy in result.output
 
 
@@ -252,7 +252,7 @@ def test_ctrl_c_says_how_to_go_on_and_nothing_is_lost_or_sent_twice(surroundings
         command.send_signal(signal.SIGINT)
         _, said = command.communicate(timeout=10)
     assert command.returncode == 0
-    assert "go on with the same command and --resume" in said
+    assert "continue with the same command and --resume" in said
     assert 0 < _delivered(kept) < 400
     result = segue("produce", log, "--resume")
     assert result.exit_code == 0, result.output
