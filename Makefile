@@ -11,10 +11,14 @@ SOAK_SECONDS ?= 3600
 SOAK_KIND ?= gru
 SOAK_SONGS ?= 20000
 FUZZ_SECONDS ?= 60
+JOBS ?= 3  # one more than cores: some wait for the broker
+PYTEST := $(VENV)/bin/python -m pytest
+PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 25
+COMPILES := tests/unit/models/hybrid
 REPORT ?= offline/results/bench
 
-.PHONY: help install demo test test-browser test-deployment test-kafka test-prometheus chaos rebalances soak \
-	soak-hour fuzz audit bench dashboards lint format clean
+.PHONY: help install demo test test-all test-compiled test-browser test-deployment test-kafka test-prometheus \
+	chaos rebalances soak soak-hour fuzz audit bench dashboards lint format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -43,27 +47,34 @@ lint: install  ## Style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-test: lint  ## Lint, types and tests: what people and CI run
-	$(VENV)/bin/python -m pytest
+# These tests compile most loops; all other processes then read them from __pycache__.
+test-compiled: install
+	$(PYTEST) --quiet $(COMPILES)
+
+test: install  ## Lint, types, unit tests, and integration tests with the embedded broker: what CI runs
+	@$(MAKE) --no-print-directory --jobs 2 lint test-compiled
+	$(PYTEST) $(PARALLEL) --ignore $(COMPILES)
+
+test-all: test  ## All that needs no other software: training, whole systems, faults; takes half an hour
+	$(PYTEST) $(PARALLEL) tests/slow
+	$(PYTEST) --durations 25 tests/system
 
 test-prometheus: install  ## Rules by promtool; a real Prometheus that scrapes workers under load
 	@command -v promtool >/dev/null && command -v prometheus >/dev/null || { echo 'promtool and prometheus are missing:' \
 		'on Debian, apt-get install --no-install-recommends prometheus' >&2; exit 1; }
-	SEGUE_TEST_PROMETHEUS=1 $(VENV)/bin/python -m pytest \
+	SEGUE_TEST_PROMETHEUS=1 $(PYTEST) \
 		tests/deployment/test_alerts.py tests/deployment/test_prometheus.py -v
 
 test-deployment: install  ## Compose file, manifests and image: all that needs no Docker
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[deployment]'
-	SEGUE_TEST_DEPLOYMENT=1 $(VENV)/bin/python -m pytest \
-		tests/deployment/test_docker_compose.py tests/deployment/test_compose_runs.py tests/deployment/test_kubernetes.py \
-		tests/deployment/test_image_steps.py -v
+	SEGUE_TEST_DEPLOYMENT=1 $(PYTEST) tests/deployment --ignore tests/deployment/test_prometheus.py -v
 
 dashboards: install  ## Write Grafana's dashboards anew
 	$(VENV)/bin/python -m segue.stream.ops.dashboards
 
 test-kafka: install  ## Run what needs a broker against yours: BOOTSTRAP=host:port (docs/kafka-tests.md)
 	@test -n "$(BOOTSTRAP)" || { echo "give BOOTSTRAP=host:port" >&2; exit 2; }
-	SEGUE_TEST_BROKER=$(BOOTSTRAP) $(VENV)/bin/python -m pytest -m broker
+	SEGUE_TEST_BROKER=$(BOOTSTRAP) $(PYTEST) -m broker tests/unit tests/integration tests/system
 
 chaos: install  ## Break a running system, and check all of it: CHAOS_SECONDS=, _SEED=, _KIND=, _RATE=
 	$(VENV)/bin/python -m segue.offline.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) \
@@ -76,7 +87,7 @@ rebalances: install  ## Members join and leave as fast as the group settles, and
 	  $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
 
 soak: install  ## Swap models a thousand times under load and watch the memory
-	SEGUE_TEST_SWAPS=1000 $(VENV)/bin/python -m pytest tests/integration/test_hot_swap.py -k soak -s
+	SEGUE_TEST_SWAPS=1000 $(PYTEST) tests/integration/test_hot_swap.py -k soak -s
 
 soak-hour: install  ## Half load for an hour: memory, files and latency stay flat: SOAK_SECONDS=, _KIND=, _SONGS=
 	$(VENV)/bin/python -m segue.offline.benchmarks.soak --seconds $(SOAK_SECONDS) --kind $(SOAK_KIND) \
@@ -86,7 +97,7 @@ test-browser: install  ## The live page and the map in a real Chromium
 	@command -v chromium >/dev/null || { echo 'chromium is missing:' \
 		'on Debian, apt-get install --no-install-recommends chromium' >&2; exit 1; }
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
-	$(VENV)/bin/python -m pytest tests/browser/test_ui.py tests/browser/test_song_map.py
+	$(PYTEST) tests/browser
 
 bench: install  ## Measure everything into one report, half an hour: REPORT=directory
 	$(SEGUE) bench --out $(REPORT)

