@@ -11,7 +11,8 @@ SOAK_SECONDS ?= 3600
 SOAK_KIND ?= gru
 SOAK_SONGS ?= 20000
 FUZZ_SECONDS ?= 60
-JOBS ?= 3  # one more than cores: some wait for the broker
+JOBS ?= 3
+# JOBS: one process more than cores, as some wait for the broker.
 PYTEST := $(VENV)/bin/python -m pytest
 PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 25
 COMPILES := tests/unit/models/hybrid

@@ -26,7 +26,7 @@ from segue.stream.kafka.topics import ensure_topics
 from segue.stream.runtime.processes import end, free_port, guard, release
 from segue.stream.serving.model_registry import Served, activation, announce
 
-READY_TIMEOUT_S = 90.0
+READY_TIMEOUT_S = 300.0  # a first start compiles, and a busy machine takes its time
 STOP_GRACE_S = 15.0
 SENDER_END_S = 10.0
 LOG_TAIL_LINES = 15

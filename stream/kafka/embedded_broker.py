@@ -22,7 +22,7 @@ from typing import IO, Self
 from segue.models.errors import SegueError
 from segue.stream.runtime.processes import free_port, guard, release
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 120.0
 IN_MEMORY = "memory://tansu/"
 STOP_GRACE_S = 2.0  # it may ignore SIGTERM while a client joins a group
 METADATA_KEY, METADATA_VERSION = 3, 1

@@ -18,6 +18,7 @@ from tests.deployment.files import SERVICES, compose_environment
 from tests.support.brokers import own_settings
 from tests.support.live import Reader, answered, environment, event, produce_events
 from tests.support.toy import write_toy_bundle
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [
     pytest.mark.broker,
@@ -25,7 +26,6 @@ pytestmark = [
         not os.environ.get("SEGUE_TEST_DEPLOYMENT"), reason="takes minutes: make test-deployment"
     ),
 ]
-PATIENCE_S = 300
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def running(service, settings, home, *options):
         wait_until_healthy(service, process, port, log)
         yield
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, log.read_text()[-3000:]
+        assert process.wait(PATIENCE_S) == 0, log.read_text()[-3000:]
     finally:
         if process.poll() is None:
             process.kill()
@@ -112,6 +112,6 @@ def test_everything_of_ours_starts_is_healthy_works_and_ends(settings, home):
     ):
         reader = Reader(settings, settings.topic_recommendations)
         places = produce_events(settings, [event(n, f"u{n % 5}", f"song-{n}") for n in range(20)])
-        reader.read_until(answered(places), PATIENCE_S)
+        reader.read_until(answered(places))
         reader.close()
         assert {path.name for path in home.glob("*.lock")} >= {"1.lock", "2.lock"}

@@ -3,7 +3,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,22 +12,15 @@ from segue.stream.config.settings import load_settings
 from segue.stream.kafka import embedded_broker as broker_module
 from segue.stream.kafka.clients import kafka_python_config
 from segue.stream.kafka.embedded_broker import BrokerError, EmbeddedBroker
+from tests.support.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
-DEAD_WITHIN_S = 5.0
 
 
 def is_alive(pid: int) -> bool:
     """Say whether a process runs; one that waits to be buried does not."""
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def wait_until_dead(pid: int) -> bool:
-    deadline = time.monotonic() + DEAD_WITHIN_S
-    while is_alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not is_alive(pid)
 
 
 def topics_of(broker: EmbeddedBroker) -> list[str]:
@@ -43,7 +35,7 @@ def send_one(broker: EmbeddedBroker) -> int:
     config = kafka_python_config(load_settings(kafka_bootstrap=broker.bootstrap))
     producer = KafkaProducer(**config)
     try:
-        return producer.send("plays", b"a play", partition=0).get(10).offset
+        return producer.send("plays", b"a play", partition=0).get(PATIENCE_S).offset
     finally:
         producer.close()
 
@@ -134,7 +126,7 @@ def test_it_dies_with_its_parent_even_by_kill_9():
         pid = int(parent.stdout.readline())
         assert is_alive(pid)
         parent.kill()
-    assert wait_until_dead(pid)
+    wait_until(lambda: not is_alive(pid))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -156,6 +148,6 @@ def test_the_command_says_how_to_use_it_and_ends_cleanly(number):
         host, port = address.split(":")
         assert broker_module._answers(host, int(port))
         command.send_signal(number)
-        out, err = command.communicate(timeout=10)
+        out, err = command.communicate(timeout=PATIENCE_S)
     assert (command.returncode, out, err) == (0, "Stopped.\n", "")
     assert not broker_module._answers(host, int(port))

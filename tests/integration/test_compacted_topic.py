@@ -1,7 +1,6 @@
 """A compacted topic, read whole and followed, against a real broker."""
 
 import threading
-import time
 
 import pytest
 from kafka import KafkaProducer
@@ -9,6 +8,7 @@ from kafka import KafkaProducer
 from segue.stream.kafka.clients import KafkaUnavailable, kafka_python_config
 from segue.stream.kafka.compacted_topic import FollowedTopic
 from tests.support.brokers import own_settings
+from tests.support.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.broker
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.broker
 def send(settings, *pairs):
     producer = KafkaProducer(**kafka_python_config(settings))
     for key, value in pairs:
-        producer.send(settings.topic_songs, key=key, value=value).get(10)
+        producer.send(settings.topic_songs, key=key, value=value).get(PATIENCE_S)
     producer.close()
 
 
@@ -34,9 +34,7 @@ def test_what_is_there_is_read_at_once_and_what_comes_is_told_later(broker_setti
     assert threads == {threading.current_thread()}
     topic.follow()
     send(broker_settings, (b"c", b"3"))
-    deadline = time.monotonic() + 20
-    while len(told) < 4 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: len(told) >= 4)
     topic.stop()
     assert told[3:] == [(b"c", b"3")]
     assert len(threads) == 2

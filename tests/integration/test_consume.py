@@ -22,6 +22,7 @@ from segue.stream.messages.events import Cause, DecodeError, RecommendationList,
 from segue.stream.messages.records import Rejected
 from tests.support.brokers import own_settings
 from tests.support.cli import segue
+from tests.support.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = "1"
@@ -48,7 +49,7 @@ def publish(settings, *records: tuple[int, str, bytes], topic=None, headers=None
             value=value,
             partition=partition,
             headers=headers,
-        ).get(10)
+        ).get(PATIENCE_S)
     producer.close()
 
 
@@ -114,13 +115,13 @@ def test_without_from_beginning_only_what_comes_is_shown(surroundings):
     ready = threading.Event()
 
     def publish_next() -> None:
-        assert ready.wait(10)
+        assert ready.wait(PATIENCE_S)
         publish(surroundings, (3, "berta", encode(a_list("berta", 2))))
 
     sender = threading.Thread(target=publish_next)
     sender.start()
     topic = surroundings.topic_recommendations
-    [record] = read_records(surroundings, topic, limit=1, wait_s=10, on_ready=ready.set)
+    [record] = read_records(surroundings, topic, limit=1, wait_s=PATIENCE_S, on_ready=ready.set)
     sender.join()
     assert record.key == b"berta"
 
@@ -219,6 +220,6 @@ def test_ctrl_c_ends_it_cleanly(surroundings):
         assert "anna after event-1" in command.stdout.readline()
         time.sleep(0.2)
         command.send_signal(signal.SIGINT)
-        _, said = command.communicate(timeout=10)
+        _, said = command.communicate(timeout=PATIENCE_S)
     assert command.returncode == 0
     assert said == f"Reading {surroundings.topic_recommendations}; Ctrl-C ends it.\nStopped.\n"

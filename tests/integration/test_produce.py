@@ -24,6 +24,7 @@ from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.events import decode_play
 from tests.support.brokers import own_settings
 from tests.support.cli import segue
+from tests.support.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
 BEGAN_MS = 1_700_000_000_000
@@ -52,7 +53,7 @@ def sent_to(settings, count: int) -> list:
     consumer = KafkaConsumer(**kafka_python_config(settings), auto_offset_reset="earliest")
     topic = settings.topic_plays
     consumer.assign([TopicPartition(topic, number) for number in range(settings.topic_partitions)])
-    records, deadline = [], time.monotonic() + 20
+    records, deadline = [], time.monotonic() + PATIENCE_S
     while len(records) < count and time.monotonic() < deadline:
         for some in consumer.poll(timeout_ms=500).values():
             records.extend(some)
@@ -138,7 +139,7 @@ def test_listeners_go_where_other_producers_send_them(broker_settings):
     send_plays(broker_settings, plays_of(7), "log")
     producer = KafkaProducer(**kafka_python_config(broker_settings))
     for record in sent_to(broker_settings, 7):
-        sent = producer.send(broker_settings.topic_plays, b"x", key=record.key).get(10)
+        sent = producer.send(broker_settings.topic_plays, b"x", key=record.key).get(PATIENCE_S)
         assert sent.partition == record.partition
     producer.close()
 
@@ -202,7 +203,9 @@ def test_a_broker_that_goes_away_is_an_error_that_says_how_to_go_on(tmp_path, mo
         monkeypatch.setenv("SEGUE_KAFKA_BOOTSTRAP", broker.bootstrap)
         monkeypatch.setenv("SEGUE_DATA_DIR", str(tmp_path))
         kept = Position.file(tmp_path, log, settings.topic_plays)
-        killer = threading.Thread(target=lambda: (wait_for_delivery(kept), broker.kill()))
+        killer = threading.Thread(
+            target=lambda: (wait_until(lambda: _delivered(kept)), broker.kill())
+        )
         killer.start()
         result = segue("produce", log, "--rate", "100")
         killer.join()
@@ -248,21 +251,15 @@ def test_ctrl_c_says_how_to_go_on_and_nothing_is_lost_or_sent_twice(surroundings
         [sys.executable, "-c", code], cwd=ROOT, env=os.environ, stderr=subprocess.PIPE, text=True
     ) as command:
         kept = Position.file(surroundings.data_dir, log, surroundings.topic_plays)
-        wait_for_delivery(kept)
+        wait_until(lambda: _delivered(kept))
         command.send_signal(signal.SIGINT)
-        _, said = command.communicate(timeout=10)
+        _, said = command.communicate(timeout=PATIENCE_S)
     assert command.returncode == 0
     assert "continue with the same command and --resume" in said
     assert 0 < _delivered(kept) < 400
     result = segue("produce", log, "--resume")
     assert result.exit_code == 0, result.output
     assert event_ids(sent_to(surroundings, 400)) == [f"plays-{row}" for row in range(400)]
-
-
-def wait_for_delivery(kept: Path) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and not _delivered(kept):
-        time.sleep(0.05)
 
 
 def _delivered(kept: Path) -> int:

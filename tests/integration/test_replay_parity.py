@@ -65,7 +65,7 @@ def run_live(broker, directory: Path, bundle: Path) -> Live:
     reader = Reader(settings, settings.topic_recommendations)
     with worker.running():
         places = produce(settings, [(one.user_id, encode(one)) for one in events])
-        records = reader.read_until(answered(places), timeout_s=120)
+        records = reader.read_until(answered(places))
         worker.stop()
     reader.close()
     capture = directory / "lists.jsonl"

@@ -26,6 +26,7 @@ from segue.stream.messages.events import (
 )
 from segue.stream.serving.factory import store_config
 from segue.stream.state.store import HistoryStore
+from tests.support.waiting import PATIENCE_S
 
 SEGUE = [sys.executable, "-m", "segue.offline.cli"]
 Place = tuple[int, int]  # partition, offset
@@ -48,7 +49,7 @@ class Worker:
     def stop(self) -> None:
         """Ask it to end, as an operator would; it must end well."""
         self.process.terminate()
-        status = self.process.wait(30)
+        status = self.process.wait(PATIENCE_S)
         assert status == 0, f"it ended with status {status}:\n{self.log()[-10_000:]}"
 
     def log(self) -> str:
@@ -75,7 +76,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def probe(port: int, path: str) -> tuple[int | None, dict]:
     """Ask a process for /livez or /readyz; give status and body, nothing while nobody listens."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             return answer.status, json.load(answer)
     except HTTPError as error:
         return error.code, json.load(error)
@@ -95,9 +96,9 @@ def produce(settings: Settings, messages: Sequence[tuple[str, bytes]]) -> list[P
         for key, value in messages
     ]
     producer.flush()
-    places = [(future.get(10).partition, future.get(10).offset) for future in futures]
+    records = [future.get(PATIENCE_S) for future in futures]
     producer.close()
-    return places
+    return [(record.partition, record.offset) for record in records]
 
 
 def produce_events(settings: Settings, events: Sequence[PlayEvent]) -> list[Place]:
@@ -115,7 +116,7 @@ class Reader:
         self.consumer.seek_to_beginning(*places)
         self.records: list = []
 
-    def read_until(self, enough: Callable[[list], bool], timeout_s: float = 60) -> list:
+    def read_until(self, enough: Callable[[list], bool], timeout_s: float = PATIENCE_S) -> list:
         """Poll until `enough` holds of all records read so far; fail after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while not enough(self.records):

@@ -75,3 +75,16 @@ BEYOND_JSON_SCHEMA = {
     "play_max_bytes": raw_play(context={"note": "x" * 70_000}),
     "follows once more": raw_play()[:-1] + b',"user_id":5,"user_id":"u"}',
 }
+
+
+def assert_is_valid_list(raw):
+    """Check a list against the schema, and against what the schema says in words only."""
+    value = json.loads(raw)
+    assert errors("recommendations", value) == []
+    items = value["items"]
+    assert len({item["song_id"] for item in items}) == len(items)
+    assert [item["score"] for item in items] == sorted((i["score"] for i in items), reverse=True)
+    for item in items:
+        weights = [reason["weight"] for reason in item["because"]]
+        assert weights == sorted(weights, reverse=True)
+        assert sum(weights) <= 1.001

@@ -11,6 +11,7 @@ import pytest
 from segue.offline.benchmarks.latency import random_due_times
 from segue.offline.benchmarks.throughput import CONTENDERS, STAGES, Peak, peak_figures
 from tests.support.live import environment
+from tests.support.waiting import PATIENCE_S
 
 KEYS = {
     "songs",
@@ -40,7 +41,7 @@ def test_throughput_is_measured_beside_its_ceiling(broker_settings, kept, tmp_pa
         env=environment(broker_settings) | {"SEGUE_DATA_DIR": kept},
         capture_output=True,
         text=True,
-        timeout=220,
+        timeout=2 * PATIENCE_S,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     figures = json.loads(figures_file.read_text())
@@ -89,7 +90,7 @@ def test_processes_share_the_partitions_of_a_topic(broker_settings, kept, tmp_pa
         env=environment(broker_settings) | {"SEGUE_DATA_DIR": kept},
         capture_output=True,
         text=True,
-        timeout=220,
+        timeout=2 * PATIENCE_S,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     [two] = json.loads(figures_file.read_text())["processes"]

@@ -2,7 +2,6 @@
 
 import random
 import re
-import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +24,7 @@ from tests.support.live import (
     produce_events,
 )
 from tests.support.toy import write_toy_bundle
+from tests.support.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.broker
 
@@ -114,13 +114,6 @@ def shares(worker):
     return bool(assigned) and 0 < len(assigned[-1].split(",")) < 4
 
 
-def wait_until(holds, timeout_s=60):
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.1)
-
-
 def test_a_broker_that_comes_back_empty_ends_in_service_or_in_a_clear_error(tmp_path):
     """The embedded broker loses its data, so the topic that returns is another one."""
     with EmbeddedBroker() as broker:
@@ -135,7 +128,7 @@ def test_a_broker_that_comes_back_empty_ends_in_service_or_in_a_clear_error(tmp_
             broker.restart()
             ensure_topics(made)
             produce_events(made, some_events(200, seed=3))
-            status = worker.process.wait(90)  # never hangs
+            status = worker.process.wait(PATIENCE_S)  # never hangs
         assert status != 0
         assert "was made anew" in worker.log() or "No sign of life" in worker.log()
 
@@ -151,7 +144,7 @@ def test_a_broker_that_stays_away_ends_the_worker_with_a_clear_error(tmp_path):
             reader.read_until(answered(places))
             reader.close()
             broker.kill()
-            assert worker.process.wait(60) == 70
+            assert worker.process.wait(PATIENCE_S) == 70
         assert re.search("No sign of life from .*the broker for", worker.log())
 
 
@@ -159,7 +152,7 @@ def test_no_broker_at_the_start_is_one_clear_line(tmp_path):
     made = own_settings("127.0.0.1:1", data_dir=tmp_path / "data")
     worker = Worker(made, tmp_path / "worker.log")
     with worker.running():
-        assert worker.process.wait(60) == 1
+        assert worker.process.wait(PATIENCE_S) == 1
     assert "127.0.0.1:1" in worker.log()
     assert "Traceback" not in worker.log()
 
@@ -247,7 +240,7 @@ def test_a_full_store_stops_the_worker_and_more_room_lets_it_go_on(live_settings
     places = produce_events(small, events)
     worker = Worker(small, tmp_path / "worker.log")
     with worker.running():
-        assert worker.process.wait(90) != 0
+        assert worker.process.wait(PATIENCE_S) != 0
     assert "SEGUE_STORE_MAX_SIZE_MB" in worker.log()
     assert worker.log().splitlines()[-1].startswith("Error: the histories in"), worker.log()[-2000:]
     kept = histories(small)

@@ -12,6 +12,7 @@ import pytest
 
 from segue.offline.simulation import WorldConfig, generate_world
 from tests.support.live import children_of
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.broker
 SEGUE = [sys.executable, "-m", "segue.offline.cli"]
@@ -49,7 +50,7 @@ def test_one_command_beats_popularity_on_a_log_of_ones_own(log_file, tmp_path):
     directory, figures_file = tmp_path / "demo", tmp_path / "demo.json"
     options = ("--train-s", "20", "--rate", "600", "--json", str(figures_file))
     command = demo(log_file, directory, *options)
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE_S)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     figures = json.loads(figures_file.read_text())
     assert figures.keys() >= KEYS
@@ -73,13 +74,13 @@ def test_ctrl_c_leaves_nothing_running(log_file, tmp_path):
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     ) as running:
         log = directory / "recommendations.jsonl"
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE_S
         while not (log.exists() and log.stat().st_size):
             assert time.monotonic() < deadline, "no list came"
             assert running.poll() is None, running.stdout.read()
             time.sleep(0.2)
         os.killpg(running.pid, signal.SIGINT)
-        said, _ = running.communicate(timeout=60)
+        said, _ = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 1
     assert "Traceback" not in said
     assert children_of(directory) == []

@@ -6,7 +6,6 @@ import itertools
 import json
 import random
 import threading
-import time
 from collections import Counter
 from contextlib import contextmanager
 
@@ -17,15 +16,9 @@ from segue.stream.runtime.processes import free_port
 from tests.support.brokers import own_settings
 from tests.support.live import Reader, Worker, answered, event, lists, probe, produce_events
 from tests.support.toy import write_toy_bundle
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.broker
-
-
-def wait_until(holds, timeout_s=90):
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.05)
 
 
 @contextmanager

@@ -30,13 +30,13 @@ from tests.support.live import (
 )
 from tests.support.toy import number_sessions, paired_sessions, song
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.broker
 
 PAIRS = 30
 START_MS = 1_700_000_000_000
 HOUR_MS = 3_600_000
-PATIENCE_S = 120
 NEW = "released-midway"
 
 
@@ -55,7 +55,7 @@ class Refresh:
     def stop(self):
         """Ask it to end, as an operator would, and give its status."""
         self.process.terminate()
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE_S)
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -119,7 +119,7 @@ def test_a_song_released_midway_is_recommended(settings, tmp_path):
     worker = Worker(settings, tmp_path / "worker.log", "--refresh-every", "300")
     with worker.running():
         places = produce_events(settings, events_of(with_new_song(120)))
-        reader.read_until(answered(places), PATIENCE_S)
+        reader.read_until(answered(places))
         # The next day's plays end those sessions, and are enough for a refresh.
         places += produce_events(settings, events_of(with_new_song(30), 1000, hour=24))
         told = wait_for_refresh(settings, worker, before.version)
@@ -128,7 +128,7 @@ def test_a_song_released_midway_is_recommended(settings, tmp_path):
         for number in range(60):
             asked = events_of([[song(20), song(21), song(4)]], 2000 + number, hour=25)
             places += produce_events(settings, asked)
-            made = lists(reader.read_until(answered(places), PATIENCE_S))
+            made = lists(reader.read_until(answered(places)))
             if made[-1].model == told.version:
                 break
             time.sleep(0.5)

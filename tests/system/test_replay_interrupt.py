@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import PATIENCE_S
+
 SEGUE = [sys.executable, "-m", "segue.offline.cli"]
 PLAYS = 6_000
 
@@ -53,21 +55,23 @@ def test_a_replay_stopped_by_ctrl_c_goes_on_to_the_same_figures(log_file, tmp_pa
     ) as running:
         wait_for_records(running, state)
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=60)
+        _, said = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 1
     assert "stopped before the end: go on with the same command" in said
     assert "Traceback" not in said
     assert not figures.exists()
     for directory, file in ((state, figures), (tmp_path / "whole", tmp_path / "whole.json")):
         command = replay(log_file, directory, file)
-        subprocess.run(command, env=environment(), check=True, capture_output=True, timeout=120)
+        subprocess.run(
+            command, env=environment(), check=True, capture_output=True, timeout=PATIENCE_S
+        )
     assert figures_of(figures) == figures_of(tmp_path / "whole.json")
     timing = json.loads(figures.read_text())["_timing"]
     assert 0 < timing["popularity-lists"]["plays"] < PLAYS  # the rest was done before
 
 
 def wait_for_records(running: subprocess.Popen, state: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while not any(file.stat().st_size for file in state.rglob("records.bin")):
         assert running.poll() is None, running.stderr.read()
         assert time.monotonic() < deadline, "nothing was recorded"

@@ -9,6 +9,7 @@ from segue.stream.kafka.topics import ensure_topics
 from segue.stream.runtime.watchdog import EXIT_STALLED
 from tests.support.brokers import own_settings
 from tests.support.live import Reader, Worker, answered, event, produce_events
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.broker
 STALL_S = 10
@@ -28,7 +29,7 @@ def test_a_handler_that_hangs_ends_its_worker_and_the_next_one_answers(broker, t
         reader.read_until(answered(first))
         with endless(rules):  # reading it takes for ever, as from a file server that is gone
             second = produce_events(made, [event(1, "u")])
-            assert worker.process.wait(60) == EXIT_STALLED
+            assert worker.process.wait(PATIENCE_S) == EXIT_STALLED
     assert "No sign of life from plays that wait" in worker.log()
     rules.unlink()
     rules.write_text("")

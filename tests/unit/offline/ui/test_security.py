@@ -12,7 +12,7 @@ from segue.offline.ui.server import COOKIE, FILES
 from segue.offline.ui.song_search import SongBook
 from segue.offline.ui.state import LivePage, PageConfig
 from segue.stream.config.settings import load_settings
-from tests.browser.ui_browser import browsing
+from tests.support.page_client import browsing
 from tests.support.toy import song
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from segue.stream.consumer.batching import AtWork
+from tests.support.waiting import PATIENCE_S
 
 
 async def settle():
@@ -71,7 +72,7 @@ def test_two_who_would_hold_it_take_turns_and_one_who_gives_up_leaves_nothing_ta
             async with at_work:
                 await settle()
 
-        await asyncio.wait_for(asyncio.gather(hold(), hold()), 5)
+        await asyncio.wait_for(asyncio.gather(hold(), hold()), PATIENCE_S)
         await at_work.begin()
 
     asyncio.run(run())

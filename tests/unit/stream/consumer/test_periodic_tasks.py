@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from segue.stream.consumer.batching import beside
+from tests.support.waiting import PATIENCE_S
 
 
 @asynccontextmanager
@@ -64,7 +65,7 @@ def test_tasks_are_waited_for_and_chores_are_not():
             tasks.create_task(task())
             await asyncio.sleep(0.001)
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
     assert done == ["task"]
 
 
@@ -77,4 +78,4 @@ def test_a_chore_that_fails_ends_the_block_with_its_error():
             await asyncio.sleep(60)
 
     with pytest.raises(ValueError, match="the disk is full"):
-        asyncio.run(asyncio.wait_for(run(), 10))
+        asyncio.run(asyncio.wait_for(run(), PATIENCE_S))

@@ -28,6 +28,7 @@ from segue.stream.kafka.clients import (
 from segue.stream.kafka.embedded_broker import EmbeddedBroker
 from tests.support.certificates import KEY_PASSWORD, write_certificates
 from tests.support.tls_sasl_gateway import Gateway
+from tests.support.waiting import PATIENCE_S
 
 USER, PASSWORD = "anna", "hunter2-hunter2"
 TOPIC = "plays"
@@ -92,7 +93,7 @@ def secured(request, certificates) -> Iterator[Settings]:
 
 def kafka_python_round_trip(settings: Settings) -> bytes:
     producer = KafkaProducer(**kafka_python_config(settings))
-    producer.send(TOPIC, b"through kafka-python", partition=0).get(10)
+    producer.send(TOPIC, b"through kafka-python", partition=0).get(PATIENCE_S)
     producer.close()
     consumer = KafkaConsumer(**kafka_python_config(settings), auto_offset_reset="earliest")
     consumer.assign([TopicPartition(TOPIC, 0)])
@@ -108,7 +109,7 @@ async def aiokafka_round_trip(settings: Settings) -> bytes:
         **aiokafka_config(settings), auto_offset_reset="earliest"
     ) as consumer:
         consumer.assign([AioTopicPartition(TOPIC, 0)])
-        return (await asyncio.wait_for(consumer.getone(), 10)).value
+        return (await asyncio.wait_for(consumer.getone(), PATIENCE_S)).value
 
 
 async def faust_round_trip(settings: Settings, directory: Path) -> bytes:
@@ -134,7 +135,7 @@ async def faust_round_trip(settings: Settings, directory: Path) -> bytes:
 
     async with app:
         await topic.send(value=b"through faust")
-        return await asyncio.wait_for(received, 30)
+        return await asyncio.wait_for(received, PATIENCE_S)
 
 
 def test_kafka_python_speaks_tls_and_sasl(secured):

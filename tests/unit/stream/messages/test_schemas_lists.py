@@ -12,8 +12,14 @@ from segue.stream.messages.records import Record, read_batch
 from segue.stream.serving.factory import load_recommender
 from segue.stream.serving.pipeline import handle_plays
 from segue.stream.state.store import HistoryStore
-from tests.support.live import Reader, Worker, answered, event, produce
-from tests.support.schemas import BAD_PLAYS, BEYOND_JSON_SCHEMA, RECORDED_MS, errors, schema
+from tests.support.schemas import (
+    BAD_PLAYS,
+    BEYOND_JSON_SCHEMA,
+    RECORDED_MS,
+    assert_is_valid_list,
+    errors,
+    schema,
+)
 from tests.support.toy import song, write_toy_bundle
 
 
@@ -46,19 +52,6 @@ def test_lists_of_the_pipeline_are_valid(recommender, tmp_path):
     assert sources == {"popularity"} | by_model
     for one in made:
         assert_is_valid_list(encode(one))
-
-
-def assert_is_valid_list(raw):
-    """Ask of a list what the schema says, and what its description says beside it."""
-    value = json.loads(raw)
-    assert errors("recommendations", value) == []
-    items = value["items"]
-    assert len({item["song_id"] for item in items}) == len(items)
-    assert [item["score"] for item in items] == sorted((i["score"] for i in items), reverse=True)
-    for item in items:
-        weights = [reason["weight"] for reason in item["because"]]
-        assert weights == sorted(weights, reverse=True)
-        assert sum(weights) <= 1.001
 
 
 def good_list(**changes):
@@ -165,31 +158,3 @@ def test_what_a_bundle_says_of_itself_can_be_announced(tmp_path):
     assert errors("model", told) == []
     for name, wrong in [("kind", "GRU"), ("version", "gru-1"), ("location", "")]:
         assert errors("model", told | {name: wrong})
-
-
-@pytest.mark.broker
-def test_what_a_worker_publishes_is_valid(broker_settings, tmp_path):
-    write_toy_bundle(tmp_path / "bundle", songs=40)
-    settings = broker_settings.model_copy(update={"bundle": tmp_path / "bundle"})
-    good = [event(n, f"user-{n % 5}", song(n) if n % 4 else f"new-{n}") for n in range(80)]
-    bad = [b"{", b"\xff", *BAD_PLAYS, BEYOND_JSON_SCHEMA["bytes of UTF-8"]]
-    places = produce(settings, [(one.user_id, encode(one)) for one in good])
-    produce(settings, [("user", value) for value in bad])
-    worker = Worker(settings, tmp_path / "worker.log")
-    with worker.running():
-        lists = Reader(settings, settings.topic_recommendations)
-        lists.read_until(answered(places))
-        rejected = Reader(settings, settings.topic_rejected)
-        rejected.read_until(lambda records: len(records) >= len(bad))
-        worker.stop()
-    for record in lists.records:
-        assert_is_valid_list(record.value)
-        assert record.key.decode() == json.loads(record.value)["user_id"]
-    for record in rejected.records:
-        assert errors("rejected", {name: value.decode() for name, value in record.headers}) == []
-    assert {json.loads(record.value)["items"][0]["sources"][0] for record in lists.records} == {
-        "gru",
-        "popularity",
-    }
-    lists.close()
-    rejected.close()

@@ -13,6 +13,7 @@ from segue.stream.config.settings import load_settings
 from segue.stream.observability.health import Health, HealthServerError, serve_health
 from segue.stream.runtime.processes import free_port
 from segue.stream.runtime.watchdog import Watchdog
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_one_server_tells_all_of_it(health):
 
     def get(path):
         try:
-            with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            with urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
                 return answer.status, answer.read()
         except HTTPError as error:
             return error.code, error.read()

@@ -1,4 +1,5 @@
 from segue.stream.runtime.watchdog import EXIT_STALLED, Watchdog
+from tests.support.waiting import PATIENCE_S
 
 
 def test_silence_beyond_the_timeout_is_reported_with_what_fell_silent(clock):
@@ -30,7 +31,7 @@ def test_its_thread_watches_by_itself():
     stalled = threading.Event()
     watchdog = Watchdog(0.05, ["plays"], lambda _: stalled.set())
     watchdog.start()
-    assert stalled.wait(5)
+    assert stalled.wait(PATIENCE_S)
     watchdog.stop()
 
 

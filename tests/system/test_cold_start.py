@@ -30,12 +30,12 @@ from tests.support.live import SEGUE, Reader, Worker, causes, environment, lists
 from tests.support.toy import number_sessions
 from tests.support.toy_audio import QUICK, write_genres
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.broker
 
 GENRES, EACH = ("low", "high"), 8
 SMALL = AudioConfig("document", width=8, dense=16, dropout=0.1)
-PATIENCE_S = 120
 ANNOUNCED, HEARD, OTHER = "announced", "low-9", "high-9"
 
 
@@ -86,7 +86,7 @@ class Listener:
             [PlayEvent(f"e{self.sent}", f"user-{self.sent}", song_id, 1_700_000_000_000)],
         )
         self.sent += 1
-        made = lists(self.reader.read_until(answered_all(places), PATIENCE_S))
+        made = lists(self.reader.read_until(answered_all(places)))
         assert len(made) == self.sent
         return next(one for one in made if one.user_id == f"user-{self.sent - 1}")
 

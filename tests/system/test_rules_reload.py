@@ -14,6 +14,7 @@ from segue.stream.messages.songs import encode_song, read_songs
 from tests.support.brokers import own_settings
 from tests.support.cli import segue
 from tests.support.live import Reader, Worker, answered, event, lists, produce_events
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.broker
 
@@ -44,7 +45,7 @@ class Plays:
         made = lists(self.reader.read_until(answered(places)))
         return {each.song_id for each in made[-1].items}
 
-    def until(self, wanted, timeout_s=30):
+    def until(self, wanted, timeout_s=PATIENCE_S):
         """Play on until lists are as wanted; give the seconds that it took."""
         began = time.monotonic()
         while (found := self.of("a")) != wanted:

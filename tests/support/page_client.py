@@ -12,9 +12,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from segue.offline.ui.server import make_application
 from segue.offline.ui.state import LivePage
+from tests.support.waiting import PATIENCE_S
 
 Enough = Callable[[dict[str, Any]], bool]
-SOON_S = 150.0  # on a busy machine, with a worker that is still starting
 
 
 class Browser:
@@ -34,7 +34,7 @@ class Browser:
         return await answer.json()
 
     async def until(
-        self, enough: Callable[[dict[str, Any]], bool], within_s: float = SOON_S
+        self, enough: Callable[[dict[str, Any]], bool], within_s: float = PATIENCE_S
     ) -> Any:
         """Listen to the stream until `enough` holds of the last message of each name."""
         async with asyncio.timeout(within_s):
