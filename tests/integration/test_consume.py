@@ -222,4 +222,4 @@ def test_ctrl_c_ends_it_cleanly(surroundings):
         command.send_signal(signal.SIGINT)
         _, said = command.communicate(timeout=PATIENCE_S)
     assert command.returncode == 0
-    assert said == f"Reading {surroundings.topic_recommendations}; Ctrl-C ends it.\nStopped.\n"
+    assert said == f"Reading {surroundings.topic_recommendations}; Ctrl-C stops it.\nStopped.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import polars as pl
 
@@ -27,3 +28,10 @@ def lines_log(*lines: str) -> PlayLog:
         *((name, name, 1000 * number, songs) for number, (name, songs) in enumerate(named)),
         timed=False,
     )
+
+
+def write_lines(path: Path, *lines: str) -> Path:
+    """Write a text file, with the directories that it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return path

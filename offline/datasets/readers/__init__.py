@@ -1,138 +1,44 @@
-"""Readers of real play logs: a catalogue of formats, and one way to read them all."""
+"""Readers of play logs, one module for each source, and `read_plays`, which reads them all.
+
+A new reader is a module with a `Reader`, and its line in `_REGISTERED`. One contract test runs
+over all readers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import polars as pl
-
 from segue.offline.datasets.play_log import PlayLog, PlayLogError
+from segue.offline.datasets.readers import hetrec, last_fm, playlists, tabular
 from segue.offline.datasets.readers.columns import plays_of, songs_of
-from segue.offline.datasets.readers.detect import guess
-from segue.offline.datasets.readers.hetrec import read_hetrec2011
-from segue.offline.datasets.readers.last_fm import read_lastfm_1k, read_lastfm_csv
-from segue.offline.datasets.readers.listenbrainz import read_listenbrainz
-from segue.offline.datasets.readers.million_song import read_msd_triplets
-from segue.offline.datasets.readers.playlists import read_lastfm_seq, read_sessions, read_yes
-from segue.offline.datasets.readers.spotify import read_spotify
-from segue.offline.datasets.readers.tabular import read_csv, read_parquet
-from segue.offline.datasets.readers.thirty_music import read_30music
-from segue.offline.datasets.readers.validation import Sieve
+from segue.offline.datasets.readers.listenbrainz import LISTENBRAINZ
+from segue.offline.datasets.readers.million_song import MSD_TRIPLETS
+from segue.offline.datasets.readers.reader import Head, Reader
+from segue.offline.datasets.readers.spotify import SPOTIFY
+from segue.offline.datasets.readers.text import read_head
+from segue.offline.datasets.readers.thirty_music import THIRTY_MUSIC
+from segue.offline.datasets.readers.validation import Validation, brief
 
-__all__ = ["FORMATS", "Format", "PlayLogError", "describe_formats", "read_plays"]
+__all__ = ["READERS", "PlayLogError", "Reader", "formats_table", "read_plays"]
 
-
-@dataclass(frozen=True)
-class Format:
-    """How to read one kind of play log, and how to tell people of it.
-
-    read: gives the good rows of a file, with the columns of `draft.DRAFT_SCHEMA`.
-    directories: a directory is taken as well as a file. columns: they may be renamed.
-    timed, ordered: as in PlayLog.
-    """
-
-    name: str
-    description: str
-    example: str
-    read: Callable[..., pl.DataFrame]
-    directories: bool = False
-    columns: bool = False
-    timed: bool = True
-    ordered: bool = True
-
-
-FORMATS: Mapping[str, Format] = {
-    form.name: form
-    for form in (
-        Format(
-            "lastfm-1k",
-            "Last.fm-1K: user, time, artist id and name, track id and name; no header",
-            "user_000001\t2009-05-04T23:08:57Z\tf1b1cf71\tDeep Dish\t\tFlashdance",
-            read_lastfm_1k,
-        ),
-        Format(
-            "30music",
-            "30Music and others as session-rec writes them: a header, times in Unix seconds",
-            "UserId\tSessionId\tItemId\tTime\tArtistId",
-            read_30music,
-        ),
-        Format(
-            "listenbrainz",
-            "ListenBrainz export: JSON lines, or the directory that was unpacked",
-            '{"listened_at": 1704067200, "track_metadata": {"artist_name": "Can", ...}}',
-            read_listenbrainz,
-            directories=True,
-        ),
-        Format(
-            "spotify",
-            "Spotify's extended streaming history: one JSON file, or a directory of them",
-            '[{"ts": "2024-01-01T00:03:00Z", "ms_played": 180000, ...}]',
-            read_spotify,
-            directories=True,
-        ),
-        Format(
-            "lastfm-csv",
-            "Last.fm scrobbles of one account: artist, album, track, date; or a header with uts",
-            "Can,Ege Bamyasi,Vitamin C,31 Jan 2020 23:59",
-            read_lastfm_csv,
-        ),
-        Format(
-            "msd-triplets",
-            "Taste Profile of the Million Song Dataset: user, song, count; no order, no times",
-            "b80344d063b5ccb3212f76538f3d9e43d87dca9e\tSOAKIMP12A8C130995\t1",
-            read_msd_triplets,
-            timed=False,
-            ordered=False,
-        ),
-        Format(
-            "hetrec2011",
-            "user_artists.dat of HetRec 2011, names in artists.dat beside it: counts, no order",
-            "userID\tartistID\tweight",
-            read_hetrec2011,
-            timed=False,
-            ordered=False,
-        ),
-        Format(
-            "lastfm-seq",
-            "one listener a line: user id, then all items in order; the times are made up",
-            "1 58991 42356 33620 33619",
-            read_lastfm_seq,
-            timed=False,
-        ),
-        Format(
-            "sessions",
-            "one session a line, song ids between spaces; the times are made up",
-            "58991 42356 33620 33619",
-            read_sessions,
-            timed=False,
-        ),
-        Format(
-            "yes",
-            "playlists of yes.com, with song_hash.txt beside them; the times are made up",
-            "0 1 2 3 4 5",
-            read_yes,
-            timed=False,
-        ),
-        Format(
-            "csv",
-            "a header with user_id, song_id, played_at; perhaps session_id, ms_played, skipped,"
-            " title, artist, album",
-            "user_id,song_id,played_at",
-            read_csv,
-            columns=True,
-        ),
-        Format(
-            "parquet",
-            "Parquet with the same columns as csv",
-            "(binary)",
-            read_parquet,
-            columns=True,
-        ),
-    )
-}
+_REGISTERED = (
+    # In the order of detection: the least ambiguous first.
+    tabular.PARQUET,
+    SPOTIFY,
+    LISTENBRAINZ,
+    THIRTY_MUSIC,
+    last_fm.LASTFM_1K_READER,
+    last_fm.LASTFM_CSV_READER,
+    tabular.CSV,
+    playlists.YES,
+    MSD_TRIPLETS,
+    hetrec.HETREC2011,
+    playlists.SESSIONS,
+    playlists.LASTFM_SEQ,
+)
+READERS: Mapping[str, Reader] = {reader.name: reader for reader in _REGISTERED}
 
 
 def read_plays(
@@ -142,64 +48,88 @@ def read_plays(
     strict: bool = False,
     columns: Mapping[str, str] | None = None,
 ) -> PlayLog:
-    """Read a play log of any format in FORMATS; text formats may be packed with gzip.
+    """Read a play log of any format in READERS; text formats may be compressed with gzip.
 
-    format: a name in FORMATS; None tells it from the file's name and first lines.
-    strict: raise at the first bad row. Else bad rows are left out, counted in `skipped_rows`,
+    format: a name in READERS; None detects it from the file's name and first lines.
+    strict: raise at the first bad row. Else bad rows are skipped, counted in `skipped_rows`,
     and the first five described in `problems`, with physical line numbers, as
     "file:line: field: reason (value)". Blank lines are no rows.
-    columns: for csv and parquet, the file's name for each column it calls differently.
+    columns: for csv and parquet, the file's name for each column with another name.
 
     Raises PlayLogError where the file is absent, empty, of an unknown or other format, or
     without a single good row.
     """
     if not path.exists():
         raise PlayLogError(f"{path}: no such file or directory")
-    form = _format(path, format, renamed=bool(columns))
-    if path.is_dir() and not form.directories:
-        raise PlayLogError(f"{path}: is a directory; give one file of the format {form.name}")
-    sieve = Sieve(strict=strict)
-    read = partial(form.read, columns=columns) if columns else form.read
-    rows = read(path, sieve)
+    reader = _choose(path, format, renamed=bool(columns))
+    if path.is_dir() and not reader.directories:
+        raise PlayLogError(f"{path}: is a directory; give one file of the format {reader.name}")
+    validation = Validation(strict=strict)
+    read = partial(reader.read, columns=columns) if columns else reader.read
+    rows = read(path, validation)
     if rows.is_empty():
-        raise _no_plays(path, form, sieve)
+        raise _no_plays(path, reader, validation)
     return PlayLog(
         plays_of(rows),
         songs_of(rows),
-        format=form.name,
-        timed=form.timed,
-        ordered=form.ordered,
-        skipped_rows=sieve.skipped_rows,
-        problems=tuple(sieve.problems),
-        notes=tuple(sieve.notes),
+        format=reader.name,
+        timed=reader.timed,
+        ordered=reader.ordered,
+        skipped_rows=validation.skipped_rows,
+        problems=tuple(validation.problems),
+        notes=tuple(validation.notes),
     )
 
 
-def describe_formats() -> str:
-    r"""List every format with an example line, tabs shown as \t, for help texts."""
-    width = max(map(len, FORMATS))
-    return "\n".join(
-        f"{form.name:{width}}  {form.description}\n{'':{width}}  e.g. "
-        + form.example.replace("\t", "\\t")
-        for form in FORMATS.values()
+def formats_table() -> str:
+    r"""Return a Markdown table of all formats, for the documents; tabs are shown as \t."""
+    rows = [("format", "files", "what it is", "first line"), ("---",) * 4]
+    for reader in READERS.values():
+        files = ", ".join(f".{extension}" for extension in reader.extensions)
+        example = reader.example.replace("\t", "\\t")
+        rows.append((f"`{reader.name}`", files, reader.summary, f"`{example}`"))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _choose(path: Path, name: str | None, *, renamed: bool) -> Reader:
+    reader = _detect(path, renamed=renamed) if name is None else READERS.get(name)
+    if reader is None:
+        raise PlayLogError(f"no format is called {name!r}: it is one of {', '.join(READERS)}")
+    if renamed and not reader.columns:
+        raise PlayLogError(f"columns can be renamed in csv and parquet only, not in {reader.name}")
+    return reader
+
+
+def _detect(path: Path, *, renamed: bool) -> Reader:
+    """Detect the format of an existing path. renamed: its columns have names of their own."""
+    head = Head(path, read_head(path) if path.is_file() else [])
+    if path.is_file() and not head.lines:
+        raise PlayLogError(f"{path}: is empty")
+    for reader in READERS.values():
+        if reader.detects(head):
+            return tabular.CSV if renamed and not reader.columns else reader
+    if renamed:
+        return tabular.CSV
+    raise PlayLogError(
+        f"cannot detect the format of {path}: {_evidence(head)}; name the format, one of "
+        f"{', '.join(READERS)}"
     )
 
 
-def _format(path: Path, name: str | None, *, renamed: bool) -> Format:
-    if name is None:
-        name = guess(path, renamed=renamed)
-    if name not in FORMATS:
-        raise PlayLogError(f"no format is called {name!r}: it is one of {', '.join(FORMATS)}")
-    form = FORMATS[name]
-    if renamed and not form.columns:
-        raise PlayLogError(f"columns can be renamed in csv and parquet only, not in {name}")
-    return form
+def _evidence(head: Head) -> str:
+    if head.path.is_dir():
+        return "the directory holds no Streaming_History_Audio_*.json and no *.jsonl"
+    counts = ", ".join(
+        f"{len(head.fields(separator))} between {name}"
+        for name, separator in (("tabs", "\t"), ("commas", ","), ("spaces", " "))
+    )
+    return f"its first line is {brief(head.first)} (fields: {counts})"
 
 
-def _no_plays(path: Path, form: Format, sieve: Sieve) -> PlayLogError:
-    if not sieve.problems:
+def _no_plays(path: Path, reader: Reader, validation: Validation) -> PlayLogError:
+    if not validation.problems:
         return PlayLogError(f"{path}: holds no plays")
     return PlayLogError(
-        f"{path}: not one of its {sieve.skipped_rows} rows can be read as {form.name}, which "
-        f"has lines like {form.example!r}; the first is {sieve.problems[0]}"
+        f"{path}: not one of its {validation.skipped_rows} rows can be read as {reader.name}, "
+        f"which has lines like {reader.example!r}; the first is {validation.problems[0]}"
     )

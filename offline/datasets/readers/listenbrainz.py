@@ -9,8 +9,9 @@ import msgspec
 import polars as pl
 
 from segue.offline.datasets.play_log import PlayLogError
-from segue.offline.datasets.readers.columns import draft, epoch_ms, known, with_made_song_ids
+from segue.offline.datasets.readers.columns import epoch_ms, fill_song_ids, non_empty, with_schema
 from segue.offline.datasets.readers.last_fm import song_checks, stem
+from segue.offline.datasets.readers.reader import Head, Reader
 from segue.offline.datasets.readers.text import (
     UNREADABLE,
     decode_row,
@@ -19,19 +20,19 @@ from segue.offline.datasets.readers.text import (
     read_bytes,
     unreadable,
 )
-from segue.offline.datasets.readers.validation import Sieve, id_checks, time_check
+from segue.offline.datasets.readers.validation import Validation, id_checks, time_check
 
 OTHER_LINES = ("feedback.jsonl", "pinned_recording.jsonl")
 
 
 class Recording(msgspec.Struct):
-    """Where a MusicBrainz recording is named."""
+    """The MusicBrainz recording of a listen."""
 
     recording_mbid: str | None = None
 
 
 class TrackMetadata(msgspec.Struct):
-    """What the listener's player said, and what ListenBrainz made of it."""
+    """The track as submitted, and as mapped by ListenBrainz."""
 
     artist_name: str | None = None
     track_name: str | None = None
@@ -69,22 +70,22 @@ COLUMNS = pl.Schema(
 _decode_listen = msgspec.json.Decoder(Listen).decode
 
 
-def read_listenbrainz(path: Path, sieve: Sieve) -> pl.DataFrame:
+def read_listenbrainz(path: Path, validation: Validation) -> pl.DataFrame:
     """Read an unpacked export (a directory), or one file of listens.
 
-    A song is its MusicBrainz recording as the player knew it, else as ListenBrainz mapped it,
-    else an id made of the artist's and its own name. The user is `user_name`, else the
+    The song id is the MusicBrainz recording as submitted, else as mapped by ListenBrainz, else
+    an id made of the artist's and the song's name. The user is `user_name`, else the
     export's user.json, else the name of the directory or, of a lone file, its own.
     """
     files = listen_files(path)
     if not files:
         raise PlayLogError(f"{path}: no *.jsonl files of listens in this directory")
     user = _account(path) if path.is_dir() else stem(path)
-    return pl.concat([_read_file(file, user, sieve) for file in files])
+    return pl.concat([_read_file(file, user, validation) for file in files])
 
 
 def listen_files(path: Path) -> list[Path]:
-    """Give the files of listens of an export, the years' directories in order."""
+    """Return the files of listens of an export, the years' directories in order."""
     if not path.is_dir():
         return [path]
     found = (file for file in path.rglob("*.jsonl*") if file.name not in OTHER_LINES)
@@ -101,19 +102,19 @@ def _account(directory: Path) -> str:
         raise PlayLogError(f"{about}: {error}") from error
 
 
-def _read_file(path: Path, user: str, sieve: Sieve) -> pl.DataFrame:
+def _read_file(path: Path, user: str, validation: Validation) -> pl.DataFrame:
     try:
         rows = pl.DataFrame(list(_rows(path)), schema=COLUMNS, orient="row")
     except UNREADABLE as error:
         raise unreadable(path, error) from error
-    rows = draft(
+    rows = with_schema(
         rows,
-        user_id=known("user_name").fill_null(user),
+        user_id=non_empty("user_name").fill_null(user),
         song_id=pl.col("recording_mbid"),
         played_at_ms=epoch_ms(pl.col("listened_at"), 1000),
-        title=known("track_name"),
-        artist=known("artist_name"),
-        album=known("release_name"),
+        title=non_empty("track_name"),
+        artist=non_empty("artist_name"),
+        album=non_empty("release_name"),
     )
     checks = [
         fault_check(),
@@ -121,7 +122,7 @@ def _read_file(path: Path, user: str, sieve: Sieve) -> pl.DataFrame:
         *song_checks("recording_mbid", "track_name"),
         *id_checks("user_id", "user_name"),
     ]
-    return sieve.sift(path, with_made_song_ids(rows), checks)
+    return validation.keep_good(path, fill_song_ids(rows), checks)
 
 
 def _rows(path: Path) -> Iterator[tuple[object, ...]]:
@@ -142,3 +143,20 @@ def _columns(listen: Listen) -> tuple[object, ...]:
     mbid = next(filter(None, named), None)
     names = track.track_name, track.artist_name, track.release_name
     return listen.user_name, listen.listened_at, mbid, *names
+
+
+def _is_listenbrainz(head: Head) -> bool:
+    if head.path.is_dir():
+        return bool(listen_files(head.path))
+    return head.first.startswith("{") and '"listened_at"' in head.first
+
+
+LISTENBRAINZ = Reader(
+    "listenbrainz",
+    "ListenBrainz export: JSON lines, or the unpacked directory",
+    '{"listened_at": 1704067200, "track_metadata": {"artist_name": "Can", ...}}',
+    read_listenbrainz,
+    _is_listenbrainz,
+    ("jsonl",),
+    directories=True,
+)

@@ -1,4 +1,4 @@
-"""Test files of next songs: the beginning of a session, and the song that came after it."""
+"""Test files of next songs: the beginning of a session, and the song that followed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from segue.offline.datasets.play_log import PlayLogError
 from segue.offline.datasets.readers.text import read_head, read_table
-from segue.offline.datasets.readers.validation import Check, Sieve, demand, id_checks
+from segue.offline.datasets.readers.validation import Check, Validation, id_checks, require
 from segue.stream.messages.events import MAX_ID_BYTES
 
 COLUMNS = ("prefix", "label")
@@ -29,10 +29,10 @@ class PrefixLabels:
     problems: tuple[str, ...] = ()
 
     def sessions(self) -> pl.Series:
-        """Tell which session each row was cut from, numbered from 0 (Int64).
+        """Return the session of each row, numbered from 0 (Int64).
 
-        Such files are made by cutting a session at every place. So a row whose prefix is the
-        whole of the row before it, label included, or the other way round, goes on with it.
+        Such files are made by cutting a session at every position. So a row whose prefix is
+        the whole previous row, label included, or the other way round, continues its session.
         """
         whole = pl.concat_list("prefix", pl.concat_list("label"))
         shorter = (whole == pl.col("prefix").shift(1)).fill_null(False)
@@ -44,27 +44,27 @@ class PrefixLabels:
 def read_prefix_labels(path: Path, *, strict: bool = False) -> PrefixLabels:
     """Read song ids between spaces, a tab, and the next song; gzip or not, no header.
 
-    Bad rows are left out, counted and named as `read_plays` does it. Raises PlayLogError where
+    Bad rows are skipped, counted and described as in `read_plays`. Raises PlayLogError where
     the file is absent, empty, or without a single good row.
     """
     if not path.is_file():
         raise PlayLogError(f"{path}: no such file")
-    sieve = Sieve(strict=strict)
+    validation = Validation(strict=strict)
     rows = read_table(path, "\t", COLUMNS).with_columns(
         pl.col("prefix").str.extract_all("[^ ]+").alias("songs")
     )
-    rows = sieve.sift(path, rows, _checks())
+    rows = validation.keep_good(path, rows, _checks())
     if rows.is_empty():
         raise PlayLogError(
-            f"{path}: not one of its {sieve.skipped_rows} rows can be read as prefix-label, "
-            f"which has lines like {EXAMPLE!r}; the first is {sieve.problems[0]}"
+            f"{path}: not one of its {validation.skipped_rows} rows can be read as prefix-label, "
+            f"which has lines like {EXAMPLE!r}; the first is {validation.problems[0]}"
         )
     rows = rows.select(pl.col("songs").alias("prefix"), "label")
-    return PrefixLabels(rows, sieve.skipped_rows, tuple(sieve.problems))
+    return PrefixLabels(rows, validation.skipped_rows, tuple(validation.problems))
 
 
 def looks_like_prefix_labels(path: Path) -> bool:
-    """Tell from a file's first lines: two fields between tabs, the second without a space."""
+    """Detect from a file's first lines: two fields with a tab, the second without a space."""
     if not path.is_file():
         return False
     rows = [line.split("\t") for line in read_head(path)[:-1] or read_head(path)]
@@ -75,9 +75,9 @@ def _checks() -> list[Check]:
     longest = pl.col("songs").list.eval(pl.element().str.len_bytes()).list.max()
     fields = pl.col("#fields") == len(COLUMNS)
     return [
-        demand("row", fields, "must have 2 fields between tabs", "#fields"),
-        demand("prefix", pl.col("songs").list.len() > 0, "no song ids"),
-        demand("prefix", longest <= MAX_ID_BYTES, f"an id over {MAX_ID_BYTES} bytes"),
+        require("row", fields, "must have 2 fields between tabs", "#fields"),
+        require("prefix", pl.col("songs").list.len() > 0, "no song ids"),
+        require("prefix", longest <= MAX_ID_BYTES, f"an id over {MAX_ID_BYTES} bytes"),
         *id_checks("label"),
-        demand("label", ~pl.col("label").str.contains(" "), "more than one id"),
+        require("label", ~pl.col("label").str.contains(" "), "more than one id"),
     ]

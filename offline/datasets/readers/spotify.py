@@ -1,4 +1,4 @@
-"""Spotify: the extended streaming history that a listener may ask for."""
+"""Spotify: the extended streaming history that listeners can request."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import msgspec
 import polars as pl
 
 from segue.offline.datasets.play_log import PlayLogError
-from segue.offline.datasets.readers.columns import draft, known, with_made_song_ids
+from segue.offline.datasets.readers.columns import fill_song_ids, non_empty, with_schema
 from segue.offline.datasets.readers.last_fm import song_checks
+from segue.offline.datasets.readers.reader import Head, Reader
 from segue.offline.datasets.readers.text import NOT_JSON, decode_row, fault_check, read_bytes
-from segue.offline.datasets.readers.validation import Sieve, demand, id_checks
+from segue.offline.datasets.readers.validation import Validation, id_checks, require
 from segue.stream.messages.events import Milliseconds, Timestamp, epoch_ms
 
 FILES = "Streaming_History_Audio_*.json"
 
 
 class Stream(msgspec.Struct):
-    """One entry; `ts` is the moment the song stopped."""
+    """One entry; `ts` is the time at which the song stopped."""
 
     ts: Timestamp
     ms_played: Milliseconds
@@ -55,11 +56,11 @@ _decode_stream = msgspec.json.Decoder(Stream).decode
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def read_spotify(path: Path, sieve: Sieve) -> pl.DataFrame:
+def read_spotify(path: Path, validation: Validation) -> pl.DataFrame:
     """Read one Streaming_History_Audio_*.json, or all that lie in a directory.
 
-    A play begins `ms_played` before `ts`. A song is its Spotify URI, or else (a file of the
-    listener's own) an id made of the artist's and its own name. Entries that are no songs are
+    A play starts `ms_played` before `ts`. The song id is the Spotify URI, or else (a local
+    file) an id made of the artist's and the song's name. Entries that are no songs are
     left out and counted in a note. `skipped` is null in old entries: there a song ended by the
     forward button was skipped and one played to its end was not. The user is `username`
     where the export has it, else the name of the directory.
@@ -67,44 +68,43 @@ def read_spotify(path: Path, sieve: Sieve) -> pl.DataFrame:
     files = stream_files(path)
     if not files:
         raise PlayLogError(f"{path}: no {FILES} in this directory")
-    parts = [_read_file(file, sieve) for file in files]
+    parts = [_read_file(file, validation) for file in files]
     others = sum(count for _, count in parts)
     if others:
-        sieve.notes.append(f"left out {others} entries that are no songs, such as podcasts")
+        validation.notes.append(f"left out {others} entries that are no songs, such as podcasts")
     return pl.concat([songs for songs, _ in parts])
 
 
 def stream_files(path: Path) -> list[Path]:
-    """Give the files of an export in the order of their names."""
+    """Return the files of an export in the order of their names."""
     return sorted(path.glob(FILES)) if path.is_dir() else [path]
 
 
-def _read_file(path: Path, sieve: Sieve) -> tuple[pl.DataFrame, int]:
-    """Give the good rows and how many entries are no songs."""
+def _read_file(path: Path, validation: Validation) -> tuple[pl.DataFrame, int]:
     entries = list(_rows(path))
     songs = [entry for entry in entries if entry is not None]
-    rows = draft(
+    rows = with_schema(
         pl.DataFrame(songs, schema=COLUMNS, orient="row"),
-        user_id=known("username").fill_null(path.resolve().parent.name),
+        user_id=non_empty("username").fill_null(path.resolve().parent.name),
         song_id=pl.col("uri"),
         played_at_ms=pl.col("began"),
         ms_played=pl.col("ms"),
         skipped=pl.col("was_skipped"),
-        title=known("track"),
-        artist=known("artist_name"),
-        album=known("album_name"),
+        title=non_empty("track"),
+        artist=non_empty("artist_name"),
+        album=non_empty("album_name"),
     )
     checks = [
         fault_check(),
-        demand("ts", pl.col("began") >= 0, "the song began before 1970", "began"),
+        require("ts", pl.col("began") >= 0, "the song began before 1970", "began"),
         *song_checks("spotify_track_uri", "master_metadata_track_name"),
         *id_checks("user_id", "username"),
     ]
-    return sieve.sift(path, with_made_song_ids(rows), checks), len(entries) - len(songs)
+    return validation.keep_good(path, fill_song_ids(rows), checks), len(entries) - len(songs)
 
 
 def _rows(path: Path) -> Iterator[tuple[object, ...] | None]:
-    """Give a row an entry; None for one that is no song."""
+    """Yield a row for each entry; None for one that is no song."""
     for number, (line, raw) in enumerate(_entries(path)):
         stream = decode_row(_decode_stream, raw, f"[{number}]")
         if isinstance(stream, str):
@@ -114,7 +114,7 @@ def _rows(path: Path) -> Iterator[tuple[object, ...] | None]:
 
 
 def _entries(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Give the entries of the array as bytes, each with the line that it begins on."""
+    """Yield the entries of the array as bytes, each with the line on which it starts."""
     data = read_bytes(path)
     try:
         entries = _decode_array(data)
@@ -142,3 +142,21 @@ def _columns(stream: Stream) -> tuple[object, ...]:
         stream.master_metadata_album_artist_name,
         stream.master_metadata_album_album_name,
     )
+
+
+def _is_spotify(head: Head) -> bool:
+    if head.path.is_dir():
+        return bool(stream_files(head.path))
+    opening = "".join(head.lines[:40])
+    return head.first.lstrip().startswith("[") and '"ms_played"' in opening
+
+
+SPOTIFY = Reader(
+    "spotify",
+    "Spotify's extended streaming history: one JSON file, or a directory of them",
+    '[{"ts": "2024-01-01T00:03:00Z", "ms_played": 180000, ...}]',
+    read_spotify,
+    _is_spotify,
+    ("json",),
+    directories=True,
+)

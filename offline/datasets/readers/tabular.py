@@ -1,4 +1,4 @@
-"""CSV and Parquet with named columns: the way in for every log that has no format here."""
+"""CSV and Parquet with named columns: for every log that has no reader of its own."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ from pathlib import Path
 import polars as pl
 
 from segue.offline.datasets.play_log import PlayLogError
-from segue.offline.datasets.readers.columns import draft, epoch_ms, known
+from segue.offline.datasets.readers.columns import epoch_ms, non_empty, with_schema
+from segue.offline.datasets.readers.reader import Head, Reader
 from segue.offline.datasets.readers.text import (
     fields_check,
+    read_bytes,
     read_head,
     read_table,
     split_row,
     unreadable,
 )
-from segue.offline.datasets.readers.validation import Check, Sieve, demand, id_checks, time_check
+from segue.offline.datasets.readers.validation import (
+    Check,
+    Validation,
+    id_checks,
+    require,
+    time_check,
+)
 
 REQUIRED = ("user_id", "song_id", "played_at")
 OPTIONAL = ("session_id", "ms_played", "skipped", "title", "artist", "album")
@@ -24,28 +32,31 @@ SEPARATORS = (",", "\t", ";", "|")
 FIRST_MILLISECONDS = 100_000_000_000
 """Numbers from here on are milliseconds (since 1973), below it seconds (until 5138)."""
 
+PARQUET_MAGIC = b"PAR1"
 TRUE, FALSE = ("true", "1"), ("false", "0")
 
 
-def read_csv(path: Path, sieve: Sieve, columns: Mapping[str, str] | None = None) -> pl.DataFrame:
-    """Read a table with a header, its columns parted by comma, tab, semicolon or bar.
+def read_csv(
+    path: Path, validation: Validation, columns: Mapping[str, str] | None = None
+) -> pl.DataFrame:
+    """Read a table with a header, its columns separated by comma, tab, semicolon or bar.
 
-    columns: the file's name for each of ours that it calls differently; other columns of the
+    columns: the file's name for each of our columns with another name; other columns of the
     file are ignored. played_at is RFC 3339 (UTC where it has no offset) or Unix time, in
-    seconds or milliseconds as the median says; a note tells which was taken.
+    seconds or milliseconds decided by the median; a note reports which.
     """
     head = read_head(path)
     separator = separator_of(head[0]) if head else ","
     rows = read_table(path, separator, quoted=True)
     names = rows.columns[2:]
-    taken = _taken(path, names, columns or {})
+    taken = _column_names(path, names, columns or {})
     given = [pl.col(theirs).alias(f"given {ours}") for ours, theirs in taken.items()]
     rows = rows.select("#line", "#fields", *given)
-    return _sift(path, rows, taken, sieve, [fields_check(len(names))])
+    return _validated(path, rows, taken, validation, [fields_check(len(names))])
 
 
 def read_parquet(
-    path: Path, sieve: Sieve, columns: Mapping[str, str] | None = None
+    path: Path, validation: Validation, columns: Mapping[str, str] | None = None
 ) -> pl.DataFrame:
     """Read a Parquet file as `read_csv` reads its table; played_at may also be a datetime.
 
@@ -53,7 +64,7 @@ def read_parquet(
     """
     try:
         names = pl.scan_parquet(path, glob=False).collect_schema().names()
-        taken = _taken(path, names, columns or {})
+        taken = _column_names(path, names, columns or {})
         wanted = list(dict.fromkeys(taken.values()))
         rows = pl.read_parquet(path, columns=wanted, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -63,11 +74,11 @@ def read_parquet(
             raise PlayLogError(f"{path}: column {theirs} holds {dtype}, not text, numbers or times")
     given = [_as_text(theirs, ours, rows.schema[theirs]) for ours, theirs in taken.items()]
     rows = rows.with_row_index("#line", offset=1).select("#line", *given)
-    return _sift(path, rows, taken, sieve, [])
+    return _validated(path, rows, taken, validation, [])
 
 
 def separator_of(header: str) -> str:
-    """Choose the separator that makes the most of our names out of a header, or of any."""
+    """Return the separator that yields the most of our names in a header, else the most names."""
     known_names = {*REQUIRED, *OPTIONAL}
 
     def names(separator: str) -> tuple[int, int]:
@@ -77,8 +88,8 @@ def separator_of(header: str) -> str:
     return max(SEPARATORS, key=names)
 
 
-def _taken(path: Path, names: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
-    """Give our name -> the file's name for every column to read."""
+def _column_names(path: Path, names: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """Return our name -> the file's name for every column to read."""
     unknown = columns.keys() - {*REQUIRED, *OPTIONAL}
     if unknown:
         ours = ", ".join((*REQUIRED, *OPTIONAL))
@@ -101,39 +112,43 @@ def _as_text(theirs: str, ours: str, dtype: pl.DataType) -> pl.Expr:
     return column.cast(pl.String, strict=False).alias(f"given {ours}")
 
 
-def _sift(
-    path: Path, rows: pl.DataFrame, taken: Mapping[str, str], sieve: Sieve, checks: list[Check]
+def _validated(
+    path: Path,
+    rows: pl.DataFrame,
+    taken: Mapping[str, str],
+    validation: Validation,
+    checks: list[Check],
 ) -> pl.DataFrame:
-    """Draft the columns "given <our name>", and keep the good rows."""
+    """Parse the columns "given <our name>", and keep the good rows."""
     clock, layout = _clock(rows["given played_at"])
-    sieve.notes.append(f"{taken['played_at']} is read as {layout}")
-    text = {name: known(f"given {name}") for name in taken if name not in REQUIRED}
+    validation.notes.append(f"{taken['played_at']} is read as {layout}")
+    text = {name: non_empty(f"given {name}") for name in taken if name not in REQUIRED}
     text |= {name: pl.col(f"given {name}") for name in ("user_id", "song_id")}
     if "ms_played" in text:
         text["ms_played"] = epoch_ms(text["ms_played"], 1)
     if "skipped" in text:
         text["skipped"] = _truth(text["skipped"])
-    rows = draft(rows, **text, played_at_ms=clock)
+    rows = with_schema(rows, **text, played_at_ms=clock)
     for name in ("user_id", "song_id"):
         checks += id_checks(name, taken[name])
     checks.append(time_check(taken["played_at"], layout, "given played_at"))
-    return sieve.sift(path, rows, [*checks, *_optional_checks(taken)])
+    return validation.keep_good(path, rows, [*checks, *_optional_checks(taken)])
 
 
 def _optional_checks(taken: Mapping[str, str]) -> list[Check]:
-    """Demand that a value that is given was understood."""
+    """Require that optional values were parsed, where given."""
     checks: list[Check] = []
     if "session_id" in taken:
         absent = pl.col("session_id").is_null()
         for check in id_checks("session_id", taken["session_id"]):
-            checks.append(Check(absent | check.good, check.tell))
+            checks.append(Check(absent | check.good, check.describe))
     for name, good, reason in (
         ("ms_played", pl.col("ms_played") >= 0, "not a number of milliseconds from 0"),
         ("skipped", pl.col("skipped").is_not_null(), "neither true nor false"),
     ):
         if name in taken:
             given = f"given {name}"
-            checks.append(demand(taken[name], known(given).is_null() | good, reason, given))
+            checks.append(require(taken[name], non_empty(given).is_null() | good, reason, given))
     return checks
 
 
@@ -143,7 +158,7 @@ def _truth(text: pl.Expr) -> pl.Expr:
 
 
 def _clock(given: pl.Series) -> tuple[pl.Expr, str]:
-    """Decide for a whole column what its times are; give them in milliseconds, and a name."""
+    """Return the times of a column in milliseconds, and the name of their detected layout."""
     column = pl.col(given.name)
     if isinstance(given.dtype, pl.Datetime):
         return column.dt.epoch("ms"), "datetimes"
@@ -159,5 +174,34 @@ def _rfc3339_ms(text: pl.Expr) -> pl.Expr:
     joined = text.str.replace("^(.{10})[t ]", "${1}T").str.replace("[Zz]$", "+00:00")
     bare = ~joined.str.contains(r"[+-]\d\d:\d\d$")
     whole = pl.when(bare).then(joined + "+00:00").otherwise(joined)
-    moment = whole.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", strict=False, time_unit="ms")
-    return moment.dt.epoch("ms")
+    parsed = whole.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", strict=False, time_unit="ms")
+    return parsed.dt.epoch("ms")
+
+
+def _is_csv(head: Head) -> bool:
+    return set(REQUIRED) <= set(head.fields(separator_of(head.first), quoted=True))
+
+
+def _is_parquet(head: Head) -> bool:
+    return head.path.is_file() and read_bytes(head.path, len(PARQUET_MAGIC)) == PARQUET_MAGIC
+
+
+CSV = Reader(
+    "csv",
+    "a header with user_id, song_id, played_at; optional: session_id, ms_played, skipped,"
+    " title, artist, album",
+    "user_id,song_id,played_at",
+    read_csv,
+    _is_csv,
+    ("csv", "tsv"),
+    columns=True,
+)
+PARQUET = Reader(
+    "parquet",
+    "Parquet with the same columns as csv",
+    "(binary)",
+    read_parquet,
+    _is_parquet,
+    ("parquet",),
+    columns=True,
+)

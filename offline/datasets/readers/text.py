@@ -14,7 +14,7 @@ import msgspec
 import polars as pl
 
 from segue.offline.datasets.play_log import PlayLogError
-from segue.offline.datasets.readers.validation import Check, brief, demand
+from segue.offline.datasets.readers.validation import Check, brief, require
 
 Row = TypeVar("Row")
 
@@ -22,7 +22,7 @@ NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode_row(decode: Callable[[bytes], Row], raw: bytes, prefix: str = "") -> Row | str:
-    """Decode one row, or say "field: reason (row)"; `prefix` stands before the field."""
+    """Decode one row, or return "field: reason (row)"; `prefix` precedes the field."""
     try:
         return decode(raw)
     except NOT_JSON as error:
@@ -32,7 +32,7 @@ def decode_row(decode: Callable[[bytes], Row], raw: bytes, prefix: str = "") -> 
 
 
 def fault_check() -> Check:
-    """Refuse the rows whose column "#fault" (String) says what is wrong with them."""
+    """Reject rows with a description in their column "#fault" (String)."""
     return Check(pl.col("#fault").is_null(), lambda row: str(row["#fault"]))
 
 
@@ -43,14 +43,14 @@ UNREADABLE = (OSError, EOFError, zlib.error)
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """Open a file for reading, unpacking it where it is gzip, whatever its name says."""
+    """Open a file for reading; gzip is decompressed, whatever the file's name."""
     with path.open("rb") as file:
         packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
 
 
 def read_bytes(path: Path, limit: int = -1) -> bytes:
-    """Give a file's first `limit` bytes after unpacking, or all of them."""
+    """Return a file's first `limit` bytes after decompression, or all of them."""
     try:
         with open_binary(path) as file:
             return file.read(limit)
@@ -59,16 +59,16 @@ def read_bytes(path: Path, limit: int = -1) -> bytes:
 
 
 def read_head(path: Path) -> list[str]:
-    """Give the lines of a file's first 64 KiB, blank ones left out.
+    """Return the lines of a file's first 64 KiB without blank ones.
 
-    Bytes that are not UTF-8 become U+FFFD: whoever reads the whole file says so.
+    Bytes that are not UTF-8 become U+FFFD; reading the whole file reports them.
     """
     text = read_bytes(path, HEAD_BYTES).decode("utf-8-sig", "replace")
     return [line.removesuffix("\r") for line in text.split("\n") if line.strip()]
 
 
 def unreadable(path: Path, error: BaseException) -> PlayLogError:
-    """Say why a file could not be read."""
+    """Return the error of a file that could not be read."""
     return PlayLogError(f"{path}: cannot be read: {' '.join(str(error).split())}")
 
 
@@ -95,7 +95,7 @@ def read_lines(path: Path) -> pl.DataFrame:
 
 
 def wrong_encoding(path: Path) -> PlayLogError:
-    """Find the first line that is not UTF-8 and say what to do."""
+    """Return the error of a file that is not UTF-8, with its first such line and a remedy."""
     remedy = "convert the file first, e.g. iconv -f {} -t utf-8"
     if read_bytes(path, 2) in (b"\xff\xfe", b"\xfe\xff"):
         return PlayLogError(f"{path}:1: is UTF-16, not UTF-8: {remedy.format('utf-16')}")
@@ -105,8 +105,8 @@ def wrong_encoding(path: Path) -> PlayLogError:
             try:
                 line.decode()
             except UnicodeDecodeError as error:
-                found = f"byte {line[error.start : error.start + 1]!r} is not UTF-8"
-                return PlayLogError(f"{path}:{number}: {found}: {remedy.format('latin1')}")
+                bad = f"byte {line[error.start : error.start + 1]!r} is not UTF-8"
+                return PlayLogError(f"{path}:{number}: {bad}: {remedy.format('latin1')}")
     return PlayLogError(f"{path}: cannot be read as {number} lines of text")
 
 
@@ -116,7 +116,7 @@ def read_table(
     """Read a table: "#line" and "#fields" (how many the row has), then a String column each.
 
     names: the columns of a file without a header; None takes them from its first line.
-    Missing fields are null, surplus ones are dropped: `fields_check` tells such rows.
+    Missing fields are null, surplus ones are dropped: `fields_check` finds such rows.
     quoted: fields may stand in double quotes as in RFC 4180, and then hold line breaks.
     """
     lines = read_lines(path)
@@ -133,8 +133,8 @@ def read_table(
 
 
 def fields_check(number: int) -> Check:
-    """Demand that a row has exactly `number` fields."""
-    return demand("row", pl.col("#fields") == number, f"must have {number} fields", "#fields")
+    """Require that a row has exactly `number` fields."""
+    return require("row", pl.col("#fields") == number, f"must have {number} fields", "#fields")
 
 
 def split_row(text: str, separator: str) -> list[str]:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from segue.offline.datasets.readers import PlayLogError, read_plays
 from segue.offline.datasets.readers.columns import song_id_of
+from tests.support.logs import write_lines
 
 WITH_ID = "user_1\t2009-05-04T23:08:57Z\ta1\tDeep Dish\tt1\tFlashdance"
 WITHOUT_ID = "user_1\t2009-05-04T23:12:57Z\t\tCan\t\tVitamin C"
 
 
-def write(path: Path, *lines: str) -> Path:
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return path
-
-
 def test_1k_takes_the_track_id_or_makes_one_of_the_names(tmp_path):
-    log = read_plays(write(tmp_path / "1k.tsv", WITH_ID, WITHOUT_ID))
+    log = read_plays(write_lines(tmp_path / "1k.tsv", WITH_ID, WITHOUT_ID))
     made = song_id_of("Can", "Vitamin C")
     assert log.plays.rows() == [
         ("user_1", None, "t1", 1_241_478_537_000, None, None),
@@ -33,7 +27,7 @@ def test_1k_takes_the_track_id_or_makes_one_of_the_names(tmp_path):
 
 def test_1k_takes_quotes_as_letters(tmp_path):
     line = 'user_1\t2009-05-04T23:08:57Z\ta1\t"Weird Al"\tt1\t"Fat'
-    log = read_plays(write(tmp_path / "1k.tsv", line, WITHOUT_ID))
+    log = read_plays(write_lines(tmp_path / "1k.tsv", line, WITHOUT_ID))
     assert log.songs.row(0) == ("t1", '"Fat', '"Weird Al"', None)
 
 
@@ -55,15 +49,17 @@ def test_1k_takes_quotes_as_letters(tmp_path):
     ],
 )
 def test_1k_tells_what_is_wrong_with_a_row(line, problem, tmp_path):
-    path = write(tmp_path / "1k.tsv", WITH_ID, line)
+    path = write_lines(tmp_path / "1k.tsv", WITH_ID, line)
     log = read_plays(path)
     assert log.skipped_rows == 1
     assert log.problems == (f"{path}:2: {problem}",)
 
 
 def test_the_same_names_have_the_same_id_whatever_the_format(tmp_path):
-    one = read_plays(write(tmp_path / "1k.tsv", WITHOUT_ID))
-    other = read_plays(write(tmp_path / "rj.csv", "Can,Ege Bamyasi,Vitamin C,31 Jan 2020 23:59"))
+    one = read_plays(write_lines(tmp_path / "1k.tsv", WITHOUT_ID))
+    other = read_plays(
+        write_lines(tmp_path / "rj.csv", "Can,Ege Bamyasi,Vitamin C,31 Jan 2020 23:59")
+    )
     assert one.plays["song_id"].to_list() == other.plays["song_id"].to_list()
 
 
@@ -72,7 +68,7 @@ def test_different_names_that_read_alike_when_joined_have_different_ids():
 
 
 def test_export_without_header_is_of_the_user_its_file_is_named_after(tmp_path):
-    path = write(
+    path = write_lines(
         tmp_path / "rj.csv",
         'Can,Ege Bamyasi,Vitamin C,"01 Feb 2020, 00:01"',
         '"Sly, Robbie","The ""Best""",Song,31 Jan 2020 23:59',
@@ -90,13 +86,13 @@ def test_export_without_header_is_of_the_user_its_file_is_named_after(tmp_path):
 
 def test_plays_of_one_minute_keep_their_true_order_though_exports_stand_newest_first(tmp_path):
     third, second, first = (f"Can,,{title},31 Jan 2020 23:5{m}" for title, m in ("c9", "b8", "a8"))
-    log = read_plays(write(tmp_path / "rj.csv", third, second, first))
+    log = read_plays(write_lines(tmp_path / "rj.csv", third, second, first))
     titles = log.plays.join(log.songs, on="song_id", maintain_order="left")["title"].to_list()
     assert titles == ["a", "b", "c"]
 
 
 def test_headed_export_takes_track_mbid_where_there_is_one(tmp_path):
-    path = write(
+    path = write_lines(
         tmp_path / "rj.csv",
         "uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid",
         '"1779022363","17 May 2026, 12:52","Nelly Furtado","m1","Loose","m2","Say It Right","m3"',
@@ -112,7 +108,7 @@ def test_headed_export_takes_track_mbid_where_there_is_one(tmp_path):
 
 
 def test_line_numbers_count_the_lines_of_a_quoted_field(tmp_path):
-    path = write(
+    path = write_lines(
         tmp_path / "rj.csv",
         "Can,,Soup,31 Jan 2020 23:58",
         'Can,"Ege',
@@ -126,7 +122,7 @@ def test_line_numbers_count_the_lines_of_a_quoted_field(tmp_path):
 
 
 def test_a_stray_quote_is_a_letter_and_harms_no_other_row(tmp_path):
-    path = write(
+    path = write_lines(
         tmp_path / "rj.csv",
         'Can,,Spoon 12" Mix,31 Jan 2020 23:58',
         'Can,"Ege Bamyasi",Soup,31 Jan 2020 23:59',
@@ -136,12 +132,12 @@ def test_a_stray_quote_is_a_letter_and_harms_no_other_row(tmp_path):
 
 def test_a_quote_left_open_over_a_long_file_is_refused_with_its_line(tmp_path):
     rows = ["Can,,Soup,31 Jan 2020 23:59"] * 6000
-    path = write(tmp_path / "rj.csv", rows[0], 'Can,"Ege,Spoon,31 Jan 2020 23:59', *rows)
+    path = write_lines(tmp_path / "rj.csv", rows[0], 'Can,"Ege,Spoon,31 Jan 2020 23:59', *rows)
     with pytest.raises(PlayLogError, match=r"rj\.csv:2: .*is a quote left open there\?"):
         read_plays(path)
 
 
 def test_an_unusable_file_name_is_told(tmp_path):
-    path = write(tmp_path / "r\x01j.csv", "Can,,Spoon,31 Jan 2020 23:59")
+    path = write_lines(tmp_path / "r\x01j.csv", "Can,,Spoon,31 Jan 2020 23:59")
     with pytest.raises(PlayLogError, match="file name: holds a control character"):
         read_plays(path)

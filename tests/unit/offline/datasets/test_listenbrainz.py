@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from segue.offline.datasets.readers import PlayLogError, read_plays
 from segue.offline.datasets.readers.columns import song_id_of
+from tests.support.logs import write_lines
 
 
 def listen(at: object, title: object = "Spoon", **more: object) -> str:
@@ -16,14 +16,8 @@ def listen(at: object, title: object = "Spoon", **more: object) -> str:
     return json.dumps({"listened_at": at, "track_metadata": track})
 
 
-def write(path: Path, *lines: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return path
-
-
 def test_a_song_is_its_recording_else_the_mapped_one_else_made_of_names(tmp_path):
-    path = write(
+    path = write_lines(
         tmp_path / "rj.jsonl",
         listen(1, additional_info={"recording_mbid": "m1"}, mbid_mapping={"recording_mbid": "x"}),
         listen(2.5, additional_info={"recording_mbid": ""}, mbid_mapping={"recording_mbid": "m2"}),
@@ -41,16 +35,16 @@ def test_a_song_is_its_recording_else_the_mapped_one_else_made_of_names(tmp_path
 
 def test_user_name_goes_before_the_file_name(tmp_path):
     named = json.dumps(json.loads(listen(1)) | {"user_name": "someone"})
-    path = write(tmp_path / "rj.jsonl", named, listen(2))
+    path = write_lines(tmp_path / "rj.jsonl", named, listen(2))
     assert read_plays(path).plays["user_id"].to_list() == ["someone", "rj"]
 
 
 def test_an_unpacked_export_is_one_account(tmp_path):
-    write(tmp_path / "user.json", '{"user_id": 5, "username": "someone"}')
-    write(tmp_path / "feedback.jsonl", '{"recording_msid": "x", "score": 1}')
-    write(tmp_path / "listens" / "2023" / "11.jsonl", listen(20, "b"))
-    write(tmp_path / "listens" / "2023" / "2.jsonl", listen(10, "a"))
-    write(tmp_path / "listens" / "2024" / "1.jsonl", listen(30, "c"))
+    write_lines(tmp_path / "user.json", '{"user_id": 5, "username": "someone"}')
+    write_lines(tmp_path / "feedback.jsonl", '{"recording_msid": "x", "score": 1}')
+    write_lines(tmp_path / "listens" / "2023" / "11.jsonl", listen(20, "b"))
+    write_lines(tmp_path / "listens" / "2023" / "2.jsonl", listen(10, "a"))
+    write_lines(tmp_path / "listens" / "2024" / "1.jsonl", listen(30, "c"))
     log = read_plays(tmp_path)
     assert log.format == "listenbrainz"
     assert log.plays["user_id"].unique().to_list() == ["someone"]
@@ -58,13 +52,13 @@ def test_an_unpacked_export_is_one_account(tmp_path):
 
 
 def test_an_export_without_user_json_is_named_after_its_directory(tmp_path):
-    write(tmp_path / "rj" / "1.jsonl", listen(20))
+    write_lines(tmp_path / "rj" / "1.jsonl", listen(20))
     assert read_plays(tmp_path / "rj").plays["user_id"].to_list() == ["rj"]
 
 
 def test_an_export_whose_account_cannot_be_read_is_refused(tmp_path):
-    write(tmp_path / "user.json", "{}")
-    write(tmp_path / "1.jsonl", listen(20))
+    write_lines(tmp_path / "user.json", "{}")
+    write_lines(tmp_path / "1.jsonl", listen(20))
     with pytest.raises(PlayLogError, match=r"user\.json: .*username"):
         read_plays(tmp_path)
 
@@ -84,7 +78,7 @@ def test_an_export_whose_account_cannot_be_read_is_refused(tmp_path):
     ],
 )
 def test_a_bad_line_is_told_with_its_number(line, problem, tmp_path):
-    path = write(tmp_path / "rj.jsonl", listen(1), "", line, listen(2))
+    path = write_lines(tmp_path / "rj.jsonl", listen(1), "", line, listen(2))
     log = read_plays(path)
     assert log.plays.height == 2
     [told] = log.problems
@@ -92,7 +86,7 @@ def test_a_bad_line_is_told_with_its_number(line, problem, tmp_path):
 
 
 def test_bytes_that_are_not_utf8_spoil_their_line_alone(tmp_path):
-    path = write(tmp_path / "rj.jsonl", listen(1))
+    path = write_lines(tmp_path / "rj.jsonl", listen(1))
     with path.open("ab") as file:
         file.write(listen(2, "caf#").replace("#", "\xe9").encode("latin1") + b"\n")
     log = read_plays(path)
@@ -101,7 +95,7 @@ def test_bytes_that_are_not_utf8_spoil_their_line_alone(tmp_path):
 
 
 def test_problems_of_every_kind_come_in_the_order_of_their_lines(tmp_path):
-    path = write(tmp_path / "rj.jsonl", listen(1), listen(-5), listen("x"), listen(2, ""))
+    path = write_lines(tmp_path / "rj.jsonl", listen(1), listen(-5), listen("x"), listen(2, ""))
     lines = [problem.split(":")[1] for problem in read_plays(path).problems]
     assert lines == ["2", "3", "4"]
     with pytest.raises(PlayLogError, match=r"rj\.jsonl:2: "):

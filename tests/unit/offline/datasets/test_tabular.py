@@ -9,14 +9,10 @@ import polars as pl
 import pytest
 
 from segue.offline.datasets.readers import PlayLogError, read_plays
+from tests.support.logs import write_lines
 
 AT_MS = 1_600_000_000_000  # 2020-09-13T12:26:40Z
 HEADER = "user_id,song_id,played_at"
-
-
-def write(path: Path, *lines: str) -> Path:
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return path
 
 
 def times(path: Path) -> list[int]:
@@ -24,7 +20,7 @@ def times(path: Path) -> list[int]:
 
 
 def test_every_column_is_taken(tmp_path):
-    path = write(
+    path = write_lines(
         tmp_path / "plays.csv",
         "song_id,title,artist,album,user_id,session_id,played_at,ms_played,skipped,country",
         "s1,Spoon,Can,Ege Bamyasi,u,x,1600000000,1500,true,DE",
@@ -50,7 +46,7 @@ def test_every_column_is_taken(tmp_path):
     ],
 )
 def test_rfc3339_is_read_with_its_offset_or_as_utc(written, tmp_path):
-    path = write(tmp_path / "plays.csv", HEADER, f"u,s,{written}")
+    path = write_lines(tmp_path / "plays.csv", HEADER, f"u,s,{written}")
     assert times(path) == [AT_MS]
     assert read_plays(path).notes == ("played_at is read as RFC 3339",)
 
@@ -63,13 +59,13 @@ def test_rfc3339_is_read_with_its_offset_or_as_utc(written, tmp_path):
     ],
 )
 def test_the_unit_of_unix_time_is_told_by_its_size(written, unit, tmp_path):
-    path = write(tmp_path / "plays.csv", HEADER, *(f"u,s,{number}" for number in written))
+    path = write_lines(tmp_path / "plays.csv", HEADER, *(f"u,s,{number}" for number in written))
     assert times(path) == [AT_MS, AT_MS + 250]
     assert read_plays(path).notes == (f"played_at is read as {unit}",)
 
 
 def test_one_wild_time_does_not_change_the_unit_of_the_others(tmp_path):
-    path = write(
+    path = write_lines(
         tmp_path / "p.csv", HEADER, "u,a,1600000000", "u,b,1600000001", "u,c,9999999999999"
     )
     log = read_plays(path)
@@ -82,18 +78,18 @@ def test_one_wild_time_does_not_change_the_unit_of_the_others(tmp_path):
 @pytest.mark.parametrize("separator", [",", "\t", ";", "|"])
 def test_the_separator_is_told_from_the_header(separator, tmp_path):
     lines = [HEADER.replace(",", separator), separator.join(("u", "s", "1600000000"))]
-    assert times(write(tmp_path / "plays.txt", *lines)) == [AT_MS]
+    assert times(write_lines(tmp_path / "plays.txt", *lines)) == [AT_MS]
 
 
 def test_columns_may_have_names_of_their_own(tmp_path):
-    path = write(tmp_path / "plays.csv", "who,track,ts", "u,s,1600000000")
+    path = write_lines(tmp_path / "plays.csv", "who,track,ts", "u,s,1600000000")
     log = read_plays(path, columns={"user_id": "who", "song_id": "track", "played_at": "ts"})
     assert log.plays.row(0)[:4] == ("u", None, "s", AT_MS)
     assert log.notes == ("ts is read as Unix seconds",)
 
 
 def test_problems_name_the_columns_as_the_file_does(tmp_path):
-    path = write(tmp_path / "plays.csv", "who,track,ts", "u,s,1", ",s,2")
+    path = write_lines(tmp_path / "plays.csv", "who,track,ts", "u,s,1", ",s,2")
     log = read_plays(path, columns={"user_id": "who", "song_id": "track", "played_at": "ts"})
     assert log.problems == (f"{path}:3: who: empty ('')",)
 
@@ -115,7 +111,7 @@ def test_problems_name_the_columns_as_the_file_does(tmp_path):
 def test_what_is_wrong_with_a_row_is_told_with_or_without_quotes(row, problem, quote, tmp_path):
     header = HEADER + ",ms_played,skipped"
     good = [f"{quote}u{quote},s,{number},," for number in (1, 2, 3)]
-    path = write(tmp_path / "plays.csv", header, *good, "", row, "")
+    path = write_lines(tmp_path / "plays.csv", header, *good, "", row, "")
     log = read_plays(path)
     assert log.plays.height == 3
     assert log.problems == (f"{path}:6: {problem}",)
@@ -123,12 +119,12 @@ def test_what_is_wrong_with_a_row_is_told_with_or_without_quotes(row, problem, q
 
 @pytest.mark.parametrize(("word", "truth"), [("True", True), ("1", True), ("0", False), ("", None)])
 def test_skipped_has_several_spellings(word, truth, tmp_path):
-    path = write(tmp_path / "plays.csv", HEADER + ",skipped", f"u,s,1,{word}")
+    path = write_lines(tmp_path / "plays.csv", HEADER + ",skipped", f"u,s,1,{word}")
     assert read_plays(path).plays["skipped"].to_list() == [truth]
 
 
 def test_a_missing_column_is_refused_with_those_there_are(tmp_path):
-    path = write(tmp_path / "plays.csv", "user_id,track,played_at", "u,s,1")
+    path = write_lines(tmp_path / "plays.csv", "user_id,track,played_at", "u,s,1")
     with pytest.raises(
         PlayLogError, match="no column song_id among user_id, track, played_at: say"
     ):
@@ -138,13 +134,13 @@ def test_a_missing_column_is_refused_with_those_there_are(tmp_path):
 
 
 def test_renaming_what_we_do_not_know_is_refused(tmp_path):
-    path = write(tmp_path / "plays.csv", HEADER, "u,s,1")
+    path = write_lines(tmp_path / "plays.csv", HEADER, "u,s,1")
     with pytest.raises(PlayLogError, match="no column is called song here, only user_id"):
         read_plays(path, columns={"song": "song_id"})
 
 
 def test_renaming_in_another_format_is_refused(tmp_path):
-    path = write(tmp_path / "t.tsv", "u\ts\t1")
+    path = write_lines(tmp_path / "t.tsv", "u\ts\t1")
     with pytest.raises(PlayLogError, match="csv and parquet only, not in msd-triplets"):
         read_plays(path, "msd-triplets", columns={"song_id": "song"})
 

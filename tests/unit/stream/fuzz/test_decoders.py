@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from segue.models.bundles.bundle import BundleError, read_bundle
 from segue.models.data.catalogue import Catalogue
+from segue.offline.datasets import readers
 from segue.offline.datasets.play_log import PlayLogError
-from segue.offline.datasets.readers import FORMATS, read_plays
 from segue.stream.config.settings import SettingsError, load_settings
 from segue.stream.messages.events import MAX_EPOCH_MS, decode_recommendations
 from segue.stream.messages.records import Record, read_batch
@@ -276,12 +276,12 @@ def test_the_worst_file_of_settings_is_refused(raw, tmp_path, monkeypatch):
         load_settings()
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.parametrize("name", sorted(readers.READERS))
 def test_the_worst_play_logs_are_refused_soon(name, tmp_path):
     for at, raw in enumerate(WORST):
         path = tmp_path / f"log-{at}"
         path.write_bytes(raw)
         began = time.process_time()
         with suppress(PlayLogError):
-            read_plays(path, name)
+            readers.read_plays(path, name)
         assert time.process_time() - began < 5 * SECONDS, raw[:20]
