@@ -6,10 +6,9 @@ python -m segue.offline.benchmarks.workers '{"topic_plays": "p", ...}' list.json
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -17,20 +16,22 @@ from typing import Any, Self, cast
 import msgspec
 
 from segue.stream.config.settings import Settings, load_settings
-from segue.stream.consumer.batching import AtWork
+from segue.stream.consumer.in_flight import InFlight
 from segue.stream.consumer.runner import PlaysWorker
 from segue.stream.kafka.log_reader import PlayLogReader
 from segue.stream.kafka.publisher import Publisher
 from segue.stream.messages.events import Cause, RecommendationList
-from segue.stream.messages.records import Record
+from segue.stream.messages.records import Batch, Record
 from segue.stream.observability.health import Health, serve_health
 from segue.stream.observability.logging import configure_logging
 from segue.stream.observability.metrics import Metrics
+from segue.stream.observability.tracing import BatchTrace
 from segue.stream.runtime.processes import calm_collector
 from segue.stream.runtime.watchdog import Watchdog
 from segue.stream.worker.agent import SIGNS, make_app
+from segue.stream.worker.agent import Batch as InFlightBatch
 from segue.stream.worker.main import run_worker
-from segue.stream.worker.processor import BATCHES_AT_WORK, Processor
+from segue.stream.worker.processor import Answered, Processor
 
 
 class FixedList(msgspec.Struct):
@@ -60,17 +61,19 @@ class EchoProcessor:
     def __init__(self, settings: Settings, metrics: Metrics, answer: FixedList) -> None:
         self.settings = settings
         self.metrics = metrics
-        self.answer = answer
+        self.fixed = answer
         self.store = Positions()
-        self._publishing = asyncio.Lock()
 
-    async def process(self, records: Sequence[Record], on_answered: Callable[[], None]) -> None:
-        """Answer one batch and wait until it is delivered."""
+    async def answer(self, records: Sequence[Record]) -> Answered:
+        """Answer one batch."""
         lists = [self._list(record) for record in records]
-        async with self._publishing:
-            on_answered()
-            with self.metrics.stage("publish"):
-                await self.publisher.publish(lists)
+        return Answered(records, Batch(), [], lists, BatchTrace(self.metrics.stage))
+
+    async def publish(self, answered: Answered) -> None:
+        """Publish its lists and wait until they are delivered."""
+        records = answered.records
+        with self.metrics.stage("publish"):
+            await self.publisher.publish(answered.lists)
         self.store.update((record.partition, record.offset + 1) for record in records)
         self.metrics.batch_plays.observe(len(records))
         self.metrics.recommendations.labels("fixed").inc(len(records))
@@ -85,7 +88,7 @@ class EchoProcessor:
         """Have none to bring to a disk."""
 
     def _list(self, record: Record) -> RecommendationList:
-        answer = self.answer
+        answer = self.fixed
         cause = Cause(answer.cause.event_id, record.partition, record.offset)
         items = cast("Sequence[Any]", answer.items)
         return RecommendationList(answer.user_id, cause, answer.generated_at, answer.model, items)
@@ -112,12 +115,13 @@ def run_ceiling(settings: Settings, answer: FixedList) -> None:
     metrics = Metrics()
     processor = cast(Processor, EchoProcessor(settings, metrics, answer))
     watchdog = Watchdog(settings.stall_timeout_s, SIGNS)
-    health, at_work = Health("it begins"), AtWork(BATCHES_AT_WORK)
-    app = make_app(settings, settings.topic_partitions, processor, watchdog, health, at_work)
+    health = Health("it begins")
+    in_flight: InFlight[InFlightBatch] = InFlight()
+    app = make_app(settings, settings.topic_partitions, processor, watchdog, health, in_flight)
     configure_logging(settings)
     serve_health(settings, metrics.registry, health)
     calm_collector()
-    worker = PlaysWorker(app, settings, health, at_work)
+    worker = PlaysWorker(app, settings, health, in_flight)
     health.started(watchdog)
     watchdog.start()
     try:

@@ -1,9 +1,9 @@
-"""Faust's consumer, told how long a broker may hold a fetch that finds nothing."""
+"""The Faust app that consumes plays, and the consumer it is given in place of Faust's own."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import faust
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
 from segue.stream.config.settings import Settings
-from segue.stream.consumer.batching import AtWork
+from segue.stream.consumer.in_flight import InFlight
 from segue.stream.kafka.clients import faust_broker_config, wait_longer
 
 
@@ -48,11 +48,11 @@ def prompt_transport(app: Any, fetch_wait_ms: int) -> Any:
 
     class PromptConsumer(Consumer):  # type: ignore[misc]
         async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-            """Hand the partitions over, before Faust forgets what is not committed yet."""
-            if self.app.should_stop:  # handed over already, by whoever stops it
+            """Drain and commit first: Faust forgets what is not committed yet."""
+            if self.app.should_stop:  # drained already, by whoever stops it
                 await super().on_partitions_revoked(revoked)
                 return
-            async with self.transport.handing_over():
+            async with self.transport.revoking():
                 await super().on_partitions_revoked(revoked)
 
         def _new_consumer_thread(self) -> Any:
@@ -97,13 +97,13 @@ def prompt_transport(app: Any, fetch_wait_ms: int) -> Any:
             return await thread.call_thread(thread._ensure_consumer().committed, place) or 0
 
     class PromptTransport(Transport):  # type: ignore[misc]
-        handing_over = staticmethod(nullcontext)  # an async context, around every rebalance
+        revoking = staticmethod(nullcontext)  # an async context, around every rebalance
 
     PromptTransport.Consumer = PromptConsumer
     return PromptTransport(app.conf.broker_consumer, app)
 
 
-HAND_OVER_S = 3.0
+REVOKE_S = 3.0
 """Seconds for which a rebalance waits for a batch: half of what a member may be silent."""
 
 
@@ -115,11 +115,11 @@ def make_plays_app(
     data_dir: Path,
     commit_interval_s: float,
 ) -> tuple[Any, Any]:
-    """Wire an app without an agent; give it, and the topic of plays as raw bytes.
+    """Wire an app without an agent; return it and the plays topic as raw bytes.
 
-    partitions: those of the plays topic, which Faust must be told. data_dir: where Faust keeps
-    what is its own. commit_interval_s: what a kill leaves unacknowledged is delivered again, at
-    most so many seconds' worth.
+    partitions: those of the plays topic, which Faust needs to know. data_dir: where Faust keeps
+    its own files. commit_interval_s: after a kill, at most so many seconds' worth of plays is
+    delivered again.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     app = faust.App(
@@ -129,7 +129,7 @@ def make_plays_app(
         topic_allow_declare=False,
         topic_disable_leader=True,
         table_standby_replicas=0,
-        stream_wait_empty=False,  # it waits for what is fetched and not begun, too; see hand_over
+        stream_wait_empty=False,  # it would wait for what is fetched and not begun, too
         broker_commit_interval=commit_interval_s,
         broker_session_timeout=6.0,
         broker_heartbeat_interval=2.0,
@@ -148,18 +148,18 @@ def make_plays_app(
     return app, plays
 
 
-def hand_over(app: Any, at_work: AtWork) -> None:
-    """Before partitions go to other members, let the batches at work end, and commit them.
+def drain_on_revoke(app: Any, in_flight: InFlight[Any]) -> None:
+    """Before partitions are revoked, let the batches in flight end, and commit them.
 
-    They are held until Faust has stopped the flow. Without, they would come again to whoever is
-    next, and so would all that is acknowledged since the last commit: Faust forgets that before it
-    tells the app of the rebalance.
+    No batch begins until Faust has stopped the flow. Without, they would be delivered again to
+    the next owner, and so would all that is acknowledged since the last commit: Faust forgets
+    that before it calls the app's revoke callbacks.
     """
 
     @asynccontextmanager
-    async def handing_over() -> AsyncIterator[None]:
+    async def revoking() -> AsyncIterator[None]:
         try:
-            await asyncio.wait_for(at_work.acquire(), HAND_OVER_S)
+            await asyncio.wait_for(in_flight.pause(), REVOKE_S)
         except TimeoutError:
             await commit_all(app)
             yield  # others wait for us, and a batch does no harm twice
@@ -168,16 +168,9 @@ def hand_over(app: Any, at_work: AtWork) -> None:
             await commit_all(app)
             yield
         finally:
-            at_work.release()
+            in_flight.resume()
 
-    app.transport.handing_over = handing_over
-
-
-def ours(app: Any, events: Iterable[Any]) -> list[Any]:
-    """Leave out events fetched before the last rebalance: they come again, to whoever is next."""
-    if not app.flow_control.is_active():
-        return []
-    return [one for one in events if one.message.generation_id == app.consumer_generation_id]
+    app.transport.revoking = revoking
 
 
 async def commit_all(app: Any) -> None:

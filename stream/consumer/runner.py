@@ -1,4 +1,4 @@
-"""A Faust worker that ends in order: the batch at work is finished, nothing of it comes twice."""
+"""A Faust worker with a graceful stop: batches in flight end first, and none is repeated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from segue.models.errors import SegueError
 from segue.stream.config.settings import Settings
 from segue.stream.consumer.app import commit_all
-from segue.stream.consumer.batching import AtWork
+from segue.stream.consumer.in_flight import InFlight
 from segue.stream.kafka.clients import reaching
 from segue.stream.observability.health import Health
 from segue.stream.runtime.watchdog import end_process
@@ -26,9 +26,9 @@ LEAVING_S = 5.0
 class PlaysWorker(faust.Worker):  # type: ignore[misc]
     """Runs an app until SIGINT or SIGTERM.
 
-    at_work: where the agent has a place for each batch. Once asked to stop, the worker takes all
-    and keeps them: so what is under way is published and acknowledged, and no other batch begins.
-    Then Faust commits and leaves the group, and the others take over at once.
+    in_flight: the agent's batches. Once asked to stop, the worker pauses it for good: what is in
+    flight is published and acknowledged, and no other batch begins. Then Faust commits and leaves
+    the group, and the others take over at once.
     """
 
     def __init__(
@@ -36,11 +36,11 @@ class PlaysWorker(faust.Worker):  # type: ignore[misc]
         app: Any,
         settings: Settings,
         health: Health,
-        at_work: AtWork,
+        in_flight: InFlight[Any],
         *,
         must_end: bool = False,
     ) -> None:
-        """must_end: whether the process is ended, loudly, where it does not end in time."""
+        """must_end: whether a process that does not end in time is killed, with an error."""
         # Faust would set up logging anew, and print beside it.
         quiet = settings.log_format == "json"
         super().__init__(app, quiet=quiet, override_logging=False, redirect_stdouts=False)
@@ -48,7 +48,7 @@ class PlaysWorker(faust.Worker):  # type: ignore[misc]
         self._app = app
         self._settings = settings
         self._health = health
-        self._at_work = at_work
+        self._in_flight = in_flight
         self._timeout_s = settings.stop_timeout_s
         self._must_end = must_end
 
@@ -67,7 +67,7 @@ class PlaysWorker(faust.Worker):  # type: ignore[misc]
         raise AssertionError("Faust leaves by SystemExit")
 
     async def stop(self) -> None:
-        """Finish the batch at work, within `stop_timeout_s`, and stop."""
+        """Finish the batches in flight, within `stop_timeout_s`, and stop."""
         if not self._health.stopping and self.crash_reason is None:
             self._health.stopping = True
             self._end_in_time()
@@ -75,14 +75,13 @@ class PlaysWorker(faust.Worker):  # type: ignore[misc]
                 await asyncio.wait_for(self._finish(), self._timeout_s)
             except TimeoutError:
                 logger.warning(
-                    "The batch at work is not done after %g s: it will come again",
+                    "The batches in flight are not done after %g s: they will be delivered again",
                     self._timeout_s,
                 )
         await super().stop()
 
     async def _finish(self) -> None:
-        """Let the batch at work end and no other begin, and commit."""
-        await self._at_work.acquire()
+        await self._in_flight.pause()
         await commit_all(self._app)
 
     def _end_in_time(self) -> None:

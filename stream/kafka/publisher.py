@@ -20,11 +20,6 @@ MAX_BATCH_BYTES = 512 * 1024  # a broker takes 1 MiB at once unless it was told 
 HeadersOf = Callable[[Cause], list[tuple[str, bytes]]]
 
 
-def no_headers(_: Cause) -> list[tuple[str, bytes]]:
-    """Give a list no headers."""
-    return []
-
-
 class Publisher:
     """A producer of our own beside Faust's.
 
@@ -45,11 +40,11 @@ class Publisher:
         self,
         lists: Iterable[RecommendationList],
         rejected: Sequence[Rejected] = (),
-        headers: HeadersOf = no_headers,
+        headers: HeadersOf = lambda cause: [],
     ) -> None:
         """Write and wait until everything is delivered; raises KafkaError where it is not.
 
-        headers: gives those of a list by its cause.
+        headers: returns those of a list by its cause.
         """
         by_partition: dict[int, list[RecommendationList]] = defaultdict(list)
         for made in lists:

@@ -7,8 +7,8 @@ carries the context on, and the spans say what its batch waited for. Other plays
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from segue.models.errors import SegueError
 from segue.models.recommenders.base import Stage
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
 TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
-MOST_LINKS = 128
+MAX_LINKS = 128
 """Plays that a batch's span names: as many as OpenTelemetry keeps by default."""
 
 
@@ -29,7 +29,7 @@ class TracingError(SegueError):
 
 
 def open_tracing(settings: Settings, service: str) -> Tracing | None:
-    """Send traces to `tracing_endpoint`; None where there is none.
+    """Return what sends traces to `tracing_endpoint`; None where it is not set.
 
     service: as traces name the process. Raises TracingError where OpenTelemetry is missing.
     """
@@ -47,6 +47,40 @@ def open_tracing(settings: Settings, service: str) -> Tracing | None:
     return Tracing(BatchSpanProcessor(exporter), service)
 
 
+class BatchTrace:
+    """The trace of a batch in which no play is traced: stages are timed and nothing else."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    def headers(self, cause: Cause) -> list[tuple[str, bytes]]:
+        """Return the Kafka headers that carry the context of a play to its list."""
+        return []
+
+    def end(self, error: Exception | None = None) -> None:
+        """End the spans; error: why the batch failed."""
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """End the spans with the exception that the block raises, if it raises one."""
+        try:
+            yield
+        except Exception as error:
+            self.end(error)
+            raise
+
+
+class NoTracing:
+    """Traces nothing."""
+
+    def follow(self, records: Sequence[Record], stage: Stage) -> BatchTrace:
+        """Return the trace of a batch, which only times its stages."""
+        return BatchTrace(stage)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 class Tracing:
     """Follows plays that carry a trace context, and begins traces for those who send plays."""
 
@@ -61,13 +95,13 @@ class Tracing:
         self.tracer: Any = self._provider.get_tracer("segue")
         self.propagator = TraceContextTextMapPropagator()
 
-    def follow(self, records: Sequence[Record], stage: Stage) -> BatchTrace | None:
-        """Begin the spans of a batch; None where none of its plays is traced.
+    def follow(self, records: Sequence[Record], stage: Stage) -> BatchTrace:
+        """Begin the spans of a batch, if any of its plays is traced.
 
         stage: what also times the stages.
         """
         traced = [(record, carrier) for record in records if (carrier := _carrier(record.headers))]
-        return BatchTrace(self, traced, len(records), stage) if traced else None
+        return SpannedBatch(self, traced, len(records), stage) if traced else BatchTrace(stage)
 
     @contextmanager
     def sent_play(self, topic: str) -> Iterator[Headers]:
@@ -91,7 +125,7 @@ class Tracing:
         self._provider.shutdown()
 
 
-class BatchTrace:
+class SpannedBatch(BatchTrace):
     """The spans of one batch, and of each play in it that is traced.
 
     A batch has many causes and a span one parent: so it begins a trace of its own, linked to the
@@ -107,10 +141,11 @@ class BatchTrace:
     ) -> None:
         from opentelemetry.trace import Link, SpanKind, get_current_span, set_span_in_context
 
+        super().__init__(self._stage)
         self._tracing = tracing
-        self._stage = stage
+        self._times = stage
         parents = [tracing.propagator.extract(carrier) for _, carrier in traced]
-        links = [Link(get_current_span(one).get_span_context()) for one in parents[:MOST_LINKS]]
+        links = [Link(get_current_span(one).get_span_context()) for one in parents[:MAX_LINKS]]
         topic = traced[0][0].topic
         self._batch = tracing.tracer.start_span(
             f"process {topic}",
@@ -137,31 +172,30 @@ class BatchTrace:
         }
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time one stage of the batch, and give it a span; any thread may call this."""
+    def _stage(self, name: str) -> Iterator[None]:
+        """Time one stage of the batch within a span of its own; any thread may call this."""
         with (
-            self._stage(name),
+            self._times(name),
             self._tracing.tracer.start_as_current_span(name, context=self._context),
         ):
             yield
 
     def headers(self, cause: Cause) -> list[tuple[str, bytes]]:
-        """Carry the context of a play to its list; nothing where it is not traced."""
+        """Return the Kafka headers that carry the context of a traced play to its list."""
         from opentelemetry.trace import set_span_in_context
 
         span = self._plays.get((cause.partition, cause.offset))
         return [] if span is None else self._tracing.headers(set_span_in_context(span))
 
-    def __enter__(self) -> Self:
-        self._open = ExitStack()
-        from opentelemetry.trace import use_span
+    def end(self, error: Exception | None = None) -> None:
+        """End the spans; error: why the batch failed."""
+        from opentelemetry.trace import Status, StatusCode
 
         for span in (*self._plays.values(), self._batch):
-            self._open.enter_context(use_span(span, end_on_exit=True))
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._open.__exit__(*error)
+            if error is not None:
+                span.record_exception(error)
+                span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            span.end()
 
 
 def _carrier(headers: Headers) -> dict[str, str] | None:

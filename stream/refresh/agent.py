@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from mode.supervisors import CrashingSupervisor
 
 from segue.stream.config.settings import Settings
-from segue.stream.consumer.app import hand_over, make_plays_app, ours
-from segue.stream.consumer.batching import AtWork, beside
+from segue.stream.consumer.app import drain_on_revoke, make_plays_app
+from segue.stream.consumer.batching import micro_batches
+from segue.stream.consumer.in_flight import InFlight
+from segue.stream.consumer.periodic import periodically
 from segue.stream.consumer.runner import PlaysWorker
 from segue.stream.kafka.topics import WorkerError, planned_partitions
 from segue.stream.messages.records import from_faust
@@ -46,12 +49,12 @@ def _run_refresh(settings: Settings, plan: RefreshPlan, schedule: Schedule) -> N
     partitions = planned_partitions(settings)
     refresher = Refresher(settings, Path(settings.bundle_root), plan, schedule, metrics)
     watchdog = Watchdog(settings.stall_timeout_s, [EVENT_LOOP])
-    at_work = AtWork()
-    app = make_refresh_app(settings, partitions, refresher, watchdog, health, at_work)
+    in_flight: InFlight[None] = InFlight()
+    app = make_refresh_app(settings, partitions, refresher, watchdog, health, in_flight)
     health.started(watchdog)
     watchdog.start()
     try:
-        PlaysWorker(app, settings, health, at_work).run()
+        PlaysWorker(app, settings, health, in_flight).run()
     finally:
         watchdog.stop()
 
@@ -62,9 +65,9 @@ def make_refresh_app(
     refresher: Refresher,
     watchdog: Watchdog,
     health: Health,
-    at_work: AtWork,
+    in_flight: InFlight[None],
 ) -> Any:
-    """Wire the app. partitions, at_work: as `make_app` has them."""
+    """Wire the app. partitions, in_flight: as in `worker.agent.make_app`."""
     app, plays = make_plays_app(
         settings,
         partitions,
@@ -89,20 +92,19 @@ def make_refresh_app(
         await refresher.tick(ends, partitions)
 
     async def learn(stream: Any) -> None:
-        async with refresher, beside((TICK_S, look)):
-            async for taken in stream.noack_take(BATCH, within=WITHIN_S):
-                await at_work.begin()
-                try:
-                    events = ours(app, taken)
-                    await refresher.take(list(from_faust(events)))
-                    # Counted in memory: what a kill undoes is read back from the checkpoint on.
-                    for event in events:
-                        await stream.ack(event)
-                finally:
-                    at_work.end()
+        async with (
+            refresher,
+            periodically((TICK_S, look)),
+            aclosing(micro_batches(app, stream, in_flight, BATCH, WITHIN_S)) as batches,
+        ):
+            async for events in batches:
+                await refresher.take(list(from_faust(events)))
+                # Counted in memory: what a kill undoes is read back from the checkpoint on.
+                for event in events:
+                    event.ack()
 
     app.agent(plays, name="learn", supervisor_strategy=CrashingSupervisor)(learn)
     app.on_partitions_assigned.connect(assigned)
-    hand_over(app, at_work)
+    drain_on_revoke(app, in_flight)
     app.timer(TICK_S)(tick)
     return app

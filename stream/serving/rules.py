@@ -51,42 +51,54 @@ def read_rules(path: Path) -> ListRules:
     return decode_rules(_text(path), str(path))
 
 
-class RulesWatch:
-    """Keeps a book's rules to what a file says.
+class RulesReloader:
+    """The rule book that all models of a worker share, kept to its file and to the catalogue.
 
-    A file that is wrong leaves the rules before it in force, is counted and logged, once for
+    A file that is wrong leaves the last good rules in force; it is counted and logged once for
     each time that it changes.
     """
 
-    def __init__(self, path: Path, book: RuleBook, heard_plays: int, metrics: Metrics) -> None:
-        """Watch a file that `book` has the rules of. heard_plays: where it does not say."""
-        self.path = path
-        self._book = book
-        self._heard_plays = heard_plays
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Read the files of the settings; RulesError or SongError where they cannot be read."""
+        self.book = load_rules(settings)
+        self._songs = CatalogueFollower(settings, self.book.catalogue, metrics)
+        self._path = settings.rules_file
+        self._no_repeat_songs = settings.no_repeat_songs
         self._metrics = metrics
-        self._stamp = _stamp(path)
-        self._tell()
+        if self._path is not None:
+            self._stamp = _stamp(self._path)
+            self._log_version()
 
-    def look(self) -> None:
-        """Take up the file's rules if it has changed: between two batches, by their thread."""
-        stamp = _stamp(self.path)  # before it is read: a change meanwhile is seen next time
+    def start(self) -> None:
+        """Read the catalogue and follow it; KafkaUnavailable where it cannot be read."""
+        self._songs.start()
+
+    def reload_if_changed(self) -> None:
+        """Apply the file's rules if it has changed: between two batches, in their thread."""
+        if self._path is None:
+            return
+        stamp = _stamp(self._path)  # before it is read: a change meanwhile is seen next time
         if stamp == self._stamp:
             return
         self._stamp = stamp
         try:
-            rules = read_rules(self.path)
+            rules = read_rules(self._path)
         except RulesError as error:
             self._metrics.rules_reloads.labels("refused").inc()
-            logger.error("The rules before go on: %s", error)
+            logger.error("The last good rules stay in force: %s", error)
             return
-        self._book.rules = rules.with_default(self._heard_plays)
+        self.book.rules = rules.with_default(self._no_repeat_songs)
         self._metrics.rules_reloads.labels("taken").inc()
-        self._tell()
+        self._log_version()
 
-    def _tell(self) -> None:
-        version = rules_version(self._book.rules)
+    def stop(self) -> None:
+        """Stop following the catalogue."""
+        self._songs.stop()
+
+    def _log_version(self) -> None:
+        version = rules_version(self.book.rules)
         self._metrics.rules.info({"version": version})
-        logger.info("Rules %s of %s are in force", version, self.path)
+        logger.info("Rules %s of %s are in force", version, self._path)
 
 
 def rules_version(rules: ListRules) -> str:
@@ -140,33 +152,6 @@ def _named(told: Mapping[str, Any], error: str) -> str:
     for name in key.split("."):
         value = value.get(name, "") if isinstance(value, dict) else value
     return f"{key} = {value!r}: {message[0].lower()}{message[1:]}"
-
-
-class LiveRules:
-    """The book of rules that all models of a worker share."""
-
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Read the files of the settings; RulesError or SongError where they cannot be."""
-        self.book = load_rules(settings)
-        self._songs = CatalogueFollower(settings, self.book.catalogue, metrics)
-        self._watch = (
-            RulesWatch(settings.rules_file, self.book, settings.no_repeat_songs, metrics)
-            if settings.rules_file
-            else None
-        )
-
-    def start(self) -> None:
-        """Read the catalogue and follow it; KafkaUnavailable where it cannot be read."""
-        self._songs.start()
-
-    def look(self) -> None:
-        """Take up what has changed in the file of rules, between two batches."""
-        if self._watch is not None:
-            self._watch.look()
-
-    def stop(self) -> None:
-        """Follow the catalogue no more."""
-        self._songs.stop()
 
 
 def load_rules(settings: Settings) -> RuleBook:

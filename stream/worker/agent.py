@@ -1,10 +1,10 @@
-"""Faust: the app, its one agent and its chores. Only wiring; `Processor` does the work."""
+"""Faust: the worker's app, its one agent and its periodic tasks. `Processor` does the work."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import faust
@@ -12,12 +12,14 @@ from aiokafka.errors import KafkaError
 from mode.supervisors import CrashingSupervisor
 
 from segue.stream.config.settings import Settings
-from segue.stream.consumer.app import hand_over, make_plays_app, ours
-from segue.stream.consumer.batching import AtWork, arrivals, beside
+from segue.stream.consumer.app import drain_on_revoke, make_plays_app
+from segue.stream.consumer.batching import micro_batches
+from segue.stream.consumer.in_flight import InFlight
+from segue.stream.consumer.periodic import periodically
 from segue.stream.messages.records import from_faust
 from segue.stream.observability.health import Health
 from segue.stream.runtime.watchdog import EVENT_LOOP, Watchdog
-from segue.stream.worker.processor import Processor
+from segue.stream.worker.processor import Answered, Processor
 
 logger = logging.getLogger(__name__)
 TICK_S = 1.0
@@ -29,6 +31,8 @@ SYNC_S = 1.0
 BROKER = "the broker"
 PLAYS = "plays that wait"
 SIGNS = (EVENT_LOOP, BROKER, PLAYS)
+Batch = tuple[Sequence[Any], Answered]
+"""The events of a batch, and what it is answered with."""
 
 
 def make_app(
@@ -37,12 +41,12 @@ def make_app(
     processor: Processor,
     watchdog: Watchdog,
     health: Health,
-    at_work: AtWork,
+    in_flight: InFlight[Batch],
 ) -> Any:
     """Wire a worker's app.
 
-    partitions: those of the plays topic, which Faust must be told. at_work: has a place for each
-    batch from its start until it is acknowledged.
+    partitions: those of the plays topic, which Faust needs to know. in_flight: the batches from
+    their first event until they are acknowledged.
     """
     app, plays = make_plays_app(
         settings,
@@ -52,30 +56,42 @@ def make_app(
         commit_interval_s=1.0,
     )
 
-    answering = asyncio.Lock()  # held from when a batch begins until it is answered
+    async def recommend(stream: Any) -> None:
+        tasks = (
+            (PROBE_S, probe),
+            (TICK_S, read_back),
+            (SWEEP_S, processor.sweep),
+            (SYNC_S, processor.sync),
+        )
+        wait_s = settings.batch_wait_ms / 1000
+        async with (
+            processor,
+            periodically(*tasks) as group,
+            aclosing(micro_batches(app, stream, in_flight, settings.batch_max, wait_s)) as batches,
+        ):
+            publishing = group.create_task(in_flight.publish_each(publish))
+            async for events in batches:
+                answered = await processor.answer(list(from_faust(events)))
+                await in_flight.put((events, answered))
+            await in_flight.drain()
+            publishing.cancel()
 
-    async def begin() -> None:
-        await at_work.begin()
-        await answering.acquire()
+    async def publish(batch: Batch) -> None:
+        """Publish the lists of a batch, then acknowledge its plays."""
+        events, answered = batch
+        await processor.publish(answered)
+        watchdog.beat(PLAYS)
+        for event in events:
+            event.ack()
 
-    async def answer(events: Sequence[Any]) -> None:
-        """Take a batch that has begun all the way."""
-        try:
-            await processor.process(list(from_faust(events)), answering.release)
-            watchdog.beat(PLAYS)
-            for event in events:
-                event.ack()
-        finally:
-            at_work.end()
-
-    seen: dict[int, int] = {}  # how far each partition's log reached at the last probe
+    seen: dict[int, int] = {}  # the end of each partition's log at the last probe
 
     def waits_still(partition: int) -> bool:
         """Whether plays that waited at the last probe are not answered yet."""
         return (processor.store.position(partition) or 0) < seen.get(partition, 0)
 
     async def probe() -> None:
-        """Ask the broker how far the log reaches: nothing waiting is a sign of life too."""
+        """Ask the broker for the ends of the log: an empty backlog is a sign of life, too."""
         assigned = [place.partition for place in app.consumer.assignment()]
         try:
             ends = await processor.reader.ends(assigned)
@@ -83,7 +99,7 @@ def make_app(
             logger.warning("The broker does not answer: %r", error)
             return
         watchdog.beat(BROKER)
-        is_idle = not at_work.batches and not health.reading_back
+        is_idle = in_flight.idle and not health.reading_back
         if is_idle and any(map(waits_still, ends)):
             app.consumer.wait_longer()
         waiting = 0
@@ -99,7 +115,7 @@ def make_app(
             watchdog.beat(PLAYS)
 
     async def read_back() -> None:
-        """Read back what the store lacks of partitions that are new here, before a play comes."""
+        """Recover the state of newly assigned partitions from the log, before a play comes."""
         for partition in health.to_check:
             try:
                 place = faust.types.TP(settings.topic_plays, partition)
@@ -113,18 +129,6 @@ def make_app(
     async def tick() -> None:
         watchdog.beat(EVENT_LOOP)
 
-    async def recommend(stream: Any) -> None:
-        wait_s = settings.batch_wait_ms / 1000
-        chores = (
-            (PROBE_S, probe),
-            (TICK_S, read_back),
-            (SWEEP_S, processor.sweep),
-            (SYNC_S, processor.sync),
-        )
-        async with processor, beside(*chores) as batches:
-            async for taken in arrivals(app, stream, begin, settings.batch_max, wait_s):
-                batches.create_task(answer(ours(app, taken)))
-
     async def assigned(_: Any, assigned: Iterable[Any], **__: Any) -> None:
         partitions = sorted(place.partition for place in assigned)
         logger.info("Assigned partitions %s of %s", partitions, settings.topic_plays)
@@ -135,6 +139,6 @@ def make_app(
     # A batch that fails ends the worker: Faust would go on and commit past it.
     app.agent(plays, name="recommend", supervisor_strategy=CrashingSupervisor)(recommend)
     app.on_partitions_assigned.connect(assigned)
-    hand_over(app, at_work)
+    drain_on_revoke(app, in_flight)
     app.timer(TICK_S)(tick)
     return app

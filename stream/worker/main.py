@@ -8,7 +8,7 @@ from functools import partial
 from segue.models.recommenders.base import PopularityRecommender, Recommender
 from segue.models.reranking.rule_engine import RuleBook
 from segue.stream.config.settings import Settings
-from segue.stream.consumer.batching import AtWork
+from segue.stream.consumer.in_flight import InFlight
 from segue.stream.consumer.runner import PlaysWorker
 from segue.stream.kafka.topics import planned_partitions
 from segue.stream.observability.health import Health, serve_health
@@ -21,11 +21,11 @@ from segue.stream.runtime.processes import calm_collector
 from segue.stream.runtime.watchdog import Watchdog
 from segue.stream.serving.factory import load_recommender, store_config
 from segue.stream.serving.model_reloader import ModelFollower
-from segue.stream.serving.rules import LiveRules
+from segue.stream.serving.rules import RulesReloader
 from segue.stream.state.integrity import put_aside_if_torn
 from segue.stream.state.store import HistoryStore
-from segue.stream.worker.agent import PLAYS, SIGNS, make_app
-from segue.stream.worker.processor import BATCHES_AT_WORK, Processor
+from segue.stream.worker.agent import PLAYS, SIGNS, Batch, make_app
+from segue.stream.worker.processor import Processor
 
 
 def run_worker(settings: Settings) -> None:
@@ -44,18 +44,18 @@ def _run_worker(settings: Settings) -> None:
     serve_health(settings, metrics.registry, health)
     partitions = planned_partitions(settings)
     metrics.topic_partitions.set(partitions)
-    rules = LiveRules(settings, metrics)
+    rules = RulesReloader(settings, metrics)
     rules.start()
     follower = _follower(settings, metrics, rules.book)
     recommender = follower.first() if follower else load_recommender(settings, rules.book)
     watchdog = Watchdog(settings.stall_timeout_s, SIGNS)
     processor = make_processor(settings, metrics, recommender, rules, watchdog, health)
-    at_work = AtWork(BATCHES_AT_WORK)
-    app = make_app(settings, partitions, processor, watchdog, health, at_work)
+    in_flight: InFlight[Batch] = InFlight()
+    app = make_app(settings, partitions, processor, watchdog, health, in_flight)
     health.started(watchdog, model=lambda: processor.recommender.version)
     del recommender  # or it would be kept for ever
     calm_collector()
-    worker = PlaysWorker(app, settings, health, at_work, must_end=True)
+    worker = PlaysWorker(app, settings, health, in_flight, must_end=True)
     watchdog.start()
     if follower:
         follower.start(processor.swap)
@@ -72,7 +72,7 @@ def make_processor(
     settings: Settings,
     metrics: Metrics,
     recommender: Recommender,
-    rules: LiveRules,
+    rules: RulesReloader,
     watchdog: Watchdog,
     health: Health,
 ) -> Processor:
@@ -86,7 +86,7 @@ def make_processor(
     return Processor(
         *(settings, store, recommender, judge, metrics),
         shadow=shadow,
-        before_batch=rules.look,
+        before_batch=rules.reload_if_changed,
         on_progress=partial(watchdog.beat, PLAYS),
         health=health,
         tracing=open_tracing(settings, "segue-worker"),

@@ -1,4 +1,4 @@
-"""What a worker does with the records of one batch, from bytes to delivered lists."""
+"""The processor: what a worker does with one batch of records, from bytes to delivered lists."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from statistics import median
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -17,12 +18,12 @@ from segue.models.recommenders.base import Recommender, Stage
 from segue.models.recommenders.two_stage import RankedRecommender, compute_alone
 from segue.stream.config.settings import Settings
 from segue.stream.kafka.log_reader import PlayLogReader
-from segue.stream.kafka.publisher import HeadersOf, Publisher, no_headers
+from segue.stream.kafka.publisher import Publisher
 from segue.stream.messages.events import Erasure, RecommendationList
 from segue.stream.messages.records import Batch, Record, from_client, read_batch, span_of
 from segue.stream.observability.health import Health
 from segue.stream.observability.metrics import Metrics
-from segue.stream.observability.tracing import Tracing
+from segue.stream.observability.tracing import BatchTrace, NoTracing, Tracing
 from segue.stream.online_eval.next_play import Coverage, Judge
 from segue.stream.online_eval.shadow import Shadow
 from segue.stream.serving.pipeline import count_batch, handle_batch
@@ -30,18 +31,26 @@ from segue.stream.state.store import HistoryStore
 from segue.stream.state.transaction import Appended
 
 logger = logging.getLogger(__name__)
-BATCHES_AT_WORK = 2
-"""One is answered while the one before it is published."""
-
 T = TypeVar("T")
 
 
-class Processor:
-    """Decode, fill what the store lacks, handle, publish, and only then return.
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A batch whose plays are in the store and whose lists are not published yet."""
 
-    Whoever calls `process` may acknowledge the records once it has returned: their lists are
-    delivered and their plays are in the store. Any exception means that the batch must come
-    again, and what came after it.
+    records: Sequence[Record]
+    batch: Batch
+    appended: list[Appended]
+    lists: list[RecommendationList]
+    trace: BatchTrace
+
+
+class Processor:
+    """Answers batches of records in the order of the log, and publishes what they cause.
+
+    Once `publish` has returned, the records may be acknowledged: their lists are delivered and
+    their plays are in the store. Any exception means that the batch, and all after it, must be
+    delivered again.
     """
 
     def __init__(
@@ -58,10 +67,8 @@ class Processor:
         health: Health | None = None,
         tracing: Tracing | None = None,
     ) -> None:
-        """Put the parts together.
-
-        before_batch: called by the pipeline's thread. on_progress: called whenever some of the
-        log has been read back, which may take long. health: is told what is read back.
+        """before_batch: called by the pipeline's thread. on_progress: called while a partition is
+        recovered, which may take long. health: shows what is being recovered.
         """
         self.settings = settings
         self.store = store
@@ -73,76 +80,51 @@ class Processor:
         self._coverage = Coverage()
         self._on_progress = on_progress
         self._health = health or Health("")
-        self._tracing = tracing
+        self._tracing = tracing or NoTracing()
         self._reading = asyncio.Lock()
-        self._publishing = asyncio.Lock()
         # One thread, so that batches keep their order, beside the event loop, so that Faust
         # fetches while LMDB writes and torch computes.
         self._thread = ThreadPoolExecutor(1, "pipeline", compute_alone)
-        # And one that waits for the disk, so that no batch does.
+        # Another waits for the disk, so that no batch does.
         self._disk = ThreadPoolExecutor(1, "disk")
         self._serve(recommender)
 
-    async def process(
-        self, records: Sequence[Record], on_answered: Callable[[], None] = lambda: None
-    ) -> None:
-        """Take one batch all the way; an exception says which one it was.
+    async def answer(self, records: Sequence[Record]) -> Answered:
+        """Decode a batch, recover what the store lacks, append its plays and make their lists."""
+        trace = self._tracing.follow(records, self.metrics.stage)
+        with trace.failing(), failing_batch(records):
+            with trace.stage("decode"):
+                batch = read_batch(records, self.settings)
+            for partition, first_offset in batch.first_offsets.items():
+                await self.catch_up(partition, first_offset)
+            appended, lists = await self._run(self._handle, batch, trace.stage)
+        return Answered(records, batch, appended, lists, trace)
 
-        on_answered: called once the batch is the next to be published. From then on another one
-        may be given: it is answered beside, and published after this one.
-        """
-        try:
-            await self._process_traced(records, on_answered)
-        except Exception as error:
-            error.add_note(f"in the batch of {span_of(records)}")
-            raise
-
-    async def _process_traced(
-        self, records: Sequence[Record], on_answered: Callable[[], None]
-    ) -> None:
-        trace = self._tracing.follow(records, self.metrics.stage) if self._tracing else None
-        if trace is None:
-            await self._process(records, on_answered, self.metrics.stage, no_headers)
-        else:
-            with trace:
-                await self._process(records, on_answered, trace.stage, trace.headers)
-
-    async def _process(
-        self,
-        records: Sequence[Record],
-        on_answered: Callable[[], None],
-        stage: Stage,
-        headers: HeadersOf,
-    ) -> None:
-        with stage("decode"):
-            batch = read_batch(records, self.settings)
-        await self._fill_gaps(batch)
-        appended, lists = await self._run(self._handle, batch, stage)
-        await self._publishing.acquire()  # first, so that batches are published in their order
-        on_answered()
-        try:
-            with stage("publish"):
-                await self.publisher.publish(lists, batch.rejected, headers)
-        finally:
-            self._publishing.release()
-        self._observe(batch, appended, lists)
-        if self.shadow is not None and lists:
-            # Only the next batch waits for it.
-            waited_s = self._clock() - median(batch.timestamps_ms) / 1000
-            self._thread.submit(self.shadow.follow, appended, lists, waited_s)
-        for _, erasure in batch.erasures:
-            self._forget(erasure)
+    async def publish(self, answered: Answered) -> None:
+        """Publish a batch's lists and rejected records; return once they are delivered."""
+        batch, trace = answered.batch, answered.trace
+        with trace.failing(), failing_batch(answered.records):
+            with trace.stage("publish"):
+                await self.publisher.publish(answered.lists, batch.rejected, trace.headers)
+            self._observe(batch, answered.appended, answered.lists)
+            if self.shadow is not None and answered.lists:
+                # Only the next batch waits for it.
+                waited_s = self._clock() - median(batch.timestamps_ms) / 1000
+                self._thread.submit(self.shadow.follow, answered.appended, answered.lists, waited_s)
+            for _, erasure in batch.erasures:
+                self._forget(erasure)
+        trace.end()
 
     def swap(self, recommender: Recommender) -> None:
-        """Let another model make the lists, from the next batch on; any thread may call this.
+        """Serve another model from the next batch on; any thread may call this.
 
-        A batch is made by one model: the pipeline's thread changes it between two of them.
+        A batch is answered by one model: the pipeline's thread changes it between two batches.
         """
         with suppress(RuntimeError):  # the thread is shut down: nobody waits for lists any more
             self._thread.submit(self._serve, recommender).result()
 
     async def sweep(self) -> None:
-        """Forget some of the listeners who have gone, and measure the store."""
+        """Delete some of the listeners who have gone, and measure the store."""
         await self._run(self.store.sweep)
         self.metrics.users.set(self.store.count_users())
         self.metrics.store_used.set(self.store.used_bytes())
@@ -150,15 +132,11 @@ class Processor:
         self.metrics.store_max.set(self.store.config.max_map_size)
 
     async def sync(self) -> None:
-        """Bring what was committed to the disk, beside the batches at work."""
+        """Flush what was committed to the disk, without waiting for batches in flight."""
         await asyncio.get_running_loop().run_in_executor(self._disk, self.store.sync)
 
-    async def _fill_gaps(self, batch: Batch) -> None:
-        for partition, first_offset in batch.first_offsets.items():
-            await self.catch_up(partition, first_offset)
-
     async def catch_up(self, partition: int, end: int) -> None:
-        """Bring a partition's state up to offset `end` from the log, publishing nothing."""
+        """Recover a partition's state up to offset `end` from the log, publishing nothing."""
         if self._position(partition) >= end:
             return
         async with self._reading:
@@ -230,7 +208,7 @@ class Processor:
         metrics.judge(self.judge.observe(appended, lists))
 
     def _forget(self, erasure: Erasure) -> None:
-        """Let go of what is remembered beside the store."""
+        """Erase what is kept of a listener beside the store."""
         listener = erasure.partition, erasure.user_id
         self.judge.forget(*listener)
         if self.shadow is not None:
@@ -269,12 +247,21 @@ class Processor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # A cancelled batch may still be at work in the thread: let it end before its store does.
+        # The thread may still run a cancelled batch: let it end before its store is closed.
         self._thread.shutdown(wait=True)
         self._disk.shutdown(wait=True)
         self.store.sync()
         self.store.close()
         await self.reader.stop()
         await self.publisher.__aexit__(kind, error, trace)
-        if self._tracing is not None:
-            self._tracing.close()
+        self._tracing.close()
+
+
+@contextmanager
+def failing_batch(records: Sequence[Record]) -> Iterator[None]:
+    """Name the batch in an exception's notes."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in the batch of {span_of(records)}")
+        raise

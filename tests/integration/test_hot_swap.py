@@ -105,7 +105,7 @@ def test_soak_of_swaps_under_load(processor, tmp_path):
             swapper.start()
             incoming = batches()
             while swapper.is_alive():
-                await processor.process(next(incoming))
+                await processor.publish(await processor.answer(next(incoming)))
                 sent += BATCH
         return sent
 

@@ -45,7 +45,7 @@ def test_lists_are_published_the_same_whether_a_shadow_fails_or_none_is_there(br
         everything = records(broker_settings, 12)
         async with processor:
             for start in range(0, 12, 3):
-                await processor.process(everything[start : start + 3])
+                await processor.publish(await processor.answer(everything[start : start + 3]))
         return metrics.registry.get_sample_value("segue_shadow_errors_total")
 
     reader = Reader(broker_settings, broker_settings.topic_recommendations)

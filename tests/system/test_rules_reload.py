@@ -67,7 +67,7 @@ def test_rules_and_songs_reach_a_running_worker(live, tmp_path):
         assert plays.of("a") == {"a", "b"}
         live.rules_file.write_text("heard.plays = 0")
         plays.until({"a", "b", "c", "d"})
-        assert "The rules before go on" in worker.log()
+        assert "The last good rules stay in force" in worker.log()
         assert "did you mean 'artists'?" in worker.log()
         worker.stop()
         plays.reader.close()

@@ -1,4 +1,4 @@
-"""Chores end with the block they run beside, and before what encloses it is closed."""
+"""Periodic tasks end with their block, and before what encloses it is closed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from segue.stream.consumer.batching import beside
+from segue.stream.consumer.periodic import periodically
 from tests.support.waiting import PATIENCE_S
 
 
@@ -28,11 +28,11 @@ async def store(looked):
 
 
 @pytest.mark.parametrize("ends", [None, asyncio.CancelledError])
-def test_no_chore_looks_into_what_is_closed(ends):
+def test_no_periodic_task_reads_what_is_closed(ends):
     looked = []
 
     async def agent():
-        async with store(looked) as look, beside((0.0, look), (0.0, look)):
+        async with store(looked) as look, periodically((0.0, look), (0.0, look)):
             await asyncio.sleep(0.01)
             if ends:
                 raise ends
@@ -50,18 +50,18 @@ def test_no_chore_looks_into_what_is_closed(ends):
     assert all(looked)
 
 
-def test_tasks_are_waited_for_and_chores_are_not():
+def test_other_tasks_are_waited_for_and_periodic_ones_are_not():
     done = []
 
     async def task():
         await asyncio.sleep(0.01)
         done.append("task")
 
-    async def chore():
+    async def periodic():
         await asyncio.sleep(60)
 
     async def run():
-        async with beside((0.0, chore)) as tasks:
+        async with periodically((0.0, periodic)) as tasks:
             tasks.create_task(task())
             await asyncio.sleep(0.001)
 
@@ -69,12 +69,12 @@ def test_tasks_are_waited_for_and_chores_are_not():
     assert done == ["task"]
 
 
-def test_a_chore_that_fails_ends_the_block_with_its_error():
-    async def chore():
+def test_a_periodic_task_that_fails_ends_the_block_with_its_error():
+    async def periodic():
         raise ValueError("the disk is full")
 
     async def run():
-        async with beside((0.0, chore)):
+        async with periodically((0.0, periodic)):
             await asyncio.sleep(60)
 
     with pytest.raises(ValueError, match="the disk is full"):

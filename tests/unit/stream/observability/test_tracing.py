@@ -14,7 +14,7 @@ from segue.models.recommenders.base import PopularityRecommender
 from segue.offline.operations.producer import Trace, _deliver, _producer
 from segue.offline.replay.sources import TopicSource
 from segue.stream.config.settings import load_settings
-from segue.stream.messages.events import encode
+from segue.stream.messages.events import Cause, encode
 from segue.stream.messages.records import Record
 from segue.stream.observability.metrics import Metrics
 from segue.stream.observability.tracing import Tracing, open_tracing
@@ -57,8 +57,8 @@ def records_of(count, traced=()):
 def test_a_lists_headers_carry_its_plays_trace(broker_settings, tmp_path, tracing, spans):
     async def work():
         async with processor_of(broker_settings, tmp_path / "histories", tracing) as processor:
-            await processor.process(records_of(3, traced=[1]))
-            await processor.process(records_of(3))  # again, and untraced
+            await processor.publish(await processor.answer(records_of(3, traced=[1])))
+            await processor.publish(await processor.answer(records_of(3)))  # again, and untraced
 
     asyncio.run(work())
     reader = Reader(broker_settings, broker_settings.topic_recommendations)
@@ -87,14 +87,14 @@ def test_a_lists_headers_carry_its_plays_trace(broker_settings, tmp_path, tracin
 
 
 def test_a_batch_without_a_trace_has_no_span(tracing, spans):
-    assert tracing.follow(records_of(3), Metrics().stage) is None
+    assert tracing.follow(records_of(3), Metrics().stage).headers(Cause("e", 0, 1)) == []
     broken = Record("plays", 0, 0, 0, None, None, [("traceparent", b""), ("other", b"x")])
-    assert tracing.follow([broken], Metrics().stage) is None
+    tracing.follow([broken], Metrics().stage).end()
     assert spans.get_finished_spans() == ()
 
 
 def test_a_batch_that_fails_says_so_in_its_spans(tracing, spans):
-    with pytest.raises(KeyError), tracing.follow(records_of(1, [0]), Metrics().stage):
+    with pytest.raises(KeyError), tracing.follow(records_of(1, [0]), Metrics().stage).failing():
         raise KeyError("song")
     found = spans.get_finished_spans()
     assert {one.name for one in found} == {"process plays", "recommend"}

@@ -10,7 +10,6 @@ import pytest
 
 import segue.stream
 from segue.models.recommenders.base import PopularityRecommender, Request
-from segue.models.reranking.rule_engine import RuleBook
 from segue.models.reranking.rules import ListRules
 from segue.offline.replay.resume import describe_replay
 from segue.offline.replay.sources import OPEN
@@ -20,7 +19,7 @@ from segue.stream.observability.metrics import Metrics
 from segue.stream.serving.factory import load_recommender, store_config
 from segue.stream.serving.rules import (
     RulesError,
-    RulesWatch,
+    RulesReloader,
     decode_rules,
     load_rules,
     read_rules,
@@ -95,12 +94,12 @@ def reloads(metrics, result):
 
 
 def test_a_change_is_taken_up_and_a_mistake_leaves_the_rules_before(path, caplog):
-    metrics, book = Metrics(), RuleBook(read_rules(path).with_default(0))
-    watch = RulesWatch(path, book, 0, metrics)
-    maker = PopularityRecommender(book=book)
+    metrics = Metrics()
+    rules = RulesReloader(load_settings(rules_file=path, no_repeat_songs=0), metrics)
+    maker = PopularityRecommender(book=rules.book)
 
     def songs():
-        watch.look()
+        rules.reload_if_changed()
         [made] = maker.recommend([Request([], POPULAR)])
         return [each.song_id for each in made]
 
