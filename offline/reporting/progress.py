@@ -1,4 +1,4 @@
-"""Progress of long work, on stderr and only where somebody watches."""
+"""Progress bars of long work, on stderr, where it is a terminal."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
     from segue.offline.training.gru_trainer import Progress
 
 
 class FitsDone(Protocol):
-    """Where an experiment stands: what it fits, and how many of its fits are done."""
+    """The state of an experiment: the current fit, and how many fits are done."""
 
     @property
     def doing(self) -> str:
-        """What is fitted now."""
+        """The current fit."""
         ...
 
     @property
@@ -27,59 +28,66 @@ class FitsDone(Protocol):
 
     @property
     def total(self) -> int:
-        """Fits to do."""
+        """All fits."""
         ...
+
+
+@contextmanager
+def _bars(
+    *texts: str, counts: bool = True, elapsed: bool = False, left: bool = True
+) -> Iterator[Bars]:
+    """Show bars with a description, further texts (of task fields) and times."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *([MofNCompleteColumn()] if counts else []),
+        *map(TextColumn, texts),
+        *([TimeElapsedColumn()] if elapsed else []),
+        *([TimeRemainingColumn()] if left else []),
+    ]
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        yield bars
 
 
 @contextmanager
 def plays_progress(
     what: str, total: int | None, done: int = 0, unit: str = "plays"
 ) -> Iterator[Callable[[int], None]]:
-    """Show `what`, plays done of `total`, plays a second and the time left.
+    """Show `what`, units done of `total` (None: unknown), units per second and the time left.
 
-    Gives a function to be told how many plays are done. `done`: those done in an earlier run.
-    `total` None: nobody knows. `unit`: what is counted, where it is not plays.
+    Yields a function that accepts the number of units done. done: in an earlier run.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]} " + unit + "/s"),
-        TimeLeft(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=total, completed=done, speed="-")
-        [shown] = progress.tasks
+    with _bars("{task.fields[speed]} " + unit + "/s") as bars:
+        task = bars.add_task(what, total=total, completed=done, speed="-")
+        [shown] = bars.tasks
 
         def advance(plays: int) -> None:
-            progress.update(task, completed=plays)
+            bars.update(task, completed=plays)
             if shown.speed:
-                progress.update(task, speed=f"{shown.speed:,.0f}")
+                bars.update(task, speed=f"{shown.speed:,.0f}")
 
         yield advance
 
 
 @contextmanager
 def training_progress() -> Iterator[Callable[[Progress], None]]:
-    """Show a bar an epoch, and every epoch's figures, where somebody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[speed]:,.0f} plays/s  loss {task.fields[loss]:.3f}"),
-        TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(),
+    """Show a bar for each epoch, with speed, loss and the metrics of the last epoch."""
+    texts = (
+        "{task.fields[speed]:,.0f} plays/s  loss {task.fields[loss]:.3f}",
+        "{task.fields[figures]}",
     )
-    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
+    with _bars(*texts, counts=False) as bars:
         task = bars.add_task("Epoch 1", speed=0.0, loss=0.0, figures="")
 
         def show(progress: Progress) -> None:
@@ -87,21 +95,21 @@ def training_progress() -> Iterator[Callable[[Progress], None]]:
                 task,
                 total=progress.total,
                 completed=progress.done,
-                description=_place(progress),
+                description=_epoch(progress),
                 speed=progress.plays_per_s,
                 loss=progress.loss,
-                figures=_last_figures(progress),
+                figures=_last_metrics(progress),
             )
 
         yield show
 
 
-def _place(progress: Progress) -> str:
+def _epoch(progress: Progress) -> str:
     epoch = f"epoch {progress.epoch}"
     return f"{progress.part}, {epoch}" if progress.part else epoch.capitalize()
 
 
-def _last_figures(progress: Progress) -> str:
+def _last_metrics(progress: Progress) -> str:
     if not progress.history or progress.history[-1].mrr_at_20 is None:
         return ""
     last = progress.history[-1]
@@ -110,22 +118,9 @@ def _last_figures(progress: Progress) -> str:
 
 @contextmanager
 def fits_progress() -> Iterator[Callable[[FitsDone], None]]:
-    """Show what is fitted, how many fits of an experiment are done, and the time left."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeLeft(),
-    )
-    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
-        # Fits take minutes: the time left must not forget the one before the last.
+    """Show the current fit of an experiment, how many are done, and the time left."""
+    with _bars(elapsed=True) as bars:
+        # Fits take minutes: the estimate of the time left must cover more than the last one.
         bars.speed_estimate_period = 3600.0
         task = bars.add_task("", total=None)
 
@@ -139,22 +134,8 @@ def fits_progress() -> Iterator[Callable[[FitsDone], None]]:
 
 @contextmanager
 def steps_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show what is being done, and how many of its steps are, one line for each thing.
-
-    Gives a function to be told (what, steps done, steps there are).
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
+    """Show a bar for each kind of step; yields a function of (kind, steps done, all steps)."""
+    with _bars(elapsed=True, left=False) as bars:
         tasks: dict[str, TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:
