@@ -136,9 +136,9 @@ def draw_filters(view: NetworkView, path: Path) -> None:
 
 def draw_map(view: NetworkView, path: Path, seed: int = 0) -> None:
     """Draw songs by t-SNE of their foretold vectors, coloured by genre."""
-    from segue.offline.visualization.projection import lay_out
+    from segue.offline.visualization.projection import project_2d
 
-    points = lay_out(torch.from_numpy(view.vectors), seed)
+    points = project_2d(torch.from_numpy(view.vectors), seed)
     figure, [axes] = _figure((7, 6), 1, 1)
     for colour, genre in zip(COLOURS * len(points), sorted(set(view.genres)), strict=False):
         rows = [row for row, each in enumerate(view.genres) if each == genre]

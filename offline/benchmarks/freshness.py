@@ -17,7 +17,7 @@ from kafka import KafkaProducer
 
 from segue.models.bundles.bundle import read_bundle
 from segue.offline.benchmarks.worker_process import BenchError
-from segue.offline.operations.local_stack import LiveRun
+from segue.offline.operations.local_stack import LocalStack
 from segue.stream.kafka.clients import kafka_python_config
 from segue.stream.kafka.partitioner import partition_of
 from segue.stream.messages.events import (
@@ -67,7 +67,7 @@ def measure_freshness(config: FreshnessConfig) -> dict[str, Any]:
     with TemporaryDirectory(prefix="segue-freshness-") as directory:
         own = Path(directory) / "bundle"
         shutil.copytree(config.bundle, own)
-        with LiveRun(Path(directory), own, refresh_every=1) as run, _Stream.of(run) as stream:
+        with LocalStack(Path(directory), own, refresh_every=1) as run, _Stream.of(run) as stream:
             told = [stream.release(number, song) for number, song in enumerate(songs)]
             refreshed_s = stream.refresh(songs[0], config.patience_s)
             found = [one for one in told if one is not None]
@@ -89,7 +89,7 @@ def measure_freshness(config: FreshnessConfig) -> dict[str, Any]:
 class _Stream:
     """Plays sent one at a time, and the list that each one causes."""
 
-    def __init__(self, run: LiveRun, producer: Any) -> None:
+    def __init__(self, run: LocalStack, producer: Any) -> None:
         self._run = run
         self._producer = producer
         self._lists = run.lists(LIST_PATIENCE_S)
@@ -99,7 +99,7 @@ class _Stream:
 
     @classmethod
     @contextmanager
-    def of(cls, run: LiveRun) -> Iterator[_Stream]:
+    def of(cls, run: LocalStack) -> Iterator[_Stream]:
         """Connect for as long as a block."""
         producer = KafkaProducer(**kafka_python_config(run.settings), acks="all")
         try:

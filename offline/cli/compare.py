@@ -66,11 +66,11 @@ def compare(
 
 
 def _counts(addresses: tuple[str, ...], prometheus: str | None, since: str) -> ShadowCounters:
-    from segue.offline.shadow_test.scrape import prometheus_counts, scrape_counts
+    from segue.offline.shadow_test.scrape import query_counters, scrape_counters
 
     if prometheus:
-        return prometheus_counts(prometheus, since)
-    return scrape_counts(addresses or [_own_address()])
+        return query_counters(prometheus, since)
+    return scrape_counters(addresses or [_own_address()])
 
 
 def _own_address() -> str:

@@ -134,11 +134,11 @@ def _embed_audio(
 
 
 def _activate(out: Path, root: Path | None) -> None:
-    from segue.offline.operations.bundle_inventory import find_served, require_root
+    from segue.offline.operations.bundle_inventory import find_bundle, require_root
     from segue.stream.serving.model_registry import activation, announce, read_announcements
 
     settings = load_settings(bundle_root=root)
-    served = find_served(settings, require_root(settings), str(out))
+    served = find_bundle(settings, require_root(settings), str(out))
     before = read_announcements(settings).in_service
     announce(settings, activation(served, before))
     previous = before.version if before else "nothing"

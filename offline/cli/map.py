@@ -59,7 +59,7 @@ def map(
     from segue.offline.datasets.readers import read_plays
     from segue.offline.reporting.json_file import write_json
     from segue.offline.visualization.labels import artists, read_labels
-    from segue.offline.visualization.song_map import draw_up, write_page, write_picture
+    from segue.offline.visualization.song_map import build_map, write_page, write_picture
 
     bundle, vectors = open_song_vectors(directory)
     log = read_plays(plays_file, format_name) if plays_file else None
@@ -67,7 +67,7 @@ def map(
     kind, labels = read_labels(labels_file) if labels_file else ("artist", by_artist)
     shown = min(songs, len(bundle.vocabulary))
     with Console(stderr=True).status(f"t-SNE of {shown:,} songs"):  # it reports no progress
-        drawn = draw_up(
+        drawn = build_map(
             bundle,
             vectors,
             labels=labels,
@@ -83,7 +83,7 @@ def map(
     write_json(
         out / FIGURES, {"model": drawn.model, "songs": len(drawn), "seed": seed, "purity": purity}
     )
-    click.echo(drawn.told)
+    click.echo(drawn.summary)
     if not drawn.legend:
         click.echo("No two songs share a label: give --labels, or --plays of a log with artists")
     click.echo(f"Look at {out / PAGE} and {out / PICTURE}")

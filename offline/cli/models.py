@@ -66,11 +66,11 @@ def activate(bundle: str, root: Path | None) -> None:
       segue models activate hybrid-0123456789ab --bundle-root bundles
       segue models activate bundles/gru --bundle-root bundles
     """
-    from segue.offline.operations.bundle_inventory import find_served, require_root
+    from segue.offline.operations.bundle_inventory import find_bundle, require_root
     from segue.stream.serving.model_registry import activation, announce, read_announcements
 
     settings = load_settings(bundle_root=root)
-    served = find_served(settings, require_root(settings), bundle)
+    served = find_bundle(settings, require_root(settings), bundle)
     before = read_announcements(settings).of_kind(served.version.rpartition("-")[0])
     if before is not None and before.served == served:
         # Announced again all the same: a worker that rejected it tries once more.
@@ -90,14 +90,14 @@ def rollback(root: Path | None) -> None:
     Examples:
       segue models rollback --bundle-root bundles
     """
-    from segue.offline.operations.bundle_inventory import check_served, require_root
+    from segue.offline.operations.bundle_inventory import check_loadable, require_root
     from segue.stream.serving.model_registry import announce, read_announcements
     from segue.stream.serving.model_registry import rollback as step_back
 
     settings = load_settings(bundle_root=root)
     before = read_announcements(settings).in_service
     previous = step_back(before)
-    check_served(settings, require_root(settings), previous.served)
+    check_loadable(settings, require_root(settings), previous.served)
     announce(settings, previous)
     replaced = before.version if before else "nothing"
     click.echo(f"{previous.version} is active again; before it {replaced}")

@@ -1,4 +1,4 @@
-"""Lists judged by what was played next, beside plain popularity on the very same plays."""
+"""Prequential evaluation of lists, with the popularity baseline on the same plays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JUDGED_AT = 20
 
 
 def next_rows(user_ids: Sequence[str]) -> NDArray[np.int64]:
-    """Give for each play the row of its listener's next one, or -1.
+    """Return for each play the row of its listener's next one, or -1.
 
     >>> next_rows(["a", "b", "a"]).tolist()
     [2, -1, -1]
@@ -36,13 +36,13 @@ def next_rows(user_ids: Sequence[str]) -> NDArray[np.int64]:
 def popular_hits(
     before: pl.DataFrame, plays: pl.DataFrame, lists: PopularityRecommender, half_life_ms: float
 ) -> NDArray[np.bool_]:
-    """Tell for each play whether it was among the 20 songs most popular just before it.
+    """Return for each play whether it was among the 20 most popular songs just before it.
 
-    Popularity is as strong as the live one and stronger: it counts the plays `before` as well.
-    The rule of `lists` keeps out what the listener's session had just heard.
+    This baseline is stronger than the live one: it counts the plays `before` as well. The repeat
+    rule of `lists` excludes the last songs of the listener's session.
     """
-    wanted = JUDGED_AT + lists.config.no_repeat_songs
-    popularity = RecentPopularity(half_life_ms, max_songs=10**9, list_length=wanted)
+    length = JUDGED_AT + lists.config.no_repeat_songs
+    popularity = RecentPopularity(half_life_ms, max_songs=10**9, list_length=length)
     for song_id, played_at_ms in before.select("song_id", "played_at_ms").iter_rows():
         popularity.add(song_id, played_at_ms)
     config = HistoryConfig(max_songs=max(1, lists.config.no_repeat_songs))
@@ -50,8 +50,8 @@ def popular_hits(
     hits = np.zeros(plays.height, dtype=np.bool_)
     for row, play in enumerate(_plays(plays)):
         history = sessions[play.user_id]
-        heard = history.session(row, config)
-        hits[row] = play.song_id in lists.songs_for(Request(heard, popularity.top))[:JUDGED_AT]
+        session = history.session(row, config)
+        hits[row] = play.song_id in lists.songs_for(Request(session, popularity.top))[:JUDGED_AT]
         popularity.add(play.song_id, play.played_at_ms)
         history.add(play, config)
     return hits
@@ -65,10 +65,10 @@ def _plays(plays: pl.DataFrame) -> Iterator[Play]:
 
 @dataclass
 class Scoreboard:
-    """Figures over the plays whose forerunner, of the same listener, has its list by now.
+    """Metrics of the lists received so far, each evaluated on its listener's next play.
 
     songs: song id of each play. following: of `next_rows`. popular: of `popular_hits`.
-    ceiling: of each play, the best hit rate anybody could expect; None where unknown.
+    ceiling: of each play, the best possible hit rate; None where unknown.
     """
 
     songs: Sequence[str]
@@ -87,37 +87,37 @@ class Scoreboard:
         self.received = np.zeros(len(self.songs), dtype=np.bool_)
 
     def receive(self, row: int, songs: Sequence[str], latency_ms: float) -> bool | None:
-        """Take the list that play `row` caused; tell whether it holds the next play's song.
+        """Add the list of play `row`; return whether it contains the next play's song.
 
-        None where there is no next play, or where the list came before.
+        None where there is no next play, or where the list is a duplicate.
         """
         if self.received[row]:
             self.repeated += 1
             return None
         self.received[row] = True
         self.latencies_ms.append(latency_ms)
-        judge = int(self.following[row])
-        if judge < 0:
+        following = int(self.following[row])
+        if following < 0:
             return None
-        hit = self.songs[judge] in songs[:JUDGED_AT]
+        hit = self.songs[following] in songs[:JUDGED_AT]
         self.judged += 1
         self.hits += hit
-        self.popular_hits += bool(self.popular[judge])
+        self.popular_hits += bool(self.popular[following])
         if self.ceiling is not None:
-            self.ceiling_sum += float(self.ceiling[judge])
+            self.ceiling_sum += float(self.ceiling[following])
         return hit
 
     @property
     def lists(self) -> int:
-        """Count the plays that have their list."""
+        """Return the number of plays with a list."""
         return int(self.received.sum())
 
     def latency_ms(self, percent: float) -> float | None:
-        """Give a percentile of the milliseconds from a play's sending to its list's arrival."""
+        """Return a percentile of the latency from sending a play to receiving its list."""
         return float(np.percentile(self.latencies_ms, percent)) if self.latencies_ms else None
 
     def rates(self) -> dict[str, float | None]:
-        """Give hit rate @20, popularity's and the ceiling, None where nothing was judged."""
+        """Return hit rate @20, of popularity and the ceiling; None where nothing was evaluated."""
         judged = self.judged or None
         return {
             "hit_rate_at_20": _share(self.hits, judged),

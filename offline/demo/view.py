@@ -1,4 +1,4 @@
-"""What the demo shows: listeners, what they play, what should come next, and how it goes."""
+"""The screen of the demo: some listeners with their lists, and metrics."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ LINE_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
-class Moment:
-    """One list as people see it: the play, the list, and what the listener did play next."""
+class ShownList:
+    """One list: its play, and the song that the listener played next."""
 
     song_id: str
-    made: RecommendationList
+    recommendations: RecommendationList
     next_song_id: str | None
 
 
 class DemoView:
-    """A screen that lives while plays stream; plain lines where the output is no terminal."""
+    """A live screen; plain lines where the output is no terminal."""
 
     def __init__(
         self, console: Console, titles: Mapping[str, tuple[str, str]], board: Scoreboard
@@ -42,36 +42,36 @@ class DemoView:
         self.console = console
         self._titles = titles
         self._board = board
-        self._moments: deque[Moment] = deque(maxlen=SHOWN_LISTENERS)
+        self._recent: deque[ShownList] = deque(maxlen=SHOWN_LISTENERS)
         self._began = time.monotonic()
         self._shown = 0.0
 
     @contextmanager
-    def watching(self) -> Iterator[Callable[[Moment], None]]:
-        """Show the screen; give a function that takes each list as it comes."""
+    def watching(self) -> Iterator[Callable[[ShownList], None]]:
+        """Show the screen; yield a function that accepts each list."""
         self._began = time.monotonic()
         if not self.console.is_terminal:
             yield self._line
             return
         with Live(console=self.console, refresh_per_second=REFRESHES_PER_S) as live:
 
-            def show(moment: Moment) -> None:
+            def show(shown: ShownList) -> None:
                 if self._due(1 / REFRESHES_PER_S):
-                    self._moments.append(moment)
+                    self._recent.append(shown)
                     live.update(self.screen())
 
             yield show
             live.update(self.screen())
 
     def screen(self) -> RenderableType:
-        """Draw everything."""
+        """Render the screen."""
         board = self._board
         bar = ProgressBar(total=len(board.songs), completed=board.lists)
-        listeners = [self._listener(moment) for moment in self._moments]
+        listeners = [self._listener(shown) for shown in self._recent]
         return Group(bar, self.figures(), *listeners)
 
     def figures(self) -> RenderableType:
-        """Draw the figures so far."""
+        """Render the metrics so far."""
         board = self._board
         elapsed_s = max(time.monotonic() - self._began, 1e-9)
         table = Table.grid(padding=(0, 3))
@@ -86,17 +86,17 @@ class DemoView:
             _figure("hit rate @20", _percent(rates["hit_rate_at_20"]), "bold green"),
             _figure("popularity", _percent(rates["popularity_hit_rate_at_20"])),
             _figure("best possible", _percent(rates["ceiling_hit_rate_at_20"])),
-            _figure("judged", f"{board.judged:,}"),
+            _figure("evaluated", f"{board.judged:,}"),
         )
         return table
 
-    def _listener(self, moment: Moment) -> RenderableType:
+    def _listener(self, shown: ShownList) -> RenderableType:
         table = Table.grid(padding=(0, 2), expand=True)
         table.add_column(width=1)
         table.add_column(ratio=3, no_wrap=True)
         table.add_column(ratio=3, no_wrap=True, style="dim")
-        for song in moment.made.items[:SHOWN_SONGS]:
-            hit = song.song_id == moment.next_song_id
+        for song in shown.recommendations.items[:SHOWN_SONGS]:
+            hit = song.song_id == shown.next_song_id
             reasons = ", ".join(self._title_of(why.song_id) for why in song.because)
             table.add_row(
                 "✓" if hit else "",
@@ -104,28 +104,26 @@ class DemoView:
                 Text(f"because of {reasons}" if reasons else ", ".join(song.sources)),
             )
         playing = Text.assemble(
-            (moment.made.user_id, "bold cyan"), " plays ", self._title_of(moment.song_id)
+            (shown.recommendations.user_id, "bold cyan"), " plays ", self._title_of(shown.song_id)
         )
-        return Panel(table, title=playing, title_align="left", subtitle=self._outcome(moment))
+        return Panel(table, title=playing, title_align="left", subtitle=self._outcome(shown))
 
     def _title_of(self, song_id: str) -> str:
         return " – ".join(part for part in self._titles.get(song_id, ()) if part) or song_id
 
-    def _outcome(self, moment: Moment) -> Text:
-        if moment.next_song_id is None:
-            return Text("played nothing more", style="dim")
-        songs = [song.song_id for song in moment.made.items]
-        found = moment.next_song_id in songs
-        place = (
-            f"{songs.index(moment.next_song_id) + 1} in the list" if found else "not in the list"
-        )
-        title = self._title_of(moment.next_song_id)
-        return Text(f"then came {title}: {place}", style="green" if found else "dim")
+    def _outcome(self, shown: ShownList) -> Text:
+        if shown.next_song_id is None:
+            return Text("no further play", style="dim")
+        songs = [song.song_id for song in shown.recommendations.items]
+        found = shown.next_song_id in songs
+        position = f"rank {songs.index(shown.next_song_id) + 1}" if found else "not in the list"
+        title = self._title_of(shown.next_song_id)
+        return Text(f"next play {title}: {position}", style="green" if found else "dim")
 
-    def _line(self, moment: Moment) -> None:
+    def _line(self, shown: ShownList) -> None:
         if self._due(LINE_EVERY_S):
             self.console.print(self.figures())
-            self.console.print(self._listener(moment))
+            self.console.print(self._listener(shown))
 
     def _due(self, every_s: float) -> bool:
         now = time.monotonic()

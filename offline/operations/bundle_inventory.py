@@ -75,7 +75,7 @@ def list_bundles(root: Path, told: Announcement | None) -> list[BundleRow]:
     return sorted(rows, key=lambda row: (order.index(row.state), row.version, row.location))
 
 
-def find_served(settings: Settings, root: Path, name: str) -> Served:
+def find_bundle(settings: Settings, root: Path, name: str) -> Served:
     """Find a bundle by its version or its directory, and see that it serves lists here.
 
     Raises AnnouncementError where there is none, BundleError where it cannot be loaded.
@@ -90,10 +90,10 @@ def find_served(settings: Settings, root: Path, name: str) -> Served:
                 "see `segue models list`"
             )
         location = found[0]
-    return check_served(settings, root, Served(read_manifest(root / location).version, location))
+    return check_loadable(settings, root, Served(read_manifest(root / location).version, location))
 
 
-def check_served(settings: Settings, root: Path, served: Served) -> Served:
+def check_loadable(settings: Settings, root: Path, served: Served) -> Served:
     """See that a bundle can be announced: it is whole, of a kind that is used, and answers.
 
     Song vectors make no lists; who follows them is `segue refresh`, which renews them too.

@@ -32,11 +32,11 @@ SENDER_END_S = 10.0
 LOG_TAIL_LINES = 15
 
 
-class LiveRunError(SegueError):
+class LocalStackError(SegueError):
     """A part of the system ended, or never came to be."""
 
 
-class LiveRun:
+class LocalStack:
     """The live system in `directory`: its histories, `worker.log` and `broker.log`.
 
     Whatever was started is stopped at the end of the block, or when this process dies.
@@ -110,13 +110,13 @@ class LiveRun:
     def lists(self, wait_s: float) -> Iterator[Any]:
         """Give the records of the recommendations topic as they come.
 
-        Raises LiveRunError where the worker has ended, or where none comes for `wait_s`.
+        Raises LocalStackError where the worker has ended, or where none comes for `wait_s`.
         """
         topic = self.settings.topic_recommendations
         while True:
             yield from read_records(self.settings, topic, from_beginning=True, wait_s=wait_s)
             self.check()
-            raise LiveRunError(f"no list came for {wait_s:.0f} s; see {self.worker_log}")
+            raise LocalStackError(f"no list came for {wait_s:.0f} s; see {self.worker_log}")
 
     def check(self) -> None:
         """Raise where a part has failed."""
@@ -125,7 +125,7 @@ class LiveRun:
         status = self._worker.poll()
         if status is not None:
             said = self.worker_log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-            raise LiveRunError(f"the worker ended with status {status}:\n" + "\n".join(said))
+            raise LocalStackError(f"the worker ended with status {status}:\n" + "\n".join(said))
 
     def metric(self, sample: str) -> float:
         """Give the sum of a metric's samples, all labels together, as the worker tells it."""
@@ -169,7 +169,7 @@ class LiveRun:
         while not self._is_ready():
             self.check()
             if time.monotonic() > deadline:
-                raise LiveRunError(
+                raise LocalStackError(
                     f"the worker has no partitions after {READY_TIMEOUT_S:.0f} s; "
                     f"see {self.worker_log}"
                 )

@@ -41,7 +41,7 @@ class ShadowCounters:
     failed: bool
 
 
-def scrape_counts(addresses: Sequence[str]) -> ShadowCounters:
+def scrape_counters(addresses: Sequence[str]) -> ShadowCounters:
     """Add up what workers tell at their metrics addresses, since each began.
 
     Raises ScrapeError where one does not answer or none has a shadow.
@@ -54,7 +54,7 @@ def scrape_counts(addresses: Sequence[str]) -> ShadowCounters:
     return _counts_of(told, "there")
 
 
-def prometheus_counts(address: str, since: str) -> ShadowCounters:
+def query_counters(address: str, since: str) -> ShadowCounters:
     """Ask Prometheus how much the counts of all its workers grew over a window such as 1h.
 
     Prometheus stretches growth between scrapes over the whole window, so counts are no whole

@@ -24,7 +24,7 @@ from segue.stream.messages.songs import SongError, decode_song
 
 logger = logging.getLogger(__name__)
 POLL_MS = 200
-MOST_RECORDS = 2_000
+MAX_RECORDS = 2_000
 PROBE_S = 1.0
 TIMEOUT_MS = 5_000  # a broker that does not answer for so long is not there
 RETRY_S = 1.0
@@ -34,16 +34,16 @@ OnSong = Callable[[str, SongDetails | None], None]
 
 
 class KafkaLink:
-    """Connects, follows, and connects again, for as long as `run` runs.
+    """Connects, reads, and reconnects, as long as `run` runs.
 
-    problem: why nothing can be sent by now, in one line for people; None where all is well.
-    lists: records of the topic of lists that came by, everybody's.
+    problem: why nothing can be sent, in one line; None while connected.
+    lists: number of records read from the topic of lists, of all listeners.
     """
 
     def __init__(
         self, settings: Settings, wants: Callable[[str], bool], on_list: OnList, on_song: OnSong
     ) -> None:
-        """Tell `on_list` of the lists of users that `wants` says yes to, `on_song` of songs."""
+        """Call `on_list` with lists of users for which `wants` is true, `on_song` with songs."""
         self.problem: str | None = f"Connecting to Kafka at {settings.kafka_bootstrap} …"
         self.lists = 0
         self._settings = settings
@@ -53,7 +53,7 @@ class KafkaLink:
         self._probed_s = 0.0
 
     async def run(self) -> None:
-        """Be connected whenever that is possible."""
+        """Connect and read, again and again."""
         while True:
             try:
                 with reaching(self._settings):
@@ -65,7 +65,7 @@ class KafkaLink:
             await asyncio.sleep(RETRY_S)
 
     async def send(self, event: PlayEvent) -> None:
-        """Send one play and wait until the broker has it; KafkaUnavailable where it has not."""
+        """Send one play and wait for its delivery; KafkaUnavailable where that fails."""
         if self._producer is None:
             raise KafkaUnavailable(self.problem or "Kafka is not connected yet")
         with reaching(self._settings):
@@ -87,47 +87,49 @@ class KafkaLink:
         )
         try:
             await consumer.start()
-            await self._place(consumer)
+            await self._seek(consumer)
             await producer.start()
             self._producer = producer
             yield consumer
         finally:
             self._producer = None
-            # A consumer whose broker is gone may end by a CancelledError that nobody sent, and
-            # one that somebody sends us must not leave the other open.
+            # A consumer whose broker is gone may raise a CancelledError of its own, and a real
+            # cancellation must not leave the other client open.
             await asyncio.shield(
                 asyncio.gather(consumer.stop(), producer.stop(), return_exceptions=True)
             )
 
-    async def _place(self, consumer: Any) -> None:
-        """Begin at the end of the lists, or where we were, and at the beginning of the songs."""
+    async def _seek(self, consumer: Any) -> None:
+        """Start at the end of the lists, or the last position, and the beginning of the songs."""
         settings = self._settings
-        # All topics, not ours by name: asking for a name would create it on some brokers.
-        there = await consumer.topics()
+        # Of all topics: asking for one by name would create it on some brokers.
+        existing = await consumer.topics()
         for topic in (settings.topic_plays, settings.topic_recommendations):
-            if topic not in there:
+            if topic not in existing:
                 raise KafkaUnavailable(f"topic {topic!r} is missing: run `segue topics`")
         lists = _partitions(consumer, settings.topic_recommendations)
-        songs = _partitions(consumer, settings.topic_songs) if settings.topic_songs in there else []
+        songs = (
+            _partitions(consumer, settings.topic_songs) if settings.topic_songs in existing else []
+        )
         consumer.assign([*lists, *songs])
         await consumer.seek_to_beginning(*songs) if songs else None
-        for place in lists:
-            if place in self._positions:
-                consumer.seek(place, self._positions[place])
+        for partition in lists:
+            if partition in self._positions:
+                consumer.seek(partition, self._positions[partition])
             else:
-                await consumer.seek_to_end(place)
+                await consumer.seek_to_end(partition)
 
     async def _follow(self, consumer: Any) -> None:
-        one = list(consumer.assignment())[:1]  # whether it can be asked about is sign enough
+        one = list(consumer.assignment())[:1]  # enough to probe the connection
         clock = asyncio.get_running_loop().time
         while True:
-            found = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
-            for place, records in found.items():
-                songs = place.topic == self._settings.topic_songs
+            found = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
+            for partition, records in found.items():
+                songs = partition.topic == self._settings.topic_songs
                 for record in records:
                     self._song(record) if songs else self._list(record)
                 if not songs:
-                    self._positions[place] = records[-1].offset + 1
+                    self._positions[partition] = records[-1].offset + 1
             if clock() - self._probed_s >= PROBE_S:
                 await consumer.end_offsets(one)
                 self._probed_s = clock()
@@ -140,7 +142,7 @@ class KafkaLink:
             self._on_list(decode_recommendations(record.value or b""))
         except (msgspec.DecodeError, UnicodeError) as error:
             where = f"partition {record.partition}, offset {record.offset}"
-            logger.warning("%s, %s is no list: %s", record.topic, where, error)
+            logger.warning("%s, %s is not a list: %s", record.topic, where, error)
 
     def _song(self, record: Any) -> None:
         if record.value is None:

@@ -1,4 +1,4 @@
-"""How the live system does by now: from what workers count, over the last minute."""
+"""Metrics of the live system over the last minute, from the workers' counters."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ COUNTED = {
 }
 
 
-class Figures(msgspec.Struct, frozen=True, rename="camel"):
-    """What the page shows; None where nothing is known of it.
+class LiveMetrics(msgspec.Struct, frozen=True, rename="camel"):
+    """What the page shows; None where a value is unknown.
 
-    lists_per_s: from the topic, so of all workers. The rest is of the workers that were asked.
-    hit_rate, popular_hit_rate: of the `judged` plays whose listener had a list before them, how
-    many were among its first 20. latency_..._ms: from a play's record to the delivery of its list.
+    lists_per_s: from the topic, so of all workers. The rest is of the scraped workers.
+    hit_rate, popular_hit_rate: share of the `judged` plays (those with a list before them) that
+    were among its first 20. latency_..._ms: from a play's record to the delivery of its list.
     """
 
     plays_per_s: float | None
@@ -39,11 +39,11 @@ class Figures(msgspec.Struct, frozen=True, rename="camel"):
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What is counted since workers and topics began, at one moment.
+class Counters:
+    """Counters since workers and topics started, at one time.
 
-    at_s: monotonic seconds. buckets: lists by the latency, in seconds, that they took at most.
-    workers: those that told.
+    at_s: monotonic seconds. buckets: lists by the upper bound of their latency in seconds.
+    workers: how many responded.
     """
 
     at_s: float
@@ -53,8 +53,8 @@ class Counts:
     buckets: Mapping[float, float]
 
 
-def read_counts(at_s: float, lists: int, pages: Sequence[str]) -> Counts:
-    """Add up what each worker's page of metrics tells. ValueError where one is no such page."""
+def parse_counters(at_s: float, lists: int, pages: Sequence[str]) -> Counters:
+    """Return the sums of all workers' counters. ValueError where a page is not of metrics."""
     counted = dict.fromkeys(COUNTED.values(), 0.0)
     buckets: dict[float, float] = {}
     for page in pages:
@@ -64,20 +64,20 @@ def read_counts(at_s: float, lists: int, pages: Sequence[str]) -> Counts:
                 if name:
                     counted[name] += found.value
                 if found.name == LATENCY:
-                    most_s = float(found.labels["le"])
-                    buckets[most_s] = buckets.get(most_s, 0.0) + found.value
-    return Counts(at_s, lists, len(pages), counted, buckets)
+                    bound_s = float(found.labels["le"])
+                    buckets[bound_s] = buckets.get(bound_s, 0.0) + found.value
+    return Counters(at_s, lists, len(pages), counted, buckets)
 
 
-class Window:
-    """Counts of the last minute, and what they come to."""
+class MetricsWindow:
+    """Counters of the last minute, and what they come to."""
 
     def __init__(self, window_s: float = WINDOW_S) -> None:
         self.window_s = window_s
-        self._counts: deque[Counts] = deque()
+        self._counts: deque[Counters] = deque()
 
-    def add(self, counts: Counts) -> None:
-        """Take the newest; where a counter fell, its process began anew, and so do we."""
+    def add(self, counts: Counters) -> None:
+        """Add the newest counters; start again where a counter fell, as its process restarted."""
         last = self._counts[-1] if self._counts else None
         if last and (_fell(last, counts) or last.workers != counts.workers):
             self._counts.clear()
@@ -85,15 +85,15 @@ class Window:
         while counts.at_s - self._counts[0].at_s > self.window_s:
             self._counts.popleft()
 
-    def figures(self) -> Figures:
-        """Tell what happened between the oldest counts and the newest."""
+    def metrics(self) -> LiveMetrics:
+        """Return the metrics between the oldest and the newest counters."""
         if not self._counts:
-            return Figures(None, None, None, None, None, None, 0, 0)
+            return LiveMetrics(None, None, None, None, None, None, 0, 0)
         old, new = self._counts[0], self._counts[-1]
         seconds = new.at_s - old.at_s
         grown = {name: new.counted[name] - old.counted[name] for name in new.counted}
-        buckets = {most: new.buckets[most] - old.buckets.get(most, 0.0) for most in new.buckets}
-        return Figures(
+        buckets = {bound: new.buckets[bound] - old.buckets.get(bound, 0.0) for bound in new.buckets}
+        return LiveMetrics(
             _share(grown["plays"], seconds) if new.workers else None,
             _share(new.lists - old.lists, seconds),
             quantile_ms(buckets, 0.5),
@@ -106,9 +106,9 @@ class Window:
 
 
 def quantile_ms(buckets: Mapping[float, float], share: float) -> float | None:
-    """Give a quantile in milliseconds, as Prometheus does: evenly spread within its bucket.
+    """Return a quantile in milliseconds, as Prometheus does: linear within its bucket.
 
-    buckets: counts of what took at most so many seconds; the last bound is infinite. None where
+    buckets: cumulative counts by upper bound in seconds; the last bound is infinite. None where
     nothing was counted.
 
     >>> quantile_ms({0.01: 0, 0.02: 10, math.inf: 10}, 0.5)
@@ -118,17 +118,17 @@ def quantile_ms(buckets: Mapping[float, float], share: float) -> float | None:
     if not total:
         return None
     low_s = below = 0.0
-    for most_s, count in sorted(buckets.items()):
+    for bound_s, count in sorted(buckets.items()):
         if count >= share * total:
-            if math.isinf(most_s):
+            if math.isinf(bound_s):
                 break
             within = (share * total - below) / (count - below)
-            return 1000 * (low_s + within * (most_s - low_s))
-        low_s, below = most_s, count
+            return 1000 * (low_s + within * (bound_s - low_s))
+        low_s, below = bound_s, count
     return 1000 * low_s
 
 
-def _fell(old: Counts, new: Counts) -> bool:
+def _fell(old: Counters, new: Counters) -> bool:
     return any(new.counted[name] < value for name, value in old.counted.items())
 
 

@@ -1,4 +1,4 @@
-"""What the page and its server tell each other, as JSON."""
+"""The JSON messages between the page and its server."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import msgspec
 
 from segue.stream.messages.events import Id
 
-Spot = tuple[float, float] | None
-Drawn = Literal["none", "drawing", "ready"]
+Point = tuple[float, float] | None
+MapState = Literal["none", "drawing", "ready"]
 
 
 class PlayRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,33 +21,33 @@ class PlayRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Song(msgspec.Struct, frozen=True):
-    """A song as people know it. at: its place on the map, from -1 to 1, where it has one."""
+    """A song. at: its point on the map, from -1 to 1, where it has one."""
 
     id: str
     title: str
     artist: str
-    at: Spot
+    at: Point
 
 
-class Reason(msgspec.Struct, frozen=True):
-    """A song that was heard, and its share in [0, 1] of why another is recommended."""
+class Attribution(msgspec.Struct, frozen=True):
+    """A played song and its share in [0, 1] of a recommendation."""
 
     song: Song
     weight: float
 
 
 class Recommended(msgspec.Struct, frozen=True):
-    """One song of a list. before: its place in the list before, from 1; None where it is new."""
+    """One song of a list. before: its rank in the previous list, from 1; None where it is new."""
 
     song: Song
     score: float
     sources: list[str]
-    because: list[Reason]
+    because: list[Attribution]
     before: int | None
 
 
 class ShownList(msgspec.Struct, frozen=True, rename="camel"):
-    """A list as it is shown. first: nothing came before it, so nothing in it is new."""
+    """A list as it is shown. first: no list came before it, so no song is marked as new."""
 
     model: str
     latency_ms: float
@@ -57,7 +57,7 @@ class ShownList(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ShownPlay(msgspec.Struct, frozen=True, rename="camel"):
-    """A play of this listener. rank: its place in the list that it followed."""
+    """A play of this listener. rank: its rank in the list before it."""
 
     event_id: str
     song: Song
@@ -66,7 +66,7 @@ class ShownPlay(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ShownListener(msgspec.Struct, frozen=True, rename="camel"):
-    """All of one listener, the latest play last."""
+    """A listener, the latest play last."""
 
     user_id: str
     plays: list[ShownPlay]
@@ -74,15 +74,15 @@ class ShownListener(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Status(msgspec.Struct, frozen=True, rename="camel"):
-    """How the parts are.
+    """The status of Kafka, songs and map.
 
-    problem: what is wrong with Kafka, in one line. waits_s: seconds for which a list is due, 0
-    where none is. songs: how many can be played. map_problem: why there is no map.
+    problem: of Kafka, in one line. waits_s: seconds since a play without its list, else 0.
+    songs: how many can be played. map_problem: why there is no map.
     """
 
     problem: str | None
     waits_s: int
     songs: int
     bundle: str | None
-    map: Drawn
+    map: MapState
     map_problem: str | None

@@ -1,4 +1,4 @@
-"""The page's server as a process: its songs gathered, started, and stopped by Ctrl-C."""
+"""The server of the page as a process, stopped by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from segue.models.errors import SegueError
 from segue.offline.datasets.readers import read_plays
 from segue.offline.shadow_test.scrape import metrics_url
 from segue.offline.ui.server import make_application
-from segue.offline.ui.song_search import SongBook
+from segue.offline.ui.song_search import SongSearch
 from segue.offline.ui.state import LivePage, PageConfig
 from segue.stream.config.settings import Settings
 from segue.stream.serving.model_registry import bundle_directory, read_announcements
@@ -32,11 +32,11 @@ class UiError(SegueError):
 
 @dataclass(frozen=True)
 class UiConfig:
-    """What `segue ui` is told.
+    """Options of `segue ui`.
 
-    plays_file: a play log, for the names of songs. metrics: addresses of workers' metrics; none:
-    as the settings say. host_names: further names under which this machine is asked for.
-    map_dir: where layouts of the map are kept; below the settings' data_dir if left out.
+    plays_file: a play log with titles. metrics: addresses of workers' metrics; by default from
+    the settings. host_names: further accepted Host names. map_dir: cache of the map; by default
+    below the settings' data_dir.
     """
 
     settings: Settings
@@ -53,16 +53,16 @@ class UiConfig:
 def serve(config: UiConfig, on_ready: Callable[[], None] = lambda: None) -> None:
     """Serve the page until SIGINT or SIGTERM.
 
-    on_ready: called once it can be opened. Raises UiError where the address cannot be had,
-    BundleError or another SegueError where what songs are called cannot be read.
+    on_ready: called once it can be opened. Raises UiError where the address is not available,
+    BundleError or another SegueError where titles cannot be read.
     """
     logging.basicConfig(level=config.settings.log_level, format="%(levelname)s %(message)s")
-    # What a broken connection has it write, line after line, is what the page shows once.
+    # The page shows a broken connection once; aiokafka would log it again and again.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     bundle = _bundle(config.settings)
-    book, version = gather_songs(config, bundle)
+    songs, version = load_songs(config, bundle)
     addresses = config.metrics or [_own_metrics(config.settings)]
-    told = PageConfig(
+    page_config = PageConfig(
         config.settings,
         bundle,
         version,
@@ -72,9 +72,9 @@ def serve(config: UiConfig, on_ready: Callable[[], None] = lambda: None) -> None
     )
 
     async def run() -> None:
-        page = LivePage(told, book)
+        page = LivePage(page_config, songs)
         async with _serving(config, make_application(page, [config.host, *config.host_names])):
-            click.echo(f"{len(book):,} songs. Open http://{config.host}:{config.port}")
+            click.echo(f"{len(songs):,} songs. Open http://{config.host}:{config.port}")
             on_ready()
             await _stopped()
 
@@ -105,30 +105,30 @@ async def _stopped() -> None:
     await stopped.wait()
 
 
-def gather_songs(config: UiConfig, bundle: Path | None) -> tuple[SongBook, str | None]:
+def load_songs(config: UiConfig, bundle: Path | None) -> tuple[SongSearch, str | None]:
     """Read the songs of the bundle, most played first, and of the log; and the bundle's version.
 
-    What the log says of a song goes before what the bundle says.
+    Details in the log override those in the bundle.
     """
     log = read_plays(config.plays_file, config.format_name) if config.plays_file else None
     details = log.details() if log else {}
     if bundle is None:
         played = log.plays["song_id"].unique(maintain_order=True) if log else ()
-        return SongBook(played, details), None
+        return SongSearch(played, details), None
     read = read_bundle(bundle, kind=None)
     order = read.weights["popularity"][1:].argsort(descending=True, stable=True) + 1
     song_ids = read.vocabulary.songs(order.tolist())
-    return SongBook(song_ids, {**read.details, **details}), read.manifest.version
+    return SongSearch(song_ids, {**read.details, **details}), read.manifest.version
 
 
 def _bundle(settings: Settings) -> Path | None:
-    """Find the bundle that workers begin with."""
+    """Return the bundle that workers start with."""
     if settings.bundle_root is None:
         return settings.bundle
-    told = read_announcements(settings).in_service
-    if told is None:
+    active = read_announcements(settings).in_service
+    if active is None:
         return settings.bundle
-    return bundle_directory(settings.bundle_root, told.location)
+    return bundle_directory(settings.bundle_root, active.location)
 
 
 def _own_metrics(settings: Settings) -> str:

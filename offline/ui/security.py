@@ -1,4 +1,4 @@
-"""What keeps other sites, other hosts and long bodies out of the page."""
+"""Protection of the page: against other sites, other hosts and long bodies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-MOST_BODY_BYTES = 2_048
+MAX_BODY_BYTES = 2_048
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 HEADERS = {
     "Content-Security-Policy": (
@@ -27,30 +27,30 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def protection(host_names: Iterable[str]) -> Any:
-    """Make the middleware. host_names: those under which the page may be asked for.
+    """Return the middleware. host_names: accepted Host names.
 
-    Another name that leads here is how a foreign page would get round the rule of one origin.
+    Rejecting other names prevents DNS rebinding, which evades the same-origin policy.
     """
     allowed = {*LOCAL_NAMES, *host_names}
 
     @web.middleware
     async def protect(request: web.Request, handler: Handler) -> web.StreamResponse:
         if urlsplit(f"//{request.host}").hostname not in allowed:
-            text = f"{request.host} is no name of this page: see segue ui --host-name"
+            text = f"{request.host} is not an accepted Host name: see segue ui --host-name"
             return web.Response(status=421, text=text)
         if request.method not in ("GET", "HEAD") and not _from_here(request):
-            return web.Response(status=403, text="asked by another site, or as no page asks")
+            return web.Response(status=403, text="rejected: not a JSON request of this page")
         return await handler(request)
 
     return protect
 
 
 async def secure(request: web.Request, response: web.StreamResponse) -> None:
-    """Give every answer its headers; a signal handler, so that errors have them too."""
+    """Add headers to every response; a signal handler, so errors have them too."""
     response.headers.update(HEADERS)
 
 
 def _from_here(request: web.Request) -> bool:
-    """Tell whether our own page asks; a form of another site can send no JSON either."""
+    """Return whether the request is of our page; forms of other sites cannot send JSON."""
     origin = urlsplit(request.headers.get("Origin", ""))
     return origin.netloc == request.host and request.content_type == "application/json"

@@ -1,4 +1,4 @@
-"""Every song that the page can name, and how one is found by a part of its name."""
+"""Search for songs by title, artist and id."""
 
 from __future__ import annotations
 
@@ -9,55 +9,55 @@ from itertools import accumulate
 
 from segue.models.data.catalogue import SongDetails
 
-NOTHING = SongDetails()
+NO_DETAILS = SongDetails()
 
 
-class SongBook:
-    """Songs by their ids, in the order in which a search should find them.
+class SongSearch:
+    """Songs by id, in the order in which a search returns them.
 
-    One who is told more of a song believes the last word. A song may be known by its id alone.
+    The last details of a song count. A song may have no details.
     """
 
     def __init__(
         self, song_ids: Iterable[str] = (), details: Mapping[str, SongDetails] | None = None
     ) -> None:
-        """Begin with songs, those to be found first in front. details: of some of them."""
+        """song_ids: in the order of the search. details: of some of them."""
         self._details: dict[str, SongDetails] = {}
         self._ids: list[str] = []
         self._lines: list[str] = []
         self._text, self._starts = "", [0]
         known = details or {}
         for song_id in song_ids:
-            self.tell(song_id, known.get(song_id, NOTHING))
+            self.update(song_id, known.get(song_id, NO_DETAILS))
         for song_id, each in known.items():
             if song_id not in self._details:
-                self.tell(song_id, each)
+                self.update(song_id, each)
 
-    def tell(self, song_id: str, details: SongDetails | None) -> None:
-        """Take what is known of a song in the place of what was; None: there is no such song."""
+    def update(self, song_id: str, details: SongDetails | None) -> None:
+        """Replace the details of a song; None removes it."""
         if details is None:
             self._details.pop(song_id, None)
             return
         self._details[song_id] = details
-        # What a line said before stays findable, but `_has` looks at what is known now.
+        # The old line stays in the text; `_has` checks a match against the new details.
         self._ids.append(song_id)
         self._lines.append(_line(song_id, details))
 
     def __contains__(self, song_id: object) -> bool:
-        """Tell whether a song is known."""
+        """Return whether a song is known."""
         return song_id in self._details
 
     def __len__(self) -> int:
-        """Count the songs."""
+        """Return the number of songs."""
         return len(self._details)
 
     def name(self, song_id: str) -> tuple[str, str]:
-        """Give a song's title, or its id where it has none, and its artist, or ""."""
-        details = self._details.get(song_id, NOTHING)
+        """Return a song's title, or its id without one, and its artist, or ""."""
+        details = self._details.get(song_id, NO_DETAILS)
         return details.title or song_id, details.artist
 
     def first(self, limit: int) -> list[str]:
-        """Give the songs that stand in front."""
+        """Return the first songs."""
         found: dict[str, None] = {}
         for song_id in self._ids:
             if len(found) == limit:
@@ -67,10 +67,10 @@ class SongBook:
         return list(found)
 
     def search(self, query: str, limit: int) -> list[str]:
-        """Find songs whose title, artist and id together hold every word of `query`.
+        """Return songs whose title, artist and id together contain every word of `query`.
 
-        Case and accents are ignored. The search goes through one long text, as `str.find` takes
-        some milliseconds for the names of a million songs.
+        Case and accents are ignored. All songs are in one long text, as `str.find` needs only
+        milliseconds for the names of a million songs.
         """
         words = fold(query).split()
         if not words:
@@ -100,15 +100,15 @@ class SongBook:
 
 
 def fold(text: str) -> str:
-    """Write a text so that what people take for equal is equal.
+    """Return a text without case and accents.
 
     >>> fold("Björk – JÓGA")
     'bjork – joga'
     """
-    parted = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(sign for sign in parted if not unicodedata.combining(sign))
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(sign for sign in decomposed if not unicodedata.combining(sign))
 
 
 def _line(song_id: str, details: SongDetails) -> str:
-    # A title may hold a line's end; a search never does, for it is split into words.
+    # A title may contain a line break; the words of a search never do.
     return fold(f"{details.title} {details.artist} {song_id}") + "\n"

@@ -1,4 +1,4 @@
-"""What the songs of a map are coloured by: their artists, their genres, or any table."""
+"""Labels that colour a song map: artists, genres, or any table."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from segue.offline.visualization.projection import SongMapError
 
 TAG_NAMES = "tag_hash.txt"
 
-# Listeners' tags that name a genre, and the genre. The first that a song bears is its own: so
-# from those that few songs bear by mistake to those that most songs bear as well.
+# Listeners' tags of each genre. A song has the first genre that matches, so rarely misused tags
+# come first and tags that most songs have come last.
 GENRES: Mapping[str, tuple[str, ...]] = {
     "Christian": ("christian", "christian rock", "worship", "contemporary christian"),
     "Country": ("country", "modern country", "new country", "classic country"),
@@ -36,7 +36,7 @@ GENRES: Mapping[str, tuple[str, ...]] = {
 
 
 def artists(titles: Titles, log: PlayLog | None = None) -> dict[str, str]:
-    """Give song id -> artist, of a bundle's titles and, before them, of a play log's songs."""
+    """Return song id -> artist, from a play log and else from a bundle's titles."""
     found = {song_id: artist for song_id, (_, artist) in titles.items() if artist}
     if log is not None:
         rows = log.songs.drop_nulls("artist").select("song_id", "artist")
@@ -45,11 +45,11 @@ def artists(titles: Titles, log: PlayLog | None = None) -> dict[str, str]:
 
 
 def read_labels(path: Path) -> tuple[str, dict[str, str]]:
-    """Read song id -> label, and what kind of label it is.
+    """Read the kind of label, and song id -> label.
 
-    From a table with the columns song_id and label, tab- or comma-separated; or from the tags
-    of yes.com's songs, a file with tag_hash.txt beside it and one song a line: of those the
-    genre is taken. SongMapError says what is wrong with a file.
+    From a table with the columns song_id and label, tab- or comma-separated; or genres from the
+    tags of yes.com's songs, a file with one song a line and tag_hash.txt next to it. Raises
+    SongMapError where a file cannot be used.
     """
     if path.with_name(TAG_NAMES).is_file():
         return "genre", _genres(path, path.with_name(TAG_NAMES))
@@ -66,7 +66,7 @@ def read_labels(path: Path) -> tuple[str, dict[str, str]]:
 
 
 def largest(labels: Sequence[str], limit: int) -> list[str]:
-    """Give the labels that most songs bear, at most `limit`; the first to come at a tie."""
+    """Return the labels of most songs, at most `limit`; ties in order of appearance."""
     counts = Counter(label for label in labels if label)
     return [label for label, songs in counts.most_common(limit) if songs > 1]
 
@@ -84,7 +84,7 @@ def _genres(path: Path, names_path: Path) -> dict[str, str]:
     }
     found = {}
     for line, tags in read_lines(path).select("#line", "text").iter_rows():
-        borne = [genre_of[tag] for tag in tags.split() if tag in genre_of]
-        if borne:  # "#" stands for no tags
-            found[str(line - 1)] = min(borne)[1]
+        genres = [genre_of[tag] for tag in tags.split() if tag in genre_of]
+        if genres:  # "#" stands for no tags
+            found[str(line - 1)] = min(genres)[1]
     return found

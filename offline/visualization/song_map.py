@@ -1,4 +1,4 @@
-"""The map as a picture."""
+"""The song map, as a picture and as a page."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from segue.offline.visualization.labels import largest
 from segue.offline.visualization.projection import (
     Purity,
     known_vectors,
-    lay_out,
     most_played,
     nearest,
+    project_2d,
     purity,
 )
 
@@ -36,10 +36,10 @@ NEIGHBOURS = 6
 class SongMap:
     """M songs on a plane, most played first.
 
-    song_ids, names, artists, labels: of each song; a label is "" where none is known.
+    song_ids, names, artists, labels: of each song; "" for an unknown label.
     points: float32 [M, 2], from -1 to 1. plays: of each, from the bundle. near: int64 [M, 6],
-    the rows of the songs nearest by the cosine of their vectors, nearest first. legend: labels
-    that most songs bear. label_kind: what labels are, e.g. "artist".
+    rows of the nearest songs by cosine of the embeddings, nearest first. legend: labels of most
+    songs. label_kind: e.g. "artist".
     """
 
     model: str
@@ -55,24 +55,24 @@ class SongMap:
     purity: Purity | None
 
     def __len__(self) -> int:
-        """Count the songs."""
+        """Return the number of songs."""
         return len(self.song_ids)
 
     @property
-    def told(self) -> str:
-        """What there is to say of the map in one line."""
+    def summary(self) -> str:
+        """The map and its quality in one line."""
         songs = f"{len(self):,} most played songs of {self.model}"
         if self.purity is None:
             return songs
-        pure = self.purity
+        found = self.purity
         return (
-            f"{songs} · of a song's {pure.neighbours} nearest, {pure.vectors:.0%} by vectors and "
-            f"{pure.plane:.0%} on the map share its {self.label_kind} (chance {pure.chance:.1%}, "
-            f"at best {pure.best:.0%})"
+            f"{songs} · of a song's {found.neighbours} nearest, {found.vectors:.0%} by embedding "
+            f"and {found.plane:.0%} on the map share its {self.label_kind} (chance {found.chance:.1%}, "
+            f"at best {found.best:.0%})"
         )
 
 
-def draw_up(
+def build_map(
     bundle: Bundle,
     vectors: Tensor,
     *,
@@ -82,7 +82,7 @@ def draw_up(
     songs: int,
     seed: int,
 ) -> SongMap:
-    """Place the `songs` most played songs of a bundle.
+    """Map the `songs` most played songs of a bundle.
 
     vectors: float32 [V + 1, D]. labels, artists: by song id. SongMapError where there are too
     few songs.
@@ -91,25 +91,25 @@ def draw_up(
     items = known_vectors(vectors, most_played(counts, songs))
     chosen = vectors[items]
     song_ids = bundle.vocabulary.songs(items)
-    borne = [labels.get(song_id, "") for song_id in song_ids]
-    points = lay_out(chosen, seed)
+    song_labels = [labels.get(song_id, "") for song_id in song_ids]
+    points = project_2d(chosen, seed)
     return SongMap(
         model=bundle.manifest.version,
         song_ids=song_ids,
         names=[bundle.titles.get(song_id, (song_id,))[0] for song_id in song_ids],
         artists=[artists.get(song_id, "") for song_id in song_ids],
-        labels=borne,
+        labels=song_labels,
         points=points,
         plays=counts[items].int().tolist(),
         near=nearest(unit(chosen).numpy(), min(NEIGHBOURS, len(items) - 1)),
-        legend=largest(borne, COLOURED),
+        legend=largest(song_labels, COLOURED),
         label_kind=label_kind,
-        purity=purity(chosen, points, borne),
+        purity=purity(chosen, points, song_labels),
     )
 
 
 def colour_of(song_map: SongMap, colours: Sequence[str], other: str) -> list[str]:
-    """Give each song the colour of its label's place in the legend, else `other`."""
+    """Return the colour of each song: that of its label in the legend, else `other`."""
     by_label = dict(zip(song_map.legend, colours, strict=False))
     return [by_label.get(label, other) for label in song_map.labels]
 
@@ -133,8 +133,8 @@ def write_picture(song_map: SongMap, path: Path) -> None:
         axes.set_aspect("equal")
         _points(axes, song_map)
         _names(axes, song_map)
-        figure.text(0.03, 0.965, "Songs that are heard together", size=19, weight="bold")
-        figure.text(0.03, 0.941, song_map.told, size=9.5, alpha=0.75)
+        figure.text(0.03, 0.965, "Song map", size=19, weight="bold")
+        figure.text(0.03, 0.941, song_map.summary, size=9.5, alpha=0.75)
         _legend(axes, song_map)
         figure.savefig(path, format="png", dpi=DPI, facecolor=PAPER)
 
@@ -142,7 +142,7 @@ def write_picture(song_map: SongMap, path: Path) -> None:
 def _points(axes: Axes, song_map: SongMap) -> None:
     colours = np.array(colour_of(song_map, PALETTE, OTHER))
     sizes = _sizes(song_map)
-    # Those without a colour of their own first, and the hits last: so that nothing hides them.
+    # Songs without a colour first and popular songs last, so that nothing covers these.
     plain = colours == OTHER
     for rows in (np.flatnonzero(plain)[::-1], np.flatnonzero(~plain)[::-1]):
         x, y = song_map.points[rows].T
@@ -157,7 +157,7 @@ def _sizes(song_map: SongMap) -> NDArray[np.float64]:
 
 
 def _names(axes: Axes, song_map: SongMap) -> None:
-    """Name the most played songs that have a title, as far as they are apart."""
+    """Annotate the most played songs that have a title, without overlaps."""
     halo = [patheffects.withStroke(linewidth=2.5, foreground=PAPER)]
     taken: set[tuple[int, int]] = set()
     for row in range(len(song_map)):
@@ -177,7 +177,7 @@ def _names(axes: Axes, song_map: SongMap) -> None:
             ha="center",
             size=7.5,
             path_effects=halo,
-            # What looks like mathematics in a title is none.
+            # "$" in a title is not mathematics.
             parse_math=False,
         )
 
@@ -208,26 +208,26 @@ DECIMALS = 4
 
 
 def write_page(song_map: SongMap, path: Path) -> None:
-    """Write one HTML file that holds the map and all that it takes to look at it."""
+    """Write the map as one self-contained HTML file."""
     path.write_text(page(song_map), encoding="utf-8")
 
 
 def page(song_map: SongMap) -> str:
     """Fill the template."""
-    place = {label: number for number, label in enumerate(song_map.legend)}
+    number_of = {label: number for number, label in enumerate(song_map.legend)}
     data = {
         "ids": song_map.song_ids,
         "names": song_map.names,
         "artists": song_map.artists,
         "labels": song_map.labels,
-        "colours": [place.get(label, -1) for label in song_map.labels],
+        "colours": [number_of.get(label, -1) for label in song_map.labels],
         "plays": song_map.plays,
         "points": song_map.points.astype(float).round(DECIMALS).tolist(),
         "near": song_map.near.tolist(),
         "legend": song_map.legend,
         "palette": PALETTE,
     }
-    # "<" is written otherwise, so that no title can end the script that holds it.
+    # "<" is escaped, so that no title can end the script.
     script = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     template = TEMPLATE.read_text(encoding="utf-8")
-    return template.replace("{told}", html.escape(song_map.told)).replace("{data}", script)
+    return template.replace("{summary}", html.escape(song_map.summary)).replace("{data}", script)

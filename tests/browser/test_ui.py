@@ -20,7 +20,7 @@ from playwright.sync_api import expect
 from segue.models.data.catalogue import SongDetails
 from segue.models.gru.network import GRUConfig
 from segue.offline.operations.catalogue import send_songs
-from segue.offline.operations.local_stack import LiveRun
+from segue.offline.operations.local_stack import LocalStack
 from segue.offline.simulation import WorldConfig, generate_world
 from segue.offline.training.train_gru import train_gru_bundle
 from segue.stream.config.settings import load_settings
@@ -57,7 +57,7 @@ def served(tmp_path_factory: Any) -> Iterator[str]:
     train_gru_bundle(
         world.log, directory / "bundle", GRUConfig(), session_gap_s=1800, epochs=6, time_budget_s=30
     )
-    with LiveRun(directory, directory / "bundle") as run:
+    with LocalStack(directory, directory / "bundle") as run:
         [first] = world.log.plays["song_id"].mode()[:1]
         send_songs(run.settings, {first: SongDetails(HOSTILE, "<b>Nobody")}, lambda sent: None)
         options = ("--bundle", run.bundle, "--metrics", f"127.0.0.1:{run.metrics_port}")
@@ -243,8 +243,8 @@ def test_a_worker_that_does_not_answer_is_missed(chromium, tmp_path):
         ):
             expect(page.locator("#state")).to_contain_text("Live as", timeout=PATIENT_MS)
             page.locator("#found button").click()
-            expect(page.locator("#state")).to_contain_text("No worker answers", timeout=PATIENT_MS)
-            expect(page.locator("#problem")).to_contain_text("does `segue worker` run?")
+            expect(page.locator("#state")).to_contain_text("No worker responds", timeout=PATIENT_MS)
+            expect(page.locator("#problem")).to_contain_text("is `segue worker` running?")
             shoot(page, "no-worker")
 
 
@@ -254,6 +254,6 @@ def test_what_is_missing_is_said(chromium, tmp_path):
         opened(chromium, address, viewport=PHONE) as page,
     ):
         expect(page.locator("#problem")).to_contain_text("127.0.0.1:9", timeout=PATIENT_MS)
-        expect(page.locator("#state")).to_contain_text("Kafka is not reached")
+        expect(page.locator("#state")).to_contain_text("Kafka is not available")
         expect(page.locator("#map-note")).to_contain_text("no bundle is given")
         shoot(page, "no-broker")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from segue.offline.ui.process import UiConfig, gather_songs
-from segue.offline.ui.song_search import SongBook
+from segue.offline.ui.process import UiConfig, load_songs
+from segue.offline.ui.song_search import SongSearch
 from segue.offline.ui.state import FULL_LISTEN_MS, SKIP_MS, LivePage, PageConfig
 from segue.stream.kafka.embedded_broker import EmbeddedBroker
 from segue.stream.kafka.topics import ensure_topics
@@ -40,7 +40,7 @@ def live(broker, tmp_path_factory) -> Any:
 
 def page_of(settings: Any, *, mapped: bool = False, metrics: tuple[str, ...] = ()) -> LivePage:
     """Make a page that knows the bundle's songs. mapped: and draws their map, which takes time."""
-    book, version = gather_songs(UiConfig(settings), settings.bundle)
+    book, version = load_songs(UiConfig(settings), settings.bundle)
     bundle = settings.bundle if mapped else None
     return LivePage(PageConfig(settings, bundle, version, metrics, 10, settings.data_dir), book)
 
@@ -146,13 +146,13 @@ def test_nobody_plays_faster_than_a_person_can(live):
 
 
 def test_a_page_without_broker_worker_or_songs_says_what_is_missing(broker, tmp_path):
-    def alone(settings: Any, book: SongBook) -> Any:
+    def alone(settings: Any, book: SongSearch) -> Any:
         config = PageConfig(settings, None, None, ("http://127.0.0.1:9/metrics",), 10, tmp_path)
         return browsing(LivePage(config, book))
 
     async def no_broker() -> None:
         settings = own_settings("127.0.0.1:9", data_dir=tmp_path)
-        async with alone(settings, SongBook(["s"])) as browser:
+        async with alone(settings, SongSearch(["s"])) as browser:
             told = "127.0.0.1:9"
             await browser.until(lambda heard: "does it run there" in problem(heard))
             assert told in browser.heard["status"]["problem"]
@@ -162,13 +162,13 @@ def test_a_page_without_broker_worker_or_songs_says_what_is_missing(broker, tmp_
             await browser.until(lambda heard: heard["listener"]["plays"] == [])
 
     async def no_topics() -> None:
-        async with alone(own_settings(broker, data_dir=tmp_path), SongBook()) as browser:
+        async with alone(own_settings(broker, data_dir=tmp_path), SongSearch()) as browser:
             await browser.until(lambda heard: "is missing: run `segue topics`" in problem(heard))
 
     async def no_worker() -> None:
         settings = own_settings(broker, data_dir=tmp_path)
         ensure_topics(settings)
-        async with alone(settings, SongBook(["s"])) as browser:
+        async with alone(settings, SongSearch(["s"])) as browser:
             await browser.until(connected)
             await browser.play("s")
             await browser.until(lambda heard: heard["status"]["waitsS"] >= 2)
@@ -205,7 +205,7 @@ def test_figures_come_from_a_worker_that_tells_them(live):
 def test_a_broker_that_goes_is_told_of_and_one_that_comes_back_is_used(tmp_path):
     async def watch(broker: EmbeddedBroker, settings: Any) -> None:
         page = LivePage(
-            PageConfig(settings, None, None, (), 10, settings.data_dir), SongBook(["s"])
+            PageConfig(settings, None, None, (), 10, settings.data_dir), SongSearch(["s"])
         )
         async with browsing(page) as browser:
             await browser.until(connected)

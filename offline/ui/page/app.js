@@ -39,7 +39,7 @@ function drawListener(told) {
   by("deck").hidden = !last;
   by("empty").hidden = Boolean(list);
   by("more").hidden = !(list?.items.length > SHORT);
-  say(by("deck-what"), last?.skipped ? "You just skipped" : "You just heard");
+  say(by("deck-what"), last?.skipped ? "You just skipped" : "You just played");
   say(by("deck-title"), last ? last.song.title : "");
   say(by("deck-artist"), last ? last.song.artist : "");
   by("play-next").disabled = by("skip-next").disabled = !list?.items.length;
@@ -92,7 +92,7 @@ function drawStatus(told) {
   by("map-note").hidden = told.map === "ready";
   by("zoom").disabled = told.map !== "ready";
   say(by("map-note"), told.map === "drawing"
-    ? "The map is being drawn …" : `No map: ${told.mapProblem ?? ""}`);
+    ? "The map is being computed …" : `No map: ${told.mapProblem ?? ""}`);
   if (told.songs !== songs) {
     songs = told.songs;
     if (!by("search").value) findAgain();
@@ -110,15 +110,15 @@ function drawState() {
 
 /** Give the state, what is said of it in the head, and what is wrong. */
 function stateOf() {
-  if (!connected) return ["wrong", "Not connected", "The page's server does not answer: does `segue ui` run?"];
-  if (status?.problem) return ["wrong", "Kafka is not reached", status.problem];
+  if (!connected) return ["wrong", "Not connected", "The server does not respond: is `segue ui` running?"];
+  if (status?.problem) return ["wrong", "Kafka is not available", status.problem];
   if (failure) return ["wrong", "That did not work", failure];
   if (status && !status.songs) {
-    return ["wrong", "No songs", "No song is known: run `segue songs`, or give `segue ui` a --bundle or --plays."];
+    return ["wrong", "No songs", "There are no songs: run `segue songs`, or give `segue ui` a --bundle or --plays."];
   }
   if (status?.waitsS >= SILENT_S) {
-    return ["wrong", "No worker answers",
-      `The play was sent ${status.waitsS} s ago and no list came: does \`segue worker\` run?`];
+    return ["wrong", "No worker responds",
+      `The play was sent ${status.waitsS} s ago and no list came: is \`segue worker\` running?`];
   }
   const model = status?.bundle ? "" : " · no bundle: lists come by whatever the worker serves";
   return ["live", `Live as ${listener.userId}${model}`, ""];

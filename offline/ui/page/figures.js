@@ -11,14 +11,14 @@ const shown = (value, write) => (value === null ? "–" : write(value));
 const rate = value => (value < 100 ? fine : whole).format(value);
 const milliseconds = value => `${whole.format(value)} ms`;
 
-export function drawFigures(told) {
+export function drawFigures(metrics) {
   const rows = [
-    ["Plays a second", shown(told.playsPerS, rate), `${shown(told.listsPerS, rate)} lists`],
-    ["Play to list, half of them", shown(told.latencyP50Ms, milliseconds),
-      `99 of 100 within ${shown(told.latencyP99Ms, milliseconds)}`],
-    ["Hit rate in 20 songs", shown(told.hitRate, share.format),
-      `popularity ${shown(told.popularHitRate, share.format)}`],
-    ["Plays judged", whole.format(told.judged), "by the list before each"],
+    ["Plays per second", shown(metrics.playsPerS, rate), `${shown(metrics.listsPerS, rate)} lists`],
+    ["Latency, median", shown(metrics.latencyP50Ms, milliseconds),
+      `p99 ${shown(metrics.latencyP99Ms, milliseconds)}`],
+    ["Hit rate @20", shown(metrics.hitRate, share.format),
+      `popularity ${shown(metrics.popularHitRate, share.format)}`],
+    ["Plays evaluated", whole.format(metrics.judged), "on the list before each"],
   ];
   const list = by("figures");
   if (list.children.length !== rows.length) {
@@ -29,8 +29,8 @@ export function drawFigures(told) {
     const cell = list.children[n].querySelector("dd");
     cell.replaceChildren(value, make("small", { textContent: beside }));
   });
-  const many = told.workers === 1 ? "one worker" : `${told.workers} workers`;
-  say(by("figures-source"), told.workers
+  const many = metrics.workers === 1 ? "one worker" : `${metrics.workers} workers`;
+  say(by("figures-source"), metrics.workers
     ? `Lists from their topic, the rest from the metrics of ${many}.`
-    : "Lists from their topic; no worker's metrics answer (see segue ui --metrics).");
+    : "Lists from their topic; no worker's metrics respond (see segue ui --metrics).");
 }

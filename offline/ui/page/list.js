@@ -1,20 +1,20 @@
-// The recommended songs: their places and moves, why each is there, and by whom.
+// The recommended songs: their ranks and changes, explanations, and retrievers.
 
 import { icon, make, percent, songLines, songText } from "./dom.js";
 
 const SOURCES = {
-  gru: "The network: songs near to the session's state",
-  session: "Heard in this session already",
-  neighbours: "Similar sessions of others",
-  rules: "What came after these songs before",
-  tree: "The longest run of songs heard before",
-  items: "Songs of the same sessions",
-  blend: "Similar sessions, rules, runs and items together",
-  skipgram: "Songs near to the session in the space of song vectors",
-  live: "What others played around these songs just now",
+  gru: "GRU: songs near the session's state",
+  session: "Played in this session already",
+  neighbours: "Session kNN: similar sessions of other listeners",
+  rules: "Sequential rules: songs that often follow these",
+  tree: "Context tree: what followed the longest matching run of songs",
+  items: "Item kNN: songs of the same sessions",
+  blend: "Blend of session kNN, rules, context tree and item kNN",
+  skipgram: "item2vec: songs near the session by their embeddings",
+  live: "Recent plays: what others played around these songs",
   own: "Played by this listener before",
-  popularity: "Much played",
-  trending: "More played than before",
+  popularity: "Popular now",
+  trending: "Trending: played more than before",
 };
 const MOVE_MS = 350;
 const MOST_CHIPS = 3;
@@ -87,7 +87,7 @@ function drawReasons(reasons) {
     bar.style.setProperty("--share", weight);
     return make("li", {}, bar, make("span", { className: "share" }, percent(weight)));
   });
-  const label = reasons.length ? "Because of" : "No song of the session carried it";
+  const label = reasons.length ? "Because of" : "No song of the session is the reason";
   return make("ul", { className: "why", attrs: { "aria-label": label } }, ...bars);
 }
 

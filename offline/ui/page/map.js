@@ -39,9 +39,9 @@ export class SongMap {
   show(plays, items) {
     this.plays = plays.filter(play => play.song.at);
     this.items = items.filter(item => item.song.at);
-    const heard = `your way leads through ${plays.length} songs`;
+    const path = `your session has ${plays.length} songs on it`;
     const count = this.songs ? `${this.songs.length} songs` : "songs";
-    this.canvas.setAttribute("aria-label", `Map of ${count}, ${heard}`);
+    this.canvas.setAttribute("aria-label", `Map of ${count}, ${path}`);
     this.canvas.dataset.path = this.plays.length;
     this.redraw();
   }

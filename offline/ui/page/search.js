@@ -22,7 +22,7 @@ export function startSearch(onPick, onFailure) {
 
   function draw(query, songs) {
     const many = songs.length === 1 ? "1 song found" : `${songs.length} songs found`;
-    say(by("found-title"), query ? many : songs.length ? "Much played" : "");
+    say(by("found-title"), query ? many : songs.length ? "Most played" : "");
     list.replaceChildren(...songs.map(song => make("li", {}, make("button", {
       type: "button", onclick: () => onPick(song),
       attrs: { "aria-label": `Play ${songText(song)}` },

@@ -11,7 +11,7 @@ async function ask(path, body) {
   try {
     answer = await fetch(path, { ...options, signal: AbortSignal.timeout(WAIT_MS) });
   } catch {
-    throw new Error("The page's server does not answer: does `segue ui` run?");
+    throw new Error("The server does not respond: is `segue ui` running?");
   }
   const told = await answer.json().catch(() => ({ error: answer.statusText }));
   if (!answer.ok) throw new Error(told.error);

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from segue.offline.shadow_test.scrape import ScrapeError, prometheus_counts, scrape_counts
+from segue.offline.shadow_test.scrape import ScrapeError, query_counters, scrape_counters
 from segue.stream.observability.metrics import SHADOW_GROUPS, Metrics, ShadowMetrics
 from tests.support.cli import segue
 
@@ -130,7 +130,7 @@ def test_a_shadow_that_failed_is_told_of():
         b"segue_shadow_running 1.0", b"segue_shadow_running 0.0"
     )
     with answering(lambda _: (200, told)) as address:
-        assert scrape_counts([address]).failed
+        assert scrape_counters([address]).failed
         assert "has failed and is off" in compare("--metrics", address).output
 
 
@@ -140,7 +140,7 @@ def test_a_shadow_that_could_not_be_loaded_is_no_missing_one():
     told = generate_latest(metrics.registry)
     with answering(lambda _: (200, told)) as address, worker() as other:
         assert "the shadow model there failed" in compare("--metrics", address).output
-        both = scrape_counts([address, other])
+        both = scrape_counters([address, other])
     assert both.failed
     assert both.shadow == "hybrid-1"
 
@@ -156,7 +156,7 @@ def vector(*series: tuple[dict[str, str], float]) -> bytes:
 
 
 def prometheus(path: str, versions: tuple[str, ...] = ("gru-1",)) -> tuple[int, bytes]:
-    """Answer the queries that `prometheus_counts` asks, of a shadow that leads."""
+    """Answer the queries that `query_counters` asks, of a shadow that leads."""
     parts = urlsplit(path)
     assert parts.path == "/api/v1/query"
     [query] = parse_qs(parts.query)["query"]
@@ -177,7 +177,7 @@ def prometheus(path: str, versions: tuple[str, ...] = ("gru-1",)) -> tuple[int, 
 
 def test_prometheus_is_asked_over_a_window_and_its_counts_are_told_whole():
     with answering(prometheus) as address:
-        live = prometheus_counts(address, "30m")
+        live = query_counters(address, "30m")
         result = compare("--prometheus", f"http://{address}/", "--since", "30m")
     assert (live.active, live.shadow, live.failed) == ("gru-1", "hybrid-1", False)
     assert live.counts.outcomes["shadow"].tolist() == [10.002 + g for g in range(SHADOW_GROUPS)]
@@ -190,4 +190,4 @@ def test_a_window_over_which_the_model_changed_is_refused():
         answering(lambda path: prometheus(path, ("gru-1", "gru-2"))) as address,
         pytest.raises(ScrapeError, match="a shorter window"),
     ):
-        prometheus_counts(address, "30m")
+        query_counters(address, "30m")

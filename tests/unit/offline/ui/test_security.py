@@ -9,7 +9,7 @@ from typing import Any
 
 from segue.models.data.catalogue import SongDetails
 from segue.offline.ui.server import COOKIE, FILES
-from segue.offline.ui.song_search import SongBook
+from segue.offline.ui.song_search import SongSearch
 from segue.offline.ui.state import LivePage, PageConfig
 from segue.stream.config.settings import load_settings
 from tests.support.page_client import browsing
@@ -19,7 +19,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
 def named_page() -> LivePage:
-    book = SongBook([song(0), song(1)], {song(0): SongDetails(HOSTILE)})
+    book = SongSearch([song(0), song(1)], {song(0): SongDetails(HOSTILE)})
     settings = load_settings(kafka_bootstrap="127.0.0.1:9")
     return LivePage(PageConfig(settings, None, None, (), 10, settings.data_dir), book)
 
@@ -84,7 +84,7 @@ def test_the_secret_of_a_browser_is_kept_from_scripts_and_from_topics():
 
 def test_more_streams_than_fit_are_refused(monkeypatch):
     async def look() -> list[int]:
-        monkeypatch.setattr("segue.offline.ui.server.MOST_STREAMS", 2)
+        monkeypatch.setattr("segue.offline.ui.server.MAX_STREAMS", 2)
         page = named_page()
         async with browsing(page) as browser, AsyncExitStack() as stack:
             answers = [

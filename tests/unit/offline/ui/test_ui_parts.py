@@ -11,11 +11,11 @@ from prometheus_client import generate_latest
 
 from segue.models.data.catalogue import SongDetails
 from segue.models.data.recommendation import RecommendedSong
-from segue.offline.ui.listeners import MOST_LISTENERS, Listener, Listeners
-from segue.offline.ui.live_metrics import Window, quantile_ms, read_counts
-from segue.offline.ui.process import UiConfig, UiError, gather_songs, serve
-from segue.offline.ui.song_coordinates import open_places
-from segue.offline.ui.song_search import SongBook
+from segue.offline.ui.listeners import MAX_LISTENERS, Listener, Listeners
+from segue.offline.ui.live_metrics import MetricsWindow, parse_counters, quantile_ms
+from segue.offline.ui.process import UiConfig, UiError, load_songs, serve
+from segue.offline.ui.song_coordinates import load_coordinates
+from segue.offline.ui.song_search import SongSearch
 from segue.stream.config.settings import load_settings
 from segue.stream.messages.events import Cause, RecommendationList
 from segue.stream.observability.metrics import Metrics
@@ -24,13 +24,13 @@ from tests.support.cli import segue
 from tests.support.toy import song, write_toy_bundle
 
 
-def book() -> SongBook:
+def book() -> SongSearch:
     details = {
         "a": SongDetails("So What", "Miles Davis"),
         "b": SongDetails("Blue in Green", "Miles Davis"),
         "c": SongDetails("Jóga", "Björk"),
     }
-    return SongBook(["b", "nameless", "a"], details)
+    return SongSearch(["b", "nameless", "a"], details)
 
 
 def test_a_search_needs_every_word_and_neither_case_nor_accents():
@@ -46,9 +46,9 @@ def test_a_search_needs_every_word_and_neither_case_nor_accents():
 def test_the_last_word_on_a_song_is_what_is_found():
     songs = book()
     assert songs.search("what", 9) == ["a"]
-    songs.tell("a", SongDetails("So Why\nNot", "Somebody"))
-    songs.tell("b", None)
-    songs.tell("d", SongDetails("What Else"))
+    songs.update("a", SongDetails("So Why\nNot", "Somebody"))
+    songs.update("b", None)
+    songs.update("d", SongDetails("What Else"))
     assert songs.search("what", 9) == ["d"]
     assert songs.search("not why", 9) == ["a"]
     assert songs.search("green", 9) == []
@@ -65,12 +65,12 @@ def test_songs_of_a_bundle_come_most_played_first_and_a_log_names_them_anew(tmp_
         f"user_id,song_id,played_at,title,artist\nu,{song(5)},1700000000,Of the log,Somebody\n"
     )
     config = UiConfig(load_settings(), plays_file=plays)
-    songs, version = gather_songs(config, tmp_path / "gru")
+    songs, version = load_songs(config, tmp_path / "gru")
     assert version is not None
     assert version.startswith("gru-")
     assert songs.first(3) == [song(5), song(4), song(3)]
     assert songs.name(song(5)) == ("Of the log", "Somebody")
-    alone, version = gather_songs(config, None)
+    alone, version = load_songs(config, None)
     assert (len(alone), version) == (1, None)
 
 
@@ -85,31 +85,31 @@ def metrics_page(hits: int, judged: int, latencies_s: list[float]) -> str:
 
 
 def test_figures_are_what_was_counted_within_the_window():
-    window = Window(window_s=60)
-    window.add(read_counts(100.0, 990, [metrics_page(2, 4, [0.004])]))
-    assert window.figures().hit_rate is None
-    window.add(read_counts(110.0, 1_030, [metrics_page(5, 10, [0.004] + [0.012] * 4)]))
-    told = window.figures()
+    window = MetricsWindow(window_s=60)
+    window.add(parse_counters(100.0, 990, [metrics_page(2, 4, [0.004])]))
+    assert window.metrics().hit_rate is None
+    window.add(parse_counters(110.0, 1_030, [metrics_page(5, 10, [0.004] + [0.012] * 4)]))
+    told = window.metrics()
     assert (told.plays_per_s, told.lists_per_s) == (6.0, 4.0)
     assert (told.hit_rate, told.judged, told.workers) == (0.5, 6, 1)
     assert told.popular_hit_rate == 0.0
     assert told.latency_p50_ms == pytest.approx(12.5)
-    window.add(read_counts(165.0, 1_085, [metrics_page(5, 10, [0.004] + [0.012] * 4)]))
-    assert window.figures().lists_per_s == 1.0
-    assert window.figures().plays_per_s == 0.0
-    assert window.figures().hit_rate is None
+    window.add(parse_counters(165.0, 1_085, [metrics_page(5, 10, [0.004] + [0.012] * 4)]))
+    assert window.metrics().lists_per_s == 1.0
+    assert window.metrics().plays_per_s == 0.0
+    assert window.metrics().hit_rate is None
 
 
 def test_a_worker_that_begins_anew_or_goes_begins_a_new_window():
-    window = Window()
-    window.add(read_counts(1.0, 0, [metrics_page(3, 5, [])]))
-    window.add(read_counts(2.0, 9, [metrics_page(0, 1, [])]))
-    assert window.figures().hit_rate is None
-    window.add(read_counts(3.0, 9, [metrics_page(1, 2, [])]))
-    assert window.figures().hit_rate == 1.0
-    window.add(read_counts(4.0, 9, []))
-    assert (window.figures().workers, window.figures().judged) == (0, 0)
-    assert window.figures().plays_per_s is None
+    window = MetricsWindow()
+    window.add(parse_counters(1.0, 0, [metrics_page(3, 5, [])]))
+    window.add(parse_counters(2.0, 9, [metrics_page(0, 1, [])]))
+    assert window.metrics().hit_rate is None
+    window.add(parse_counters(3.0, 9, [metrics_page(1, 2, [])]))
+    assert window.metrics().hit_rate == 1.0
+    window.add(parse_counters(4.0, 9, []))
+    assert (window.metrics().workers, window.metrics().judged) == (0, 0)
+    assert window.metrics().plays_per_s is None
 
 
 def test_quantiles_worked_by_hand():
@@ -122,7 +122,7 @@ def test_quantiles_worked_by_hand():
 
 def test_the_map_is_laid_out_once_and_has_a_place_for_songs_that_are_not_on_it(tmp_path):
     write_toy_bundle(tmp_path / "gru", songs=30)
-    first = open_places(tmp_path / "gru", tmp_path / "kept", songs=20)
+    first = load_coordinates(tmp_path / "gru", tmp_path / "kept", songs=20)
     assert first.layout.song_ids == [song(n) for n in range(29, 9, -1)]
     assert first.of(song(29)) == tuple(first.layout.points[0])
     elsewhere = first.of(song(0))
@@ -132,9 +132,11 @@ def test_the_map_is_laid_out_once_and_has_a_place_for_songs_that_are_not_on_it(t
     [kept] = (tmp_path / "kept").iterdir()
     moved = kept.read_text().replace(str(first.layout.points[0][0]), "0.125", 1)
     kept.write_text(moved)
-    assert open_places(tmp_path / "gru", tmp_path / "kept", songs=20).layout.points[0][0] == 0.125
+    assert (
+        load_coordinates(tmp_path / "gru", tmp_path / "kept", songs=20).layout.points[0][0] == 0.125
+    )
     kept.write_text(moved[:50])  # as a full disk leaves it
-    again = open_places(tmp_path / "gru", tmp_path / "kept", songs=20)
+    again = load_coordinates(tmp_path / "gru", tmp_path / "kept", songs=20)
     assert again.layout == first.layout
 
 
@@ -145,41 +147,41 @@ def answer(event_id: str, *songs: str) -> RecommendationList:
 
 def test_a_listener_takes_each_list_once_and_none_that_is_older():
     listener = Listener()
-    first = listener.hear("a", False, 10.0)
-    second = listener.hear("b", False, 11.0)
-    assert listener.waits_s(12.0) == 1.0
-    assert listener.take(answer(second.event_id, "c", "d"), 11.5)
-    assert listener.answer is not None
-    assert listener.answer.latency_ms == 500
-    assert not listener.take(answer(first.event_id, "e"), 11.6)
-    assert not listener.take(answer(second.event_id, "c", "d"), 11.7)
-    assert not listener.take(answer("somebody-else-9", "c"), 11.7)
-    assert listener.waits_s(99.0) == 0.0
-    third = listener.hear("d", True, 13.0)
+    first = listener.add_play("a", False, 10.0)
+    second = listener.add_play("b", False, 11.0)
+    assert listener.waiting_s(12.0) == 1.0
+    assert listener.receive(answer(second.event_id, "c", "d"), 11.5)
+    assert listener.response is not None
+    assert listener.response.latency_ms == 500
+    assert not listener.receive(answer(first.event_id, "e"), 11.6)
+    assert not listener.receive(answer(second.event_id, "c", "d"), 11.7)
+    assert not listener.receive(answer("somebody-else-9", "c"), 11.7)
+    assert listener.waiting_s(99.0) == 0.0
+    third = listener.add_play("d", True, 13.0)
     assert third.rank == 2
-    assert listener.take(answer(third.event_id, "d"), 13.1)
-    assert listener.answer.before == {"c": 1, "d": 2}
+    assert listener.receive(answer(third.event_id, "d"), 13.1)
+    assert listener.response.previous_ranks == {"c": 1, "d": 2}
 
 
 def test_a_play_that_was_not_sent_is_taken_back():
     listener = Listener()
-    listener.take_back(listener.hear("a", False, 1.0))
-    assert list(listener.heard) == []
+    listener.remove_play(listener.add_play("a", False, 1.0))
+    assert list(listener.plays) == []
 
 
 def test_listeners_are_no_more_than_fit():
     listeners = Listeners()
-    oldest = listeners.invite()
+    oldest = listeners.create()
     gone = listeners.find(oldest)
     assert gone is not None
-    second = listeners.invite()
-    for _ in range(MOST_LISTENERS - 2):
-        listeners.invite()
+    second = listeners.create()
+    for _ in range(MAX_LISTENERS - 2):
+        listeners.create()
     assert listeners.find(oldest) is gone  # now the second is the one that was away longest
-    listeners.invite()
+    listeners.create()
     assert listeners.find(second) is None
     assert listeners.find(oldest) is gone
-    assert listeners.of_user(gone.user_id) is gone
+    assert listeners.find_user(gone.user_id) is gone
     assert listeners.find(None) is None
 
 

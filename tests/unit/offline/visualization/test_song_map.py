@@ -21,9 +21,9 @@ from segue.offline.visualization.labels import largest, read_labels
 from segue.offline.visualization.projection import (
     SongMapError,
     known_vectors,
-    lay_out,
     most_played,
     nearest,
+    project_2d,
     purity,
 )
 from tests.support.cli import segue
@@ -66,7 +66,7 @@ def bundle(tmp_path: Path) -> Path:
 
 def test_the_map_of_groups_keeps_them_apart() -> None:
     vectors = torch.from_numpy(grouped_vectors()[1:])
-    found = purity(vectors, lay_out(vectors, seed=0), LABELS)
+    found = purity(vectors, project_2d(vectors, seed=0), LABELS)
     assert found is not None
     assert found.chance == pytest.approx((EACH - 1) / (SONGS - 1))
     assert found.vectors > 0.95
@@ -78,7 +78,7 @@ def test_the_map_of_groups_keeps_them_apart() -> None:
 def test_labels_by_chance_are_no_purer_than_chance() -> None:
     vectors = torch.from_numpy(grouped_vectors()[1:])
     shuffled = np.random.default_rng(1).permutation(LABELS).tolist()
-    found = purity(vectors, lay_out(vectors, seed=0), shuffled)
+    found = purity(vectors, project_2d(vectors, seed=0), shuffled)
     assert found is not None
     assert found.vectors == pytest.approx(found.chance, abs=0.06)
     assert found.plane == pytest.approx(found.chance, abs=0.06)
@@ -106,7 +106,7 @@ def test_nearest_points_worked_by_hand() -> None:
 
 def test_a_map_repeats_for_its_seed_and_fills_the_square() -> None:
     vectors = torch.from_numpy(grouped_vectors()[1:])
-    first, again = lay_out(vectors, seed=3), lay_out(vectors, seed=3)
+    first, again = project_2d(vectors, seed=3), project_2d(vectors, seed=3)
     assert first.tobytes() == again.tobytes()
     assert np.abs(first).max() == pytest.approx(1.0)
 
@@ -117,7 +117,7 @@ def test_the_most_played_songs_are_chosen_and_those_nowhere_left_out() -> None:
     vectors = torch.ones(7, 2)
     vectors[4] = 0.0
     assert known_vectors(vectors, most_played(counts, 5)).tolist() == [2, 3, 5, 1]
-    with pytest.raises(SongMapError, match="4 songs make no map"):
+    with pytest.raises(SongMapError, match="4 songs are too few for a map"):
         most_played(torch.ones(5), 5000)
 
 
@@ -201,7 +201,7 @@ def test_what_cannot_be_mapped_is_told_in_one_line(bundle: Path, tmp_path: Path)
     write_toy_bundle(tmp_path / "small", songs=4)
     (tmp_path / "table.csv").write_text("song,genre\na,b\n")
     for arguments, message in (
-        (["--bundle", tmp_path / "small"], "4 songs make no map"),
+        (["--bundle", tmp_path / "small"], "4 songs are too few for a map"),
         (["--bundle", bundle, "--labels", tmp_path / "table.csv"], "no song_id and no label"),
         (["--bundle", tmp_path / "absent"], "is no bundle"),
     ):
