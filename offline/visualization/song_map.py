@@ -67,8 +67,8 @@ class SongMap:
         found = self.purity
         return (
             f"{songs} · of a song's {found.neighbours} nearest, {found.vectors:.0%} by embedding "
-            f"and {found.plane:.0%} on the map share its {self.label_kind} (chance {found.chance:.1%}, "
-            f"at best {found.best:.0%})"
+            f"and {found.plane:.0%} on the map share its {self.label_kind} "
+            f"(chance {found.chance:.1%}, at best {found.best:.0%})"
         )
 
 
