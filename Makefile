@@ -16,10 +16,10 @@ JOBS ?= 3
 PYTEST := $(VENV)/bin/python -m pytest
 PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 25
 COMPILES := tests/unit/models/hybrid
-REPORT ?= offline/results/bench
+REPORT ?= docs/results/bench
 
 .PHONY: help install demo test test-all test-compiled test-browser test-deployment test-kafka test-prometheus \
-	chaos rebalances soak soak-hour fuzz audit bench dashboards lint format clean
+	chaos rebalances soak soak-hour fuzz audit bench dashboards docs lint format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -72,6 +72,9 @@ test-deployment: install  ## Compose file, manifests and image: all that needs n
 
 dashboards: install  ## Write Grafana's dashboards anew
 	$(VENV)/bin/python -m segue.stream.ops.dashboards
+
+docs: install  ## Write the documents' tables anew
+	$(VENV)/bin/python -m docs.tables
 
 test-kafka: install  ## Run what needs a broker against yours: BOOTSTRAP=host:port (docs/kafka-tests.md)
 	@test -n "$(BOOTSTRAP)" || { echo "give BOOTSTRAP=host:port" >&2; exit 2; }

@@ -32,7 +32,7 @@ def forget(user_ids: tuple[str, ...], file: Path | None, yes: bool, wait_s: floa
     erase when they read it, so state that is rebuilt from the log is erased again. Later plays
     begin a new history; sending the request twice is harmless. Topics keep their records until
     retention deletes them, and bundles keep what they learned until they are trained again: see
-    stream/ops/OPERATIONS.md. The exit status is 1 where workers do not get there in time; they
+    docs/privacy.md. The exit status is 1 where workers do not get there in time; they
     will once they run.
 
     \b

@@ -126,7 +126,7 @@ def replay(**given: Any) -> None:
 
     \b
     --propensities estimates the reward of showing these lists (off-policy evaluation; for its
-    limits see offline/replay/HONESTY.md): ips, snips and dr, by variant, under `counterfactual`.
+    limits see docs/evaluation.md): ips, snips and dr, by variant, under `counterfactual`.
 
     \b
     Examples:

@@ -3,5 +3,5 @@
 A play is judged by the list made before it: predict, score, then learn. Plays are replayed
 partition by partition, as they lie in the topic, because histories, popularity and therefore
 lists are functions of one partition's log: partitions can run side by side and give the same.
-See HONESTY.md for what such figures can tell and what they cannot.
+docs/evaluation.md says what such figures show and what they do not.
 """

@@ -184,7 +184,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 CAUTION = (
     "A replay tells what lists would have foretold of what was played. It does not tell what "
-    "listeners would have played, had they seen these lists: see offline/replay/HONESTY.md."
+    "listeners would have played, had they seen these lists: see docs/evaluation.md."
 )
 
 

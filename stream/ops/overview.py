@@ -65,7 +65,7 @@ GLANCE = Row(
         ),
         stat(
             "Alerts",
-            "What should somebody look at? RUNBOOK.md has a section for each.",
+            "What should somebody look at? docs/runbook.md has a section for each.",
             Query('count(ALERTS{alertstate="firing"}) or vector(0)'),
             steps=((None, GREEN), (1, RED)),
         ),

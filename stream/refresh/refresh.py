@@ -38,7 +38,7 @@ class RefreshPlan:
     new ones. half_life_days: after which a play counts half. least_sessions: fewer new ones are
     not worth a bundle. least_plays: of a song, before it has a number; until then recent plays
     alone speak for it. Waiting spares known songs rows that were learned from next to nothing,
-    and costs new songs what neighbours would say of them (offline/results/freshness.md).
+    and costs new songs what neighbours would say of them (docs/results/freshness.md).
     """
 
     vectors: RefreshConfig = field(default_factory=RefreshConfig)
