@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,6 +86,39 @@ class Bundle:
     titles: Titles
     details: Mapping[str, SongDetails] = field(default_factory=dict)
     index: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a model was trained on: every trainer's part of `Manifest.training`.
+
+    from_ms, to_ms: of the first and the last play, milliseconds since the epoch; None without
+    plays. format: of the play log. timed: whether the log has the time of each play.
+    """
+
+    plays: int
+    sessions: int
+    songs: int
+    from_ms: int | None
+    to_ms: int | None
+    format: str
+    timed: bool
+    seed: int
+
+    def manifest(self, **more: Any) -> dict[str, Any]:
+        """Return the manifest's `training`, with what only this trainer knows at its end."""
+        return {**asdict(self), **more}
+
+
+def extended_training(
+    training: Mapping[str, Any], *, plays: int, songs: int, to_ms: int | None, **more: Any
+) -> dict[str, Any]:
+    """Return the `training` of a bundle that was trained on `plays` more, up to `to_ms`.
+
+    training: of the bundle before. songs: in the vocabulary now.
+    """
+    total = int(training.get("plays") or 0) + plays
+    return {**training, "plays": total, "songs": songs, "to_ms": to_ms, **more}
 
 
 def write_bundle(
