@@ -20,7 +20,7 @@ from segue.offline.benchmarks.reference_gru import PlainLoop
 from segue.offline.benchmarks.worker_process import BenchError
 from segue.offline.datasets.play_log import PlayLog
 from segue.offline.datasets.sessions import Numbering
-from segue.offline.operations.resources import forget_peak, peak_mib
+from segue.offline.operations.resources import peak_mib, reset_peak
 from segue.offline.training.gru_trainer import train_gru
 
 PACKAGES = ("segue", "torch", "numpy")
@@ -129,7 +129,7 @@ class _Training:
         self.batch_sessions = max(round(self.config.batch_plays / next_songs), 1)
 
     def gru(self, number: int) -> Speed:
-        forget_peak()
+        reset_peak()
         trained = train_gru(
             self.log,
             self.songs,
@@ -141,7 +141,7 @@ class _Training:
         return Speed(trained.plays_per_s, peak_mib())
 
     def plain(self, number: int) -> Speed:
-        forget_peak()
+        reset_peak()
         loop = PlainLoop(
             self.sessions, len(self.songs), self.config.dim, self.batch_sessions, self.seed + number
         )

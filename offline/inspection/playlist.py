@@ -1,4 +1,4 @@
-"""Playlists: one song after another, each from what the model makes of all before it."""
+"""Playlists, continued song by song with all songs so far as context."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segue.models.data.vocabulary import PADDING
 
 @dataclass(frozen=True)
 class PlaylistSong:
-    """A song of the playlist and the model's probability of it, before it was chosen."""
+    """A song of the playlist and its probability when it was chosen."""
 
     item: int
     probability: float
@@ -31,30 +31,29 @@ def continue_playlist(
     temperature: float = 1.0,
     repeat: bool = False,
 ) -> list[PlaylistSong]:
-    """Append up to `length` songs, each fed back to the model before the next one.
+    """Generate up to `length` songs after `start`, each with all songs before it as context.
 
-    model: one whose scores are log-probabilities. start: item numbers, at least one. The
-    probability of song i at step t is the playlist RNN's p(o_ti | h_t), over all songs, those
-    heard before among them. Without a
-    `generator` the most probable song is taken, the lower item number at a tie; with one, a
-    song is drawn by p^(1 / temperature). Unless `repeat`, no song comes twice, those of
-    `start` included; the playlist ends early where no song is left.
+    model: its scores are log-probabilities. start: item numbers, at least one. The probability
+    of song i at step t is the playlist RNN's p(o_ti | h_t) over all songs. Without a `generator`
+    the most probable song is chosen, the lower item number at a tie; with one, a song is sampled
+    by p^(1 / temperature). Unless `repeat`, no song is repeated, those of `start` included; the
+    playlist ends early where no song is left.
     """
-    heard, songs = list(start), list[PlaylistSong]()
-    barred = torch.zeros(len(model.vocabulary) + 1, dtype=torch.bool)
-    barred[PADDING] = True
+    context, songs = list(start), list[PlaylistSong]()
+    excluded = torch.zeros(len(model.vocabulary) + 1, dtype=torch.bool)
+    excluded[PADDING] = True
     if not repeat:
-        barred[heard] = True
-    while len(songs) < length and not barred.all():
-        scores = model.scores(Contexts.of(Ragged.of([heard])))[0]
-        chances = scores.exp()
-        left = scores.masked_fill(barred, -torch.inf)
+        excluded[context] = True
+    while len(songs) < length and not excluded.all():
+        scores = model.scores(Contexts.of(Ragged.of([context])))[0]
+        probabilities = scores.exp()
+        left = scores.masked_fill(excluded, -torch.inf)
         if generator is None:
             item = int(left.argmax())
         else:
-            drawn = (left.double() / temperature).softmax(0)
-            item = int(drawn.multinomial(1, generator=generator))
-        songs.append(PlaylistSong(item, float(chances[item])))
-        heard.append(item)
-        barred[item] = not repeat
+            weights = (left.double() / temperature).softmax(0)
+            item = int(weights.multinomial(1, generator=generator))
+        songs.append(PlaylistSong(item, float(probabilities[item])))
+        context.append(item)
+        excluded[item] = not repeat
     return songs

@@ -1,4 +1,4 @@
-"""The bundles below a bundle root: which there are, which serves, and which may."""
+"""The bundles below a bundle root, and which of them is active."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from segue.stream.serving.model_registry import (
     bundle_directory,
 )
 
-DEEPEST = 3  # directories between the root and a bundle's manifest
+MAX_DEPTH = 3  # directories between the root and a bundle's manifest
 
-
-SERVES, BEFORE, KEPT, REFUSED = "serves", "before", "kept", "refused"
+STATES = ACTIVE, PREVIOUS, INACTIVE, REFUSED = "active", "previous", "inactive", "refused"
 
 
 @dataclass(frozen=True)
 class BundleRow:
-    """One bundle. location: from the root. state: serves, before, kept or refused, and why.
+    """One bundle.
 
-    hit_rate_at_20: on the plays held back when it was made; None where none were.
+    state: one of STATES. location: relative to the root. hit_rate_at_20: on the validation
+    split of its training; None without one. problem: why a refresh refused it.
     """
 
     state: str
@@ -44,12 +44,12 @@ class BundleRow:
     problem: str = ""
 
     def row(self) -> dict[str, Any]:
-        """Give it as one JSON object."""
+        """Return it as a JSON object."""
         return asdict(self)
 
 
 def require_root(settings: Settings) -> Path:
-    """Give the bundle root; AnnouncementError where the settings name none."""
+    """Return the bundle root; AnnouncementError where none is set."""
     if settings.bundle_root is None:
         raise AnnouncementError(
             "no bundle root is set: give --bundle-root or SEGUE_BUNDLE_ROOT, as workers have it"
@@ -57,26 +57,28 @@ def require_root(settings: Settings) -> Path:
     return settings.bundle_root
 
 
-def list_bundles(root: Path, told: Announcement | None) -> list[BundleRow]:
-    """Tell of every bundle below the root, that which serves first. told: what serves."""
-    before = [] if told is None else [each.version for each in told.previous]
+def list_bundles(root: Path, active: Announcement | None) -> list[BundleRow]:
+    """Return every bundle below the root, the active one first."""
+    previous = [] if active is None else [each.version for each in active.previous]
     rows = []
     for location, manifest in _manifests(root):
         refused = _reason(root / location)
-        state = REFUSED if refused else KEPT
-        if manifest.version in before:
-            state = BEFORE
-        if told is not None and (manifest.version, location) == (told.version, told.location):
-            state = SERVES
+        state = REFUSED if refused else INACTIVE
+        if manifest.version in previous:
+            state = PREVIOUS
+        if active is not None and (manifest.version, location) == (
+            active.version,
+            active.location,
+        ):
+            state = ACTIVE
         hits = manifest.metrics.get("hit_rate_at_20")
         plays = manifest.training.get("plays")
         rows.append(BundleRow(state, manifest.version, location, plays, hits, refused))
-    order = (SERVES, BEFORE, KEPT, REFUSED)
-    return sorted(rows, key=lambda row: (order.index(row.state), row.version, row.location))
+    return sorted(rows, key=lambda row: (STATES.index(row.state), row.version, row.location))
 
 
 def find_bundle(settings: Settings, root: Path, name: str) -> Served:
-    """Find a bundle by its version or its directory, and see that it serves lists here.
+    """Find a bundle by its version or its directory, and check that it can be loaded here.
 
     Raises AnnouncementError where there is none, BundleError where it cannot be loaded.
     """
@@ -94,9 +96,9 @@ def find_bundle(settings: Settings, root: Path, name: str) -> Served:
 
 
 def check_loadable(settings: Settings, root: Path, served: Served) -> Served:
-    """See that a bundle can be announced: it is whole, of a kind that is used, and answers.
+    """Check that a bundle can be activated: complete, of a usable kind, and able to recommend.
 
-    Song vectors make no lists; who follows them is `segue refresh`, which renews them too.
+    Song embeddings serve no lists; `segue refresh` follows and updates them.
     """
     kind = served.version.rpartition("-")[0]
     directory = bundle_directory(root, served.location)
@@ -105,8 +107,8 @@ def check_loadable(settings: Settings, root: Path, served: Served) -> Served:
     elif kind == VECTORS:
         read_bundle(directory, kind)
     else:
-        able = ", ".join((*SERVING_KINDS, VECTORS))
-        raise AnnouncementError(f"nobody follows {kind} bundles: name one of {able}")
+        usable = ", ".join((*SERVING_KINDS, VECTORS))
+        raise AnnouncementError(f"{kind} bundles cannot be activated: give one of {usable}")
     return served
 
 
@@ -116,8 +118,8 @@ def _location(root: Path, directory: Path) -> str:
 
 
 def _manifests(root: Path) -> Iterator[tuple[str, Manifest]]:
-    """Give each bundle's place and manifest; what cannot be read is no bundle."""
-    for depth in range(1, DEEPEST + 1):
+    """Yield each bundle's location and manifest; what cannot be read is skipped."""
+    for depth in range(1, MAX_DEPTH + 1):
         for path in sorted(root.glob("/".join(["[!.]*"] * depth + [MANIFEST]))):
             try:
                 manifest = read_manifest(path.parent)
@@ -127,9 +129,9 @@ def _manifests(root: Path) -> Iterator[tuple[str, Manifest]]:
 
 
 def _reason(directory: Path) -> str:
-    """Say why a refresh refused the bundle; nothing where none did."""
+    """Return why a refresh refused the bundle; "" where none did."""
     try:
-        told = msgspec.json.decode((directory / REASON).read_bytes(), type=dict[str, Any])
+        found = msgspec.json.decode((directory / REASON).read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError):
         return ""
-    return str(told.get("reason", "refused"))
+    return str(found.get("reason", "refused"))

@@ -1,4 +1,4 @@
-"""What is known of songs, sent to the topic of the catalogue or written to a file."""
+"""The catalogue, sent to its topic or written to a file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ CHUNK_SONGS = 10_000
 def send_songs(
     settings: Settings, songs: Mapping[str, SongDetails], advance: Callable[[int], None]
 ) -> None:
-    """Send what is known of each song; the last word on a song holds.
+    """Send the details of each song; the last record of a song counts.
 
-    advance: told how many are delivered, whenever it grows. KafkaUnavailable where one could
-    not be delivered.
+    advance: called with the number delivered. KafkaUnavailable where delivery fails.
     """
     from kafka import KafkaProducer
     from kafka.errors import KafkaError
@@ -41,14 +40,14 @@ def send_songs(
         except KafkaError as error:
             raise KafkaUnavailable(
                 f"songs could not be sent to {settings.topic_songs!r}: {error!r}: "
-                "send them all once more"
+                "send all of them again"
             ) from error
         finally:
             producer.close(TIMEOUT_S)
 
 
 def write_songs(path: Path, songs: Mapping[str, SongDetails]) -> None:
-    """Write the topic's values as JSON lines."""
+    """Write records of the topic as JSON lines."""
     with path.open("wb") as file:
         for song_id, details in songs.items():
             file.write(encode_song(song_id, details) + b"\n")

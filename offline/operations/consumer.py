@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 POLL_MS = 200
 
 Titles = Mapping[str, Sequence[str]]
-"""Of each known song id its title and artist."""
+"""Song id -> title and artist."""
 
 Record = Any
-"""One record as kafka-python gives it: topic, partition, offset, key, value, headers."""
+"""A record of kafka-python: topic, partition, offset, key, value, headers."""
 
 
 class ConsumeError(SegueError):
@@ -38,13 +38,13 @@ def read_records(
     wait_s: float | None = None,
     on_ready: Callable[[], None] | None = None,
 ) -> Generator[Record, None, None]:
-    """Read all partitions of a topic outside any consumer group, so nobody's offsets move.
+    """Read all partitions of a topic without a consumer group, so no offsets are committed.
 
-    from_beginning: from the oldest record, else from now on. (Where `now` is comes from the
-    broker; the embedded one may give the last records once more.)
-    user_id: only records of this key. limit: at most so many records.
-    wait_s: end when nothing came for so long; None waits for ever.
-    on_ready: called once it is known where to begin.
+    from_beginning: from the oldest record, else new ones only. (The end comes from the broker;
+    the embedded one may return the last records again.)
+    user_id: only records with this key. limit: at most so many records.
+    wait_s: stop after so many seconds without a record; None never stops.
+    on_ready: called once all partitions are positioned.
     Raises ConsumeError where the topic does not exist, KafkaUnavailable where Kafka fails.
     """
     from kafka import KafkaConsumer, TopicPartition
@@ -65,13 +65,13 @@ def read_records(
             _seek(consumer, partitions, from_beginning)
             if on_ready is not None:
                 on_ready()
-            given = 0
+            yielded = 0
             for record in _poll(consumer, wait_s):
                 if key is not None and record.key != key:
                     continue
                 yield record
-                given += 1
-                if given == limit:
+                yielded += 1
+                if yielded == limit:
                     return
         finally:
             consumer.close()
@@ -83,7 +83,7 @@ def _seek(consumer: Any, partitions: list[Any], from_beginning: bool) -> None:
     else:
         consumer.seek_to_end(*partitions)
     for partition in partitions:
-        consumer.position(partition)  # asks now: what comes from here on is new
+        consumer.position(partition)  # resolves the position now, not at the first poll
 
 
 def _poll(consumer: Any, wait_s: float | None) -> Iterator[Record]:
@@ -96,22 +96,22 @@ def _poll(consumer: Any, wait_s: float | None) -> Iterator[Record]:
 
 
 def recommendations_json(record: Record) -> str:
-    """Give a list as it was published: one line of JSON."""
+    """Return a list as it was published: one line of JSON."""
     text: str = (record.value or b"").decode("utf-8", "backslashreplace")
     return text
 
 
 def rejected_json(record: Record) -> str:
-    """Give a rejected play as one line of JSON: its headers and the bytes as they came."""
+    """Return a rejected play as one line of JSON: its headers and its raw value."""
     headers = _headers(record)
     value = (record.value or b"").decode("utf-8", "backslashreplace")
     return json.dumps(headers | {"value": value}, ensure_ascii=False)
 
 
 def recommendations_view(record: Record, titles: Titles) -> RenderableType:
-    """Draw a list: whose it is, what caused it, and its songs with their reasons.
+    """Render a list: its listener, its play, and its songs with explanations.
 
-    Raises ConsumeError where the record is no recommendation list.
+    Raises ConsumeError where the record is not a recommendation list.
     """
     from msgspec import DecodeError
     from rich.console import Group
@@ -119,26 +119,28 @@ def recommendations_view(record: Record, titles: Titles) -> RenderableType:
     from rich.text import Text
 
     try:
-        made = decode_recommendations(record.value or b"")
+        recommendations = decode_recommendations(record.value or b"")
     except (DecodeError, UnicodeError) as error:
         where = f"{record.topic}, partition {record.partition}, offset {record.offset}"
-        raise ConsumeError(f"{where}: no recommendation list ({error}): try jsonl") from error
+        raise ConsumeError(
+            f"{where}: no recommendation list ({error}): try --format jsonl"
+        ) from error
     table = Table("song", "score", "from", "because of", box=None)
-    for song in made.items:
+    for song in recommendations.items:
         because = ", ".join(
             f"{_song(reason.song_id, titles)} ({reason.weight:.0%})" for reason in song.because
         )
         sources = ", ".join(song.sources)
         row = (_song(song.song_id, titles), f"{song.score:.4f}", sources, because)
         table.add_row(*map(Text, row))
-    title = Text(f"{made.user_id} after {made.cause.event_id}", style="bold")
-    place = f"for partition {made.cause.partition} offset {made.cause.offset}"
-    told = Text(f" {made.generated_at} by {made.model}, {place}\n", style="dim")
-    return Group(title, table, told)
+    title = Text(f"{recommendations.user_id} after {recommendations.cause.event_id}", style="bold")
+    play = f"partition {recommendations.cause.partition} offset {recommendations.cause.offset}"
+    origin = f" {recommendations.generated_at} by {recommendations.model}, for {play}\n"
+    return Group(title, table, Text(origin, style="dim"))
 
 
 def rejected_view(record: Record) -> RenderableType:
-    """Draw a rejected play: why, from where, and how it begins."""
+    """Render a rejected play: reason, position and the beginning of its value."""
     from rich.text import Text
 
     headers = _headers(record)
@@ -153,18 +155,18 @@ def _headers(record: Record) -> dict[str, str]:
 
 
 def _visible(text: str) -> str:
-    """Write out what is not printable: a stranger's bytes must not steer the terminal.
+    """Escape what is not printable, so that no producer can control the terminal.
 
     >>> _visible("red: \\x1b[31m")
     'red: \\\\x1b[31m'
     """
     return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
 
 
 def _song(song_id: str, titles: Titles) -> str:
-    """Write a song as "title - artist" where they are known.
+    """Return "title - artist", or the id of a song without a title.
 
     >>> _song("s1", {"s1": ["Blue in Green", "Miles Davis"]}), _song("s2", {})
     ('Blue in Green - Miles Davis', 's2')

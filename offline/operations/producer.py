@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 
 class PositionError(SegueError):
-    """There is no position to go on from, or it belongs to another log."""
+    """No position to resume from, or one of another log."""
 
 
 @dataclass
 class Position:
     """How far one log has been sent to one topic.
 
-    delivered: rows confirmed by the broker. plays: rows in the log, to notice another file.
-    shift_ms: added to every play's time, the same after every resumption.
+    delivered: rows confirmed by the broker. plays: rows in the log, to detect another file.
+    shift_ms: added to every play's time, also after resuming.
     """
 
     delivered: int
@@ -48,17 +48,17 @@ class Position:
 
     @staticmethod
     def file(data_dir: Path, log: Path, topic: str) -> Path:
-        """Name the file that keeps the position of one log in one topic."""
+        """Return the file with the position of one log in one topic."""
         name = hashlib.sha256(f"{log.resolve()}\0{topic}".encode()).hexdigest()[:16]
         return data_dir / "produce" / f"{name}.json"
 
     @classmethod
     def load(cls, file: Path, plays: int) -> Position:
-        """Read where to go on in a log of `plays` rows. Raises PositionError where it cannot."""
+        """Read the position in a log of `plays` rows. Raises PositionError where there is none."""
         try:
             position = cls(**json.loads(file.read_text(encoding="utf-8")))
         except FileNotFoundError:
-            raise PositionError("nothing of this log was sent: leave out --resume") from None
+            raise PositionError("this log was not sent before: leave out --resume") from None
         except (ValueError, TypeError) as error:
             raise PositionError(f"{file}: cannot be read ({error}): leave out --resume") from error
         if position.plays != plays:
@@ -69,16 +69,16 @@ class Position:
         return position
 
     def save(self, file: Path) -> None:
-        """Write atomically: a crash leaves the position before or this one."""
+        """Write atomically."""
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_suffix(".new")
         fresh.write_text(json.dumps(asdict(self)), encoding="utf-8")
         os.replace(fresh, file)
 
 
-CHUNK_PLAYS = 10_000  # confirmed together: what a crash may send twice
+CHUNK_PLAYS = 10_000  # confirmed together; a crash may send them twice
 TICK_S = 0.02
-BATCH_BYTES = 256 * 1024  # a broker takes 1 MiB at once unless it was told otherwise
+BATCH_BYTES = 256 * 1024  # a broker accepts 1 MiB by default
 DELIVERY_TIMEOUT_MS = 30_000
 CLOSE_TIMEOUT_S = 5.0
 MAX_NAME = 64
@@ -92,14 +92,14 @@ class ProduceError(SegueError):
 
 @dataclass(frozen=True)
 class Trace:
-    """Traces to be begun, one with the first of every so many plays."""
+    """Start a trace with the first of every so many plays."""
 
     tracing: Tracing
     every: int
 
 
 def log_name(path: Path) -> str:
-    """Name a log after its file, fit to begin its event ids.
+    """Return the name of a log, the prefix of its event ids.
 
     >>> log_name(Path("/logs/my plays.csv"))
     'my_plays'
@@ -108,30 +108,30 @@ def log_name(path: Path) -> str:
 
 
 def check_sendable(log: PlayLog, speed: float | None) -> None:
-    """Raise ProduceError where the log has no order, or no clock to follow."""
+    """Raise ProduceError where the log has no order, or no times for `speed`."""
     if not log.ordered:
         raise ProduceError(
-            f"a log of format {log.format!r} says how often songs were played, not when: "
-            "it can be trained from, but not sent as plays"
+            f"a log of format {log.format!r} has play counts, not plays: "
+            "it can be trained on, but not sent"
         )
     if speed is not None and not log.timed:
         raise ProduceError(
-            f"a log of format {log.format!r} has an order but no times, so it has no recorded "
-            "speed: use --rate instead of --speed"
+            f"a log of format {log.format!r} has an order but no times: "
+            "use --rate instead of --speed"
         )
 
 
 def due_times(
     played_at_ms: npt.NDArray[np.int64], rate: float | None, speed: float | None
 ) -> npt.NDArray[np.float64]:
-    """Say when each play is to be sent, in seconds after the first: float64 [N].
+    """Return when each play is due, in seconds after the first: float64 [N].
 
-    rate: plays a second. speed: times the recorded speed. Neither: all at once.
+    rate: plays per second. speed: factor of the recorded speed. Neither: all at once.
 
     >>> due_times(np.array([1000, 3000, 9000]), rate=None, speed=2).tolist()
     [0.0, 1.0, 4.0]
     """
-    assert rate is None or speed is None, "a log has one pace"
+    assert rate is None or speed is None, "rate and speed exclude each other"
     if rate is not None:
         return np.arange(len(played_at_ms), dtype=np.float64) / rate
     if speed is not None and len(played_at_ms):
@@ -154,22 +154,22 @@ def send_plays(
     due_ms: npt.NDArray[np.int64] | None = None,
     trace: Trace | None = None,
 ) -> int:
-    """Send rows `start` and on as play events; give the row it got to.
+    """Send the rows from `start` on as play events; return the row after the last one sent.
 
-    plays: PLAYS_SCHEMA in order. Event ids are "<log_name>-<row>", the same at every sending.
-    rate: plays a second; speed: times the recorded speed; neither: as fast as it goes.
-    on_delivered: told the number of rows delivered, whenever it grows.
-    tick_s: plays that are due within so many seconds travel together.
-    stop: set to end early, after the plays under way are confirmed.
-    due_ms: int64 [plays], filled with the Unix time at which each row was to be sent, so that a
-    latency counts what waiting for a late sender cost.
-    trace: begins traces with some of the plays.
+    plays: PLAYS_SCHEMA in order. Event ids are "<log_name>-<row>", the same each time.
+    rate: plays per second; speed: factor of the recorded speed; neither: no pacing.
+    on_delivered: called with the number of rows delivered.
+    tick_s: plays due within so many seconds are sent together.
+    stop: set it to stop early, after the plays in flight are confirmed.
+    due_ms: int64 [plays], filled with the Unix time at which each row was due, so that latencies
+    include the delay of a late sender.
+    trace: starts traces with some of the plays.
     Raises KafkaUnavailable where a play could not be delivered.
     """
     stop = stop or threading.Event()
     due_s = due_times(plays["played_at_ms"].to_numpy()[start:], rate, speed)
     with reaching(settings), _producer(settings) as producer:
-        producer.partitions_for(settings.topic_plays)  # connects, before the clock runs
+        producer.partitions_for(settings.topic_plays)  # connects before time is measured
         began, position = time.monotonic(), start
         if due_ms is not None:
             due_ms[start:] = (time.time() + due_s) * 1000
@@ -191,8 +191,8 @@ def send_plays(
 def _producer(settings: Settings) -> Iterator[KafkaProducer]:
     from kafka import KafkaProducer
 
-    # kafka-python's producer is idempotent: a batch sent again after a lost answer is not
-    # stored twice, and a listener's plays keep their order.
+    # kafka-python's producer is idempotent: a batch sent again after a lost acknowledgement is
+    # not stored twice, and a listener's plays keep their order.
     producer = KafkaProducer(
         **kafka_python_config(settings),
         acks="all",
@@ -207,7 +207,7 @@ def _producer(settings: Settings) -> Iterator[KafkaProducer]:
 
 
 def _events(plays: pl.DataFrame, log_name: str, first_row: int) -> Iterator[tuple[bytes, bytes]]:
-    """Give key and value of each play."""
+    """Yield key and value of each play."""
     columns = plays.select("user_id", "song_id", "played_at_ms", "ms_played", "skipped")
     for row, (user_id, song_id, *rest) in enumerate(columns.iter_rows(), first_row):
         yield user_id.encode(), encode(PlayEvent(f"{log_name}-{row}", user_id, song_id, *rest))
@@ -219,7 +219,7 @@ def _deliver(
     events: Iterator[tuple[bytes, bytes]],
     trace: Trace | None,
 ) -> None:
-    """Send events and wait until every one is confirmed; a failed one raises its KafkaError."""
+    """Send events and wait for their confirmation; raises the KafkaError of a failed one."""
     sent = []
     for number, (key, value) in enumerate(events):
         if trace is None or number % trace.every:

@@ -1,4 +1,4 @@
-"""The most memory that a piece of work took, as Linux counts it."""
+"""Memory of processes on Linux."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SELF = Path("/proc/self")
-FORGET_PEAK = "5"  # what clear_refs takes for "the peak is what is resident now"
+RESET_PEAK = "5"  # written to clear_refs, it sets the peak to the current value
 
 
-def forget_peak() -> None:
-    """Begin to measure anew; do nothing where the system cannot."""
+def reset_peak() -> None:
+    """Reset the peak that `peak_mib` returns; no effect where the system cannot."""
     try:
-        (SELF / "clear_refs").write_text(FORGET_PEAK)
+        (SELF / "clear_refs").write_text(RESET_PEAK)
     except OSError:
         return
 
 
 def peak_mib() -> float | None:
-    """Give the largest resident memory of this process, MiB, None where nobody counts it.
+    """Return the peak resident memory of this process in MiB, None where it is unknown.
 
-    It is that since `forget_peak`, or since the process began where that cannot be.
+    Since `reset_peak`, or since the process started where that has no effect.
     """
     try:
         lines = (SELF / "status").read_text(encoding="utf-8").splitlines()
@@ -32,19 +32,19 @@ def peak_mib() -> float | None:
 
 @dataclass(frozen=True)
 class Resident:
-    """What of a process lies in memory, MiB. own: its alone; file: pages of mapped files."""
+    """Resident memory of a process in MiB. own: anonymous; file: pages of mapped files."""
 
     own: float
     file: float
 
 
 def resident_mib(process: Path = SELF) -> Resident | None:
-    """Say what of a process, /proc/NUMBER, is resident now, None where nobody counts it."""
+    """Return the resident memory of a process, /proc/PID, None where it is unknown."""
     try:
         lines = (process / "status").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     kib = {line.partition(":")[0]: line.split()[1] for line in lines if line.startswith("Rss")}
-    if not kib:  # it has ended, and nobody has asked yet how
+    if not kib:  # a zombie
         return None
     return Resident(int(kib["RssAnon"]) / 1024, int(kib["RssFile"]) / 1024)

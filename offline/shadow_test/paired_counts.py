@@ -1,10 +1,9 @@
-"""Two models judged on the same plays, known by counts alone: their difference, and chance.
+"""Paired comparison of two models from counters: difference, confidence interval and tests.
 
-Workers count pairs, not plays one by one, so what a bootstrap over listeners needs is gone. What
-is left are the sums of `SHADOW_GROUPS` groups, among which a hash divides the listeners. All of
-one listener is in one group, so groups are independent where plays are not, and how much they
-differ says how far the whole may be off (the method of random groups: Wolter, Introduction to
-Variance Estimation, 2007, chapter 2).
+Workers count pairs in `SHADOW_GROUPS` groups of listeners, divided by a hash, so a bootstrap over
+listeners is not possible. All plays of a listener are in one group, so groups are independent
+where plays are not, and the variance between groups estimates that of the whole (random groups:
+Wolter, Introduction to Variance Estimation, 2007, chapter 2).
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ from segue.stream.observability.metrics import JUDGED_AT, OUTCOMES, PAIRED_LISTS
 
 ACTIVE, SHADOW = PAIRED_LISTS
 METRICS = (f"hit_rate_at_{JUDGED_AT}", f"mrr_at_{JUDGED_AT}")
-LEAST_PAIRS = 200
-LEAST_GROUPS = 10
+MIN_PAIRS = 200
+MIN_GROUPS = 10
 LEVEL = 0.95
 
 Floats = NDArray[np.float64]
 
 
 class TooFewPairs(SegueError):
-    """Too little was judged to say anything of chance."""
+    """Too few pairs for a test."""
 
 
 @dataclass(frozen=True)
 class PairedCounts:
-    """What came of the pairs, by group.
+    """Outcomes of the pairs, by group.
 
     outcomes: by the name of OUTCOMES, pairs of each group, [G]. reciprocal_ranks: by the name of
     PAIRED_LISTS, the sum of 1 / rank over those pairs, [G]. G = SHADOW_GROUPS.
@@ -50,19 +49,19 @@ class PairedCounts:
         pairs: Iterable[tuple[str, int, float]],
         reciprocal_ranks: Iterable[tuple[str, int, float]],
     ) -> Self:
-        """Add up (name, group, count) as they come, of any number of workers."""
+        """Sum (name, group, count) of any number of workers."""
         return cls(_by_group(OUTCOMES.values(), pairs), _by_group(PAIRED_LISTS, reciprocal_ranks))
 
     @property
     def sizes(self) -> Floats:
-        """Count the pairs of each group, [G]."""
+        """Return the number of pairs in each group, [G]."""
         sizes: Floats = np.stack(list(self.outcomes.values())).sum(axis=0)
         return sizes
 
-    def gains(self, made_by: str) -> Floats:
-        """Give the sums of one list's hits and of its reciprocal ranks, [G, 2]."""
-        hits = self.outcomes["both"] + self.outcomes[made_by]
-        return np.stack([hits, self.reciprocal_ranks[made_by]], axis=1)
+    def gains(self, role: str) -> Floats:
+        """Return the sums of one model's hits and reciprocal ranks, [G, 2]."""
+        hits = self.outcomes["both"] + self.outcomes[role]
+        return np.stack([hits, self.reciprocal_ranks[role]], axis=1)
 
 
 def _by_group(names: Iterable[str], counted: Iterable[tuple[str, int, float]]) -> dict[str, Floats]:
@@ -73,16 +72,16 @@ def _by_group(names: Iterable[str], counted: Iterable[tuple[str, int, float]]) -
 
 
 def compare_pairs(counts: PairedCounts) -> dict[str, Any]:
-    """Give both models' rates, the shadow's lead in each metric with interval and p, a verdict.
+    """Return both models' metrics, their differences with interval and p, and a verdict.
 
-    Raises TooFewPairs where chance could not be told from anything.
+    Raises TooFewPairs where a test is not possible.
     """
     sizes = counts.sizes
     pairs, groups = round(sizes.sum()), int((sizes > 0).sum())
-    if pairs < LEAST_PAIRS or groups < LEAST_GROUPS:
+    if pairs < MIN_PAIRS or groups < MIN_GROUPS:
         raise TooFewPairs(
             f"{pairs} pairs of {groups} groups of listeners are too few to compare: "
-            f"wait for {LEAST_PAIRS} pairs of {LEAST_GROUPS} groups at least"
+            f"wait for {MIN_PAIRS} pairs of {MIN_GROUPS} groups at least"
         )
     gains = {name: counts.gains(name) for name in PAIRED_LISTS}
     tests = _tests(gains[SHADOW] - gains[ACTIVE], sizes)
@@ -109,9 +108,9 @@ def _tests(leads: Floats, sizes: Floats) -> dict[str, dict[str, Any]]:
 
 
 def ratio_of_sums(values: Floats, sizes: Floats) -> dict[str, Any]:
-    """Give sum(values) / sum(sizes), its 95 % interval, and p of its being 0.
+    """Return sum(values) / sum(sizes), its 95 % interval, and the p value that it is 0.
 
-    values, sizes: [G], sums over independent groups; empty ones are left out. With
+    values, sizes: [G], sums over independent groups; empty ones are ignored. With
     r = sum(v) / sum(s) and r_g the same without group g, the jackknife's variance is
     (G - 1) / G * sum_g (r_g - r)^2, and (r - true) / sqrt(variance) about t with G - 1 degrees.
     """
@@ -128,10 +127,10 @@ def ratio_of_sums(values: Floats, sizes: Floats) -> dict[str, Any]:
 
 
 def mcnemar_p(only_one: int, only_other: int) -> float:
-    """Give the exact two-sided p of two lists being equally often the only one with a hit.
+    """Return the exact two-sided p value of McNemar's test.
 
-    It takes all pairs for independent, which pairs of one listener are not: it is fooled more
-    often than it says.
+    only_one, only_other: pairs in which one model alone has a hit. The test assumes independent
+    pairs; those of one listener are not, so its p is too small.
 
     >>> mcnemar_p(10, 1), mcnemar_p(3, 3), mcnemar_p(0, 0)
     (0.01171875, 1.0, 1.0)
@@ -144,7 +143,7 @@ def mcnemar_p(only_one: int, only_other: int) -> float:
 
 
 def verdict(tests: Mapping[str, Mapping[str, Any]]) -> str:
-    """Say in words which model is better, by both metrics, each adjusted for the other."""
+    """Return in words which model is better, by both metrics with adjusted p values."""
     leads = {metric: one["difference"] for metric, one in tests.items()}
     sure = {metric for metric, one in tests.items() if one["p_holm"] < 1 - LEVEL}
     ahead = {metric for metric in sure if leads[metric] > 0}
@@ -158,6 +157,6 @@ def verdict(tests: Mapping[str, Mapping[str, Any]]) -> str:
         return f"the {'shadow' if ahead else 'active model'} is better in {where}"
     low, high = (100 * bound for bound in tests[METRICS[0]]["ci"])
     return (
-        "no difference that chance would not make: the shadow's hit rate may lie "
-        f"{low:+.2f} to {high:+.2f} points from the active model's"
+        "no significant difference: the shadow's hit rate is within "
+        f"{low:+.2f} to {high:+.2f} points of the active model's"
     )

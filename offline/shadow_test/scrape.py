@@ -1,4 +1,4 @@
-"""The counts of a shadow model: from workers' own metrics, or over a window from Prometheus."""
+"""Counters of a shadow model, from workers' metrics or over a window from Prometheus."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Sample = tuple[str, Mapping[str, str], float]
 
 
 class ScrapeError(SegueError):
-    """Counts that cannot be had, or that are not of one pair of models."""
+    """Counters that are not available, or not of one pair of models."""
 
 
 @dataclass(frozen=True)
 class ShadowCounters:
-    """The pairs of one active model and one shadow. failed: that some worker's shadow is off."""
+    """The pairs of one active and one shadow model. failed: a worker's shadow has failed."""
 
     active: str
     shadow: str
@@ -42,28 +42,28 @@ class ShadowCounters:
 
 
 def scrape_counters(addresses: Sequence[str]) -> ShadowCounters:
-    """Add up what workers tell at their metrics addresses, since each began.
+    """Sum the counters of workers since each started.
 
-    Raises ScrapeError where one does not answer or none has a shadow.
+    Raises ScrapeError where one does not respond or none has a shadow.
     """
-    told: list[Sample] = []
+    found: list[Sample] = []
     for address in addresses:
         samples = list(_scrape(metrics_url(address)))
         if any(name == RUNNING for name, _, _ in samples):
-            told += samples
-    return _counts_of(told, "there")
+            found += samples
+    return _counters_of(found, "there")
 
 
 def query_counters(address: str, since: str) -> ShadowCounters:
-    """Ask Prometheus how much the counts of all its workers grew over a window such as 1h.
+    """Query Prometheus for the increase of all workers' counters over a window such as 1h.
 
-    Prometheus stretches growth between scrapes over the whole window, so counts are no whole
-    numbers; all are stretched alike, so rates and differences stay what they are.
-    Raises ScrapeError where it does not answer or knows of no shadow.
+    Prometheus extrapolates increases to the whole window, so counts are not integers; all are
+    scaled alike, so rates and differences are not affected. Raises ScrapeError where it does not
+    respond or has no shadow.
     """
     if not WINDOW.fullmatch(since):
-        raise ScrapeError(f"--since {since!r} is no window of time: give one like 30m, 6h or 7d")
-    told = [
+        raise ScrapeError(f"--since {since!r} is not a time range: give one like 30m, 6h or 7d")
+    found = [
         *_queried(address, PAIRS, f"sum by (outcome, group) (increase({PAIRS}[{since}]))"),
         *_queried(
             address,
@@ -81,44 +81,44 @@ def query_counters(address: str, since: str) -> ShadowCounters:
             f"and on (instance, job) last_over_time({SHADOW_MODEL}[{since}]))",
         ),
     ]
-    return _counts_of(told, f"in the last {since}")
+    return _counters_of(found, f"in the last {since}")
 
 
-def _counts_of(samples: Iterable[Sample], where: str) -> ShadowCounters:
-    told: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+def _counters_of(samples: Iterable[Sample], where: str) -> ShadowCounters:
+    by_name: dict[str, list[tuple[Mapping[str, str], float]]] = {}
     for name, labels, value in samples:
-        told.setdefault(name, []).append((labels, value))
-    if PAIRS not in told and RUNNING in told:
-        raise ScrapeError(f"the shadow model {where} failed: the worker's log says why")
-    if PAIRS not in told:
+        by_name.setdefault(name, []).append((labels, value))
+    if PAIRS not in by_name and RUNNING in by_name:
+        raise ScrapeError(f"the shadow model {where} failed: see the worker's log")
+    if PAIRS not in by_name:
         raise ScrapeError(
             f"no shadow model runs {where}: start workers with `segue worker --shadow BUNDLE`"
         )
     return ShadowCounters(
-        _one_version(told, ACTIVE_MODEL, "active"),
-        _one_version(told, SHADOW_MODEL, "shadow"),
+        _one_version(by_name, ACTIVE_MODEL, "active"),
+        _one_version(by_name, SHADOW_MODEL, "shadow"),
         PairedCounts.of(
-            [(of["outcome"], int(of["group"]), count) for of, count in told[PAIRS]],
-            [(of["list"], int(of["group"]), count) for of, count in told[RECIPROCAL_RANKS]],
+            [(of["outcome"], int(of["group"]), count) for of, count in by_name[PAIRS]],
+            [(of["list"], int(of["group"]), count) for of, count in by_name[RECIPROCAL_RANKS]],
         ),
-        failed=any(value == 0 for _, value in told.get(RUNNING, ())),
+        failed=any(value == 0 for _, value in by_name.get(RUNNING, ())),
     )
 
 
 def _one_version(
-    told: Mapping[str, list[tuple[Mapping[str, str], float]]], name: str, role: str
+    by_name: Mapping[str, list[tuple[Mapping[str, str], float]]], name: str, role: str
 ) -> str:
-    versions = sorted({of["version"] for of, _ in told.get(name, ()) if "version" in of})
+    versions = sorted({of["version"] for of, _ in by_name.get(name, ()) if "version" in of})
     if len(versions) != 1:
         raise ScrapeError(
-            f"{len(versions)} {role} models made these pairs ({', '.join(versions)}): compare "
-            "workers that serve the same one, or a shorter window"
+            f"{len(versions)} {role} models have these pairs ({', '.join(versions)}): compare "
+            "workers with the same model, or a shorter window"
         )
     return versions[0]
 
 
 def metrics_url(address: str) -> str:
-    """Write an address, such as localhost:9464, as the URL of a worker's metrics."""
+    """Return the URL of a worker's metrics for an address such as localhost:9464."""
     url = address if "//" in address else f"http://{address}"
     return url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/metrics"
 
@@ -128,23 +128,22 @@ def _scrape(url: str) -> Iterator[Sample]:
     try:
         families = list(text_string_to_metric_families(text))
     except ValueError as error:
-        raise ScrapeError(f"{url} tells no metrics: {error}. Name a worker's /metrics") from error
+        raise ScrapeError(f"{url} has no metrics: {error}. Give a worker's /metrics") from error
     for family in families:
         for found in family.samples:
             yield found.name, found.labels, found.value
 
 
 def _queried(address: str, name: str, query: str) -> Iterator[Sample]:
-    """Give the samples of an instant query under the name of what it asks about."""
+    """Yield the samples of an instant query under `name`."""
     url = address if "//" in address else f"http://{address}"
-    asked = f"{url.rstrip('/')}/api/v1/query?{urlencode({'query': query})}"
+    query_url = f"{url.rstrip('/')}/api/v1/query?{urlencode({'query': query})}"
     try:
-        answer: Any = json.loads(_read(asked))
-        found = [(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]
+        response: Any = json.loads(_read(query_url))
+        found = [(one["metric"], float(one["value"][1])) for one in response["data"]["result"]]
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ScrapeError(
-            f"{address} does not answer as Prometheus does: name its own address, "
-            "such as http://127.0.0.1:9090"
+            f"{address} is not Prometheus: give its address, such as http://127.0.0.1:9090"
         ) from error
     for labels, value in found:
         yield name, labels, value
@@ -152,13 +151,13 @@ def _queried(address: str, name: str, query: str) -> Iterator[Sample]:
 
 def _read(url: str) -> bytes:
     if urlsplit(url).scheme not in ("http", "https"):
-        raise ScrapeError(f"{url} is no web address: begin it with http:// or https://")
+        raise ScrapeError(f"{url} is not a URL: start it with http:// or https://")
     try:
-        with urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - http or https, as checked
-            body: bytes = answer.read()
+        with urlopen(url, timeout=TIMEOUT_S) as response:  # noqa: S310 - http or https, as checked
+            body: bytes = response.read()
     except HTTPError as error:
-        raise ScrapeError(f"{url} answers {error.code} {error.reason}") from error
+        raise ScrapeError(f"{url} responds {error.code} {error.reason}") from error
     except (URLError, OSError) as error:
         why = getattr(error, "reason", error)
-        raise ScrapeError(f"{url} does not answer: {why}. Does it run there?") from error
+        raise ScrapeError(f"{url} does not respond: {why}. Is it running there?") from error
     return body

@@ -32,14 +32,14 @@ def states(tmp_path):
 def test_what_is_activated_serves_and_can_be_taken_back(root, broker_settings, tmp_path):
     first = write_toy_bundle(root / "gru", seed=1).version
     second = write_toy_bundle(root / "gru-new" / "made", seed=2).version
-    assert states(tmp_path) == {first: "kept", second: "kept"}
+    assert states(tmp_path) == {first: "inactive", second: "inactive"}
     assert f"{first} is active" in segue("models", "activate", root / "gru").output
     assert f"{second} is active; before it {first}" in segue("models", "activate", second).output
-    assert states(tmp_path) == {second: "serves", first: "before"}
+    assert states(tmp_path) == {second: "active", first: "previous"}
     told = read_announcements(broker_settings).in_service
     assert (told.version, told.location) == (second, "gru-new/made")
     assert f"{first} is active again" in segue("models", "rollback").output
-    assert states(tmp_path) == {second: "kept", first: "serves"}
+    assert states(tmp_path) == {second: "inactive", first: "active"}
     refused = segue("models", "rollback")
     assert refused.exit_code == 1
     assert "nothing before it is known" in refused.output

@@ -86,9 +86,9 @@ def test_the_ratio_is_the_median_of_the_rounds_ratios() -> None:
 
 GROWS = """
 import torch
-from segue.offline.operations.resources import forget_peak, peak_mib
+from segue.offline.operations.resources import reset_peak, peak_mib
 torch.ones(16, 1024, 1024)  # 64 MiB, freed at once
-forget_peak()
+reset_peak()
 before = peak_mib()
 torch.ones(32, 1024, 1024)
 print(peak_mib() - before)

@@ -19,7 +19,7 @@ def test_due_times_follow_the_rate_or_the_recorded_times():
 
 def test_a_log_without_order_is_refused():
     log = PlayLog(pl.DataFrame(schema=PLAYS_SCHEMA), format="counts", timed=False, ordered=False)
-    with pytest.raises(ProduceError, match="'counts' says how often songs were played, not when"):
+    with pytest.raises(ProduceError, match="'counts' has play counts, not plays"):
         check_sendable(log, None)
 
 

@@ -25,7 +25,7 @@ def test_a_position_is_found_again(tmp_path):
 
 def test_a_position_of_another_log_is_refused(tmp_path):
     file = tmp_path / "x.json"
-    with pytest.raises(PositionError, match="nothing of this log was sent"):
+    with pytest.raises(PositionError, match="this log was not sent before"):
         Position.load(file, plays=10)
     Position(3, 10).save(file)
     with pytest.raises(PositionError, match="had 10 plays when it was sent and has 9 now"):

@@ -94,7 +94,7 @@ def test_a_lead_is_seen_with_its_sign():
         ([(0.02, 0.001), (-0.01, 0.001)], "mixed: the shadow leads in hits, the active"),
         ([(-0.02, 0.001), (0.01, 0.001)], "mixed: the shadow leads in ranks, the active"),
         ([(0.02, 0.3), (0.01, 0.001)], "the shadow is better in ranks"),
-        ([(0.02, 0.3), (0.01, 0.3)], "no difference that chance would not make"),
+        ([(0.02, 0.3), (0.01, 0.3)], "no significant difference"),
     ],
 )
 def test_a_verdict_is_told_in_words(leads, words):
