@@ -17,6 +17,8 @@ PYTEST := $(VENV)/bin/python -m pytest
 PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 25
 COMPILES := tests/unit/models/hybrid
 REPORT ?= docs/results/bench
+# Processes of tests start twice as fast from cached bytecode.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help install demo test test-all test-compiled test-browser test-deployment test-kafka test-prometheus \
 	chaos rebalances soak soak-hour fuzz audit bench dashboards docs lint format clean

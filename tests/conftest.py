@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from tests.support.brokers import broker, broker_settings
 from tests.support.clock import clock
 
-__all__ = ["broker", "broker_settings", "clock", "data_dir"]
+if TYPE_CHECKING:
+    from segue.models.hybrid.model import HybridNextSong
+
+__all__ = ["broker", "broker_settings", "clock"]
 
 TESTS = Path(__file__).parent
 # Seconds until a test counts as hung, a folder of tests a row: far above what a busy machine takes.
-TIMEOUTS_S = {"integration": 600, "slow": 1200, "system": 1200, "deployment": 2400, "browser": 1200}
+TIMEOUTS_S = {"integration": 900, "slow": 1200, "system": 1200, "deployment": 2400, "browser": 1200}
 
 collect_ignore = [] if find_spec("playwright") else ["browser"]
 
@@ -41,3 +46,31 @@ def data_dir() -> Path:
     if not directory.is_dir():
         pytest.skip(f"no public data sets at {directory}; set SEGUE_TEST_DATA to where they lie")
     return directory
+
+
+@pytest.fixture(scope="session")
+def hybrid_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the bundle of a hybrid trained on `toy_world`, which nobody may change.
+
+    It is written once for all test processes.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    directory = folder / "toy-hybrid"
+    with FileLock(folder / "toy-hybrid.lock"):
+        if not directory.exists():
+            from tests.support.toy_hybrid import fit_hybrid, toy_world, write_hybrid
+
+            log, songs = toy_world()
+            write_hybrid(directory, fit_hybrid(log, songs), log)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def hybrid(hybrid_bundle: Path) -> HybridNextSong:
+    """Return the model of `hybrid_bundle`."""
+    from segue.models.bundles.bundle import read_bundle
+    from segue.models.hybrid.model import HybridNextSong
+
+    return HybridNextSong.from_bundle(read_bundle(hybrid_bundle, "hybrid"))

@@ -29,6 +29,8 @@ from segue.models.ranking.song_features import SongTraits
 from segue.offline.training.attention_trainer import train_attention
 from segue.offline.training.blend import BlendConfig, fit_gated
 from segue.offline.training.gru_trainer import train_gru
+from tests.support.scorer_suite import PAIRS, numbered
+from tests.support.toy import paired_sessions
 
 CONFIG = HybridConfig(
     gru=GRUConfig(dim=16, hidden=16, batch_plays=64, learning_rate=0.01, dropout=0.1),
@@ -91,3 +93,8 @@ def write_hybrid(
         metrics={},
         overwrite=overwrite,
     )
+
+
+def toy_world() -> tuple[SessionLog, Vocabulary]:
+    """Return the sessions that the shared hybrid is trained on."""
+    return numbered(paired_sessions(PAIRS, 200, seed=3))

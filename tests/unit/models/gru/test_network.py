@@ -38,14 +38,6 @@ def make_gru(songs: int = 30, seed: int = 0, **config: Any) -> GRU:
     return model.eval()
 
 
-@pytest.fixture
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def random_sessions(count: int, songs: int, longest: int) -> list[list[int]]:
     generator = seeded(1)
     lengths = torch.randint(1, longest + 1, (count,), generator=generator).tolist()
@@ -101,7 +93,6 @@ def test_padding_changes_nothing() -> None:
     assert torch.equal(model.encode(items, lengths), model.encode(padded, lengths))
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("dim", [16, 100, 128])
 def test_a_row_is_the_same_bits_in_every_company(dim: int) -> None:
     model = make_gru(songs=500, dim=dim, hidden=dim)

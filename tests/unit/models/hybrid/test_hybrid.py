@@ -10,7 +10,6 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
-import torch
 
 from segue.models.bundles.bundle import BundleError, read_bundle
 from segue.models.ranking.schema import RETRIEVERS
@@ -19,7 +18,6 @@ from segue.models.recommenders.hybrid import HybridRecommender, source_names
 from segue.models.registry import recommender_of
 from tests.support.scorer_suite import PAIRS, numbered
 from tests.support.toy import paired_sessions, partner, song
-from tests.support.toy_hybrid import fit_hybrid, write_hybrid
 
 CONFIG = RecommenderConfig(list_length=8, no_repeat_songs=1, candidates=20)
 
@@ -30,23 +28,8 @@ def world():
 
 
 @pytest.fixture(scope="module")
-def directory(world, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("bundles") / "hybrid"
-    write_hybrid(directory, fit_hybrid(*world), world[0])
-    return directory
-
-
-@pytest.fixture(scope="module")
-def recommender(directory):
-    return recommender_of(read_bundle(directory, kind=None), CONFIG)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def recommender(hybrid_bundle):
+    return recommender_of(read_bundle(hybrid_bundle, kind=None), CONFIG)
 
 
 def requests(count):
@@ -69,8 +52,8 @@ def test_a_list_is_the_same_bit_by_bit_in_any_batch(recommender):
     assert recommender.recommend(wanted[3:14]) == together[3:14]
 
 
-def test_threads_change_no_list(directory, recommender):
-    parallel = recommender_of(read_bundle(directory, kind=None), replace(CONFIG, threads=3))
+def test_threads_change_no_list(hybrid_bundle, recommender):
+    parallel = recommender_of(read_bundle(hybrid_bundle, kind=None), replace(CONFIG, threads=3))
     wanted = requests(60)
     assert parallel.recommend(wanted) == recommender.recommend(wanted)
     assert parallel.recommend(wanted[:5]) == recommender.recommend(wanted[:5])  # too few to divide
@@ -119,9 +102,9 @@ def test_history_speaks_where_the_session_is_unknown_and_popularity_where_nothin
     assert by_nothing[0].sources == ("popularity",)
 
 
-def test_the_bundle_s_kind_chooses_who_serves(directory, recommender):
+def test_the_bundle_s_kind_chooses_who_serves(hybrid_bundle, recommender):
     assert isinstance(recommender, HybridRecommender)
-    bundle = read_bundle(directory, kind=None)
+    bundle = read_bundle(hybrid_bundle, kind=None)
     assert recommender.version == bundle.manifest.version
     other = msgspec.structs.replace(bundle.manifest, kind="skipgram")
     with pytest.raises(BundleError, match="cannot serve lists by itself"):
@@ -162,10 +145,13 @@ print(before, loops())
 """
 
 
-def test_no_loop_is_compiled_while_the_first_plays_wait(directory):
+def test_no_loop_is_compiled_while_the_first_plays_wait(hybrid_bundle):
     # In a process of its own, as other tests compile what a worker would find uncompiled.
     run = subprocess.run(
-        [sys.executable, "-c", FIRST_PLAY, directory], capture_output=True, text=True, check=True
+        [sys.executable, "-c", FIRST_PLAY, hybrid_bundle],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     before, after = map(int, run.stdout.split())
     assert 0 < before == after

@@ -22,16 +22,10 @@ from segue.models.ranking.inference import ServingRanker
 from segue.models.ranking.ranker import Ranker, RankerConfig
 from segue.models.recommenders.gru import likeness_reasons
 from segue.models.retrieval.sparse_scores import SparseScores, best_named
-from tests.support.scorer_suite import PAIRS, numbered
-from tests.support.toy import paired_sessions
-from tests.support.toy_hybrid import CONFIG, fit_hybrid
+from tests.support.scorer_suite import PAIRS
+from tests.support.toy_hybrid import CONFIG
 
 SIZES = CONFIG.gru.dim, CONFIG.gru.hidden, CONFIG.skipgram.dim
-
-
-@pytest.fixture(scope="module")
-def hybrid():
-    return fit_hybrid(*numbered(paired_sessions(PAIRS, 200, seed=3)))
 
 
 def contexts_of(count: int) -> Contexts:

@@ -15,9 +15,8 @@ from segue.models.ranking.schema import CANDIDATE_FEATURES, RETRIEVERS
 from segue.models.recommenders.base import RecommenderConfig, Request, contexts_of
 from segue.models.recommenders.hybrid import HybridRecommender
 from segue.stream.state.store import HistoryStore
-from tests.support.scorer_suite import PAIRS, numbered
-from tests.support.toy import paired_sessions, song
-from tests.support.toy_hybrid import fit_hybrid
+from tests.support.scorer_suite import PAIRS
+from tests.support.toy import song
 from tests.support.toy_store import answered, plays_of, store
 
 CONFIG = RecommenderConfig(list_length=8, no_repeat_songs=2, candidates=20)
@@ -25,18 +24,17 @@ __all__ = ["store"]
 
 
 @pytest.fixture(scope="module")
-def hybrid():
-    """Give a hybrid whose ranker believes in what is played at present."""
-    made = fit_hybrid(*numbered(paired_sessions(PAIRS, 200, seed=3)), epochs=1)
-    ranker = copy.deepcopy(made.ranker)
+def believer(hybrid):
+    """Return a hybrid whose ranker believes in what is played at present."""
+    ranker = copy.deepcopy(hybrid.ranker)
     with torch.no_grad():
         ranker.weights.weight[0, CANDIDATE_FEATURES.index("live")] = 3.0
-    return HybridNextSong(made.retrieval, ranker, made.vocabulary, torch.ones(2 * PAIRS + 1))
+    return HybridNextSong(hybrid.retrieval, ranker, hybrid.vocabulary, torch.ones(2 * PAIRS + 1))
 
 
 @pytest.fixture(scope="module")
-def recommender(hybrid):
-    return HybridRecommender(hybrid, torch.ones(2 * PAIRS + 1), "version", CONFIG)
+def recommender(believer):
+    return HybridRecommender(believer, torch.ones(2 * PAIRS + 1), "version", CONFIG)
 
 
 NEW = [("u", [song(4), "new", song(5)]), ("v", [song(4), "new"]), ("w", [song(8), song(4)])]
@@ -77,12 +75,12 @@ def test_the_songs_just_heard_are_kept_out_though_no_model_knows_them(store, rec
     assert named.get("x", ("own",)) == ("own",)
 
 
-def told(hybrid, store, plays):
+def told(believer, store, plays):
     """Give what the ranker sees at the last play."""
     one = store.append(plays)[-1]
     request = Request(one.session, (), one.history, moment=one.moment)
-    contexts = contexts_of([request], hybrid.vocabulary)
-    inputs = hybrid.retrieval.inputs(contexts)
+    contexts = contexts_of([request], believer.vocabulary)
+    inputs = believer.retrieval.inputs(contexts)
     items = inputs.items[0].tolist()
     rows = [
         inputs.candidates[0, items.index(inputs.songs + 1 + k)].tolist()
@@ -95,24 +93,24 @@ def told(hybrid, store, plays):
     return inputs, items, features
 
 
-def test_a_new_song_is_described_by_its_plays_and_the_songs_around(hybrid, store):
-    inputs, items, features = told(hybrid, store, plays_of(NEW))
+def test_a_new_song_is_described_by_its_plays_and_the_songs_around(believer, store):
+    inputs, items, features = told(believer, store, plays_of(NEW))
     new = features["new"]
     assert new["is_new"] == 1
     assert new["live_rank"] == 1
     assert new["live_plays"] == pytest.approx(np.log1p(2))
-    vectors = hybrid.song_vectors()
-    known = [hybrid.vocabulary.number(song(n)) for n in (4, 4, 5)]  # right before and after it
+    vectors = believer.song_vectors()
+    known = [believer.vocabulary.number(song(n)) for n in (4, 4, 5)]  # right before and after it
     direction = torch.nn.functional.normalize(vectors[known].sum(0), dim=0)
-    last = hybrid.vocabulary.number(song(4))
+    last = believer.vocabulary.number(song(4))
     assert new["like_last"] == pytest.approx(float(direction @ vectors[last]), abs=1e-5)
     assert inputs.known_items[0, items.index(inputs.songs + 1)] == 0
     assert inputs.ranks[0, items.index(inputs.songs + 1), RETRIEVERS.index("live")] == 1
 
 
-def test_one_s_own_new_song_is_known_to_have_been_heard(hybrid, store):
+def test_one_s_own_new_song_is_known_to_have_been_heard(believer, store):
     plays = plays_of([("u", ["mine", song(4), "mine", song(8), song(9)])])
-    features = told(hybrid, store, plays)[2]["mine"]
+    features = told(believer, store, plays)[2]["mine"]
     assert features["own_rank"] == 1
     assert features["in_session"] == 1
     assert features["session_ago"] == pytest.approx(np.log1p(3))
@@ -120,9 +118,9 @@ def test_one_s_own_new_song_is_known_to_have_been_heard(hybrid, store):
     assert features["in_history"] == 0
 
 
-def test_without_a_moment_nothing_is_said_of_the_present(hybrid):
-    contexts = contexts_of([Request([song(4)], ())], hybrid.vocabulary)
-    inputs = hybrid.retrieval.inputs(contexts)
+def test_without_a_moment_nothing_is_said_of_the_present(believer):
+    contexts = contexts_of([Request([song(4)], ())], believer.vocabulary)
+    inputs = believer.retrieval.inputs(contexts)
     assert inputs.new_songs == [[]]
     assert (inputs.items <= inputs.songs).all()
     for name in ("live_rank", "own_rank", "trending_rank", "live_plays", "is_new"):

@@ -22,25 +22,11 @@ from tests.support.toy import paired_sessions, song
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
 
 
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def world():
     return numbered(paired_sessions(PAIRS, 200, seed=3))
 
 
-@pytest.fixture(scope="module")
-def hybrid(world):
-    return fit_hybrid(*world)
-
-
-@pytest.mark.usefixtures("one_thread")
 class TestHybrid(NextSongSuite):
     @classmethod
     def fit(cls, log, songs):

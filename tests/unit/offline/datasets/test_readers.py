@@ -153,7 +153,11 @@ def test_a_reader_rejects_an_empty_file(name, content, tmp_path):
         read_plays(path)
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(b"x" * 9999)[:-20], b"\x1f\x8bgarbage garbage"])
+@pytest.mark.parametrize(
+    "packed",
+    [gzip.compress(b"x" * 9999)[:-20], b"\x1f\x8bgarbage garbage"],
+    ids=["cut short", "garbage"],
+)
 @pytest.mark.parametrize("name", [None, *READERS])
 def test_a_reader_rejects_a_damaged_gzip_file(packed, name, tmp_path):
     path = tmp_path / "plays.gz"

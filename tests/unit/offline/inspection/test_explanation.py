@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from segue.models.bundles.bundle import read_bundle
 from segue.models.data.catalogue import SongDetails
@@ -22,27 +21,9 @@ from segue.stream.state.history import HistoryConfig
 from segue.stream.state.snapshot import UnknownListener, read_listener
 from segue.stream.state.store import HistoryStore, StoreConfig, StoreError
 from tests.support.cli import segue
-from tests.support.scorer_suite import PAIRS, numbered
-from tests.support.toy import paired_sessions, song, write_toy_bundle
-from tests.support.toy_hybrid import fit_hybrid, write_hybrid
+from tests.support.toy import song, write_toy_bundle
 
 MINUTE = 60_000
-
-
-@pytest.fixture(scope="module")
-def hybrid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    world = numbered(paired_sessions(PAIRS, 200, seed=3))
-    directory = tmp_path_factory.mktemp("bundles") / "hybrid"
-    write_hybrid(directory, fit_hybrid(*world), world[0])
-    return directory
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -70,12 +51,12 @@ def published(directory: Path, request: Request, length: int) -> list[dict[str, 
     ]
 
 
-def test_a_hybrid_s_list_is_the_one_that_is_published(hybrid, explained):
+def test_a_hybrid_s_list_is_the_one_that_is_published(hybrid_bundle, explained):
     told, output = explained(
-        *("--bundle", hybrid, "--history", song(9), "-n", 5),
+        *("--bundle", hybrid_bundle, "--history", song(9), "-n", 5),
         *("--songs", f"{song(5)}, {song(2)}"),
     )
-    wanted = published(hybrid, Request([song(5), song(2)], (), [song(9)]), 5)
+    wanted = published(hybrid_bundle, Request([song(5), song(2)], (), [song(9)]), 5)
     listed = [each for each in told["songs"] if each["place"] is not None]
     assert [{name: each[name] for name in wanted[0]} for each in listed] == wanted
     assert [each["place"] for each in listed] == [1, 2, 3, 4, 5]
@@ -83,8 +64,8 @@ def test_a_hybrid_s_list_is_the_one_that_is_published(hybrid, explained):
     assert "█" in output
 
 
-def test_each_candidate_tells_every_feature_and_every_model(hybrid, explained):
-    told, _ = explained("--bundle", hybrid, "--songs", song(2), "-n", 5, "--all")
+def test_each_candidate_tells_every_feature_and_every_model(hybrid_bundle, explained):
+    told, _ = explained("--bundle", hybrid_bundle, "--songs", song(2), "-n", 5, "--all")
     assert set(told["listener"]) == set(CONTEXT_FEATURES)
     for each in told["songs"]:
         assert set(each["features"]) == set(CANDIDATE_FEATURES)
@@ -104,8 +85,8 @@ def test_each_candidate_tells_every_feature_and_every_model(hybrid, explained):
     assert sum(math.exp(each["score"]) for each in told["songs"]) == pytest.approx(1, abs=1e-3)
 
 
-def test_what_a_rule_left_out_is_named_with_the_rule(hybrid, explained):
-    arguments = ("--bundle", hybrid, "--songs", f"{song(2)},{song(4)}", "-n", 5)
+def test_what_a_rule_left_out_is_named_with_the_rule(hybrid_bundle, explained):
+    arguments = ("--bundle", hybrid_bundle, "--songs", f"{song(2)},{song(4)}", "-n", 5)
     told, output = explained(*arguments)
     removed = {each["song_id"]: each["removed_by"] for each in told["songs"] if not each["place"]}
     assert removed == {song(4): "heard.plays"}
@@ -115,16 +96,18 @@ def test_what_a_rule_left_out_is_named_with_the_rule(hybrid, explained):
     assert len({each["song_id"] for each in everything["songs"]}) == len(everything["songs"])
 
 
-def test_rules_of_a_file_are_named_and_the_list_is_the_published_one(hybrid, tmp_path, explained):
+def test_rules_of_a_file_are_named_and_the_list_is_the_published_one(
+    hybrid_bundle, tmp_path, explained
+):
     rules, songs = tmp_path / "rules.toml", tmp_path / "songs.jsonl"
     songs.write_bytes(
         b"".join(encode_song(song(n), SongDetails(artist=f"{n // 4}")) + b"\n" for n in range(40))
     )
-    free, _ = explained("--bundle", hybrid, "--songs", song(5), "-n", 3)
+    free, _ = explained("--bundle", hybrid_bundle, "--songs", song(5), "-n", 3)
     best = free["songs"][0]["song_id"]
     rules.write_text(f"songs.block = ['{best}']\nartists.most = 1\nheard.session = true")
     told, output = explained(
-        *("--bundle", hybrid, "--songs", f"{song(5)},{song(2)}", "-n", 5),
+        *("--bundle", hybrid_bundle, "--songs", f"{song(5)},{song(2)}", "-n", 5),
         *("--rules", rules, "--catalogue", songs),
     )
     removed = {each["song_id"]: each["removed_by"] for each in told["songs"] if not each["place"]}
@@ -166,10 +149,10 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_a_listener_is_read_as_the_worker_knows_them(hybrid, store, explained, monkeypatch):
+def test_a_listener_is_read_as_the_worker_knows_them(hybrid_bundle, store, explained, monkeypatch):
     monkeypatch.setenv("SEGUE_DATA_DIR", str(store))
     before = (store / "histories" / "data.mdb").read_bytes()
-    told, _ = explained("--bundle", hybrid, "--user", "u", "--songs", song(8), "-n", 4)
+    told, _ = explained("--bundle", hybrid_bundle, "--user", "u", "--songs", song(8), "-n", 4)
     assert [each["song_id"] for each in told["history"]] == [song(2), song(9)]
     assert [each["song_id"] for each in told["session"]] == [song(4), song(6), song(8)]
     assert (store / "histories" / "data.mdb").read_bytes() == before
@@ -219,7 +202,7 @@ def test_without_a_store_or_a_listener_it_says_what_to_do(store, tmp_path):
         (["--songs", song(1), "-n", "100"], "candidates"),
     ],
 )
-def test_mistakes_are_named(hybrid, arguments, named):
-    run = segue("recommend", "--bundle", hybrid, *arguments)
+def test_mistakes_are_named(hybrid_bundle, arguments, named):
+    run = segue("recommend", "--bundle", hybrid_bundle, *arguments)
     assert run.exit_code in (1, 2)
     assert named in " ".join(run.output.split())

@@ -19,17 +19,8 @@ from segue.offline.operations.catalogue import write_songs
 from segue.offline.training.embed_songs import EmbeddingError, read_vectors, write_vectors
 from segue.stream.messages.songs import read_songs
 from tests.support.cli import segue
-from tests.support.scorer_suite import PAIRS, numbered
-from tests.support.toy import number_sessions, paired_sessions, song
-from tests.support.toy_hybrid import CONFIG, fit_hybrid, write_hybrid
-
-
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    log, songs = numbered(paired_sessions(PAIRS, 200, seed=3))
-    directory = tmp_path_factory.mktemp("bundles") / "hybrid"
-    write_hybrid(directory, fit_hybrid(log, songs, epochs=1), log)
-    return directory
+from tests.support.toy import number_sessions, song
+from tests.support.toy_hybrid import CONFIG
 
 
 def own_vectors(directory, file, extra=()):
@@ -45,12 +36,12 @@ def own_vectors(directory, file, extra=()):
     return rows
 
 
-def test_own_vectors_are_brought_into_the_space_by_the_songs_both_know(directory, tmp_path):
+def test_own_vectors_are_brought_into_the_space_by_the_songs_both_know(hybrid_bundle, tmp_path):
     file, out = tmp_path / "own.safetensors", tmp_path / "next"
-    rows = own_vectors(directory, file, [("new-a", song(4)), ("new-b", song(9))])
-    run = segue("embed", "--vectors", file, "--bundle", directory, "--out", out)
+    rows = own_vectors(hybrid_bundle, file, [("new-a", song(4)), ("new-b", song(9))])
+    run = segue("embed", "--vectors", file, "--bundle", hybrid_bundle, "--out", out)
     assert run.exit_code == 0, run.output
-    before, after = read_bundle(directory, "hybrid"), read_bundle(out, "hybrid")
+    before, after = read_bundle(hybrid_bundle, "hybrid"), read_bundle(out, "hybrid")
     embedded = EmbeddedSongs.of(after.weights)
     assert embedded.song_ids == ["new-a", "new-b"]
     expected = rows[[before.vocabulary.number(song(n)) - 1 for n in (4, 9)]]
@@ -84,12 +75,12 @@ def test_alignment_tells_how_well_it_does_on_songs_it_has_not_learned_from():
     ],
 )
 def test_vectors_that_cannot_be_used_are_refused(
-    directory, tmp_path, song_ids, vectors, words, problem
+    hybrid_bundle, tmp_path, song_ids, vectors, words, problem
 ):
     file = tmp_path / "own.safetensors"
     write_vectors(file, EmbeddedSongs(song_ids, vectors.astype(np.float32)))
     run = segue(
-        "embed", "--vectors", file, "--bundle", directory, "--out", tmp_path / "next", *words
+        "embed", "--vectors", file, "--bundle", hybrid_bundle, "--out", tmp_path / "next", *words
     )
     assert run.exit_code == 1
     assert problem in run.output
@@ -103,15 +94,15 @@ def test_a_file_that_holds_no_vectors_is_refused(tmp_path):
         read_vectors(file)
 
 
-def test_audio_needs_a_model_and_one_source_is_enough(directory, tmp_path):
+def test_audio_needs_a_model_and_one_source_is_enough(hybrid_bundle, tmp_path):
     for words in ((), ("--audio", tmp_path), ("--model", tmp_path)):
-        run = segue("embed", *words, "--bundle", directory, "--out", tmp_path / "next")
+        run = segue("embed", *words, "--bundle", hybrid_bundle, "--out", tmp_path / "next")
         assert run.exit_code == 2
         assert "give --audio and --model, or --vectors" in run.output
 
 
-def test_a_ranker_that_never_saw_such_songs_is_refused(directory, tmp_path):
-    bundle = read_bundle(directory, "hybrid")
+def test_a_ranker_that_never_saw_such_songs_is_refused(hybrid_bundle, tmp_path):
+    bundle = read_bundle(hybrid_bundle, "hybrid")
     write_bundle(
         tmp_path / "old",
         kind="hybrid",
@@ -122,7 +113,7 @@ def test_a_ranker_that_never_saw_such_songs_is_refused(directory, tmp_path):
         training={},
         metrics={},
     )
-    own_vectors(directory, tmp_path / "own", [("x", song(1))])
+    own_vectors(hybrid_bundle, tmp_path / "own", [("x", song(1))])
     run = segue(
         "embed",
         *("--vectors", tmp_path / "own", "--bundle", tmp_path / "old", "--out", tmp_path / "new"),
@@ -132,12 +123,12 @@ def test_a_ranker_that_never_saw_such_songs_is_refused(directory, tmp_path):
 
 
 def test_a_refresh_keeps_what_is_known_by_sound_but_for_songs_that_have_plays_now(
-    directory, tmp_path
+    hybrid_bundle, tmp_path
 ):
     file, out = tmp_path / "own.safetensors", tmp_path / "next"
     vectors = np.eye(2, CONFIG.skipgram.dim, dtype=np.float32)
     write_vectors(file, EmbeddedSongs(["played", "not-played"], vectors))
-    run = segue("embed", "--vectors", file, "--aligned", "--bundle", directory, "--out", out)
+    run = segue("embed", "--vectors", file, "--aligned", "--bundle", hybrid_bundle, "--out", out)
     assert run.exit_code == 0, run.output
     bundle = read_bundle(out, "hybrid")
     songs = extended(bundle)
@@ -154,11 +145,11 @@ def test_a_refresh_keeps_what_is_known_by_sound_but_for_songs_that_have_plays_no
     assert (kept.vectors == vectors[1:]).all()
 
 
-def test_a_catalogue_for_a_replay_gets_decoys_and_no_worker_does(directory, tmp_path):
+def test_a_catalogue_for_a_replay_gets_decoys_and_no_worker_does(hybrid_bundle, tmp_path):
     values, out = tmp_path / "values.jsonl", tmp_path / "songs.jsonl"
     known = {song(1): SongDetails(artist="Can"), "new": SongDetails(artist="Neu!")}
     write_songs(values, known)
-    words = ["songs", "--values", values, "--unplayed-songs", 4, "--bundle", directory]
+    words = ["songs", "--values", values, "--unplayed-songs", 4, "--bundle", hybrid_bundle]
     run = segue(*words, "--out", out)
     assert run.exit_code == 0, run.output
     made = read_songs(out)

@@ -21,15 +21,10 @@ from segue.offline.training.ranker_trainer import (
     train_ranker,
 )
 from tests.support.cli import segue
-from tests.support.scorer_suite import PAIRS, log_of, numbered
+from tests.support.scorer_suite import PAIRS, log_of
 from tests.support.toy import number_sessions, paired_sessions, partner, song
-from tests.support.toy_hybrid import CONFIG, fit_hybrid
+from tests.support.toy_hybrid import CONFIG
 from tests.unit.models.hybrid.reference_hybrid import told_instead
-
-
-@pytest.fixture(scope="module")
-def hybrid():
-    return fit_hybrid(*numbered(paired_sessions(PAIRS, 200, seed=3)))
 
 
 def examples_of(hybrid, sessions):

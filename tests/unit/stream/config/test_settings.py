@@ -231,7 +231,7 @@ def test_the_command_line_puts_a_wrong_setting_in_one_line():
     code = "from segue.offline.cli import main; main(['settings'])"
     result = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(Path(__file__).parents[4]), "SEGUE_BATCH_MAX": "0"},
+        env=os.environ | {"SEGUE_BATCH_MAX": "0"},
         capture_output=True,
         text=True,
     )
