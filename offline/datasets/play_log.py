@@ -1,4 +1,4 @@
-"""The play log: what every reader makes and every offline command takes."""
+"""The play log: the result of every reader and the input of every offline command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from segue.models.ranking.song_features import NO_ARTIST
 PLAYS_SCHEMA = pl.Schema(
     {
         "user_id": pl.String,
-        "session_id": pl.String,  # null where the source has none: cut by the gap instead
+        "session_id": pl.String,  # null where the source has none: split at gaps instead
         "song_id": pl.String,
         "played_at_ms": pl.Int64,  # Unix epoch, milliseconds, UTC
         "ms_played": pl.Int64,  # null where unknown
@@ -29,27 +29,27 @@ SONGS_SCHEMA = pl.Schema(
 
 
 DETAIL_COLUMNS = ("genres", "released_at_ms", "explicit")
-"""Lists of text, the most fitting first; Unix epoch in milliseconds; truth values."""
+"""Lists of text, the most relevant first; Unix epoch in milliseconds; Boolean."""
 
 
 class PlayLogError(SegueError):
-    """A play log that cannot be read, or that cannot answer what is asked of it."""
+    """A play log that cannot be read, or has not what an operation needs."""
 
 
 @dataclass(frozen=True)
 class PlayLog:
-    """Plays in the order they happened, and what is known of their songs.
+    """Plays in order of time, and details of their songs.
 
-    plays: PLAYS_SCHEMA, sorted by `played_at_ms` (ties keep the order of the source, read
-        backwards where it stands newest first). Where `ordered` is False a last column
-        "count" (Int64) says how often the song was played.
-    songs: SONGS_SCHEMA, one row a song; only songs of which something is known. Some sources
-        know some of DETAIL_COLUMNS as well.
+    plays: PLAYS_SCHEMA, sorted by `played_at_ms` (ties keep the order of the source, reversed
+        where it is newest first). Where `ordered` is False a last column "count" (Int64) is the
+        number of plays of the song.
+    songs: SONGS_SCHEMA, one row a song; only songs with details. Some sources have some of
+        DETAIL_COLUMNS as well.
     format: the reader's name, e.g. "30music".
-    timed: False where the source has an order but no clock, so that the times are made up.
-    ordered: False where the source has counts only: no session can be told from it.
-    skipped_rows: rows left out as bad; problems: the first of them, "file:line: field: reason".
-    notes: what the reader decided for itself or left out on purpose, for people to read.
+    timed: False where the source has an order but no times, so that times are synthetic.
+    ordered: False where the source has counts only, without sessions.
+    skipped_rows: number of bad rows; problems: the first of them, "file:line: field: reason".
+    notes: decisions of the reader and what it ignored, for the user.
     """
 
     plays: pl.DataFrame
@@ -62,7 +62,7 @@ class PlayLog:
     notes: tuple[str, ...] = ()
 
     def titles(self) -> dict[str, tuple[str, str]]:
-        """Give (title, artist) of every song whose title is known; the artist may be empty."""
+        """Return (title, artist) of every song with a title; the artist may be empty."""
         named = self.songs.drop_nulls("title").fill_null("")
         return {
             song_id: (title, artist)
@@ -70,22 +70,21 @@ class PlayLog:
         }
 
     def details(self) -> dict[str, SongDetails]:
-        """Give all that is known of every song of which something is."""
+        """Return the details of every song that has some."""
         names = ("title", "artist", "album", *DETAIL_COLUMNS)
-        told = self.songs.with_columns(pl.col("title", "artist", "album").fill_null("")).select(
+        rows = self.songs.with_columns(pl.col("title", "artist", "album").fill_null("")).select(
             "song_id", *(name for name in names if name in self.songs.columns)
         )
         return {
             row.pop("song_id"): SongDetails(**row | {"genres": tuple(row.get("genres") or ())})
-            for row in told.iter_rows(named=True)
+            for row in rows.iter_rows(named=True)
         }
 
     def split_by_time(self, fraction: float) -> tuple[PlayLog, PlayLog]:
-        """Cut into the first `fraction` of the plays and the rest, by time.
+        """Split into the first `fraction` of the plays and the rest, by time.
 
-        Plays of one millisecond are never parted, so nothing of the second part happened
-        before, or together with, the end of the first. A log without an order is refused
-        with PlayLogError.
+        Plays of one millisecond are never separated, so every play of the second part is later
+        than the first part. Raises PlayLogError for a log without an order.
         """
         if not 0 < fraction < 1:
             raise ValueError(f"fraction must lie between 0 and 1, got {fraction!r}")
@@ -98,29 +97,29 @@ class PlayLog:
         return self._with(first), self._with(rest)
 
     def split_at(self, to_ms: int) -> tuple[PlayLog, PlayLog]:
-        """Cut into the plays up to a time, Unix milliseconds, and those after it."""
+        """Split into the plays up to a time, Unix milliseconds, and those after it."""
         self._require_order("split by time")
         before = pl.col("played_at_ms") <= to_ms
         return self._with(self.plays.filter(before)), self._with(self.plays.filter(~before))
 
     def sessions(self, gap_s: float) -> list[list[str]]:
-        """Give each session's song ids in order: the source's sessions, else cut at gaps.
+        """Return the song ids of each session: the source's sessions, else split at gaps.
 
-        The plays of one user under one `session_id` are one session, even where two of them
-        run side by side. Where it is null, a new session starts after more than `gap_s`
-        seconds between two plays. Sessions come in the order of their first play. A log
-        without an order is refused with PlayLogError.
+        Plays of one user with one `session_id` are one session, even where two sessions
+        overlap. Where it is null, a new session starts after more than `gap_s` seconds between
+        two plays. Sessions are in the order of their first play. Raises PlayLogError for a log
+        without an order.
         """
         lists: list[list[str]] = self.session_table(gap_s)["song_id"].to_list()
         return lists
 
     def session_table(self, gap_s: float) -> pl.DataFrame:
-        """Give the same sessions, one a row: user_id, began_ms, and of each play, as lists,
+        """Return the same sessions, one row each: user_id, began_ms, and of its plays, as lists,
         song_id, played_at_ms and skipped.
         """
         if not gap_s > 0:
             raise ValueError(f"gap_s must be > 0, got {gap_s!r}")
-        self._require_order("cut into sessions")
+        self._require_order("split into sessions")
         together = self.plays.sort("user_id", "session_id", "played_at_ms", maintain_order=True)
         owner, session = pl.col("user_id"), pl.col("session_id")
         starts = (
@@ -154,7 +153,7 @@ class PlayLog:
 
 
 def artist_numbers(log: PlayLog, songs: Vocabulary) -> NDArray[np.int32]:
-    """Give each song's artist a number from 1 on, int32 [V + 1]; 0 where the log knows of none."""
+    """Return the number of each song's artist, from 1, int32 [V + 1]; 0 for an unknown artist."""
     named = log.songs.filter(pl.col("artist").fill_null("") != "")
     by_song = dict(named.select("song_id", "artist").iter_rows())
     numbers: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""A log's plays in the order in which they were played, as a worker's partition would see them."""
+"""The plays of a log in order of time, as a worker's partition sees them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ WINDOW = 200_000
 
 
 class PlayStream:
-    """Recent plays that begin empty and follow a log, one play after the other.
+    """A buffer of recent plays that starts empty and replays a log.
 
-    So whatever is asked as of a play sees no play after it, and nothing that a model was
-    trained on before the log.
+    A snapshot as of a play has no later play, and no play from before the log.
     """
 
     def __init__(self, log: SessionLog, song_ids: Sequence[str], window: int = WINDOW) -> None:
-        """Take a log and the songs of its item numbers, from 1."""
+        """song_ids: of the log's item numbers, from 1."""
         self.log = log
         self.song_ids = song_ids
         self.recent = RecentPlays(window)
         sessions = log.sessions
         times = np.repeat(log.began_ms, sessions.lengths)
         if len(log.details):
-            told = log.details.played_at_ms
-            times = np.where(told >= 0, told, times)
+            played_at_ms = log.details.played_at_ms
+            times = np.where(played_at_ms >= 0, played_at_ms, times)
         self._order = np.argsort(times, kind="stable")
         self._numbers = np.empty(len(times), np.int64)
         self._numbers[self._order] = np.arange(1, len(times) + 1)
@@ -37,29 +36,31 @@ class PlayStream:
         self._rows = sessions.row_numbers()
         self._last: dict[int, tuple[int, int]] = {}  # listener -> offset and session
 
-    def asked(self, rows: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give the number of the play before each position, from 1, of these sessions, int64."""
+    def numbers_before(
+        self, rows: NDArray[np.int64], positions: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return the number, from 1, of the play before each position of these sessions, int64."""
         return self._numbers.take(self.log.sessions.offsets[rows] + positions - 1)
 
     def song_at(self, row: int, position: int) -> str:
-        """Give the song that a session has at a position, from 0."""
+        """Return the song at a position, from 0, of a session."""
         sessions = self.log.sessions
         return self.song_ids[int(sessions.values[sessions.offsets[row] + position]) - 1]
 
-    def moments(self, asked: NDArray[np.int64]) -> list[Moment]:
-        """Give the moments of plays, int64 [B], once everything up to the last is played."""
-        self._play(int(asked.max(initial=0)))
-        assert not len(asked) or int(asked.min()) > self.recent.end - self.recent.window
-        return [Moment(self.recent, number) for number in asked.tolist()]
+    def snapshots(self, numbers: NDArray[np.int64]) -> list[Moment]:
+        """Return the buffer as of these plays, int64 [B], after replaying all up to the last."""
+        self._replay(int(numbers.max(initial=0)))
+        assert not len(numbers) or int(numbers.min()) > self.recent.end - self.recent.window
+        return [Moment(self.recent, number) for number in numbers.tolist()]
 
-    def _play(self, end: int) -> None:
+    def _replay(self, end: int) -> None:
         values, listeners = self.log.sessions.values, self.log.listeners
         for number in range(self.recent.end, end):
-            place = self._order[number]
-            session = int(self._rows[place])
+            index = self._order[number]
+            session = int(self._rows[index])
             listener = int(listeners[session])
             after, before = self._last.get(listener, (None, -1))
-            song_id = self.song_ids[int(values[place]) - 1]
-            time_ms = int(self._times[place])
+            song_id = self.song_ids[int(values[index]) - 1]
+            time_ms = int(self._times[index])
             self.recent.add(song_id, number, time_ms, after, goes_on=before == session)
             self._last[listener] = number, session

@@ -1,4 +1,4 @@
-"""Which plays models learn from, and which next songs they are then asked for."""
+"""Splits of play logs into training sessions and next songs to predict."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ from segue.offline.datasets.sessions import Numbering, Predictions
 
 
 class SplitError(SegueError):
-    """Plays that cannot be parted as asked."""
+    """Plays that cannot be split as requested."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Sessions to learn from, and next songs to predict that none of them holds.
+    """Training sessions, and next songs to predict that are not among them.
 
     catalogue: the songs of `train`, which are all that can be recommended. to_ms, from_ms: the
-    last play to learn from and the first to be predicted, where time parts them; else None.
-    one_log: both parts come from one log, so that whoever learned from all of it has seen the
-    answers.
+    last play to train on and the first to predict, for a split by time; else None. one_log:
+    both parts are of one log, so a model trained on all of it has seen the answers.
     """
 
     name: str
@@ -43,22 +42,24 @@ class Split:
 
 
 def listeners_known(log: PlayLog) -> bool:
-    """Tell whether the log says who listens: else its sessions are listeners of their own."""
+    """Return whether the log has listeners; else each session is a listener of its own."""
     plays = log.plays
     return bool((plays["user_id"].ne_missing(plays["session_id"])).any())
 
 
-def given(name: str, train: PlayLog, test: PlayLog, gap_s: float, max_history: int = 200) -> Split:
-    """Learn from one log and predict every play of another but the sessions' first ones.
+def split_by_log(
+    name: str, train: PlayLog, test: PlayLog, gap_s: float, max_history: int = 200
+) -> Split:
+    """Train on one log and predict every play of another but the sessions' first ones.
 
-    Histories come from `train` and the earlier sessions of `test`, where both know listeners.
+    Histories come from `train` and the earlier sessions of `test`, where both have listeners.
     """
     numbering = Numbering()
     learned = numbering.number(train, gap_s)
     catalogue = Vocabulary(numbering.songs.song_ids)
-    judged = numbering.number(test, gap_s)
+    test_sessions = numbering.number(test, gap_s)
     past = learned if listeners_known(train) and listeners_known(test) else None
-    predictions = Predictions.of(judged, len(catalogue), past=past, max_history=max_history)
+    predictions = Predictions.of(test_sessions, len(catalogue), past=past, max_history=max_history)
     timed = train.timed and test.timed
     return _checked(
         Split(
@@ -72,14 +73,14 @@ def given(name: str, train: PlayLog, test: PlayLog, gap_s: float, max_history: i
     )
 
 
-def given_rows(name: str, train: PlayLog, test: PrefixLabels, gap_s: float) -> Split:
-    """Learn from a log and predict the label of every row of a test file after its prefix."""
+def split_by_rows(name: str, train: PlayLog, test: PrefixLabels, gap_s: float) -> Split:
+    """Train on a log and predict the label of every row of a test file from its prefix."""
     numbering = Numbering()
     learned = numbering.number(train, gap_s)
     catalogue = numbering.songs
-    heard = test.rows["prefix"]
-    lengths = heard.list.len().to_numpy().astype(np.int64)
-    prefixes = Ragged.from_lengths(_numbers(heard.explode(), catalogue), lengths)
+    prefix = test.rows["prefix"]
+    lengths = prefix.list.len().to_numpy().astype(np.int64)
+    prefixes = Ragged.from_lengths(_numbers(prefix.explode(), catalogue), lengths)
     sessions = test.sessions().to_numpy()
     same = np.arange(len(catalogue) + 1)
     return _checked(
@@ -99,9 +100,9 @@ def given_rows(name: str, train: PlayLog, test: PrefixLabels, gap_s: float) -> S
 
 
 def by_time(log: PlayLog, fractions: Sequence[float]) -> list[PlayLog]:
-    """Cut a log into successive parts that hold these shares of its plays, e.g. (0.8, 0.1, 0.1).
+    """Split a log by time into parts with these shares of its plays, e.g. (0.8, 0.1, 0.1).
 
-    Plays of one millisecond are never parted; a session that runs across a cut is parted there.
+    Plays of one millisecond are never separated; a session across a boundary is split there.
     """
     if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(f"fractions must be > 0 and add up to 1, got {list(fractions)!r}")
@@ -110,18 +111,18 @@ def by_time(log: PlayLog, fractions: Sequence[float]) -> list[PlayLog]:
 
 
 def time_split(log: PlayLog, gap_s: float, test_fraction: float) -> Split:
-    """Learn from the first plays, predict the last `test_fraction` of them."""
+    """Train on the first plays, predict the last `test_fraction` of them."""
     train, test = by_time(log, (1 - test_fraction, test_fraction))
-    split = given("time", _some(train, "train"), _some(test, "test"), gap_s)
-    # A made-up clock is as good as any here: both parts are read by the same one.
+    split = split_by_log("time", _some(train, "train"), _some(test, "test"), gap_s)
+    # Synthetic times are fine here: both parts are of one log.
     return replace(split, one_log=True, to_ms=_last_ms(train), from_ms=_first_ms(test))
 
 
 def windows(log: PlayLog, gap_s: float, count: int, test_fraction: float) -> Iterator[Split]:
-    """Give `count` windows that slide over the log, each parted by time like `time_split`.
+    """Yield `count` sliding windows over the log, each split by time like `time_split`.
 
-    Each moves on by its test part, so that no play is predicted twice: with test share t every
-    window holds 1 / (1 + (count - 1) t) of the plays.
+    A window moves by its test part, so no play is predicted twice: with test share t every
+    window has 1 / (1 + (count - 1) t) of the plays.
     """
     share = 1 / (1 + (count - 1) * test_fraction)
     for number in range(count):
@@ -132,10 +133,10 @@ def windows(log: PlayLog, gap_s: float, count: int, test_fraction: float) -> Ite
 
 
 def leave_last_out(log: PlayLog, gap_s: float, max_history: int = 200) -> Split:
-    """Learn from all but the last play of each listener, and predict that one.
+    """Train on all but the last play of each listener, and predict that one.
 
-    Where nobody says who listens, that is the last play of each session. A listener of one
-    play is only learned from.
+    Without listeners that is the last play of each session. The play of a listener with one
+    play is only trained on.
     """
     numbering = Numbering()
     sessions = numbering.number(log, gap_s)
@@ -149,28 +150,30 @@ def leave_last_out(log: PlayLog, gap_s: float, max_history: int = 200) -> Split:
     past = None
     if listeners_known(log):
         past = _take(sessions, np.setdiff1d(np.arange(len(sessions)), last), numbers)
-    judged = _take(sessions, last, numbers)
-    predictions = Predictions.last_of(judged, len(catalogue), past=past, max_history=max_history)
+    test_sessions = _take(sessions, last, numbers)
+    predictions = Predictions.last_of(
+        test_sessions, len(catalogue), past=past, max_history=max_history
+    )
     learned = _take(train, np.arange(len(train)), numbers)
     return _checked(Split("leave-last-out", learned, catalogue, predictions, one_log=True))
 
 
 def k_fold(log: PlayLog, gap_s: float, folds: int, seed: int) -> Iterator[Split]:
-    """Part the sessions by chance into `folds`; predict each fold from all the others.
+    """Split the sessions at random into `folds`; predict each fold, train on the others.
 
-    For logs without a usable clock: this learns from what may have come later. So nobody has a
-    history here, only a running session.
+    For logs without times: training data may be later than the test data. So histories are
+    empty here.
     """
     numbering = Numbering()
     sessions = numbering.number(log, gap_s)
     if len(sessions) < folds:
-        msg = f"{len(sessions)} sessions cannot be parted into {folds} folds"
+        msg = f"{len(sessions)} sessions are too few for {folds} folds"
         raise SplitError(f"{msg}: give a longer log, or a lower --folds")
     fold = np.random.default_rng(seed).permutation(len(sessions)) % folds
     for number in range(folds):
-        learned, judged = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        learned, test_sessions = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         numbers, catalogue = _train_first(sessions.sessions.take(learned).values, numbering.songs)
-        predictions = Predictions.of(_take(sessions, judged, numbers), len(catalogue))
+        predictions = Predictions.of(_take(sessions, test_sessions, numbers), len(catalogue))
         train = _take(sessions, learned, numbers)
         name = f"fold {number + 1} of {folds}"
         yield _checked(Split(name, train, catalogue, predictions, one_log=True))
@@ -185,15 +188,15 @@ def _checked(split: Split) -> Split:
 
 def _some(log: PlayLog, part: str) -> PlayLog:
     if log.plays.is_empty():
-        msg = f"the {part} part of the log holds no plays, as too many share one time"
+        msg = f"the {part} part of the log has no plays, as too many have the same time"
         raise SplitError(f"{msg}: give a longer log, fewer windows or another test share")
     return log
 
 
 def _between(log: PlayLog, begin: float, end: float) -> PlayLog:
-    """Give the plays from share `begin` of them up to share `end`, cut between moments."""
+    """Return the plays from share `begin` to share `end`; no millisecond is separated."""
     times = log.plays["played_at_ms"]
-    # Sums of shares miss whole numbers by their last bits.
+    # Sums of shares have rounding errors in their last bits.
     first, after = (int(round(len(times) * share, 6)) for share in (begin, end))
     at, plays = pl.col("played_at_ms"), log.plays
     if after < len(times):
@@ -220,20 +223,20 @@ def _numbers(songs: pl.Series, catalogue: Vocabulary) -> NDArray[np.int64]:
 
 
 def _last_sessions(sessions: SessionLog) -> NDArray[np.int64]:
-    """Give the row of each listener's last session, ascending."""
+    """Return the row of each listener's last session, ascending."""
     _, backwards = np.unique(sessions.listeners[::-1], return_index=True)
     return np.sort(len(sessions) - 1 - backwards)
 
 
 def _train_first(
-    learned: NDArray[np.int64], songs: Vocabulary
+    train: NDArray[np.int64], songs: Vocabulary
 ) -> tuple[NDArray[np.int64], Vocabulary]:
-    """Number the learned songs from 1 in the order of their first plays, the others after them.
+    """Renumber songs: training songs from 1 in the order of their first plays, then the others.
 
-    learned: item numbers in the order of their plays. Returns the new number by the old one,
-    int64 [V + 1], and the vocabulary of the learned songs alone.
+    train: item numbers in the order of their plays. Returns the new number by the old one,
+    int64 [V + 1], and the vocabulary of the training songs alone.
     """
-    distinct, first = np.unique(learned, return_index=True)
+    distinct, first = np.unique(train, return_index=True)
     ordered = distinct[np.argsort(first)]
     rest = np.setdiff1d(np.arange(1, len(songs) + 1), distinct)
     numbers = np.zeros(len(songs) + 1, dtype=np.int64)
@@ -242,5 +245,5 @@ def _train_first(
 
 
 def _take(sessions: SessionLog, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> SessionLog:
-    """Give these sessions in other item numbers."""
+    """Return these sessions with other item numbers."""
     return sessions.take(rows).translate(numbers)

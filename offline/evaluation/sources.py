@@ -17,10 +17,10 @@ from segue.offline.datasets.readers.prefix_label import (
 from segue.offline.datasets.splits import (
     Split,
     SplitError,
-    given,
-    given_rows,
     k_fold,
     leave_last_out,
+    split_by_log,
+    split_by_rows,
     time_split,
     windows,
 )
@@ -108,9 +108,9 @@ def _read_test(path: Path, format_name: str | None) -> PlayLog | PrefixLabels:
 
 def _given(path: Path, log: PlayLog, test: PlayLog | PrefixLabels, gap_s: float) -> Iterator[Split]:
     if isinstance(test, PrefixLabels):
-        yield given_rows(path.name, log, test, gap_s)
+        yield split_by_rows(path.name, log, test, gap_s)
     else:
-        yield given(path.name, log, test, gap_s)
+        yield split_by_log(path.name, log, test, gap_s)
 
 
 def _parted(log: PlayLog, choice: SplitChoice, gap_s: float) -> Iterator[Split]:

@@ -111,7 +111,7 @@ class Examples:
         """
         judged = predictions.take(predictions.contexts.known())
         if stream is not None:
-            asked = stream.asked(judged.sessions, judged.positions)
+            asked = stream.numbers_before(judged.sessions, judged.positions)
             judged = judged.take(np.argsort(asked, kind="stable"))
         chance = np.random.default_rng(seed)
         batches = []
@@ -159,7 +159,7 @@ def without_some_details(predictions: Predictions) -> Predictions:
 
 def _among(stream: PlayStream, rows: Predictions, silent: NDArray[np.bool_]) -> Contexts:
     """Give the contexts of predictions with what was played of late, but for the silent ones."""
-    moments = stream.moments(stream.asked(rows.sessions, rows.positions))
+    moments = stream.snapshots(stream.numbers_before(rows.sessions, rows.positions))
     told = [None if mute else moment for mute, moment in zip(silent, moments, strict=True)]
     return replace(rows.contexts, moments=told)
 

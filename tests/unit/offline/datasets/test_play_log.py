@@ -111,7 +111,7 @@ def test_a_gap_must_be_positive(gap_s):
 
 def test_counts_without_order_are_neither_cut_nor_split():
     counts = log(("u", None, "s", 0), ordered=False)
-    with pytest.raises(PlayLogError, match="cut into sessions"):
+    with pytest.raises(PlayLogError, match="split into sessions"):
         counts.sessions(gap_s=60)
     with pytest.raises(PlayLogError, match="split by time"):
         counts.split_by_time(0.5)

@@ -61,5 +61,5 @@ def test_lastfm_seq(data_dir: Path):
 
 
 def test_what_names_no_format_is_not_taken_for_one(data_dir: Path):
-    with pytest.raises(PlayLogError, match="cannot tell the format"):
+    with pytest.raises(PlayLogError, match="cannot detect the format"):
         read_plays(data_dir / "lastfm_seq" / "LastFM.txt")

@@ -10,10 +10,10 @@ from segue.offline.datasets.splits import (
     Split,
     SplitError,
     by_time,
-    given,
-    given_rows,
     k_fold,
     leave_last_out,
+    split_by_log,
+    split_by_rows,
     time_split,
     windows,
 )
@@ -40,7 +40,7 @@ def asked(split: Split) -> list[tuple[list[str], list[str], str | None]]:
 def test_every_play_of_a_test_log_but_the_first_of_a_session_is_predicted():
     train = play_log(("u", "1", 0, "ab"), ("v", "2", 100, "c"))
     test = play_log(("u", "3", 1000, "bxa"), ("w", "4", 2000, "cc"))
-    split = given("test", train, test, GAP_S)
+    split = split_by_log("test", train, test, GAP_S)
     assert learned(split) == [["a", "b"], ["c"]]
     assert asked(split) == [
         (["b"], ["a", "b"], None),
@@ -52,7 +52,7 @@ def test_every_play_of_a_test_log_but_the_first_of_a_session_is_predicted():
 
 
 def test_listeners_named_after_lines_have_no_history():
-    split = given("test", lines_log("a b", "b c"), lines_log("a b", "c a"), GAP_S)
+    split = split_by_log("test", lines_log("a b", "b c"), lines_log("a b", "c a"), GAP_S)
     assert asked(split) == [(["a"], [], "b"), (["c"], [], "a")]
     assert split.from_ms is None
 
@@ -60,7 +60,7 @@ def test_listeners_named_after_lines_have_no_history():
 def test_rows_of_a_test_file_are_predicted_one_by_one(tmp_path):
     path = tmp_path / "t.tsv"
     path.write_text("a x b\tc\na x\tb\nx\ty\n", encoding="utf-8")
-    split = given_rows("t", lines_log("a b c"), read_prefix_labels(path), GAP_S)
+    split = split_by_rows("t", lines_log("a b c"), read_prefix_labels(path), GAP_S)
     assert asked(split) == [(["a", "b"], [], "c"), (["a"], [], "b"), ([], [], None)]
     assert split.predictions.positions.tolist() == [3, 2, 1]
     assert split.predictions.sessions.tolist() == [0, 0, 1]
@@ -125,24 +125,24 @@ def test_folds_predict_every_session_once_from_all_the_others():
 
 
 def test_too_few_sessions_for_the_folds_are_refused():
-    with pytest.raises(SplitError, match="2 sessions cannot be parted into 5 folds"):
+    with pytest.raises(SplitError, match="2 sessions are too few for 5 folds"):
         list(k_fold(lines_log("a b", "b c"), GAP_S, 5, seed=0))
 
 
 def test_sessions_of_one_song_hold_nothing_to_predict():
     with pytest.raises(SplitError, match="no song follows another"):
-        given("test", lines_log("a b"), lines_log("a", "b"), GAP_S)
+        split_by_log("test", lines_log("a b"), lines_log("a", "b"), GAP_S)
 
 
 def test_plays_of_one_moment_cannot_be_parted():
     log = play_log(*((f"u{n}", f"{n}", 0, "a") for n in range(10)))
-    with pytest.raises(SplitError, match="train part of the log holds no plays"):
+    with pytest.raises(SplitError, match="train part of the log has no plays"):
         time_split(log, GAP_S, 0.5)
 
 
 def test_of_an_endless_session_only_the_last_plays_are_written_out():
     songs = [f"s{n}" for n in range(2 * MAX_SESSION)]
-    split = given("test", lines_log(" ".join(songs)), lines_log(" ".join(songs)), GAP_S)
+    split = split_by_log("test", lines_log(" ".join(songs)), lines_log(" ".join(songs)), GAP_S)
     assert len(split.predictions) == 2 * MAX_SESSION - 1
     sessions = split.predictions.contexts.sessions
     assert sessions[9].tolist() == list(range(1, 11))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from segue.models.errors import SegueError
-from segue.offline.datasets.splits import Split, given, leave_last_out, time_split
+from segue.offline.datasets.splits import Split, leave_last_out, split_by_log, time_split
 from segue.offline.evaluation.models import LeakError, contenders, leaks
 from tests.support.logs import lines_log, play_log
 from tests.support.toy import song, write_toy_bundle
@@ -49,10 +49,10 @@ def test_a_bundle_that_ends_before_the_test_part_is_taken(tmp_path):
 def test_what_cannot_be_told_is_said(tmp_path):
     [said] = doubts(tmp_path, leave_last_out(LOG, GAP_S), plays=10)
     assert "nothing proves" in said
-    other = given("test", LOG, LOG, GAP_S)
+    other = split_by_log("test", LOG, LOG, GAP_S)
     [said] = doubts(tmp_path, other, plays=40, to_ms=other.to_ms or 0)
     assert "later than the first test play" in said
-    untimed = given("test", lines_log("a b"), lines_log("a b"), GAP_S)
+    untimed = split_by_log("test", lines_log("a b"), lines_log("a b"), GAP_S)
     assert doubts(tmp_path, untimed, plays=2, to_ms=10**15) == []
 
 
