@@ -17,7 +17,6 @@ from segue.offline.audio.nearest import own_ranks
 from segue.offline.audio.sources import Sound
 from segue.offline.audio.targets import Targets
 from segue.offline.audio.trainer import (
-    AudioTrainingError,
     FitConfig,
     FittedAudio,
     HeardSongs,
@@ -25,6 +24,7 @@ from segue.offline.audio.trainer import (
     foretell,
     hold_back,
 )
+from segue.offline.training.trainer import TrainingError
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def train_audio_bundle(
     config: its frames, bands and dim are those of the sound and of the targets, whatever it
     says. A share of the songs, drawn by chance, is held back: the network is kept as it was
     when it did best on those. Raises BundleError, before anything is trained, where `out` must
-    not be written, and AudioTrainingError where nothing can be learned.
+    not be written, and TrainingError where nothing can be learned.
     """
     check_writable(out, overwrite=overwrite)
     songs = join(sound, targets)
@@ -82,7 +82,7 @@ def train_audio_bundle(
         training={
             "songs": len(learned),
             "held_songs": len(held),
-            "epochs": fitted.epoch,
+            "epochs": fitted.best.number,
             "seed": seed,
             **asdict(fit),
         },
@@ -93,7 +93,7 @@ def train_audio_bundle(
         "songs": len(learned),
         "held_songs": len(held),
         "failures": [f"{failure.path}: {failure.reason}" for failure in sound.failures],
-        "epoch": fitted.epoch,
+        "epoch": fitted.best.number,
         **metrics,
         "bundle": str(out),
     }
@@ -101,11 +101,11 @@ def train_audio_bundle(
 
 
 def join(sound: Sound, targets: Targets) -> HeardSongs:
-    """Give the songs that have both sound and a target; AudioTrainingError where none has."""
+    """Give the songs that have both sound and a target; TrainingError where none has."""
     rows = {song_id: row for row, song_id in enumerate(targets.song_ids)}
     both = [place for place, song_id in enumerate(sound.song_ids) if song_id in rows]
     if not both:
-        raise AudioTrainingError(
+        raise TrainingError(
             f"none of {len(sound.song_ids):,} songs with sound, such as {sound.song_ids[0]!r}, is "
             f"among {len(rows):,} songs with a vector: name the song ids in songs.csv"
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,17 +23,13 @@ from segue.models.audio.losses import (
 )
 from segue.models.audio.mel_spectrogram import Spectrogram
 from segue.models.audio.network import DOCUMENT, AudioConfig, AudioNetwork
-from segue.models.errors import SegueError
 from segue.models.ops.vectors import unit
 from segue.offline.audio.targets import Targets
 from segue.offline.audio.windows import draw_windows, song_windows
+from segue.offline.training.trainer import Learner, Metrics, Trained, TrainingError, train
 
 MOST_SONGS_REPELLED = 4_096
 LEAST_SCALE = 1e-6
-
-
-class AudioTrainingError(SegueError):
-    """Songs that nothing can be learned from, or learning that ran away."""
 
 
 @dataclass(frozen=True)
@@ -80,19 +75,18 @@ class HeardSongs:
 
 
 @dataclass(frozen=True)
-class FittedAudio:
-    """The network as it was when it did best on the songs held back; at the end without any.
+class FittedAudio(Trained[AudioNetwork]):
+    """The network as it was when it did best on the validation split; at the end without any.
 
-    epoch: when that was. likeness: how it did, see `likeness`; None without. history: of every
-    look, (epoch, loss, likeness). began: the first filters before anything was learned, float32
-    [width, bands, frames].
+    began: the first filters before anything was learned, float32 [width, bands, frames].
     """
 
-    network: AudioNetwork
-    epoch: int
-    likeness: float | None
-    history: list[tuple[int, float, float | None]]
     began: Tensor
+
+    @property
+    def likeness(self) -> float | None:
+        """How near predicted vectors come to the true ones, see `likeness`; None without."""
+        return self.best.validation.get("likeness")
 
 
 def hold_back(songs: HeardSongs, fraction: float, seed: int) -> tuple[HeardSongs, HeardSongs]:
@@ -114,29 +108,31 @@ def fit_audio(
     """Teach a network; the same input and seed give the same weights on the same machine.
 
     on_windows: is told how many windows are done, of `fit.epochs * len(songs)`. Trains on a GPU
-    where there is one. AudioTrainingError where nothing can be learned.
+    where there is one. TrainingError where nothing can be learned.
     """
     if len(songs) < 2:
-        raise AudioTrainingError(
+        raise TrainingError(
             f"{len(songs)} songs with sound and a vector are left to learn from, of at least 2: "
             "do the files bear the song ids of the play log?"
         )
-    learner = _Learner(songs, config, fit, seed)
-    best, history = None, list[tuple[int, float, float | None]]()
-    for epoch in range(1, fit.epochs + 1):
-        loss = learner.run_epoch()
-        on_windows(epoch * len(songs))
-        if epoch % fit.judge_every and epoch != fit.epochs:
-            continue
-        served = learner.served()
-        found = None
-        if validation is not None and len(validation):
-            found = likeness(foretell(served, validation.spectrograms), validation, songs)
-        history.append((epoch, loss, found))
-        if best is None or found is None or best.likeness is None or found > best.likeness:
-            best = FittedAudio(served, epoch, found, history, learner.began)
-    assert best is not None, "epochs >= 1"
-    return best
+    learner = AudioLearner(songs, config, fit, seed)
+
+    def validate(network: AudioNetwork) -> Metrics:
+        assert validation is not None
+        vectors = foretell(network, validation.spectrograms)
+        return {"likeness": likeness(vectors, validation, songs)}
+
+    trained = train(
+        learner,
+        epochs=fit.epochs,
+        validate=validate if validation is not None and len(validation) else None,
+        merit=lambda metrics: metrics["likeness"],
+        validate_every=fit.judge_every,
+        on_progress=lambda progress: on_windows(
+            (progress.epoch - 1) * progress.total + progress.done
+        ),
+    )
+    return FittedAudio(**vars(trained), began=learner.began)
 
 
 def foretell(network: AudioNetwork, spectrograms: Sequence[Spectrogram]) -> NDArray[np.float32]:
@@ -159,11 +155,12 @@ def likeness(vectors: NDArray[np.float32], judged: HeardSongs, learned: HeardSon
     return float((told * true).sum(1).mean())
 
 
-class _Learner:
-    """One network, its optimiser and its chance."""
+class AudioLearner(Learner[AudioNetwork]):
+    """An audio network in training: a window of every song an epoch."""
 
     def __init__(self, songs: HeardSongs, config: AudioConfig, fit: FitConfig, seed: int) -> None:
         self.songs = songs
+        self.examples = len(songs)
         self.fit = fit
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.mixed = self.device.type == "cuda" if fit.mixed is None else fit.mixed
@@ -177,42 +174,33 @@ class _Learner:
         self.answers = _Answers(songs.targets, fit)
         self.answers.standardise(network)
         self.answers.to(self.device)
-        self.optimiser = torch.optim.AdamW(
+        optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=fit.learning_rate, weight_decay=fit.weight_decay
         )
+        self.optimisers = (optimiser,)
         steps = fit.epochs * math.ceil(len(songs) / fit.batch)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, fit.learning_rate, total_steps=steps, cycle_momentum=False
+            optimiser, fit.learning_rate, total_steps=steps, cycle_momentum=False
         )
 
-    def served(self) -> AudioNetwork:
-        """Give a copy of the network as it is now, on the CPU."""
-        return copy.deepcopy(self.network).cpu().eval()
-
-    def run_epoch(self) -> float:
-        """Hear a window of every song; give the mean loss."""
-        self.network.train()
+    def batches(self) -> Iterator[tuple[NDArray[np.int64], int]]:
+        """Yield rows of songs, shuffled."""
         order = self.rng.permutation(len(self.songs))
-        total = 0.0
         for start in range(0, len(order), self.fit.batch):
             rows = order[start : start + self.fit.batch]
-            total += self.step(rows) * len(rows)
-        return total / len(order)
+            yield rows, len(rows)
 
-    def step(self, rows: NDArray[np.int64]) -> float:
+    def loss(self, rows: NDArray[np.int64]) -> Tensor:
+        """Compute the loss of vectors predicted from one window of each song."""
         frames = self.network.config.frames
         windows = draw_windows(self.songs.spectrograms, rows, frames, self.rng)
-        self.optimiser.zero_grad()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-            foretold = self.network(windows.to(self.device), self.chance)
-        loss = self.answers.loss(foretold.float(), rows)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise AudioTrainingError(f"the loss became {value}: lower the learning rate")
-        torch.autograd.backward(loss)
-        self.optimiser.step()
+            predicted = self.network(windows.to(self.device), self.chance)
+        return self.answers.loss(predicted.float(), rows)
+
+    def after_step(self) -> None:
+        """Follow the schedule of the learning rate."""
         self.schedule.step()
-        return value
 
 
 class _Answers:
@@ -225,7 +213,7 @@ class _Answers:
         self.spread = (self.vectors - self.vectors.mean(0)).std().clamp_min(LEAST_SCALE)
         if fit.loss == WEIGHTED:
             if targets.squares is None or targets.products is None:
-                raise AudioTrainingError(
+                raise TrainingError(
                     "the weighted error needs the listeners' factors, which a bundle of song "
                     "vectors has not: give --plays, or another --loss"
                 )

@@ -37,9 +37,10 @@ from segue.models.ranking.song_features import SongTraits
 from segue.models.registry import open_model
 from segue.offline.datasets.play_log import PlayLog, artist_numbers
 from segue.offline.datasets.sessions import Numbering
-from segue.offline.training.attention_trainer import AttentionBeginning, train_attention
+from segue.offline.training.attention_trainer import train_attention
 from segue.offline.training.blend import BlendConfig, fit_gated
 from segue.offline.training.gru_trainer import train_gru
+from segue.offline.training.trainer import WarmStart
 
 GRU_S = 20.0
 AMNN_PLAYS = 10_000
@@ -63,7 +64,7 @@ def assemble_hybrid(
     numbering = Numbering()
     plays, songs = numbering.number(log, session_gap_s), numbering.songs
     say(f"Its GRU learns for {GRU_S:.0f} s")
-    gru = train_gru(plays, songs, config.gru, seed=seed, epochs=1, time_budget_s=GRU_S).model
+    gru = train_gru(plays, songs, config.gru, seed=seed, epochs=1, time_budget_s=GRU_S).network
     popularity = torch.from_numpy(plays.play_counts(songs))
     say(f"Its AMNN learns from the last {AMNN_PLAYS:,} plays")
     amnn = _attention(remembered(plays, AMNN_PLAYS), songs, popularity, config.amnn, seed)
@@ -102,6 +103,5 @@ def _attention(
     """Let a network of all songs learn, in one pass, from sessions that play some of them."""
     network = CandidateAttention(config, len(songs))
     network.initialise(torch.Generator().manual_seed(seed), popularity)
-    beginning = AttentionBeginning(network, popularity, slower=1.0)
-    trained = train_attention(log, songs, config, None, seed=seed, epochs=1, beginning=beginning)
-    return trained.model.model
+    begin = WarmStart(network, popularity, rate=1.0)
+    return train_attention(log, songs, config, None, seed=seed, epochs=1, warm_start=begin).network

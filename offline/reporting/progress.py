@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from segue.offline.training.gru_trainer import Progress
+    from segue.offline.training.trainer import Progress
 
 
 class FitsDone(Protocol):

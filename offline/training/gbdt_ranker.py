@@ -10,13 +10,13 @@ from torch import Tensor
 
 from segue.models.data.vocabulary import PADDING
 from segue.models.ranking.inputs import RankingInputs
-from segue.offline.training.ranker_trainer import Examples, Figures, judge_ranking
+from segue.offline.training.ranker_trainer import Examples, judge_ranking
 
 WRONG_EACH = 30
 """Candidates drawn beside each answer: of all of them most teach nothing."""
 
 
-def judge_boosted(examples: Examples, validation: Examples, seed: int) -> Figures:
+def judge_boosted(examples: Examples, validation: Examples, seed: int) -> dict[str, float]:
     """Train trees to tell the song that came next from other candidates, and rank by them."""
     rng = np.random.default_rng(seed)
     rows, right = [], []

@@ -1,12 +1,11 @@
-"""Training: sessions in, the network of the best epoch out."""
+"""Training of the playlist GRU: its batches, its optimisers, and how they are trained."""
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,12 +14,21 @@ from torch import Tensor
 
 from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import PADDING, Vocabulary
-from segue.models.errors import SegueError
 from segue.models.gru.network import GRU, GRUConfig
 from segue.models.gru.scorer import GRUNextSong
 from segue.models.ops.negative_sampling import NegativeSampler
 from segue.offline.datasets.sessions import Predictions
-from segue.offline.training.validation import accuracy_at_20
+from segue.offline.training.trainer import (
+    EpochMetrics,
+    Learner,
+    Metrics,
+    Progress,
+    Trained,
+    TrainingError,
+    WarmStart,
+    train,
+)
+from segue.offline.training.validation import metrics_at_20
 
 
 class TrainingSessions:
@@ -78,83 +86,19 @@ class TrainingSessions:
         return torch.from_numpy(items)
 
 
-INTERRUPTED = "interrupted"
-
-
-class TrainingError(SegueError):
-    """Plays that nothing can be learned from, or learning that ran away."""
-
-
-class Diverged(TrainingError):
-    """Learning that ran away."""
-
-
 @dataclass(frozen=True)
-class Epoch:
-    """How one pass over the training plays went; the figures are None without validation.
-
-    plays_per_s: next songs learned from in a second, validation not counted.
-    """
-
-    number: int
-    loss: float
-    plays_per_s: float
-    hit_rate_at_20: float | None = None
-    mrr_at_20: float | None = None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where training stands: `done` of `total` plays of an epoch, and the epochs before it.
-
-    part: which of several trainings it is, for people to read; empty where there is one.
-    """
-
-    epoch: int
-    done: int
-    total: int
-    loss: float
-    plays_per_s: float
-    history: Sequence[Epoch]
-    part: str = ""
-
-
-@dataclass(frozen=True)
-class TrainedGRU:
+class TrainedGRU(Trained[GRU]):
     """The network as it was after its best epoch.
 
-    popularity: play counts in the training sessions, float32 [V + 1]. ended: why training
-    ended, for people to read. seconds: how long its epochs took, validation not counted.
+    popularity: play counts in the training sessions, float32 [V + 1].
     """
 
-    model: GRU
     vocabulary: Vocabulary
     popularity: Tensor
-    history: list[Epoch]
-    best: Epoch
-    ended: str
-    seconds: float
-
-    @property
-    def plays_per_s(self) -> float:
-        """Next songs learned from in a second, all epochs taken together."""
-        return len(self.history) / sum(1 / epoch.plays_per_s for epoch in self.history)
 
     def next_song(self) -> GRUNextSong:
-        """Give it as what scores next songs."""
-        return GRUNextSong(self.model, self.vocabulary, self.popularity)
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """A network to go on from, with a row for every song of the log, and its play counts so far.
-
-    slower: what the learning rates are multiplied by, as it has learned most by now.
-    """
-
-    model: GRU
-    popularity: Tensor
-    slower: float = 0.3
+        """Return the scorer of next songs."""
+        return GRUNextSong(self.network, self.vocabulary, self.popularity)
 
 
 def keep_songs(
@@ -181,9 +125,9 @@ def train_gru(
     patience: int = 3,
     time_budget_s: float = math.inf,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    on_epoch: Callable[[EpochMetrics], None] = lambda epoch: None,
     clock: Callable[[], float] = time.monotonic,
-    beginning: Beginning | None = None,
+    warm_start: WarmStart[GRU] | None = None,
 ) -> TrainedGRU:
     """Train on `log` until MRR@20 on `validation` is no better for `patience` epochs.
 
@@ -191,131 +135,85 @@ def train_gru(
     and nothing is ever learned from them. Without any, all epochs run and the last is kept. The
     same input, seed and number of threads give the same weights. Ctrl-C, or the end of the time
     budget, ends training early; the best epoch so far is kept. TrainingError where there is
-    none. Whatever `on_epoch` raises ends it as well, with nothing kept. Trains on a GPU where
-    there is one. beginning: a network to go on from, whose songs are all kept; without it a new
-    one begins.
+    none. Trains on a GPU where there is one. warm_start: a network to fine-tune, all of whose
+    songs are kept.
     """
-    if beginning is None:
+    if warm_start is None:
         plays, vocabulary, popularity = keep_songs(log, songs, config.min_count)
     else:
-        plays, vocabulary, popularity = log, songs, beginning.popularity
+        plays, vocabulary, popularity = log, songs, warm_start.popularity
     training = TrainingSessions(plays, config.max_length, config.max_history)
     if not training.predictions:
         msg = "no session has two known songs, so that no next song can be learned"
         raise TrainingError(f"{msg}: give a longer play log, or a lower min_count")
-    model = GRU(config, len(vocabulary))
-    if beginning is None:
-        model.initialise(torch.Generator().manual_seed(seed))
+    network = GRU(config, len(vocabulary))
+    if warm_start is None:
+        network.initialise(torch.Generator().manual_seed(seed))
     else:
-        model.load_state_dict(beginning.model.state_dict())
-    slower = 1.0 if beginning is None else beginning.slower
-    learner = _Learner(model, popularity, training, seed, clock, clock() + time_budget_s, slower)
-    history: list[Epoch] = []
-    best, ended = None, "all epochs are done"
-    try:
-        for number in range(1, epochs + 1):
-            epoch = learner.run_epoch(number, history, on_progress)
-            if validation is not None and len(validation):
-                judged = GRUNextSong(learner.served(), vocabulary, popularity)
-                found = accuracy_at_20(judged, validation, songs)
-                epoch = replace(epoch, hit_rate_at_20=found[0], mrr_at_20=found[1])
-            history.append(epoch)
-            on_epoch(epoch)
-            if best is None or _better(epoch, best):
-                best, weights = epoch, learner.served().state_dict()
-            elif number - best.number >= patience:
-                ended = f"no better for {patience} epochs"
-                break
-            if learner.out_of_time():
-                ended = "the time is up"
-                break
-    except KeyboardInterrupt:
-        if best is None:
-            raise
-        ended = INTERRUPTED
-    assert best is not None, "epochs >= 1"
-    served = GRU(config, len(vocabulary))
-    served.load_state_dict(weights)
-    return TrainedGRU(served.eval(), vocabulary, popularity, history, best, ended, learner.seconds)
+        network.load_state_dict(warm_start.network.state_dict())
+
+    def validate(trained: GRU) -> Metrics:
+        assert validation is not None
+        scorer = GRUNextSong(trained, vocabulary, popularity)
+        return metrics_at_20(scorer, validation, songs)
+
+    rate = 1.0 if warm_start is None else warm_start.rate
+    trained = train(
+        GRULearner(network, popularity, training, seed, rate),
+        epochs=epochs,
+        patience=patience,
+        validate=validate if validation is not None and len(validation) else None,
+        time_budget_s=time_budget_s,
+        keep_on_interrupt=True,
+        on_progress=on_progress,
+        on_epoch=on_epoch,
+        clock=clock,
+    )
+    return TrainedGRU(**vars(trained), vocabulary=vocabulary, popularity=popularity)
 
 
-def _better(epoch: Epoch, best: Epoch) -> bool:
-    if epoch.mrr_at_20 is None or best.mrr_at_20 is None:
-        return True
-    return epoch.mrr_at_20 > best.mrr_at_20
-
-
-class _Learner:
-    """One network, its optimisers and its chance."""
+class GRULearner(Learner[GRU]):
+    """The playlist GRU in training: sampled softmax over pieces of sessions (Hidasi et al.)."""
 
     def __init__(
         self,
-        model: GRU,
+        network: GRU,
         popularity: Tensor,
         training: TrainingSessions,
         seed: int,
-        clock: Callable[[], float],
-        deadline: float,
-        slower: float,
+        rate: float,
     ) -> None:
-        config = model.config
+        config = network.config
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = model.to(self.device)
+        self.network = network.to(self.device)
         self.training = training
+        self.examples = training.predictions
         # Batches and negatives are drawn on the CPU whatever the device, dropout where it is.
         self.generator = torch.Generator().manual_seed(seed)
         self.dropout = torch.Generator(self.device).manual_seed(seed)
-        self.clock = clock
-        self.deadline = deadline
-        self.seconds = 0.0
         self.sampler = NegativeSampler(
             popularity, config.negatives, config.sampling_power, config.full_softmax_songs
         )
-        table = self.model.songs.weight
-        # Adagrad leaves the rows alone that a batch does not touch, so that a step costs the
-        # same whatever the catalogue; and rare songs, whose squares grow slowly, learn fast.
-        self.songs = torch.optim.Adagrad([table], lr=slower * config.song_learning_rate)
-        others = [parameter for parameter in self.model.parameters() if parameter is not table]
-        self.network = torch.optim.Adam(others, lr=slower * config.learning_rate)
+        table = self.network.songs.weight
+        others = [parameter for parameter in self.network.parameters() if parameter is not table]
+        self.optimisers = (
+            torch.optim.Adam(others, lr=rate * config.learning_rate),
+            # Adagrad leaves the rows alone that a batch does not touch, so that a step costs the
+            # same whatever the catalogue; rare songs, whose squares grow slowly, learn fast.
+            torch.optim.Adagrad([table], lr=rate * config.song_learning_rate),
+        )
 
-    def served(self) -> GRU:
-        """Give a copy of the network as it is now, on the CPU."""
-        return copy.deepcopy(self.model).cpu().eval()
+    def batches(self) -> Iterator[tuple[tuple[Tensor, Tensor], int]]:
+        """Yield pieces of sessions with their histories, and how many songs they predict."""
+        for items, histories in self.training.batches(
+            self.network.config.batch_plays, self.generator
+        ):
+            yield (items, histories), int((items[:, 1:] > 0).sum())
 
-    def out_of_time(self) -> bool:
-        return self.clock() >= self.deadline
-
-    def run_epoch(
-        self, number: int, history: Sequence[Epoch], on_progress: Callable[[Progress], None]
-    ) -> Epoch:
-        self.model.train()
-        began, done, total_loss = self.clock(), 0, 0.0
-        batch_plays = self.model.config.batch_plays
-        for items, histories in self.training.batches(batch_plays, self.generator):
-            plays = int((items[:, 1:] > 0).sum())
-            total_loss += self.step(items, histories) * plays
-            done += plays
-            loss, speed = total_loss / done, done / max(self.clock() - began, 1e-9)
-            on_progress(Progress(number, done, self.training.predictions, loss, speed, history))
-            if self.out_of_time():
-                break
-        self.seconds += self.clock() - began
-        return Epoch(number, loss, speed)
-
-    def step(self, items: Tensor, histories: Tensor) -> float:
-        self.network.zero_grad()
-        self.songs.zero_grad()
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Compute the mean cross-entropy of the next songs, with negatives drawn anew."""
+        items, histories = batch
         negatives = self.sampler.draw(self.generator).to(self.device)
-        loss = self.model.loss(
+        return self.network.loss(
             items.to(self.device), histories.to(self.device), negatives, self.dropout
         )
-        value = loss.item()
-        if not math.isfinite(value):
-            msg = f"the loss became {value}: lower the learning rates, or the scale"
-            raise Diverged(msg)
-        torch.autograd.backward(loss)
-        self.network.step()
-        # torch wants it said that nobody checks the indices, which are our own.
-        with torch.sparse.check_sparse_tensor_invariants(False):  # type: ignore[no-untyped-call]
-            self.songs.step()
-        return value

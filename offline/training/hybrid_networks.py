@@ -22,7 +22,7 @@ from segue.offline.training.attention_trainer import train_attention
 from segue.offline.training.gru_trainer import train_gru
 from segue.offline.training.stage_cache import FinishedStages, stage_key
 
-Trained = tuple[dict[str, Tensor], dict[str, float]]
+Weights = tuple[dict[str, Tensor], dict[str, float]]
 Network = TypeVar("Network", GRU, CandidateAttention)
 
 
@@ -85,7 +85,7 @@ def _gru(
     judged: Predictions | None,
     stages: FinishedStages,
 ) -> TrainedNetwork[GRU]:
-    def train() -> Trained:
+    def train() -> Weights:
         done = train_gru(
             log,
             songs,
@@ -96,7 +96,7 @@ def _gru(
             patience=3,
         )
         told = {"epoch": done.best.number, "plays_per_s": done.plays_per_s}
-        return done.model.state_dict(), told
+        return done.network.state_dict(), told
 
     key = _key("gru", log, config, plan.seed, plan.gru_epochs, judged)
     weights, told = stages.once(key, train)
@@ -113,7 +113,7 @@ def _attention(
     judged: Predictions | None,
     stages: FinishedStages,
 ) -> TrainedNetwork[CandidateAttention]:
-    def train() -> Trained:
+    def train() -> Weights:
         done = train_attention(
             log,
             songs,
@@ -124,7 +124,7 @@ def _attention(
             patience=1,
         )
         told = {"epoch": done.best.number, "plays_per_s": done.best.plays_per_s}
-        return done.model.model.state_dict(), told
+        return done.network.state_dict(), told
 
     key = _key("amnn", log, config, plan.seed, plan.amnn_epochs, judged)
     weights, told = stages.once(key, train)
@@ -140,7 +140,7 @@ def _skipgram(
     plan: NetworkPlan,
     stages: FinishedStages,
 ) -> Tensor:
-    def train() -> Trained:
+    def train() -> Weights:
         learned = train_skipgram(log.sessions, len(songs), config, seed=plan.seed)
         return {"vectors": unit(torch.from_numpy(learned.inputs))}, {}
 

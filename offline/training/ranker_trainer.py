@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import PADDING
-from segue.models.errors import SegueError
 from segue.models.hybrid.candidate_generation import Retrieval
 from segue.models.item2vec.retriever import SPACE_FEATURES
 from segue.models.ranking.context_features import SKIPS, TIMES
@@ -29,6 +28,14 @@ from segue.models.ranking.schema import (
 from segue.offline.datasets.play_stream import PlayStream
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.metrics.ranking import UNRANKED, hit_rate, mrr
+from segue.offline.training.trainer import (
+    EpochMetrics,
+    Learner,
+    Metrics,
+    Trained,
+    TrainingError,
+    train,
+)
 
 GROUPS = {
     "gru": ("gru", "gru_rank"),
@@ -66,10 +73,6 @@ SILENT_EVERY = 16
 """Of so many examples one tells nothing of times and skips, as not everybody who asks does."""
 SILENT = 0.25
 """The share of examples without what is played of late: lists are made without it, too."""
-
-
-class RankerTrainingError(SegueError):
-    """Plays from which no ranking can be learned."""
 
 
 @dataclass(frozen=True)
@@ -178,11 +181,8 @@ def _answers(
     return answers
 
 
-Figures = dict[str, float]
-
-
 @torch.no_grad()
-def judge_ranking(examples: Examples, score: Callable[[RankingInputs], Tensor]) -> Figures:
+def judge_ranking(examples: Examples, score: Callable[[RankingInputs], Tensor]) -> dict[str, float]:
     """Rank every prediction's answer by `score`, float32 [B, C]; ties count against it.
 
     MAP@1, recall@5 and MRR are the hybrid document's figures of validation.
@@ -202,15 +202,6 @@ def judge_ranking(examples: Examples, score: Callable[[RankingInputs], Tensor]) 
     }
 
 
-@dataclass(frozen=True)
-class TrainedRanker:
-    """The ranker of the best epoch, and every epoch's figures on validation."""
-
-    ranker: Ranker
-    history: list[Figures]
-    best: Figures
-
-
 def train_ranker(
     examples: Examples,
     validation: Examples,
@@ -222,90 +213,97 @@ def train_ranker(
     epochs: int = 8,
     patience: int = 2,
     staged: bool = False,
-    on_epoch: Callable[[str, Figures], None] = lambda stage, figures: None,
-    beginning: Ranker | None = None,
-) -> TrainedRanker:
+    on_epoch: Callable[[str, Metrics], None] = lambda stage, metrics: None,
+    begin_with: Ranker | None = None,
+) -> Trained[Ranker]:
     """Train until the hit rate plus the MRR at 20 on `validation` is no better.
 
-    vectors: songs' vectors, float32 [V + 1, D]. staged: as in the hybrid document, one layer
-    after the other, each frozen when the next begins; else all together. beginning: a ranker to
-    go on from, whose features keep their scale. RankerTrainingError where no answer is among
-    the candidates.
+    vectors: songs' vectors, float32 [V + 1, D]. staged: one layer after the other, each frozen
+    when the next begins; else all together. begin_with: a ranker to fine-tune, whose features
+    keep their scale. TrainingError where no answer is among the candidates. The history begins
+    with the ranker as it was before any epoch, number 0.
     """
     if not any((columns >= 0).any() for _, columns in examples.batches):
-        raise RankerTrainingError(
-            "of no play held back for the ranker a retriever knew the song: give a longer log"
+        raise TrainingError(
+            "of no play in the ranker's split did a retriever know the song: give a longer log"
         )
-    generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for the layers' own first weights
         skipgram = examples.batches[0][0].tastes.shape[1]
         ranker = Ranker(config, vectors.shape[1], hidden, skipgram)
-    if beginning is None:
+    if begin_with is None:
         _standardise(ranker, examples)
     else:
-        ranker.load_state_dict(beginning.state_dict())
-    best = judge_ranking(validation, lambda inputs: ranker(inputs, vectors[inputs.known_items])[0])
-    weights = copy.deepcopy(ranker.state_dict())
-    history = [best]
-    on_epoch("start", best)
+        ranker.load_state_dict(begin_with.state_dict())
+
+    def validate(network: Ranker) -> Metrics:
+        return judge_ranking(validation, lambda x: network(x, vectors[x.known_items])[0])
+
+    generator = torch.Generator().manual_seed(seed)
+    start = EpochMetrics(0, math.nan, 1.0, validate(ranker))
+    on_epoch("start", start.validation)
+    best, history = start, [start]
     for stage, names in (STAGES if staged else {"all": ()}).items():
-        ranker.load_state_dict(weights)
         learned = [
             parameter
             for name, parameter in ranker.named_parameters()
             if not names or name.partition(".")[0] in (*names, "balance")
         ]
-        optimiser = torch.optim.AdamW(learned, lr=config.learning_rate, weight_decay=1e-3)
-        worse = 0
-        for _ in range(epochs):
-            for batch in _batches(examples, config.batch, generator):
-                _step(ranker, optimiser, vectors, *batch, generator)
-            figures = judge_ranking(validation, lambda x: ranker(x, vectors[x.known_items])[0])
-            history.append(figures)
-            on_epoch(stage, figures)
-            if _worth(figures) > _worth(best):
-                best, weights, worse = figures, copy.deepcopy(ranker.state_dict()), 0
-            else:
-                worse += 1
-            if worse >= patience:
-                break
-    ranker.load_state_dict(weights)
-    return TrainedRanker(ranker.eval(), history, best)
+        trained = train(
+            RankerLearner(ranker, learned, examples, vectors, generator),
+            epochs=epochs,
+            patience=patience,
+            validate=validate,
+            merit=lambda metrics: metrics["hit_rate_at_20"] + metrics["mrr_at_20"],
+            before=replace(best, number=0),
+            on_epoch=lambda epoch, stage=stage: on_epoch(stage, epoch.validation),  # type: ignore[misc]
+        )
+        ranker.load_state_dict(trained.network.state_dict())
+        best, history = trained.best, [*history, *trained.history]
+    return replace(trained, history=history, best=best)
 
 
-def _worth(figures: Figures) -> float:
-    return figures["hit_rate_at_20"] + figures["mrr_at_20"]
+class RankerLearner(Learner[Ranker]):
+    """The ranker in training, on candidates that retrievers found for plays unknown to them."""
 
+    def __init__(
+        self,
+        network: Ranker,
+        learned: Sequence[torch.nn.Parameter],
+        examples: Examples,
+        vectors: Tensor,
+        generator: torch.Generator,
+    ) -> None:
+        """learned: the parameters that change."""
+        config = network.config
+        self.network = network
+        self.optimisers = (torch.optim.AdamW(learned, lr=config.learning_rate, weight_decay=1e-3),)
+        self.examples = sum(int((columns >= 0).sum()) for _, columns in examples.batches)
+        self._batches = examples.batches
+        self._vectors = vectors
+        self._generator = generator
 
-def _step(
-    ranker: Ranker,
-    optimiser: torch.optim.Optimizer,
-    vectors: Tensor,
-    inputs: RankingInputs,
-    columns: Tensor,
-    generator: torch.Generator,
-) -> None:
-    answers = inputs.known_items.gather(1, columns.unsqueeze(1))[:, 0]
-    wanted = vectors[inputs.known_items]
-    losses = ranker.losses(inputs, wanted, columns, vectors[answers], generator)
-    assert len(losses) == len(LOSSES)
-    optimiser.zero_grad()
-    torch.autograd.backward(ranker.combine(losses))
-    optimiser.step()
+    def batches(self) -> Iterator[tuple[tuple[RankingInputs, Tensor], int]]:
+        """Yield the rows that have an answer among their candidates, shuffled."""
+        size = self.network.config.batch
+        for number in torch.randperm(len(self._batches), generator=self._generator).tolist():
+            inputs, columns = self._batches[number]
+            order = torch.randperm(len(columns), generator=self._generator)
+            order = order[columns[order] >= 0]
+            for start in range(0, len(order), size):
+                rows = order[start : start + size]
+                yield (inputs.take(rows), columns[rows]), len(rows)
 
-
-def _batches(
-    examples: Examples, size: int, generator: torch.Generator
-) -> Iterator[tuple[RankingInputs, Tensor]]:
-    """Give the rows that have an answer, shuffled."""
-    for number in torch.randperm(len(examples.batches), generator=generator).tolist():
-        inputs, columns = examples.batches[number]
-        order = torch.randperm(len(columns), generator=generator)
-        order = order[columns[order] >= 0]
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            yield inputs.take(rows), columns[rows]
+    def loss(self, batch: tuple[RankingInputs, Tensor]) -> Tensor:
+        """Combine the losses of the hybrid."""
+        inputs, columns = batch
+        answers = inputs.known_items.gather(1, columns.unsqueeze(1))[:, 0]
+        candidates = self._vectors[inputs.known_items]
+        losses = self.network.losses(
+            inputs, candidates, columns, self._vectors[answers], self._generator
+        )
+        assert len(losses) == len(LOSSES)
+        return self.network.combine(losses)
 
 
 def _standardise(ranker: Ranker, examples: Examples) -> None:

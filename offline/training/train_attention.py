@@ -13,12 +13,9 @@ import torch
 from segue.models.attention.network import CandidateAttentionConfig
 from segue.models.bundles.bundle import Manifest, check_writable, write_bundle
 from segue.offline.datasets.play_log import PlayLog
-from segue.offline.training.attention_trainer import (
-    AttentionTrainingError,
-    TrainedAttention,
-    train_attention,
-)
-from segue.offline.training.validation import HeldBack
+from segue.offline.training.attention_trainer import TrainedAttention, train_attention
+from segue.offline.training.trainer import Progress, TrainingError
+from segue.offline.training.validation import ValidationSplit
 
 VALIDATION_PREDICTIONS = 2_500
 
@@ -44,17 +41,19 @@ def train_attention_bundle(
     patience: int = 2,
     time_budget_s: float = math.inf,
     overwrite: bool = False,
-    on_plays: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> AttentionBundle:
     """Train on all but the last `validation_fraction` of the plays, by time, and write a bundle.
 
     Raises BundleError, before anything is trained, where `out` must not be written, and
-    AttentionTrainingError where nothing can be learned or judged.
+    TrainingError where nothing can be learned or judged.
     """
     check_writable(out, overwrite=overwrite)
-    parts = HeldBack.of(log, validation_fraction, session_gap_s, seed, VALIDATION_PREDICTIONS)
+    parts = ValidationSplit.of(
+        log, validation_fraction, session_gap_s, seed, VALIDATION_PREDICTIONS
+    )
     if parts.validation is not None and not len(parts.validation):
-        raise AttentionTrainingError(
+        raise TrainingError(
             "the plays held back have no next song to predict: give a longer play log, a "
             "larger --validation-fraction, or 0 to judge nothing"
         )
@@ -68,12 +67,12 @@ def train_attention_bundle(
         epochs=epochs,
         patience=patience,
         time_budget_s=time_budget_s,
-        on_plays=on_plays,
+        on_progress=on_progress,
     )
     popularity = torch.from_numpy(sessions.play_counts(songs))
     best = trained.best
     metrics = parts.beside_popularity(best.hit_rate_at_20, best.mrr_at_20)
-    speed = round(len(trained.history) / sum(1 / epoch.plays_per_s for epoch in trained.history))
+    speed = round(trained.plays_per_s)
     plays = len(sessions.sessions.values)
     times = log.plays["played_at_ms"][:plays]
     facts = {"plays": plays, "sessions": len(sessions), "songs": len(songs)}
@@ -81,7 +80,7 @@ def train_attention_bundle(
         out,
         kind="amnn",
         config=asdict(config),
-        weights={**trained.model.model.state_dict(), "popularity": popularity},
+        weights={**trained.network.state_dict(), "popularity": popularity},
         vocabulary=songs,
         titles=log.titles(),
         training={

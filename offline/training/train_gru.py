@@ -12,9 +12,10 @@ from segue.models.bundles.bundle import Manifest, check_writable, write_bundle
 from segue.models.data.sessions import SessionLog
 from segue.models.gru.network import GRUConfig
 from segue.offline.datasets.play_log import PlayLog
-from segue.offline.training.gru_trainer import Progress, TrainedGRU, TrainingError, train_gru
+from segue.offline.training.gru_trainer import TrainedGRU, train_gru
+from segue.offline.training.trainer import Progress, TrainingError
 from segue.offline.training.tune_gru import GRUSearch, Trial, best_of, search_settings
-from segue.offline.training.validation import HeldBack
+from segue.offline.training.validation import ValidationSplit
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def train_gru_bundle(
     `out` must not be written, and TrainingError where nothing can be learned.
     """
     check_writable(out, overwrite=overwrite)
-    parts = HeldBack.of(log, validation_fraction, session_gap_s, seed)
+    parts = ValidationSplit.of(log, validation_fraction, session_gap_s, seed)
     trials = [] if search is None else _tried(parts, config, search, seed, on_progress)
     if trials:
         config = best_of(trials).config
@@ -82,15 +83,15 @@ def train_gru_bundle(
     metrics = parts.beside_popularity(judged.best.hit_rate_at_20, judged.best.mrr_at_20)
     learned = parts.learned
     if refit:
-        everything = HeldBack.of(log, 0, session_gap_s, seed)
+        everything = ValidationSplit.of(log, 0, session_gap_s, seed)
         learned = everything.learned
         written = train_gru(learned, everything.songs, config, epochs=judged.best.number, **options)
     training = _training(log, learned, written, seed)
     manifest = write_bundle(
         out,
         kind="gru",
-        config=asdict(written.model.config),
-        weights={**written.model.state_dict(), "popularity": written.popularity},
+        config=asdict(written.network.config),
+        weights={**written.network.state_dict(), "popularity": written.popularity},
         vocabulary=written.vocabulary,
         titles=log.titles(),
         details=log.details(),
@@ -113,7 +114,7 @@ def train_gru_bundle(
 
 
 def _tried(
-    parts: HeldBack,
+    parts: ValidationSplit,
     config: GRUConfig,
     search: GRUSearch,
     seed: int,

@@ -34,6 +34,7 @@ from segue.models.hybrid.model import (
     retrieval_of,
 )
 from segue.models.neighborhood.session_knn import NeighboursConfig
+from segue.models.ranking.ranker import Ranker
 from segue.models.ranking.schema import CANDIDATE_FEATURES
 from segue.models.ranking.song_features import SongTraits
 from segue.offline.datasets.play_log import PlayLog, artist_numbers
@@ -47,13 +48,12 @@ from segue.offline.training.ranker_trainer import (
     GROUPS,
     SILENT,
     Examples,
-    Figures,
-    TrainedRanker,
     judge_ranking,
     train_ranker,
     without_some_details,
 )
 from segue.offline.training.stage_cache import FinishedStages
+from segue.offline.training.trainer import Metrics, Trained
 
 SINGLE = ("gru", "amnn", "neighbours", "tree", "rules", "items", "blend", "skipgram", "live")
 """Features that are a model's whole opinion, by which it is judged alone."""
@@ -89,7 +89,7 @@ class HybridOptions:
 class HybridReport:
     """What became of it: figures on validation by name, in the order they were found."""
 
-    validation: dict[str, Figures] = field(default_factory=dict)
+    validation: dict[str, Metrics] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -129,7 +129,7 @@ def train_hybrid_bundle(
     What an interrupted run has trained of the networks is found again by the next.
 
     Raises BundleError before anything is trained where `out` must not be written, and
-    TrainingError, AttentionTrainingError or RankerTrainingError where nothing can be learned.
+    TrainingError where nothing can be learned.
     """
     check_writable(out, overwrite=overwrite)
     stages = FinishedStages.beside(out)
@@ -174,7 +174,7 @@ def train_hybrid_bundle(
     vectors = retrieval.gru.vectors
     for name, less in (("the stream", silent), ("content", validation.without("content"))):
         report.validation[f"ranker, without {name}"] = judge_ranking(
-            less, lambda inputs: ranker.ranker(inputs, vectors[inputs.known_items])[0]
+            less, lambda inputs: ranker.network(inputs, vectors[inputs.known_items])[0]
         )
     say("4/4 Retrievers learn once more, from everything")
     everything = Numbering()
@@ -191,7 +191,7 @@ def train_hybrid_bundle(
         out,
         kind="hybrid",
         config=plain_config(config),
-        weights=hybrid_weights(retrieval, ranker.ranker, memory, popularity),
+        weights=hybrid_weights(retrieval, ranker.network, memory, popularity),
         vocabulary=everything.songs,
         titles=log.titles(),
         details=log.details(),
@@ -238,17 +238,17 @@ def _train_rankers(
     options: HybridOptions,
     report: HybridReport,
     say: Say,
-) -> TrainedRanker:
+) -> Trained[Ranker]:
     vectors, hidden = retrieval.gru.vectors, config.gru.hidden
 
-    def tell(name: str, figures: Figures) -> None:
+    def tell(name: str, figures: Metrics) -> None:
         report.validation[name] = figures
         say(f"    {name}: HR@20 {figures['hit_rate_at_20']:.2%}  MRR@20 {figures['mrr_at_20']:.2%}")
 
     def trained(
         chosen: Examples, judged: Examples, ranker: Any = None, *, staged: bool = False
-    ) -> TrainedRanker:
-        def stage(name: str, figures: Figures) -> None:
+    ) -> Trained[Ranker]:
+        def stage(name: str, figures: Metrics) -> None:
             if staged:
                 report.validation[f"staged: {name}"] = figures
 
@@ -267,23 +267,23 @@ def _train_rankers(
         column = CANDIDATE_FEATURES.index(name)
         tell(name, judge_ranking(validation, lambda x, c=column: x.candidates[:, :, c]))  # type: ignore[misc]
     best = trained(examples, validation)
-    tell("product", best.history[0])
-    tell("ranker", best.best)
+    tell("product", best.history[0].validation)
+    tell("ranker", best.best.validation)
     if options.staged:
-        tell("ranker, staged", trained(examples, validation, staged=True).best)
+        tell("ranker, staged", trained(examples, validation, staged=True).best.validation)
         combined = replace(config.ranker, combined=not config.ranker.combined)
         name = "combined loss" if combined.combined else "classification loss alone"
-        tell(f"ranker, {name}", trained(examples, validation, combined).best)
+        tell(f"ranker, {name}", trained(examples, validation, combined).best.validation)
     if options.rival:
         from segue.offline.training.gbdt_ranker import judge_boosted
 
         tell("boosted trees", judge_boosted(examples, validation, options.seed))
     for group in GROUPS if options.ablate else ():
         less = trained(examples.without(group), validation.without(group))
-        tell(f"without {group}", less.best)
+        tell(f"without {group}", less.best.validation)
     return best
 
 
-def table_of(report: HybridReport) -> Sequence[tuple[str, Figures]]:
+def table_of(report: HybridReport) -> Sequence[tuple[str, Metrics]]:
     """Give the figures on validation, the best MRR@20 first."""
     return sorted(report.validation.items(), key=lambda entry: -entry[1]["mrr_at_20"])

@@ -12,13 +12,13 @@ from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRUConfig
 from segue.offline.datasets.sessions import Predictions
-from segue.offline.training.gru_trainer import (
+from segue.offline.training.gru_trainer import train_gru
+from segue.offline.training.trainer import (
     INTERRUPTED,
     Diverged,
-    Epoch,
+    EpochMetrics,
     Progress,
     TrainingError,
-    train_gru,
 )
 from segue.offline.training.tuning import Attempt, Choice, GivenUp, Real, Setting, Whole, search
 
@@ -60,11 +60,11 @@ class Trial:
     """
 
     config: GRUConfig
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[EpochMetrics, ...]
     ended: str
 
     @property
-    def best(self) -> Epoch | None:
+    def best(self) -> EpochMetrics | None:
         """Give the best epoch, the first where several are alike."""
         return max(self.epochs, key=merit, default=None)
 
@@ -80,7 +80,7 @@ class Trial:
         }
 
 
-def merit(epoch: Epoch) -> float:
+def merit(epoch: EpochMetrics) -> float:
     """Give what is searched for the largest of: HR@20 + MRR@20.
 
     One asks for the next song to be in the list, the other for it to be on top.
@@ -127,9 +127,9 @@ def search_settings(
 
     def attempt(given: Attempt) -> float | None:
         config, part = _with(base, given.settings), f"Trial {given.number} of {plan.trials}"
-        epochs: list[Epoch] = []
+        epochs: list[EpochMetrics] = []
 
-        def on_epoch(epoch: Epoch) -> None:
+        def on_epoch(epoch: EpochMetrics) -> None:
             epochs.append(epoch)
             if epoch.number < plan.epochs:
                 given.report(epoch.number, merit(epoch))

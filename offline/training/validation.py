@@ -1,4 +1,4 @@
-"""The end of a play log, held back from training to judge by."""
+"""The validation split: the last part of a play log by time, which no model learns from."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ VALIDATION_PREDICTIONS = 5_000
 
 
 @dataclass(frozen=True)
-class HeldBack:
-    """A log cut in two by time: sessions to learn from, and what to predict, if anything.
+class ValidationSplit:
+    """A log split by time: sessions to learn from, and what to predict, if anything.
 
     songs: those of `learned` alone.
     """
@@ -34,9 +34,9 @@ class HeldBack:
         fraction: float,
         session_gap_s: float,
         seed: int,
-        most: int = VALIDATION_PREDICTIONS,
-    ) -> HeldBack:
-        """Hold back the last `fraction` of the plays, from which `most` predictions are drawn."""
+        limit: int = VALIDATION_PREDICTIONS,
+    ) -> ValidationSplit:
+        """Split off the last `fraction` of the plays; draw at most `limit` predictions of it."""
         numbering = Numbering()
         if not fraction:
             return cls(numbering.number(log, session_gap_s), numbering.songs, None)
@@ -45,28 +45,28 @@ class HeldBack:
         songs = Vocabulary(numbering.songs.song_ids)
         judged = numbering.number(later, session_gap_s)
         validation = Predictions.of(judged, len(songs), past=learned)
-        return cls(learned, songs, validation.sample(most, seed))
+        return cls(learned, songs, validation.sample(limit, seed))
 
     def beside_popularity(
         self, hit_rate_at_20: float | None, mrr_at_20: float | None
     ) -> dict[str, float | None]:
-        """Give a model's figures, and popularity's on the very same predictions."""
-        popular_hits = popular_mrr = None
+        """Return a model's metrics and those of popularity on the same predictions."""
+        popular: dict[str, float] = {}
         if self.validation is not None and len(self.validation):
             popularity = BASELINES["popularity"]
             counted = popularity.fit(self.learned, self.songs, popularity.configs[0])
-            popular_hits, popular_mrr = accuracy_at_20(counted, self.validation, self.songs)
+            popular = metrics_at_20(counted, self.validation, self.songs)
         return {
             "hit_rate_at_20": hit_rate_at_20,
             "mrr_at_20": mrr_at_20,
-            "popularity_hit_rate_at_20": popular_hits,
-            "popularity_mrr_at_20": popular_mrr,
+            "popularity_hit_rate_at_20": popular.get("hit_rate_at_20"),
+            "popularity_mrr_at_20": popular.get("mrr_at_20"),
         }
 
 
-def accuracy_at_20(
+def metrics_at_20(
     model: NextSongModel, predictions: Predictions, songs: Vocabulary
-) -> tuple[float, float]:
-    """Give the hit rate and the MRR at 20; predictions in the numbers of `songs`."""
+) -> dict[str, float]:
+    """Compute hit rate and MRR at 20; predictions in the numbers of `songs`."""
     ranks = judge(model, predictions, songs).ranks
-    return hit_rate(ranks, 20), mrr(ranks, 20)
+    return {"hit_rate_at_20": hit_rate(ranks, 20), "mrr_at_20": mrr(ranks, 20)}

@@ -18,14 +18,9 @@ from segue.models.gru.scorer import GRUNextSong
 from segue.models.refresh.embedding_init import Company
 from segue.offline.datasets.play_log import PlayLog
 from segue.offline.datasets.sessions import Numbering, Predictions
-from segue.offline.training.gru_trainer import (
-    Beginning,
-    Progress,
-    TrainedGRU,
-    TrainingError,
-    train_gru,
-)
-from segue.offline.training.validation import VALIDATION_PREDICTIONS, accuracy_at_20
+from segue.offline.training.gru_trainer import TrainedGRU, train_gru
+from segue.offline.training.trainer import Progress, TrainingError, WarmStart
+from segue.offline.training.validation import VALIDATION_PREDICTIONS, metrics_at_20
 
 
 @dataclass(frozen=True)
@@ -134,8 +129,8 @@ def continue_gru_bundle(
     manifest = write_bundle(
         out,
         kind="gru",
-        config=asdict(written.model.config),
-        weights={**written.model.state_dict(), "popularity": written.popularity},
+        config=asdict(written.network.config),
+        weights={**written.network.state_dict(), "popularity": written.popularity},
         vocabulary=written.vocabulary,
         titles={**bundle.titles, **log.titles()},
         details={**bundle.details, **log.details()},
@@ -182,12 +177,11 @@ class _Part:
     def beside(self, bundle: Bundle, judged: TrainedGRU) -> dict[str, float | None]:
         """Give the figures of what was trained, and those of the bundle before, on what is held."""
         assert self.validation is not None
-        before = accuracy_at_20(GRUNextSong.from_bundle(bundle), self.validation, self.songs)
+        before = metrics_at_20(GRUNextSong.from_bundle(bundle), self.validation, self.songs)
         return {
             "hit_rate_at_20": judged.best.hit_rate_at_20,
             "mrr_at_20": judged.best.mrr_at_20,
-            "before_hit_rate_at_20": before[0],
-            "before_mrr_at_20": before[1],
+            **{f"before_{name}": value for name, value in before.items()},
         }
 
     def train(
@@ -198,7 +192,7 @@ class _Part:
         seed: int,
         on_progress: Callable[[Progress], None],
     ) -> TrainedGRU:
-        """Go on from the bundle's network."""
+        """Fine-tune the bundle's network."""
         config = gru_from_bundle(bundle).config
         return train_gru(
             self.plays.both,
@@ -209,10 +203,10 @@ class _Part:
             patience=patience,
             seed=seed,
             on_progress=on_progress,
-            beginning=self._beginning(bundle),
+            warm_start=self._warm_start(bundle),
         )
 
-    def _beginning(self, bundle: Bundle) -> Beginning:
+    def _warm_start(self, bundle: Bundle) -> WarmStart[GRU]:
         before = bundle.weights["popularity"]
         plays = before.numpy().astype(np.int64)
         company = Company.of(self.plays.new.sessions, plays, len(self.songs))
@@ -223,4 +217,4 @@ class _Part:
         model.load_state_dict(state)
         counts = torch.from_numpy(self.plays.new.play_counts(self.songs))
         counts[: len(before)] += before
-        return Beginning(model, counts)
+        return WarmStart(model, counts)

@@ -21,22 +21,23 @@ from torch import Tensor
 from segue.models.bundles.bundle import Bundle, Manifest, check_writable, read_bundle, write_bundle
 from segue.models.data.catalogue import Catalogue
 from segue.models.hybrid.model import HybridConfig, HybridNextSong, plain_config
+from segue.models.ranking.ranker import Ranker
 from segue.models.refresh.bundle_refresh import NewPlays, refresh_bundle
 from segue.models.refresh.embedding_refresh import RefreshConfig
 from segue.offline.datasets.play_log import PlayLog
 from segue.offline.datasets.play_stream import PlayStream
 from segue.offline.datasets.sessions import Numbering, Predictions
-from segue.offline.training.attention_trainer import AttentionBeginning, train_attention
+from segue.offline.training.attention_trainer import train_attention
 from segue.offline.training.cold_start_augmentation import with_decoys
-from segue.offline.training.gru_trainer import Beginning, train_gru
+from segue.offline.training.gru_trainer import train_gru
 from segue.offline.training.ranker_trainer import (
     SILENT,
     Examples,
-    TrainedRanker,
     train_ranker,
     without_some_details,
 )
-from segue.offline.training.validation import accuracy_at_20
+from segue.offline.training.trainer import Trained, WarmStart
+from segue.offline.training.validation import metrics_at_20
 from segue.offline.training.warm_start_gru import NewerPlays, continued_training, parted_at_training
 from segue.stream.refresh.refresh import RefreshPlan, share_left
 
@@ -82,7 +83,7 @@ def continue_hybrid_bundle(
 
     Gives its manifest, and figures: those of the bundle before, on the same newest plays, stand
     beside. Raises BundleError before anything is trained, TrainingError where nothing is newer,
-    RankerTrainingError where too little is.
+    or too little is.
     """
     check_writable(out, overwrite=overwrite)
     bundle = read_bundle(directory, kind="hybrid")
@@ -102,7 +103,7 @@ def continue_hybrid_bundle(
     say(f"3/3 The networks go on learning from all {newer.plays.height:,} newer plays")
     whole = NewerPlays.of(Numbering(bundle.vocabulary), older, newer, options.session_gap_s)
     written, _ = _go_on(bundle, whole, None, newer, best, options)
-    tensors = {f"ranker.{name}": tensor for name, tensor in ranker.ranker.state_dict().items()}
+    tensors = {f"ranker.{name}": tensor for name, tensor in ranker.network.state_dict().items()}
     metrics = _beside(bundle, early, ranker, judged)
     manifest = write_bundle(
         out,
@@ -128,7 +129,7 @@ def continue_hybrid_bundle(
         "amnn_epochs": best.amnn,
         "examples": len(taught),
         "judged": len(judged),
-        "ranker": {"before": ranker.history[0], "now": ranker.best},
+        "ranker": {"before": ranker.history[0].validation, "now": ranker.best.validation},
         **metrics,
         "bundle": str(out),
     }
@@ -176,7 +177,7 @@ def _go_on(
         seed=seed,
         epochs=epochs.gru,
         patience=epochs.patience,
-        beginning=Beginning(model.gru.model, counts),
+        warm_start=WarmStart(model.gru.model, counts),
     )
     attentive = train_attention(
         plays.both,
@@ -186,9 +187,9 @@ def _go_on(
         seed=seed,
         epochs=epochs.amnn,
         patience=epochs.patience,
-        beginning=AttentionBeginning(model.amnn.model, counts),
+        warm_start=WarmStart(model.amnn.model, counts),
     )
-    networks = {"gru": recurrent.model, "amnn": attentive.model.model}
+    networks = {"gru": recurrent.network, "amnn": attentive.network}
     tensors: Mapping[str, Tensor] = {
         f"{part}.{name}": tensor
         for part, network in networks.items()
@@ -205,7 +206,7 @@ def _rank_on(
     stream: PlayStream,
     catalogue: Catalogue,
     options: ContinuedOptions,
-) -> TrainedRanker:
+) -> Trained[Ranker]:
     model, config = HybridNextSong.from_bundle(early), _config(early)
     if model.retrieval.content is not None:
         model.retrieval.content.update(catalogue)
@@ -214,22 +215,22 @@ def _rank_on(
     return train_ranker(
         *(examples, validation, model.retrieval.gru.vectors, config.gru.hidden, config.ranker),
         seed=options.seed,
-        beginning=model.ranker,
+        begin_with=model.ranker,
     )
 
 
 def _beside(
-    bundle: Bundle, early: Bundle, ranker: TrainedRanker, judged: Predictions
+    bundle: Bundle, early: Bundle, ranker: Trained[Ranker], judged: Predictions
 ) -> dict[str, float | None]:
     """Give the hit rate and MRR of both bundles on the newest plays, without the stream."""
     now = HybridNextSong.from_bundle(early)
     after = HybridNextSong(
-        now.retrieval, ranker.ranker, early.vocabulary, early.weights["popularity"]
+        now.retrieval, ranker.network, early.vocabulary, early.weights["popularity"]
     )
     figures: dict[str, float | None] = {}
     for name, model in (("", after), ("before_", HybridNextSong.from_bundle(bundle))):
-        hits, reciprocal = accuracy_at_20(model, judged, early.vocabulary)
-        figures |= {f"{name}hit_rate_at_20": hits, f"{name}mrr_at_20": reciprocal}
+        found = metrics_at_20(model, judged, early.vocabulary)
+        figures |= {f"{name}{metric}": value for metric, value in found.items()}
     return figures
 
 

@@ -48,8 +48,8 @@ def fit_hybrid(
     artists: NDArray[np.int32] | None = None,
 ) -> HybridNextSong:
     """Train the networks; the ranker is left as it begins, a product of their shares."""
-    gru = train_gru(log, songs, CONFIG.gru, epochs=epochs).model
-    amnn = train_attention(log, songs, CONFIG.amnn, None, epochs=2).model.model
+    gru = train_gru(log, songs, CONFIG.gru, epochs=epochs).network
+    amnn = train_attention(log, songs, CONFIG.amnn, None, epochs=2).network
     return assemble(gru, amnn, log, songs, artists)
 
 

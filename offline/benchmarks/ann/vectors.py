@@ -138,7 +138,7 @@ def _gru(sessions: SessionLog, songs: Vocabulary, seed: int, on_plays: OnPlays) 
         epochs=1,
         on_progress=lambda progress: on_plays(progress.done, progress.total),
     )
-    return GRUNextSong(trained.model, songs, trained.popularity)
+    return trained.next_song()
 
 
 def _skipgram(

@@ -59,17 +59,17 @@ def amnn(
     from segue.models.attention.network import CandidateAttentionConfig
     from segue.offline.datasets.readers import read_plays
     from segue.offline.reporting.json_file import write_json
-    from segue.offline.reporting.progress import plays_progress
+    from segue.offline.reporting.progress import training_progress
     from segue.offline.training.train_attention import train_attention_bundle
 
     log = read_plays(plays_file, format_name)
-    with plays_progress("Training", log.plays.height * epochs) as show:
+    with training_progress() as show:
         trained = train_attention_bundle(
             log,
             out,
             CandidateAttentionConfig(dim=dim, recent=recent, past=past),
             epochs=epochs,
-            on_plays=show,
+            on_progress=show,
             **training,
         )
     figures, best = trained.figures, trained.trained.best

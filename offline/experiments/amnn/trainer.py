@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,10 +13,11 @@ from segue.models.collaborative.base import TasteNetwork
 from segue.models.collaborative.interactions import Heard, Tastes
 from segue.models.collaborative.linear import TasteScorer
 from segue.models.data.vocabulary import PADDING
-from segue.offline.experiments.amnn.protocol import ExperimentError, Fold
+from segue.offline.experiments.amnn.protocol import Fold
 from segue.offline.metrics.ranking import ndcg
+from segue.offline.training.trainer import Learner, Metrics, train
 
-MOST_EPOCHS = 30
+MAX_EPOCHS = 30
 PATIENCE = 5
 LIST_LENGTH = 10
 # Listeners whose candidates are scored together.
@@ -85,64 +84,51 @@ def fit_network(
 ) -> NetworkScorer:
     """Fit until NDCG@10 on validation is no better for PATIENCE epochs; keep the best epoch.
 
-    The same seed gives the same network on the same device. ExperimentError where the loss
-    runs away.
+    The same seed gives the same network on the same device. TrainingError where the loss
+    diverges.
     """
-    generator = torch.Generator().manual_seed(seed)
-    network.initialise(generator)
-    network.to(device)
+    network.initialise(torch.Generator().manual_seed(seed))
     scorer = NetworkScorer(network, fold.training, device)
-    batches = _Batches(network, fold.training, np.random.default_rng(seed), device)
-    dropping = torch.Generator(device).manual_seed(seed)
-    optimiser = torch.optim.Adam(network.parameters(), lr=network.config.learning_rate, fused=True)
-    best, best_epoch, weights = -math.inf, 0, copy.deepcopy(network.state_dict())
-    for epoch in range(1, MOST_EPOCHS + 1):
-        for batch in batches.epoch():
-            _step(network, optimiser, batch, dropping)
-        reached = validation_ndcg(scorer, fold)
-        if reached > best:
-            best, best_epoch, weights = reached, epoch, copy.deepcopy(network.state_dict())
-        if epoch - best_epoch >= PATIENCE:
-            break
-    network.load_state_dict(weights)
+
+    def validate(trained: TasteNetwork) -> Metrics:
+        scorer.network = trained.to(device)
+        return {"ndcg_at_10": validation_ndcg(scorer, fold)}
+
+    trained = train(
+        TasteLearner(network.to(device), fold.training, seed, device),
+        epochs=MAX_EPOCHS,
+        patience=PATIENCE,
+        validate=validate,
+        merit=lambda metrics: metrics["ndcg_at_10"],
+    )
+    scorer.network = trained.network.to(device)
     return scorer
 
 
-def _step(
-    network: TasteNetwork,
-    optimiser: torch.optim.Optimizer,
-    batch: tuple[Tensor, Tensor, Tensor],
-    generator: torch.Generator,
-) -> None:
-    optimiser.zero_grad()
-    loss = network.loss(*batch, generator)
-    if not torch.isfinite(loss):
-        raise ExperimentError(f"the loss of {type(network).__name__} became {loss.item()}")
-    torch.autograd.backward(loss)
-    optimiser.step()
-
-
-class _Batches:
-    """Heard songs with unheard ones beside them, in an order of chance."""
+class TasteLearner(Learner[TasteNetwork]):
+    """A network in training: played songs beside unplayed ones, in random order."""
 
     def __init__(
-        self,
-        network: TasteNetwork,
-        tastes: Tastes,
-        rng: np.random.Generator,
-        device: torch.device,
+        self, network: TasteNetwork, tastes: Tastes, seed: int, device: torch.device
     ) -> None:
-        self._config = network.config
+        config = network.config
+        self.network = network
+        self.optimisers = (
+            torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True),
+        )
+        self.examples = len(tastes.songs.values)
+        self._config = config
         self._users = tastes.songs.row_numbers()
         self._songs = tastes.songs.values
         self._heard = Heard(tastes)
-        self._rng = rng
+        self._rng = np.random.default_rng(seed)
+        self._dropout = torch.Generator(device).manual_seed(seed)
         self._device = device
-        # One more than is looked at: the song asked for is taken out.
-        self._most_played = tastes.most_played(network.config.history + 1)
+        # One more than is attended to: the song asked for is taken out.
+        self._most_played = tastes.most_played(config.history + 1)
 
-    def epoch(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Give users [B], histories [B, K + 1] and songs [B, 1 + N], every heard song once."""
+    def batches(self) -> Iterator[tuple[tuple[Tensor, Tensor, Tensor], int]]:
+        """Yield users [B], histories [B, K + 1] and songs [B, 1 + N], every played song once."""
         order = self._rng.permutation(len(self._songs))
         for start in range(0, len(order), self._config.batch):
             rows = order[start : start + self._config.batch]
@@ -151,7 +137,12 @@ class _Batches:
             unheard = self._heard.draw_unheard(users, self._config.negatives, self._rng, rounds=5)
             arrays = users, histories_without(self._most_played[users], heard), unheard
             listeners, histories, others = (self._tensor(array) for array in arrays)
-            yield listeners, histories, torch.cat([self._tensor(heard)[:, None], others], 1)
+            songs = torch.cat([self._tensor(heard)[:, None], others], 1)
+            yield (listeners, histories, songs), len(rows)
+
+    def loss(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Compute the network's own loss."""
+        return self.network.loss(*batch, self._dropout)
 
     def _tensor(self, array: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(array).to(self._device)

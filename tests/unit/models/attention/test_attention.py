@@ -20,10 +20,10 @@ from segue.models.data.vocabulary import Vocabulary
 from segue.models.ops.negative_sampling import Negatives
 from segue.models.registry import open_model
 from segue.offline.training.attention_trainer import (
-    AttentionTrainingError,
     TrainedAttention,
     train_attention,
 )
+from segue.offline.training.trainer import TrainingError
 from tests.support.cli import segue
 from tests.support.toy import paired_sessions, partner, song
 
@@ -166,28 +166,29 @@ def trained() -> TrainedAttention:
 
 
 def test_the_partner_comes_first_and_its_song_is_the_reason(trained: TrainedAttention) -> None:
-    songs = trained.model.vocabulary
+    scorer = trained.next_song()
+    songs = trained.vocabulary
     for pair in range(2, PAIRS):
         heard = songs.numbers([song(0), song(1), song(2 * pair)])
         contexts = Contexts.of(Ragged.of([heard]))
-        best = int(trained.model.scores(contexts)[0].argmax())
+        best = int(scorer.scores(contexts)[0].argmax())
         assert songs.song(best) == partner(song(2 * pair))
-        places = torch.from_numpy(trained.model.places(contexts))
-        scores, weights = trained.model.model.score(places, torch.tensor([[best, heard[0]]]))
+        places = torch.from_numpy(scorer.places(contexts))
+        scores, weights = trained.network.score(places, torch.tensor([[best, heard[0]]]))
         assert places.tolist() == [[*heard[::-1], 0]]
         assert weights[0, 0].argmax() == 0
         assert scores[0, 0] > scores[0, 1]
 
 
 def test_equal_seeds_give_equal_weights_and_others_do_not() -> None:
-    one, again, other = (train(seed, epochs=1).model.model.state_dict() for seed in (1, 1, 2))
+    one, again, other = (train(seed, epochs=1).network.state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert not torch.equal(one["heard.weight"], other["heard.weight"])
 
 
 def test_sessions_without_a_next_song_are_refused() -> None:
     log = SessionLog(Ragged.of([[1], [2]]), np.arange(2), np.arange(2))
-    with pytest.raises(AttentionTrainingError, match="no session has two songs"):
+    with pytest.raises(TrainingError, match="no session has two songs"):
         train_attention(log, Vocabulary("ab"), SMALL, None)
 
 

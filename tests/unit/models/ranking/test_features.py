@@ -177,7 +177,7 @@ def test_where_it_decides_the_ranker_beats_itself_without_it(forked, group, tell
         learned = train_ranker(
             taught, told, vectors, CONFIG.gru.hidden, config, epochs=8, patience=8
         )
-        return learned.best["map_at_1"]
+        return learned.best.validation["map_at_1"]
 
     told = trained(examples, judged)
     assert told > 0.8
@@ -196,7 +196,7 @@ def test_a_request_without_times_is_no_mistake_after_training_with_times(forked)
     vectors = forked.retrieval.gru.vectors
     learned = train_ranker(examples, examples, vectors, CONFIG.gru.hidden, CONFIG.ranker, epochs=1)
     column = CONTEXT_FEATURES.index("has_time")
-    assert learned.ranker.context_scale[column] == 1  # it never changed here
+    assert learned.network.context_scale[column] == 1  # it never changed here
     silent = forked.retrieval.inputs(Contexts.of(Ragged.of([[1]])))
     logits, _ = learned.ranker(silent, vectors[silent.items])
     assert logits[silent.items != 0].abs().max() < 100

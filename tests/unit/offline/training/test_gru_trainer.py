@@ -22,10 +22,10 @@ from segue.offline.metrics.full_ranking import judge
 from segue.offline.training.gru_trainer import (
     Progress,
     TrainedGRU,
-    TrainingError,
     keep_songs,
     train_gru,
 )
+from segue.offline.training.trainer import TrainingError
 from tests.support.cli import segue
 from tests.support.toy import number_sessions, paired_sessions, partner, song
 
@@ -80,9 +80,9 @@ def test_it_learns_as_well_in_every_shape(config: dict[str, Any]) -> None:
 
 def test_equal_seeds_give_equal_weights_and_others_do_not() -> None:
     one, again, other = (train(epochs=2, seed=seed) for seed in (5, 5, 6))
-    for name, tensor in one.model.state_dict().items():
-        assert torch.equal(tensor, again.model.state_dict()[name]), name
-    assert not torch.equal(one.model.songs.weight, other.model.songs.weight)
+    for name, tensor in one.network.state_dict().items():
+        assert torch.equal(tensor, again.network.state_dict()[name]), name
+    assert not torch.equal(one.network.songs.weight, other.network.songs.weight)
     assert [epoch.loss for epoch in one.history] == [epoch.loss for epoch in again.history]
 
 
@@ -132,7 +132,7 @@ def test_an_interruption_keeps_the_best_so_far() -> None:
     first = train(epochs=1)
     assert ended.ended == "interrupted"
     assert [epoch.number for epoch in ended.history] == [1]
-    assert torch.equal(ended.model.songs.weight, first.model.songs.weight)
+    assert torch.equal(ended.network.songs.weight, first.network.songs.weight)
 
 
 def test_an_interruption_with_nothing_to_keep_is_passed_on() -> None:

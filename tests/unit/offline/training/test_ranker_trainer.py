@@ -16,10 +16,10 @@ from segue.offline.datasets.sessions import Predictions
 from segue.offline.training.ranker_trainer import (
     GROUPS,
     Examples,
-    RankerTrainingError,
     judge_ranking,
     train_ranker,
 )
+from segue.offline.training.trainer import TrainingError
 from tests.support.cli import segue
 from tests.support.scorer_suite import PAIRS, log_of
 from tests.support.toy import number_sessions, paired_sessions, partner, song
@@ -68,12 +68,13 @@ def test_training_makes_it_no_worse_and_repeats_itself(hybrid, examples, judged)
         train_ranker(examples, judged, vectors, hidden, CONFIG.ranker, seed=1, epochs=3)
         for _ in range(2)
     )
-    start = first.history[0]
-    assert first.best["mrr_at_20"] + first.best["hit_rate_at_20"] >= (
+    start = first.history[0].validation
+    best = first.best.validation
+    assert best["mrr_at_20"] + best["hit_rate_at_20"] >= (
         start["mrr_at_20"] + start["hit_rate_at_20"]
     )
-    for name, tensor in first.ranker.state_dict().items():
-        assert torch.equal(tensor, again.ranker.state_dict()[name]), name
+    for name, tensor in first.network.state_dict().items():
+        assert torch.equal(tensor, again.network.state_dict()[name]), name
 
 
 def test_it_learns_to_trust_the_feature_that_knows(hybrid, examples, judged):
@@ -92,7 +93,8 @@ def test_it_learns_to_trust_the_feature_that_knows(hybrid, examples, judged):
     vectors = hybrid.retrieval.gru.vectors
     hidden, config = CONFIG.gru.hidden, replace(CONFIG.ranker, batch=16, learning_rate=0.01)
     learned = train_ranker(train, judge, vectors, hidden, config, epochs=20, patience=20)
-    assert learned.best["map_at_1"] > 0.95 > learned.history[0]["map_at_1"]
+    assert learned.best.validation["map_at_1"] > 0.95
+    assert learned.history[0].validation["map_at_1"] < 0.95
 
 
 def test_stages_leave_the_other_layers_alone(hybrid, examples, judged):
@@ -127,7 +129,7 @@ def test_without_any_answer_training_is_refused(hybrid):
     log = log_of([[3, 10_000]])
     nothing = Examples.of(hybrid.retrieval, Predictions.of(log, len(hybrid.vocabulary)))
     vectors = hybrid.retrieval.gru.vectors
-    with pytest.raises(RankerTrainingError, match="give a longer log"):
+    with pytest.raises(TrainingError, match="give a longer log"):
         train_ranker(nothing, nothing, vectors, CONFIG.gru.hidden, CONFIG.ranker)
 
 

@@ -20,8 +20,9 @@ from segue.offline.audio.sources import read_files
 from segue.offline.audio.spectrogram_cache import Hearing
 from segue.offline.audio.targets import Targets, bundle_targets, factor_targets, play_counts
 from segue.offline.audio.train_audio import train_audio_bundle
-from segue.offline.audio.trainer import AudioTrainingError, FitConfig, fit_audio, foretell
+from segue.offline.audio.trainer import FitConfig, fit_audio, foretell
 from segue.offline.datasets.readers import read_plays
+from segue.offline.training.trainer import TrainingError
 from tests.support.cli import segue
 from tests.support.toy_audio import QUICK, write_genres, write_tone
 
@@ -108,8 +109,8 @@ def test_every_network_learns_by_every_loss(trained, architecture, loss):
 
 def test_the_network_that_did_best_on_songs_held_back_is_kept(trained):
     history = trained[2].fitted.history
-    assert [epoch for epoch, _, _ in history] == [3, 6, 9, 12]
-    assert trained[2].fitted.likeness == max(found for _, _, found in history)
+    assert [epoch.number for epoch in history] == [3, 6, 9, 12]
+    assert trained[2].fitted.likeness == max(epoch.validation["likeness"] for epoch in history)
 
 
 @pytest.fixture
@@ -201,9 +202,9 @@ def test_a_bundle_without_that_space_is_refused(tmp_path):
 
 def test_songs_without_sound_or_sound_without_songs_is_refused(trained, tmp_path):
     sound = read_files(trained[0], HEARING)
-    with pytest.raises(AudioTrainingError, match=r"such as 'high-6'.*songs\.csv"):
+    with pytest.raises(TrainingError, match=r"such as 'high-6'.*songs\.csv"):
         train_audio_bundle(sound, genre_targets(["low-0"]), tmp_path / "out", SMALL, FIT)
-    with pytest.raises(AudioTrainingError, match="1 songs with sound and a vector are left"):
+    with pytest.raises(TrainingError, match="1 songs with sound and a vector are left"):
         train_audio_bundle(
             sound,
             genre_targets(["low-6"]),
@@ -212,7 +213,7 @@ def test_songs_without_sound_or_sound_without_songs_is_refused(trained, tmp_path
             FIT,
             validation_fraction=0,
         )
-    with pytest.raises(AudioTrainingError, match="another --loss"):
+    with pytest.raises(TrainingError, match="another --loss"):
         train_audio_bundle(
             sound,
             genre_targets(["low-6", "low-7", "high-6"]),

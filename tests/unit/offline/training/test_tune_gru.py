@@ -18,7 +18,7 @@ from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRUConfig
 from segue.offline.cli.train.gru import gru
 from segue.offline.datasets.sessions import Predictions
-from segue.offline.training.gru_trainer import INTERRUPTED, Epoch, Progress, TrainingError
+from segue.offline.training.trainer import INTERRUPTED, EpochMetrics, Progress, TrainingError
 from segue.offline.training.tune_gru import (
     GIVEN_UP,
     SAMPLING_SPACE,
@@ -159,7 +159,7 @@ def test_what_is_given_up_was_worse_than_most_trials_before_it() -> None:
 
 
 def test_a_tie_goes_to_the_trial_that_came_first() -> None:
-    epoch = Epoch(1, loss=1.0, plays_per_s=1.0, hit_rate_at_20=0.5, mrr_at_20=0.1)
+    epoch = EpochMetrics(1, 1.0, 1.0, {"hit_rate_at_20": 0.5, "mrr_at_20": 0.1})
     first, second = Trial(SMALL, (epoch,), ""), Trial(replace(SMALL, scale=20), (epoch,), "")
     assert best_of([first, second]) is first
 
