@@ -233,7 +233,7 @@ def test_songs_without_sound_or_sound_without_songs_is_refused(trained, tmp_path
 )
 def test_the_command_wants_one_sound_and_one_target(plays, arguments):
     given = [str(plays) if each == "X" else each for each in arguments]
-    run = segue(*given, "--out", "bundle")
+    run = segue("train", "audio", *given, "--out", "bundle")
     assert run.exit_code == 2
     assert "give either" in run.output
 
