@@ -30,7 +30,7 @@ from segue.offline.benchmarks.in_process import (
 from segue.offline.benchmarks.load import Crowd, Regulars
 from segue.offline.benchmarks.worker_process import BenchError
 from segue.offline.reporting.document import Block, Paragraph, Table
-from segue.offline.reporting.plots import STYLE, logarithmic, look, png
+from segue.offline.reporting.plots import STYLE, line_style, logarithmic, png
 from segue.stream.config.settings import load_settings
 from segue.stream.serving.factory import load_recommender
 
@@ -304,7 +304,7 @@ def _picture(figures: dict[str, Any]) -> Drawing:
     panels = figure.subplots(1, len(dimensions), sharey=True, squeeze=False)[0]
     for number, (axes, (name, one)) in enumerate(zip(panels, dimensions.items(), strict=True)):
         sizes, costs = one["sizes"], one["cost_us"]
-        axes.plot(sizes, costs, **look(number))
+        axes.plot(sizes, costs, **line_style(number))
         as_size = [costs[0] * size / sizes[0] for size in sizes]
         axes.plot(sizes, as_size, color="#999999", linestyle=":")
         logarithmic(axes, "x", "y")

@@ -21,7 +21,7 @@ from segue.offline.benchmarks.load import send_burst
 from segue.offline.benchmarks.throughput import events_of, typical_list, until_now
 from segue.offline.benchmarks.worker_process import START_TIMEOUT_S, BenchError, MeasuredWorker
 from segue.offline.reporting.document import Block, Paragraph, Table
-from segue.offline.reporting.plots import STYLE, look, png
+from segue.offline.reporting.plots import STYLE, line_style, png
 from segue.stream.config.settings import load_settings
 
 CONTENDERS = ("worker", "ceiling")
@@ -261,9 +261,9 @@ def _picture(figures: dict[str, Any]) -> Drawing:
     counts = [one["processes"] for one in rows]
     for number, who in enumerate(CONTENDERS):
         speed_ups = [one[f"{who}_speed_up"] for one in rows]
-        together.plot(counts, speed_ups, label=NAMES[who], **look(number))
+        together.plot(counts, speed_ups, label=NAMES[who], **line_style(number))
         costs = [one[f"{who}_cpu_us_per_play"] for one in rows]
-        cost.plot(counts, costs, **look(number))
+        cost.plot(counts, costs, **line_style(number))
     ideal = [count / counts[0] for count in counts]
     together.plot(counts, ideal, color="#999999", linestyle=":", label="as many cores as it takes")
     together.set_title("Plays a second, to the fewest processes", loc="left")

@@ -18,7 +18,7 @@ from segue.offline.benchmarks.in_process import scratch_store
 from segue.offline.benchmarks.load import Crowd
 from segue.offline.benchmarks.worker_process import BenchError
 from segue.offline.reporting.document import Block, Paragraph, Table
-from segue.offline.reporting.plots import STYLE, look, png
+from segue.offline.reporting.plots import STYLE, line_style, png
 from segue.stream.config.settings import Settings, load_settings
 from segue.stream.messages.records import Record, read_batch
 from segue.stream.serving.factory import store_config
@@ -278,7 +278,7 @@ def _picture(figures: dict[str, Any]) -> Drawing:
     axes = figure.subplots()
     growth = figures["growth"]
     plays = [one["plays"] / 1e6 for one in growth]
-    axes.plot(plays, [one["bytes"] / MIB for one in growth], **look(0))
+    axes.plot(plays, [one["bytes"] / MIB for one in growth], **line_style(0))
     axes.set_xlabel("Million plays read back, one partition after the other")
     axes.set_ylabel("MiB of LMDB in use")
     axes.set_ylim(bottom=0)

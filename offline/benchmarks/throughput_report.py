@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 
 from segue.offline.benchmarks.throughput import STAGES
 from segue.offline.reporting.document import Block, Paragraph, Table
-from segue.offline.reporting.plots import COLOURS, STYLE, logarithmic, look, png
+from segue.offline.reporting.plots import COLOURS, STYLE, line_style, logarithmic, png
 
 Figures = dict[str, Any]
 PERCENTILES = ("p50", "p95", "p99", "p999")
@@ -126,7 +126,7 @@ def _rates(sizes: Mapping[int, Figures]) -> Drawing:
     axes = figure.subplots()
     for number, (who, name) in enumerate(NAMES.items()):
         rates = [one[f"{who}_plays_per_s"] for one in sizes.values()]
-        axes.plot([*sizes], rates, label=name, **look(number))
+        axes.plot([*sizes], rates, label=name, **line_style(number))
     logarithmic(axes, "x", "y")
     axes.set_xlabel("Songs in the catalogue")
     axes.set_ylabel("Plays a second, one process")
@@ -141,7 +141,7 @@ def _latency(sizes: Mapping[int, Figures]) -> Drawing:
         loads = [load["load"] for load in one["loads"]]
         for number, name in enumerate(PERCENTILES):
             values = [load[f"latency_{name}_ms"] for load in one["loads"]]
-            axes.plot(loads, values, label=name.replace("p999", "p99.9"), **look(number))
+            axes.plot(loads, values, label=name.replace("p999", "p99.9"), **line_style(number))
         axes.set_title(f"{songs:,} songs", loc="left")
         axes.set_xticks(loads)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -1,6 +1,7 @@
-"""The `segue` command line: one module a command, imported when it is asked for.
+"""The `segue` command line: one module for each command, imported when the command runs.
 
-Options shared by commands are declared once, in `options`; no command holds logic.
+Options of several commands are declared once, in `options`. Commands parse, call and print; the
+work is done elsewhere. A new command is a module and a line in `COMMANDS`.
 """
 
 from __future__ import annotations
@@ -15,43 +16,43 @@ from segue.models.errors import SegueError
 
 COMMANDS = {
     "demo": "Run the whole system on this machine and watch it recommend.",
-    "ui": "Serve a page to listen in and to watch it all on.",
+    "ui": "Serve a web page to play songs and watch the live system.",
     "worker": "Consume plays, publish recommendations.",
     "broker": "Run the embedded broker in the foreground.",
-    "topics": "Create the topics, or check the ones there are.",
-    "produce": "Send a play log to the plays topic.",
-    "songs": "Tell workers what is known of songs.",
-    "consume": "Read recommendations.",
-    "train": "Train a model from a play log into a bundle.",
-    "embed": "Let songs be recommended by their sound before anybody has played them.",
-    "refresh": "Keep models fresh from the stream.",
-    "models": "Say which model serves, and put another in its place.",
-    "evaluate": "Judge models on sessions that they have not seen.",
-    "replay": "Replay logged plays through what runs live, and judge every list.",
-    "compare": "Judge the active model and its shadow on the same live plays.",
-    "experiment": "Run a paper's experiment anew.",
-    "recommend": "Explain one list: every candidate, every model, every reason.",
-    "similar": "Show the songs nearest to one, or to a listener.",
-    "map": "Draw songs so that those heard together lie together.",
+    "topics": "Create missing topics and check existing ones.",
+    "produce": "Send a play log to the topic of plays.",
+    "songs": "Publish the catalogue to the workers.",
+    "consume": "Show recommendations as they are published.",
+    "train": "Train a model from a play log and write a bundle.",
+    "embed": "Add embeddings of unplayed songs from their audio (cold start).",
+    "refresh": "Train the active models on the stream (incremental training).",
+    "models": "List models, activate one, or roll back.",
+    "evaluate": "Evaluate models on the next songs of unseen sessions.",
+    "replay": "Replay logged plays through the live pipeline and evaluate every list.",
+    "compare": "Compare the active model and its shadow on the same live plays.",
+    "experiment": "Reproduce a paper's experiment.",
+    "recommend": "Compute one list and explain it.",
+    "similar": "Show the songs nearest to a song or a listener.",
+    "map": "Draw a map of song embeddings.",
     "playlist": "Continue a playlist song by song.",
-    "bench": "Measure the hot path and what it is made of.",
-    "forget": "Delete what is known of a listener.",
+    "bench": "Benchmark the hot path and its parts.",
+    "forget": "Erase listeners.",
     "settings": "Show every setting, its value and its origin.",
 }
 
 
 class LazyGroup(click.Group):
-    """A group whose commands live in `segue.offline.cli.<name>` under their own names.
+    """A group whose commands are imported from `segue.offline.cli.<name>` when they run.
 
-    `segue --help` must not wait for torch, so nothing is imported before it is needed.
+    So `segue --help` imports nothing heavy.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Give the commands in the order a newcomer meets them."""
+        """Return the commands in the order in which a newcomer needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the one command that was asked for."""
+        """Import one command."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"segue.offline.cli.{cmd_name}")
@@ -61,7 +62,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that was asked for, or say which one may have been meant."""
+        """Return the command; for an unknown name, suggest the nearest one."""
         if args[0] not in COMMANDS:
             near = get_close_matches(args[0], COMMANDS, n=1)
             remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
@@ -69,12 +70,12 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands from their one-line summaries, importing none."""
+        """List the commands with their summaries, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Turn a user's mistake into one line; leave our own slips their traceback."""
+        """Show a user's mistake in one line; our own errors keep their traceback."""
         try:
             return super().invoke(ctx)
         except SegueError as error:
@@ -84,4 +85,4 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="segue")
 def main() -> None:
-    """Segue says which songs should come next, while the listener is still listening."""
+    """Segue recommends the next songs of a listening session, from a stream of plays."""

@@ -138,7 +138,7 @@ def evaluate(
     if out is not None:
         check_drawable()
     names = [name.strip() for name in baselines.split(",") if name.strip()]
-    judged = contenders(bundles, names, seed)
+    models = contenders(bundles, names, seed)
     choice = SplitChoice(
         split or ("windows" if window_count else "time"),
         test_fraction=test_fraction,
@@ -165,7 +165,7 @@ def evaluate(
         click.echo(note, err=True)
     figures = evaluate_all(
         source.splits,
-        judged,
+        models,
         EvaluationConfig(limit=limit, sampled_negatives=sampled_negatives, seed=seed),
         lambda what, total: plays_progress(what, total, unit="predictions"),
     )

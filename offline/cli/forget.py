@@ -60,12 +60,12 @@ def forget(user_ids: tuple[str, ...], file: Path | None, yes: bool, wait_s: floa
 def _show_retention(settings: Settings) -> None:
     from datetime import UTC, datetime, timedelta
 
-    kept = {
+    retention_days = {
         settings.topic_plays: settings.topic_retention_days,
         settings.topic_recommendations: settings.topic_recommendations_retention_days,
         settings.topic_rejected: settings.topic_rejected_retention_days,
     }
-    for topic, days in kept.items():
+    for topic, days in retention_days.items():
         until = datetime.now(UTC) + timedelta(days=days)
         click.echo(f"Topic {topic} keeps its records until {until:%Y-%m-%d}.", err=True)
 

@@ -83,14 +83,14 @@ def produce(
     check_sendable(log, speed)
     require_topics(settings)
     plays = log.plays.head(limit) if limit else log.plays
-    kept = Position.file(settings.data_dir, file, settings.topic_plays)
+    position_file = Position.file(settings.data_dir, file, settings.topic_plays)
     if resume:
-        position = Position.load(kept, log.plays.height)
+        position = Position.load(position_file, log.plays.height)
     else:
         position = Position(0, log.plays.height, _shift_ms(plays, now))
-    position.save(kept)
+    position.save(position_file)
     with _tracing(settings, trace_every) as trace:
-        _send(settings, file, plays, position, kept, rate, speed, trace)
+        _send(settings, file, plays, position, position_file, rate, speed, trace)
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def _send(
     file: Path,
     plays: pl.DataFrame,
     position: Position,
-    kept: Path,
+    position_file: Path,
     rate: float | None,
     speed: float | None,
     trace: Trace | None,
@@ -146,7 +146,7 @@ def _send(
 
         def delivered(rows: int) -> None:
             position.delivered = rows
-            position.save(kept)
+            position.save(position_file)
             advance(rows)
 
         try:

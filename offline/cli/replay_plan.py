@@ -60,7 +60,7 @@ def refreshed(options: Options, chosen: list[Variant], plan: Plan) -> list[Varia
 def plan_of(options: Options, chosen: list[Variant], stack: ExitStack) -> Plan:
     """Write the plays in partitions, and resolve the other options.
 
-    stack: lets go of what is not to be kept.
+    stack: removes a temporary directory at its end.
     """
     settings, begin, end = chosen[0].settings, options["begins"], options["ends"]
     directory = options["state"]
@@ -102,9 +102,9 @@ def _source(options: Options, settings: Settings, directory: Path) -> PlaySource
     """Read or generate the plays and write them in partitions, unless a resumed run has them."""
     if options["topic"]:
         return TopicSource.open(settings)
-    kept = LogSource.kept(directory)
-    if kept is not None:
-        return kept
+    existing = LogSource.kept(directory)
+    if existing is not None:
+        return existing
     log = _log(options)
     return LogSource.write(log.plays, log.name, settings.topic_partitions, directory, log.ceiling)
 

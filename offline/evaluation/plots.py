@@ -12,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 
 from segue.offline.evaluation.table import models_of
 from segue.offline.reporting.document import Picture
-from segue.offline.reporting.plots import STYLE, look, png
+from segue.offline.reporting.plots import STYLE, line_style, png
 
 Figures = dict[str, Any]
 
@@ -62,7 +62,7 @@ def _cutoff(figures: Figures) -> Figure:
     for each, metric in zip(axes, ("hit_rate", "mrr"), strict=True):
         for number, name in enumerate(models_of(figures)):
             curve = figures[name]["curve"][metric]
-            marked = {**look(number), "markevery": [0, 4, 9, 19]}
+            marked = {**line_style(number), "markevery": [0, 4, 9, 19]}
             each.plot(range(1, len(curve) + 1), curve, label=name, **marked)
         each.set_xlabel("Songs in the list")
         each.set_xticks([1, 5, 10, 20])
@@ -85,7 +85,7 @@ def _by_slice(figures: Figures, way: str, told: str) -> Figure:
         for number, name in enumerate(names):
             parts = figures[name]["slices"][way]
             values = [parts[part][metric] for part in counts]
-            each.plot(range(len(counts)), values, label=name, **look(number))
+            each.plot(range(len(counts)), values, label=name, **line_style(number))
         each.set_xticks(range(len(counts)), ticks, fontsize=9)
         each.set_title(f"{each.get_title('left')} @20", loc="left")
         each.set_ylim(bottom=0)
@@ -104,7 +104,7 @@ def _trade_off(figures: Figures) -> Figure:
     axes = figure.subplots()
     for number, name in enumerate(models_of(figures)):
         model = figures[name]
-        marked = {**look(number), "markersize": 9, "linestyle": "none", "clip_on": False}
+        marked = {**line_style(number), "markersize": 9, "linestyle": "none", "clip_on": False}
         axes.plot(model["coverage_at_20"], model["mrr_at_20"], label=name, **marked)
     axes.set_xlabel("Coverage @20: share of the catalogue in anybody's list")
     axes.set_ylabel("MRR @20")

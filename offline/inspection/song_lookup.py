@@ -36,20 +36,20 @@ def find_song(bundle: Bundle, name: str) -> int:
     number = bundle.vocabulary.number(name)
     if number is not None:
         return number
-    wanted = name.casefold()
+    folded = name.casefold()
     shown = {song_id: show(bundle.titles, song_id).casefold() for song_id in bundle.titles}
     whole = [
         song_id
         for song_id, (title, _) in bundle.titles.items()
-        if wanted in (title.casefold(), shown[song_id])
+        if folded in (title.casefold(), shown[song_id])
     ]
-    found = whole or [song_id for song_id, text in shown.items() if wanted and wanted in text]
+    found = whole or [song_id for song_id, text in shown.items() if folded and folded in text]
     if len(found) == 1:
         return bundle.vocabulary.numbers(found)[0]
     if found:
         msg = f"{name!r} may mean {len(found)} songs: {_listed(bundle.titles, found)}"
         raise UnknownSong(f"{msg}: name one by its id")
-    near = _near(bundle.vocabulary, bundle.titles, wanted)
+    near = _near(bundle.vocabulary, bundle.titles, folded)
     hint = f": near it are {_listed(bundle.titles, near)}" if near else ""
     msg = f"the bundle knows no song with the id or title {name!r}{hint}"
     raise UnknownSong(f"{msg}; vocabulary.json lists every id")
@@ -80,8 +80,8 @@ def _listed(titles: Titles, song_ids: Sequence[str]) -> str:
     return ", ".join(listed) + (f" and {more} more" if more > 0 else "")
 
 
-def _near(vocabulary: Vocabulary, titles: Titles, wanted: str) -> list[str]:
+def _near(vocabulary: Vocabulary, titles: Titles, folded: str) -> list[str]:
     texts = {song_id.casefold(): song_id for song_id in vocabulary.song_ids}
     texts.update({title.casefold(): song_id for song_id, (title, _) in titles.items()})
-    near = difflib.get_close_matches(wanted, list(texts), NEAR_MATCHES)
+    near = difflib.get_close_matches(folded, list(texts), NEAR_MATCHES)
     return list(dict.fromkeys(texts[text] for text in near))

@@ -26,7 +26,7 @@ from segue.offline.reporting.document import (
     write_document,
 )
 from segue.offline.reporting.json_file import write_json
-from segue.offline.reporting.plots import COLOURS, STYLE, look, png
+from segue.offline.reporting.plots import COLOURS, STYLE, line_style, png
 
 Figures = dict[str, Any]
 WAYS = {
@@ -60,7 +60,7 @@ def _over_time(figures: Figures) -> Figure:
         for place, (name, found) in enumerate(contenders(figures).items()):
             values = found["windows"].get(metric)
             if values is not None:
-                each.plot(times, _gaps(values), label=name, **look(place))
+                each.plot(times, _gaps(values), label=name, **line_style(place))
         if metric == "hit_rate_at_20" and figures[CEILING] is not None:
             best = _gaps(figures["ceiling_windows"])
             each.plot(times, best, color="#888888", linestyle=":", label="best possible")
@@ -97,7 +97,7 @@ def _by_slice(figures: Figures) -> Figure:
         total = sum(part["judged"] for part in parts.values())
         for place, (name, found) in enumerate(contenders(figures).items()):
             values = [found["slices"][way][part]["hit_rate_at_20"] for part in parts]
-            axes.plot(range(len(parts)), values, label=name, **look(place))
+            axes.plot(range(len(parts)), values, label=name, **line_style(place))
         ticks = [f"{part}\n{each['judged'] / total:.0%}" for part, each in parts.items()]
         axes.set_xticks(range(len(parts)), ticks, fontsize=9)
         axes.set_title(WAYS[way], loc="left")
@@ -117,7 +117,7 @@ def _calibration(figures: Figures) -> Figure:
         if told is not None:
             pairs = zip(told["foretold"], told["found"], strict=True)
             shown = [(foretold, hit) for foretold, hit in pairs if hit > 0]
-            axes.plot(*zip(*shown, strict=True), label=name, **look(place)) if shown else None
+            axes.plot(*zip(*shown, strict=True), label=name, **line_style(place)) if shown else None
     axes.axline((1e-4, 1e-4), (1, 1), color="#888888", linestyle=":")
     axes.set_xscale("log")
     axes.set_yscale("log")

@@ -1,4 +1,4 @@
-"""A report in blocks, written twice: as Markdown with pictures beside it, and as one HTML file."""
+"""Reports of blocks, written as Markdown with picture files and as one HTML file."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG; told: what is to be seen in it."""
+    """A PNG with a caption."""
 
     file_name: str
     png: bytes
-    told: str
+    caption: str
 
 
 Block = Heading | Paragraph | Table | Picture
 
 
 def write_document(directory: Path, blocks: Sequence[Block]) -> None:
-    """Write report.md with its pictures, and report.html, which holds them itself."""
+    """Write report.md with its pictures, and report.html with embedded pictures."""
     write_markdown(directory, blocks)
     (directory / "report.html").write_text(page(blocks), encoding="utf-8")
 
@@ -72,7 +72,7 @@ def write_markdown(directory: Path, blocks: Sequence[Block]) -> None:
 
 
 def markdown(blocks: Iterable[Block]) -> str:
-    """Write the blocks as Markdown."""
+    """Return the blocks as Markdown."""
     return "\n\n".join(map(_markdown, blocks)) + "\n"
 
 
@@ -82,8 +82,8 @@ def _markdown(block: Block) -> str:
             return f"{'#' * level} {text}"
         case Paragraph(text):
             return text
-        case Picture(file_name, _, told):
-            return f"![{told}]({file_name})"
+        case Picture(file_name, _, caption):
+            return f"![{caption}]({file_name})"
         case Table(header, rows, best):
             cells = [
                 [
@@ -101,7 +101,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def page(blocks: Sequence[Block]) -> str:
-    """Write the blocks as one HTML page that needs nothing else."""
+    """Return the blocks as one self-contained HTML page."""
     title = next((block.text for block in blocks if isinstance(block, Heading)), "Report")
     return "\n".join(
         [
@@ -119,9 +119,9 @@ def _html(block: Block) -> str:
             return f"<h{level}>{html.escape(text)}</h{level}>"
         case Paragraph(text):
             return f"<p>{html.escape(text)}</p>"
-        case Picture(_, png, told):
+        case Picture(_, png, caption):
             source = base64.b64encode(png).decode()
-            return f'<img alt="{html.escape(told)}" src="data:image/png;base64,{source}">'
+            return f'<img alt="{html.escape(caption)}" src="data:image/png;base64,{source}">'
         case Table(header, rows, best):
             return _html_table(header, rows, best)
 
@@ -130,8 +130,8 @@ def _html_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], best: frozenset[tuple[int, int]]
 ) -> str:
     def cell(row: int, column: int, text: str) -> str:
-        said = html.escape(text)
-        return f"<td><b>{said}</b></td>" if (row, column) in best else f"<td>{said}</td>"
+        escaped = html.escape(text)
+        return f"<td><b>{escaped}</b></td>" if (row, column) in best else f"<td>{escaped}</td>"
 
     lines = ["".join(f"<th>{html.escape(text)}</th>" for text in header)]
     for row, texts in enumerate(rows):

@@ -1,4 +1,4 @@
-"""What every measuring command leaves for machines: one JSON object in one file."""
+"""The JSON file that a command writes its figures to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def write_json(path: Path | None, figures: Mapping[str, Any]) -> None:
-    """Write `figures` to `path` as indented JSON; do nothing where no path was given."""
+    """Write `figures` to `path` as indented JSON; nothing without a path."""
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Logarithmic axes whose ticks are plain numbers."""
+"""Matplotlib: style, colours, logarithmic axes, and figures as PNG."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def logarithmic(axes: Axes, *names: str) -> None:
         getattr(axes, f"set_{name}scale")("log")
         axis = getattr(axes, f"{name}axis")
         axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
         axis.set_minor_formatter(NullFormatter())
 
 
-def written(value: float) -> str:
-    """Write a number as briefly as it can be.
+def brief(value: float) -> str:
+    """Format a number briefly.
 
-    >>> [written(value) for value in (0.1, 10, 2_000, 2e6)]
+    >>> [brief(value) for value in (0.1, 10, 2_000, 2e6)]
     ['0.1', '10', '2k', '2M']
     """
     if value >= MILLION:
@@ -35,7 +35,7 @@ def written(value: float) -> str:
     return f"{value / THOUSAND:g}k" if value >= THOUSAND else f"{value:g}"
 
 
-# Okabe and Ito (2008): told apart by the colour-blind as well; markers tell them apart in print.
+# Okabe and Ito (2008), distinct for the colour-blind; markers keep lines distinct in print.
 MARKERS = "osD^vPX"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A7A00")
 
@@ -50,15 +50,15 @@ STYLE = {
 }
 
 
-def png(file_name: str, figure: Figure, told: str) -> Picture:
-    """Draw a figure into a PNG."""
+def png(file_name: str, figure: Figure, caption: str) -> Picture:
+    """Render a figure as PNG."""
     target = io.BytesIO()
     figure.savefig(target, format="png", dpi=120, bbox_inches="tight")
-    return Picture(file_name, target.getvalue(), told)
+    return Picture(file_name, target.getvalue(), caption)
 
 
-def look(number: int) -> dict[str, Any]:
-    """Give the looks of a model's line: the same in every picture."""
+def line_style(number: int) -> dict[str, Any]:
+    """Return the line style of model `number`, the same in every plot."""
     return {
         "color": COLOURS[number % len(COLOURS)],
         "marker": MARKERS[number % len(MARKERS)],

@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure as Drawing
 
 from segue.offline.reporting.document import Block, Heading, Paragraph, Table, write_document
-from segue.offline.reporting.plots import STYLE, logarithmic, look, png
+from segue.offline.reporting.plots import STYLE, line_style, logarithmic, png
 
 Figures = Mapping[str, Any]
 RECALL = 0.95
@@ -162,7 +162,7 @@ def recall_picture(figures: Figures) -> Drawing:
         points = [point for point in one["curve"] if point["recall"] is not None]
         recalls = [point["recall"] for point in points]
         rates = [point["queries_per_s"][BATCH] for point in points]
-        axes.plot(recalls, rates, label=name, clip_on=False, **look(number))
+        axes.plot(recalls, rates, label=name, clip_on=False, **line_style(number))
     logarithmic(axes, "y")
     axes.set_xlim(right=1.0)
     axes.set_xlabel(f"Recall@{figures['k']} against exact search")

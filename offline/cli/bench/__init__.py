@@ -54,7 +54,7 @@ def bench(
     out: Path | None,
     json_file: Path | None,
     songs: tuple[int, ...],
-    **asked: Any,
+    **config: Any,
 ) -> None:
     """Benchmark the hot path and its parts.
 
@@ -81,8 +81,8 @@ def bench(
     from segue.offline.benchmarks.suite import PARTS, Plan
     from segue.offline.reporting.json_file import write_json
 
-    by_default = (10_000,) if asked["quick"] else (10_000, 100_000, 1_000_000)
-    plan = Plan(songs=tuple(sorted(set(songs or by_default))), **asked)
+    by_default = (10_000,) if config["quick"] else (10_000, 100_000, 1_000_000)
+    plan = Plan(songs=tuple(sorted(set(songs or by_default))), **config)
     say = progress()
     measured: dict[str, dict[str, Any]] = {}
     for number, name in enumerate(parts, 1):

@@ -101,14 +101,14 @@ def ann(
         def say(text: str) -> None:
             console.print(text, highlight=False)
 
-        kept = load_settings().data_dir / "bench"
+        cache = load_settings().data_dir / "bench"
         if bundle is None or plays_file is None:
             vectors = generated_vectors(
-                kept, songs, model, seed, say, lambda done, total: show("training", done, total)
+                cache, songs, model, seed, say, lambda done, total: show("training", done, total)
             )
         else:
             log = read_plays(plays_file, format_name)
-            vectors = bundle_vectors(kept, bundle, log, session_gap_s, seed)
+            vectors = bundle_vectors(cache, bundle, log, session_gap_s, seed)
         figures = measure_ann(vectors, AnnConfig(settings=setting, **config), out, show)
     write_json(json_file, figures)
     _show(figures, out)

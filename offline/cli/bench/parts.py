@@ -26,7 +26,7 @@ PLAYS = play_count(60_000, "Synthetic plays of the test split.")
 
 @click.command()
 @options(KIND, songs((10_000, 100_000)), PLAYS, seed(1), BENCHMARK_BROKER, REPORT)
-def stages(out: Path | None, json_file: Path | None, **asked: Any) -> None:
+def stages(out: Path | None, json_file: Path | None, **config: Any) -> None:
     """Measure the time of each stage of a play, from the worker's own metrics.
 
     A short run of `segue bench throughput`, next to the same Faust app without a model: the
@@ -40,7 +40,7 @@ def stages(out: Path | None, json_file: Path | None, **asked: Any) -> None:
     """
     from segue.offline.benchmarks.suite import PARTS, Plan
 
-    finish("stages", PARTS["stages"].measure(Plan(**asked), progress(), {}), out, json_file)
+    finish("stages", PARTS["stages"].measure(Plan(**config), progress(), {}), out, json_file)
 
 
 @click.command("scale-out")
@@ -52,7 +52,7 @@ def stages(out: Path | None, json_file: Path | None, **asked: Any) -> None:
     BENCHMARK_BROKER,
     REPORT,
 )
-def scale_out(out: Path | None, json_file: Path | None, **asked: Any) -> None:
+def scale_out(out: Path | None, json_file: Path | None, **config: Any) -> None:
     """Measure several workers on the partitions of one topic.
 
     The consumer group is complete before the plays are sent. Plays per second and processor
@@ -66,7 +66,7 @@ def scale_out(out: Path | None, json_file: Path | None, **asked: Any) -> None:
     """
     from segue.offline.benchmarks.scale_out import ScaleOutConfig, measure_scale_out
 
-    finish("scale-out", measure_scale_out(ScaleOutConfig(**asked), progress()), out, json_file)
+    finish("scale-out", measure_scale_out(ScaleOutConfig(**config), progress()), out, json_file)
 
 
 @click.command()
@@ -81,7 +81,7 @@ def scale_out(out: Path | None, json_file: Path | None, **asked: Any) -> None:
     "--plays-per-user", type=click.FloatRange(min=1), default=3.0, show_default=True, help="Mean."
 )
 @options(songs(100_000), rounds(5), seed(1), REPORT)
-def histories(out: Path | None, json_file: Path | None, **asked: Any) -> None:
+def histories(out: Path | None, json_file: Path | None, **config: Any) -> None:
     """Measure the state store alone, with very many listeners.
 
     Bytes per listener and growth of the file; time to rebuild an empty store from a million
@@ -98,14 +98,14 @@ def histories(out: Path | None, json_file: Path | None, **asked: Any) -> None:
 
     with plays_progress("reading back", None) as show:
         figures = measure_histories(
-            HistoriesConfig(**asked), progress(), lambda done, total: show(done)
+            HistoriesConfig(**config), progress(), lambda done, total: show(done)
         )
     finish("histories", figures, out, json_file)
 
 
 @click.command()
 @options(songs(100_000), PLAYS, seed(1), REPORT)
-def models(out: Path | None, json_file: Path | None, songs: int, **asked: Any) -> None:
+def models(out: Path | None, json_file: Path | None, songs: int, **config: Any) -> None:
     """Measure models without Kafka: lists per second, training, and the ANN index.
 
     Lists of the hybrid for real requests in batches of 1, 32 and 256, next to its reference
@@ -120,7 +120,7 @@ def models(out: Path | None, json_file: Path | None, songs: int, **asked: Any) -
     """
     from segue.offline.benchmarks.suite import PARTS, Plan
 
-    plan = Plan(songs=(songs,), **asked)
+    plan = Plan(songs=(songs,), **config)
     finish("models", PARTS["models"].measure(plan, progress(), {}), out, json_file)
 
 
@@ -132,7 +132,7 @@ def models(out: Path | None, json_file: Path | None, songs: int, **asked: Any) -
 @options(sizes("--list", (5, 10, 20, 50), "Songs in a list."))
 @options(rounds(5, least=3), seed(1), REPORT)
 @click.option("--check", is_flag=True, help="Exit with status 1 where cost grows too fast.")
-def growth(out: Path | None, json_file: Path | None, check: bool, **asked: Any) -> None:
+def growth(out: Path | None, json_file: Path | None, check: bool, **config: Any) -> None:
     """Measure how the cost of a play grows, and fit slopes.
 
     Processor time from the bytes of a play to those of its list, in one process without Kafka,
@@ -147,10 +147,10 @@ def growth(out: Path | None, json_file: Path | None, check: bool, **asked: Any) 
     from segue.offline.benchmarks.growth import GrowthConfig, measure_growth
     from segue.offline.reporting.progress import steps_progress
 
-    config = GrowthConfig(**asked)
+    growth_config = GrowthConfig(**config)
     with steps_progress() as show:
         figures = measure_growth(
-            config, progress(), lambda done, total: show("growth", done, total)
+            growth_config, progress(), lambda done, total: show("growth", done, total)
         )
     finish("growth", figures, out, json_file)
     if check and not figures["passed"]:

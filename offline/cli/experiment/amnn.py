@@ -122,9 +122,9 @@ def amnn(
     tastes = read_tastes(read_plays(plays_file, format_name), protocol)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = Run(out, tastes, protocol, device, choose=choose and not quick)
-    wanted = trials(names, lengths[::2] if quick else lengths)
+    fits = trials(names, lengths[::2] if quick else lengths)
     with fits_progress() as show:
-        ranks = run.run(wanted, show)
+        ranks = run.run(fits, show)
     figures = gather(run, ranks)
     write_report(out, figures)
     write_json(json_file, figures)

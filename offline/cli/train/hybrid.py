@@ -58,7 +58,7 @@ def hybrid(
 
     Retrievers train on the first 85 % of the plays, the ranker on the next 10 %; both are
     evaluated on the last 5 %. Then the retrievers train once more, on everything. The same
-    command resumes an interrupted run: networks that are complete are kept beside --out until
+    command resumes an interrupted run: networks that are complete are kept next to --out until
     all are.
 
     --continue starts the networks, song embeddings and the ranker from the weights of a bundle

@@ -65,8 +65,8 @@ def read_parquet(
     try:
         names = pl.scan_parquet(path, glob=False).collect_schema().names()
         taken = _column_names(path, names, columns or {})
-        wanted = list(dict.fromkeys(taken.values()))
-        rows = pl.read_parquet(path, columns=wanted, glob=False)
+        needed = list(dict.fromkeys(taken.values()))
+        rows = pl.read_parquet(path, columns=needed, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise unreadable(path, error) from error
     for theirs, dtype in rows.schema.items():
@@ -94,15 +94,17 @@ def _column_names(path: Path, names: Sequence[str], columns: Mapping[str, str]) 
     if unknown:
         ours = ", ".join((*REQUIRED, *OPTIONAL))
         raise PlayLogError(f"no column is called {', '.join(sorted(unknown))} here, only {ours}")
-    wanted = {name: columns.get(name, name) for name in (*REQUIRED, *OPTIONAL)}
+    file_names = {name: columns.get(name, name) for name in (*REQUIRED, *OPTIONAL)}
     needed = {*REQUIRED, *columns}
-    missing = [name for name, theirs in wanted.items() if name in needed and theirs not in names]
+    missing = [
+        name for name, theirs in file_names.items() if name in needed and theirs not in names
+    ]
     if missing:
         raise PlayLogError(
-            f"{path}: no column {', '.join(wanted[name] for name in missing)} among "
+            f"{path}: no column {', '.join(file_names[name] for name in missing)} among "
             f"{', '.join(names)}: say which columns hold {', '.join(missing)}"
         )
-    return {name: theirs for name, theirs in wanted.items() if theirs in names}
+    return {name: theirs for name, theirs in file_names.items() if theirs in names}
 
 
 def _as_text(theirs: str, ours: str, dtype: pl.DataType) -> pl.Expr:
