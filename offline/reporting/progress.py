@@ -4,32 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
     from segue.offline.training.trainer import Progress
-
-
-class FitsDone(Protocol):
-    """The state of an experiment: the current fit, and how many fits are done."""
-
-    @property
-    def doing(self) -> str:
-        """The current fit."""
-        ...
-
-    @property
-    def done(self) -> int:
-        """Fits done."""
-        ...
-
-    @property
-    def total(self) -> int:
-        """All fits."""
-        ...
 
 
 @contextmanager
@@ -117,19 +98,15 @@ def _last_metrics(progress: Progress) -> str:
 
 
 @contextmanager
-def fits_progress() -> Iterator[Callable[[FitsDone], None]]:
-    """Show the current fit of an experiment, how many are done, and the time left."""
+def fits_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show the fits of an experiment; yields a function of (current fit, fits done, all fits)."""
     with _bars(elapsed=True) as bars:
         # Fits take minutes: the estimate of the time left must cover more than the last one.
         bars.speed_estimate_period = 3600.0
         task = bars.add_task("", total=None)
-
-        def show(progress: FitsDone) -> None:
-            bars.update(
-                task, description=progress.doing, completed=progress.done, total=progress.total
-            )
-
-        yield show
+        yield lambda fit, done, total: bars.update(
+            task, description=fit, completed=done, total=total
+        )
 
 
 @contextmanager

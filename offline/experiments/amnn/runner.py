@@ -37,15 +37,6 @@ class Trial:
         return f"{self.contender}-k{self.history}" if self.history else self.contender
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands: what it works on, and how many of its fits are done."""
-
-    doing: str
-    done: int
-    total: int
-
-
 def trials(names: Sequence[str], histories: Sequence[int]) -> list[Trial]:
     """List what is fitted in each fold: all contenders, and two of them at every length."""
     default = TasteConfig().history
@@ -86,9 +77,12 @@ class Run:
         self.unseen: list[float] = []
 
     def run(
-        self, wanted: Sequence[Trial], on_progress: Callable[[Progress], None]
+        self, wanted: Sequence[Trial], on_progress: Callable[[str, int, int], None]
     ) -> Mapping[Trial, NDArray[np.int64]]:
-        """Fit what was not fitted before; give ranks int64 [seeds * folds, U] by trial."""
+        """Fit what was not fitted before; return ranks int64 [seeds * folds, U] by trial.
+
+        on_progress: called with the current fit, the fits done and all fits.
+        """
         ranks: dict[Trial, list[NDArray[np.int64]]] = {trial: [] for trial in wanted}
         total = self.protocol.seeds * self.protocol.folds * len(wanted)
         done = 0
@@ -96,10 +90,10 @@ class Run:
             self.unseen.append(fold.unseen)
             for trial in wanted:
                 doing = f"seed {seed + 1}, fold {number + 1}: {trial.name}"
-                on_progress(Progress(doing, done, total))
+                on_progress(doing, done, total)
                 ranks[trial].append(self._ranks(trial, fold, seed, number))
                 done += 1
-        on_progress(Progress("done", done, total))
+        on_progress("done", done, total)
         return {trial: np.stack(found) for trial, found in ranks.items()}
 
     def _folds(self) -> Iterator[tuple[int, int, Fold]]:
