@@ -29,9 +29,9 @@ from segue.models.data.catalogue import Catalogue, SongColumns
 from segue.models.data.play_metadata import UNKNOWN
 from segue.models.data.ragged import Ragged
 from segue.models.data.vocabulary import PADDING, Vocabulary
-from segue.models.item2vec.retriever import SkipGramSpace
+from segue.models.item2vec.retriever import SkipGramRetriever
 from segue.models.ops.jit import compiled
-from segue.models.retrieval.candidates import Proposals
+from segue.models.retrieval.candidates import CandidateList
 from segue.models.retrieval.profiles import mean_directions
 
 Number = TypeVar("Number", bound=np.generic)
@@ -66,7 +66,7 @@ class ContentSongs:
     def __init__(
         self,
         vocabulary: Vocabulary,
-        space: SkipGramSpace,
+        space: SkipGramRetriever,
         vectors: NDArray[np.float32],
         artists: NDArray[np.int32],
         config: ContentConfig | None = None,
@@ -125,7 +125,7 @@ class ContentSongs:
             fresh = np.arange(len(self.songs) + 1) >= len(self.vectors)
             self._take((fresh | differ[self._rows]).nonzero()[0])
 
-    def nearest(self, directions: NDArray[np.float32], now_ms: NDArray[np.int64]) -> Proposals:
+    def nearest(self, directions: NDArray[np.float32], now_ms: NDArray[np.int64]) -> CandidateList:
         """Give the songs nearest to directions, float32 [B, S], in their numbers here.
 
         now_ms: int64 [B], UNKNOWN where nobody says; what comes out later is not found. Of
@@ -135,7 +135,7 @@ class ContentSongs:
         # Always as many rows, so that a row's bits do not depend on its company.
         padded = F.pad(queries, (0, 0, 0, -len(queries) % ROW_BLOCK))
         cosines = (padded @ self._transposed)[: len(queries)].numpy()
-        return Proposals(*_best(cosines, self._released_ms, now_ms, self.config.songs))
+        return CandidateList(*_best(cosines, self._released_ms, now_ms, self.config.songs))
 
     def among_known(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         """Give vectors among the GRU's songs, float32 [N + 1, D], with those of `numbers` in it."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segue.models.data.play_buffer import Moment
-from segue.models.data.play_metadata import NO_DETAILS, PlayDetails
+from segue.models.data.play_metadata import NO_DETAILS, UNKNOWN, PlayDetails
 from segue.models.data.ragged import Ragged
 from segue.models.data.vocabulary import PADDING, Vocabulary
 
@@ -73,6 +73,15 @@ class Contexts:
     def known(self) -> NDArray[np.int64]:
         """Tell which contexts have a song in their session or their history."""
         return (self.sessions.lengths + self.histories.lengths).nonzero()[0]
+
+    def query_times_ms(self) -> NDArray[np.int64]:
+        """Return the time of each session's last play, Unix ms, int64 [B], or UNKNOWN."""
+        details, sessions = self.session_details, self.sessions
+        times = np.full(len(self), UNKNOWN, np.int64)
+        if len(details):
+            some = sessions.lengths > 0
+            times[some] = details.played_at_ms[sessions.offsets[1:][some] - 1]
+        return times
 
     def translate(self, numbers: NDArray[np.int64]) -> Contexts:
         """Give them in another vocabulary's item numbers; songs it does not know are left out."""

@@ -1,33 +1,37 @@
-"""The skip-gram space in the hybrid: a retriever, and what it says of listeners and candidates.
+"""The skip-gram retriever: songs that are played near each other, in whatever order.
 
-Its vectors know which songs are heard near each other, in whatever order; the GRU's know what
-comes next. So what is far off by the one may be near by the other.
+The GRU's vectors hold what comes next, so that what is far by the one may be near by the other.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segue.models.data.sessions import Contexts
 from segue.models.item2vec.skipgram import SkipGramConfig
 from segue.models.retrieval.ann_index import IndexConfig, ItemIndex
-from segue.models.retrieval.candidates import Proposals
-from segue.models.retrieval.profiles import Likeness
+from segue.models.retrieval.candidates import CandidateList
+from segue.models.retrieval.profiles import ListenerProfiles
+from segue.models.retrieval.retriever import ContextBatch, RetrieverFeature
 
 SPACE_FEATURES = ("skipgram", "skipgram_last", "skipgram_listener")
-"""Cosines of a candidate with the session, with the last song, with the listener's history."""
+"""Cosines of a candidate with the session, with the last song, with the history."""
 HYBRID_SKIPGRAM = SkipGramConfig(dim=64, epochs=10, learning_rate=0.3, decay=0.5)
-"""Ten passes at a high rate find as much of plays held back as seventy at the usual one do on a
-large log, and more on a small one, of which the usual rate learns next to nothing in ten."""
+"""Ten epochs at a high rate predict held-out plays as well as seventy at the usual rate on a large
+log, and better on a small one, from which the usual rate learns next to nothing in ten."""
 INDEX = IndexConfig(scanned_songs=20_000, rerank=2, probes=16)
-"""Quick rather than complete: other retrievers find most of these songs as well."""
+"""Fast rather than complete: other retrievers find most of these songs as well."""
 
 
-class SkipGramSpace:
-    """Songs' vectors of length 1, an index over them, and where listeners stand among them."""
+class SkipGramRetriever:
+    """Songs near the session, or near the history of a listener who has none, by skip-gram."""
+
+    name = "skipgram"
+    features: Sequence[RetrieverFeature] = ("rank",)
 
     def __init__(self, vectors: Tensor, memory: float) -> None:
         """vectors: float32 [V + 1, S], of length 1; row 0 is zeros.
@@ -39,32 +43,32 @@ class SkipGramSpace:
         self.rows = self.vectors.numpy()
         self.index = ItemIndex(self.vectors, INDEX)
 
-    def likeness(self, contexts: Contexts) -> Likeness:
-        """Tell where listeners stand."""
-        return Likeness.of(self.rows, contexts, self.memory)
+    def profiles(self, batch: ContextBatch) -> ListenerProfiles:
+        """Return the listeners' profiles in this space, computed once for the batch."""
+        return batch.once(self, lambda: ListenerProfiles.of(self.rows, batch.contexts, self.memory))
 
-    def retrieve(self, likeness: Likeness, most: int) -> Proposals:
-        """Give the songs nearest to each session, or to a listener who has none yet."""
-        cosines, items = self.nearest(wanted(likeness), most)
-        return Proposals(items, cosines)
+    def queries(self, batch: ContextBatch) -> NDArray[np.float32]:
+        """Return the directions that songs are searched in, float32 [B, S].
+
+        That of the session, or of the history of a listener who has none.
+        """
+        profiles = self.profiles(batch)
+        empty = ~profiles.session.any(1, keepdims=True)
+        return np.where(empty, profiles.history, profiles.session)
+
+    def retrieve(self, batch: ContextBatch, limit: int) -> CandidateList:
+        """Return the nearest songs, by cosine."""
+        cosines, items = self.nearest(self.queries(batch), limit)
+        return CandidateList(items, cosines)
 
     def nearest(
-        self, directions: NDArray[np.float32], most: int
+        self, directions: NDArray[np.float32], limit: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Give the songs nearest to directions, float32 [B, S]: cosines and items, [B, most]."""
-        cosines, items = self.index.search(torch.from_numpy(directions), most)
+        """Return the songs nearest to directions, float32 [B, S]: cosines and items, [B, limit]."""
+        cosines, items = self.index.search(torch.from_numpy(directions), limit)
         return cosines.numpy(), items.numpy()
 
 
-def wanted(likeness: Likeness) -> NDArray[np.float32]:
-    """Give the directions that songs are looked for in, float32 [B, S].
-
-    That of the session, or of the listener who has none yet.
-    """
-    empty = ~likeness.session.any(1, keepdims=True)
-    return np.where(empty, likeness.listener, likeness.session)
-
-
-def compared(likeness: Likeness) -> NDArray[np.float32]:
-    """Give the directions that SPACE_FEATURES are the cosines with, float32 [B, 3, S]."""
-    return np.stack([likeness.session, likeness.last, likeness.listener], 1)
+def compared(profiles: ListenerProfiles) -> NDArray[np.float32]:
+    """Return the directions that SPACE_FEATURES are the cosines with, float32 [B, 3, S]."""
+    return np.stack([profiles.session, profiles.last, profiles.history], 1)

@@ -127,18 +127,20 @@ class GatedNextSong(SparseNextSong):
         new = (~again & (earlier[0].popularity[answers] > 0)).nonzero()[0]
         new = new[:: len(new) // MOST_TO_LEARN + 1]
         then = contexts.take(new)
-        named = named_together([model.named(then) for model in earlier], heard.take(new), songs)
+        named = named_together(
+            [model.sparse_scores(then) for model in earlier], heard.take(new), songs
+        )
         learned = NewSongs.fit(named, answers[new], earlier[0].popularity)
         return cls(final, gate, replace(learned, log_plays=np.log1p(final[0].popularity)))
 
-    def named(self, contexts: Contexts) -> SparseScores:
-        """Give songs heard, and new ones that the models name, their probabilities."""
-        return self.blended(contexts, [model.named(contexts) for model in self.models])
+    def sparse_scores(self, contexts: Contexts) -> SparseScores:
+        """Return the probabilities of played songs, and of new ones that the models score."""
+        return self.blended(contexts, [model.sparse_scores(contexts) for model in self.models])
 
-    def blended(self, contexts: Contexts, named: Sequence[SparseScores]) -> SparseScores:
-        """Do so from what the models, in their order, name already."""
-        heard = self.gate.probabilities(contexts)
-        return self.new_songs.blended(named, heard, self._slots.array)
+    def blended(self, contexts: Contexts, scores: Sequence[SparseScores]) -> SparseScores:
+        """Return the same from the models' scores, in their order."""
+        played = self.gate.probabilities(contexts)
+        return self.new_songs.blended(scores, played, self._slots.array)
 
 
 @compiled

@@ -74,8 +74,8 @@ class ContextTree(SparseNextSong):
         plays = log.play_counts(vocabulary)
         return cls(vocabulary, plays, runs, followers, left_over.astype(np.float32))
 
-    def named(self, contexts: Contexts) -> SparseScores:
-        """Name the songs that followed any of the runs, as SparseNextSong says."""
+    def sparse_scores(self, contexts: Contexts) -> SparseScores:
+        """Score the songs that followed any of the runs."""
         found = self.runs.find(contexts.sessions)
         seen = found >= 0
         passed_on = np.ones(found.shape, np.float32)  # [B, K], from short to long

@@ -35,8 +35,8 @@ class PopularNextSong(SparseNextSong):
         """Count the plays."""
         return cls(vocabulary, decayed_plays(log, vocabulary, config.half_life))
 
-    def named(self, contexts: Contexts) -> SparseScores:
-        """Name none, as SparseNextSong says."""
+    def sparse_scores(self, contexts: Contexts) -> SparseScores:
+        """Score none."""
         nothing = np.zeros(0, np.int64)
         return SparseScores(nothing, nothing.astype(np.float32), np.zeros(len(contexts) + 1, int))
 
@@ -44,8 +44,8 @@ class PopularNextSong(SparseNextSong):
 class RepeatLast(PopularNextSong):
     """Names the session's own songs, the last first; all others by their plays."""
 
-    def named(self, contexts: Contexts) -> SparseScores:
-        """Name the own songs: the one played t songs ago scores 1 / (1 + t)."""
+    def sparse_scores(self, contexts: Contexts) -> SparseScores:
+        """Score the session's songs: the one played t songs ago scores 1 / (1 + t)."""
         own = own_songs(contexts.sessions)
         return SparseScores(own.songs.values, np.float32(1) / (1 + own.ages), own.songs.offsets)
 

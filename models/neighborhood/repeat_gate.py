@@ -187,7 +187,3 @@ class RepeatGate:
         heard = HeardSongs.of(contexts)
         likely = probabilities(heard.features(), heard.offsets, self.weights)
         return SparseScores(heard.items, likely.astype(np.float32), heard.offsets)
-
-    def explain(self) -> dict[str, float]:
-        """Give the weight of each feature by its name."""
-        return dict(zip(FEATURES, self.weights.tolist(), strict=True))

@@ -177,8 +177,8 @@ class SessionNeighbours(SparseNextSong):
         weights = Weights.of(log, index, config)
         return cls(vocabulary, log.play_counts(vocabulary), index, weights, config)
 
-    def named(self, contexts: Contexts) -> SparseScores:
-        """Name the songs of neighbours, as SparseNextSong says."""
+    def sparse_scores(self, contexts: Contexts) -> SparseScores:
+        """Score the songs of neighbours."""
         sessions = contexts.sessions.last(LONGEST_MEMORY)
         places = place_weights(sessions, self.config.place_decay)
         anchors = place_weights(sessions, self.config.anchor_decay)

@@ -92,8 +92,8 @@ class RelatedSongs(SparseNextSong):
         self.relations = relations
         self.memory = memory
 
-    def named(self, contexts: Contexts) -> SparseScores:
-        """Name the related songs, as SparseNextSong says."""
+    def sparse_scores(self, contexts: Contexts) -> SparseScores:
+        """Score the related songs."""
         recent = contexts.sessions.last(LONGEST_MEMORY if self.memory else 1)
         return self.relations.sums(recent, np.float32(self.memory) ** ages(recent))
 

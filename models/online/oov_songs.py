@@ -23,22 +23,21 @@ from segue.models.ops.jit import compiled
 MOST_COUNTED = 20  # plays of one song that are counted, its newest in other sessions
 MOST_AROUND = 6  # plays of a new song whose neighbours make its vector
 OWN_PLAYS = 100  # of the listener, that are looked at
-LIVE_FEATURES = ("live_plays", "live_recency", "rise", "is_new")
 
 
 @compiled
 def own_new_songs(
-    ring: Ring, window: int, asked: NDArray[np.int64], items: NDArray[np.int64], most: int
+    ring: Ring, window: int, as_of: NDArray[np.int64], items: NDArray[np.int64], most: int
 ) -> NDArray[np.int32]:
     """Name the songs that listeners played of late and that have no item number, last first.
 
-    asked: int64 [B], plays. items: int64, item number by slot. Returns slots, int32 [B, most],
+    as_of: int64 [B], plays. items: int64, item number by slot. Returns slots, int32 [B, most],
     0 behind the last.
     """
     capacity = len(ring.songs)
-    slots = np.zeros((len(asked), most), np.int32)
-    for row in range(len(asked)):
-        least, place, found = max(1, asked[row] - window + 1), asked[row], 0
+    slots = np.zeros((len(as_of), most), np.int32)
+    for row in range(len(as_of)):
+        least, place, found = max(1, as_of[row] - window + 1), as_of[row], 0
         for _ in range(OWN_PLAYS):
             if place < least or found == most:
                 break
@@ -89,7 +88,7 @@ def numbered(
 def new_vectors(
     ring: Ring,
     window: int,
-    asked: NDArray[np.int64],
+    as_of: NDArray[np.int64],
     new: NDArray[np.int32],
     items: NDArray[np.int64],
     vectors: NDArray[np.float32],
@@ -97,7 +96,7 @@ def new_vectors(
     content: NDArray[np.float32],
     half: float,
 ) -> NDArray[np.float32]:
-    """Give the vectors of new songs, int32 [B, M], as of the plays asked, float32 [B, M, D].
+    """Give the vectors of new songs, int32 [B, M], as of the plays as_of, float32 [B, M, D].
 
     items: int64, item number by slot. vectors: float32 [V + 1, D]. rows: int64 [B, M], of
     `content`, float32 [N + 1, D]; 0 for a song that has none. half: plays after which company
@@ -107,7 +106,7 @@ def new_vectors(
     made = np.zeros((new.shape[0], new.shape[1], size), np.float32)
     entries = np.empty(MOST_COUNTED, np.int64)
     for row in range(new.shape[0]):
-        number, least = asked[row], max(1, asked[row] - window + 1)
+        number, least = as_of[row], max(1, as_of[row] - window + 1)
         for k in range(new.shape[1]):
             if new[row, k] == 0:
                 break
@@ -182,7 +181,7 @@ def add_new_products(
 
 
 @compiled
-def describe(
+def buffer_features(
     ring: Ring,
     window: int,
     number: int,
@@ -192,12 +191,12 @@ def describe(
     new: NDArray[np.int32],
     shares: NDArray[np.float32],
     recent: int,
-    told: NDArray[np.float32],
+    out: NDArray[np.float32],
 ) -> None:
-    """Write how candidates, int64 [C], were played of late, as of play `number`, to `told`.
+    """Write how candidates, int64 [C], were played of late, as of play `number`, to `out`.
 
     slots: int32 [V + 1], by item. items: int64, by slot. new: int32 [M]. shares: float32
-    [V + 1], of all plays of training. told: LIVE_FEATURES, float32 [C, 4], of plays in other
+    [V + 1], of all plays of training. out: LIVE_FEATURES, float32 [C, 4], of plays in other
     sessions: log(1 + plays); 1 / (1 + log(1 + plays of any song since the newest)); the
     logarithm of the plays among the last `recent` against those that `shares` lets expect; and
     whether the song is new.
@@ -233,32 +232,32 @@ def describe(
     for place in range(len(candidates)):
         item = candidates[place]
         share = shares[item] if item <= songs else np.float32(0)
-        told[place, 0] = log32(np.float32(1 + counts[place]))
-        told[place, 1] = 0
+        out[place, 0] = log32(np.float32(1 + counts[place]))
+        out[place, 1] = 0
         if counts[place]:
-            told[place, 1] = np.float32(1) / (1 + log32(np.float32(1 + number - newest[place])))
-        told[place, 2] = log32(np.float32(lately[place] + 1) / (span * share + 1))
-        told[place, 3] = item > songs
+            out[place, 1] = np.float32(1) / (1 + log32(np.float32(1 + number - newest[place])))
+        out[place, 2] = log32(np.float32(lately[place] + 1) / (span * share + 1))
+        out[place, 3] = item > songs
 
 
 @compiled
-def new_songs_heard(
+def new_song_repeats(
     ring: Ring,
     window: int,
-    asked: NDArray[np.int64],
+    as_of: NDArray[np.int64],
     rows: NDArray[np.int64],
     candidates: NDArray[np.int64],
     songs: int,
     new: NDArray[np.int32],
-    heard: NDArray[np.float32],
+    repeats: NDArray[np.float32],
 ) -> None:
     """Write of the new songs among candidates, int64 [B, C], when the listener played them.
 
-    asked: int64 [R], plays of these rows, int64 [R]. heard: float32 [B, C, 7], as
-    `replays.when_heard` gives it. songs: V. new: int32 [B, M].
+    as_of: int64 [R], plays of these rows, int64 [R]. repeats: float32 [B, C, 7], as
+    `repeat_features` gives it. songs: V. new: int32 [B, M].
     """
     capacity = len(ring.songs)
-    for number, row in zip(asked, rows):  # noqa: B905 (compiled code knows no `strict`)
+    for number, row in zip(as_of, rows):  # noqa: B905 (compiled code knows no `strict`)
         least, mine = max(1, number - window + 1), ring.sessions[number % capacity]
         for place in range(candidates.shape[1]):
             if candidates[row, place] <= songs:
@@ -273,16 +272,16 @@ def new_songs_heard(
                 part = 0 if ring.sessions[play % capacity] == mine else 1
                 begun += part == 0
                 if ring.songs[play % capacity] == slot:
-                    if heard[row, place, 3 * part] == 0:
-                        heard[row, place, 3 * part] = 1
+                    if repeats[row, place, 3 * part] == 0:
+                        repeats[row, place, 3 * part] = 1
                         since = ago + 1 if part == 0 else ago + 1 - begun
-                        heard[row, place, 3 * part + 1] = np.log1p(since)
-                    heard[row, place, 3 * part + 2] += 1
+                        repeats[row, place, 3 * part + 1] = np.log1p(since)
+                    repeats[row, place, 3 * part + 2] += 1
                     if ago == 0:
-                        heard[row, place, 6] = 1
+                        repeats[row, place, 6] = 1
                 play = ring.previous[play % capacity]
             for part in range(2):
-                heard[row, place, 3 * part + 2] = np.log1p(heard[row, place, 3 * part + 2])
+                repeats[row, place, 3 * part + 2] = np.log1p(repeats[row, place, 3 * part + 2])
 
 
 class UnknownSongs(NamedTuple):
@@ -303,17 +302,17 @@ class UnknownSongs(NamedTuple):
     artists: NDArray[np.int32]
 
 
-class Asking(NamedTuple):
+class BufferQueries(NamedTuple):
     """The recent plays of one partition, and the listeners who ask them.
 
-    rows: int64 [R], which of the batch. asked: int64 [R], plays; 0 where there are no recent
-    plays to be asked. slots: int32 [V + 1], by item; items: int64, by slot: as SlotNumbers has
+    rows: int64 [R], which of the batch. as_of: int64 [R], plays; 0 where there are no recent
+    plays to be as_of. slots: int32 [V + 1], by item; items: int64, by slot: as SlotNumbers has
     them.
     """
 
     ring: Ring
     window: int
     rows: NDArray[np.int64]
-    asked: NDArray[np.int64]
+    as_of: NDArray[np.int64]
     slots: NDArray[np.int32]
     items: NDArray[np.int64]

@@ -67,9 +67,9 @@ class LiveConfig:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)!r}")
 
-    def plan(self) -> Plan:
-        """Put it as compiled code takes it."""
-        return Plan(
+    def query(self) -> NeighbourQuery:
+        """Return the config in the form that compiled code accepts."""
+        return NeighbourQuery(
             self.songs,
             self.newest,
             self.place_decay,
@@ -80,7 +80,7 @@ class LiveConfig:
         )
 
 
-class Plan(NamedTuple):
+class NeighbourQuery(NamedTuple):
     """A LiveConfig for compiled code. after, before: float32, the weights of each place."""
 
     songs: int
@@ -92,7 +92,7 @@ class Plan(NamedTuple):
 
 
 def live_songs(
-    ring: Ring, window: int, asked: NDArray[np.int64], plan: Plan, most: int
+    ring: Ring, window: int, asked: NDArray[np.int64], query: NeighbourQuery, most: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
     """Name the songs that recent sessions lead to, as of each of the plays asked, int64 [B].
 
@@ -100,7 +100,7 @@ def live_songs(
     float32 [B, most], greatest first; and how many were named, int64 [B]. Of songs that score
     alike the one come upon first stands first, which no slot has a part in.
     """
-    return _live_songs(ring, window, asked, plan, most, _TOTALS.room(len(ring.newest)))
+    return _live_songs(ring, window, asked, query, most, _TOTALS.room(len(ring.newest)))
 
 
 @compiled
@@ -108,7 +108,7 @@ def _live_songs(
     ring: Ring,
     window: int,
     asked: NDArray[np.int64],
-    plan: Plan,
+    query: NeighbourQuery,
     most: int,
     total: NDArray[np.float32],
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
@@ -117,10 +117,10 @@ def _live_songs(
     slots, shares = np.zeros((rows, most), np.int32), np.zeros((rows, most), np.float32)
     counts = np.zeros(rows, np.int64)
     named = np.empty(1024, np.int32)
-    heard, steps = np.empty(plan.songs, np.int32), np.empty(plan.songs, np.int64)
-    entries = np.empty(plan.newest, np.int64)
+    heard, steps = np.empty(query.songs, np.int32), np.empty(query.songs, np.int64)
+    entries = np.empty(query.newest, np.int64)
     table = np.zeros(TABLE, np.int64)  # 1 + the place of a neighbour; all 0 again after each row
-    most_neighbours = plan.songs * plan.newest
+    most_neighbours = query.songs * query.newest
     sessions, anchors = np.empty(most_neighbours, np.int64), np.empty(most_neighbours, np.int64)
     strengths, used = np.empty(most_neighbours, np.float32), np.empty(most_neighbours, np.int64)
     for row in range(rows):
@@ -134,7 +134,7 @@ def _live_songs(
             if seen == 0:
                 continue
             rarity = np.log1p((number - least + 1) / seen)
-            weight = np.float32(np.exp(-steps[song] / plan.place_decay) * rarity)
+            weight = np.float32(np.exp(-steps[song] / query.place_decay) * rarity)
             for place in range(seen):
                 session = ring.sessions[entries[place] % capacity]
                 spot = session % TABLE
@@ -150,27 +150,27 @@ def _live_songs(
         for neighbour in range(neighbours):
             table[used[neighbour]] = 0
             anchor, session = anchors[neighbour], sessions[neighbour]
-            strength = np.float32(strengths[neighbour] * np.exp(-(number - anchor) / plan.recency))
-            named = with_room(named, found, len(plan.after) + len(plan.before))
+            strength = np.float32(strengths[neighbour] * np.exp(-(number - anchor) / query.recency))
+            named = with_room(named, found, len(query.after) + len(query.before))
             place = ring.following[anchor % capacity]
-            for away in range(len(plan.after)):
+            for away in range(len(query.after)):
                 if place == 0 or place > number or ring.sessions[place % capacity] != session:
                     break
                 slot = ring.songs[place % capacity]
                 if total[slot] == 0:
                     named[found] = slot
                     found += 1
-                total[slot] += strength * plan.after[away]
+                total[slot] += strength * query.after[away]
                 place = ring.following[place % capacity]
             place = ring.previous[anchor % capacity]
-            for away in range(len(plan.before)):
+            for away in range(len(query.before)):
                 if place < least or ring.sessions[place % capacity] != session:
                     break
                 slot = ring.songs[place % capacity]
                 if total[slot] == 0:
                     named[found] = slot
                     found += 1
-                total[slot] += strength * plan.before[away]
+                total[slot] += strength * query.before[away]
                 place = ring.previous[place % capacity]
         counts[row] = found
         _best(named[:found], total, slots[row], shares[row])

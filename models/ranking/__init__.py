@@ -1,4 +1,5 @@
-"""The learning-to-rank stage: feature schema, feature extraction, the ranker and its inference.
+"""Learning to rank: the features of candidates and contexts, the ranker, and its inference.
 
-Features describe (listener, context, candidate); candidates come from `models.hybrid`.
+A feature describes a listener, a context and a candidate, whichever retriever found it. It enters
+as part of a group that `schema.FEATURE_GROUPS` registers. Candidates come from `models.hybrid`.
 """

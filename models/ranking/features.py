@@ -1,4 +1,4 @@
-"""What a ranker is told of candidates: one listener after another, each while it is in the cache.
+"""Candidate features: one listener after another, each while it is in the processor's cache.
 
 Every feature has a function of its own, which is called here for a single listener: what lies
 between them stays small, is used at once and forgotten.
@@ -15,34 +15,38 @@ from segue.models.attention.inference import AttentionTables, share_out
 from segue.models.data.vocabulary import PADDING
 from segue.models.item2vec.retriever import SPACE_FEATURES
 from segue.models.online.oov_songs import (
-    LIVE_FEATURES,
-    Asking,
+    BufferQueries,
     UnknownSongs,
     add_new_products,
-    describe,
-    new_songs_heard,
+    buffer_features,
+    new_song_repeats,
 )
-from segue.models.online.retriever import CONTENT_FEATURES
 from segue.models.ops.dot_products import ByteVectors, multiply_bytes
 from segue.models.ops.fast_math import log32
 from segue.models.ops.jit import compiled
-from segue.models.ranking.repeat_features import when_heard
+from segue.models.ranking.repeat_features import repeat_features
 from segue.models.ranking.schema import (
-    BLENDED,
     CANDIDATE_FEATURES,
-    HEARD_FEATURES,
+    CONTENT_FEATURES,
     LIKENESS_FEATURES,
-    RETRIEVERS,
+    LIVE_FEATURES,
+    REPEAT_FEATURES,
+    FeatureSchema,
 )
-from segue.models.ranking.song_features import TRAIT_FEATURES, Plays, TraitTables, describe_traits
+from segue.models.ranking.song_features import (
+    TRAIT_FEATURES,
+    PlayColumns,
+    TraitTables,
+    trait_features,
+)
 
 
 class SongTables(NamedTuple):
     """What is known of songs, by item number.
 
     vectors: [V + 1, D], the GRU's. places: [V + 1, S], in the skip-gram space. popularity, trend:
-    float32 [V + 1]. shares: float32 [V + 1], of all plays of training. lately: plays in which
-    trends are looked for.
+    float32 [V + 1]. shares: float32 [V + 1], of all plays of training. recent_plays: of the
+    buffer, which trends are counted in.
     """
 
     vectors: ByteVectors
@@ -52,93 +56,115 @@ class SongTables(NamedTuple):
     traits: TraitTables
     attention: AttentionTables
     shares: NDArray[np.float32]
-    lately: int
+    recent_plays: int
 
 
-class Directions(NamedTuple):
+class QueryVectors(NamedTuple):
     """What the candidates of B listeners are compared with.
 
     vectors: float32 [B, 5, D], the GRU's query, then those of LIKENESS_FEATURES. places: float32
-    [B, 3, S], those of SPACE_FEATURES. wanted: float32 [B, 1, S], that of CONTENT_FEATURES.
-    attended: int64 [B, K], the songs that AMNN looks at. log_new: float32 [B], as `Retrieved`
-    has it. asked_ms: int64 [B], when; UNKNOWN where nobody says.
+    [B, 3, S], those of SPACE_FEATURES. content: float32 [B, 1, S], that of CONTENT_FEATURES.
+    attended: int64 [B, K], the songs that AMNN attends to. log_new: float32 [B], as `GRUSearch`
+    has it. times_ms: int64 [B], UNKNOWN where unknown.
     """
 
     vectors: NDArray[np.float32]
     places: NDArray[np.float32]
-    wanted: NDArray[np.float32]
+    content: NDArray[np.float32]
     attended: NDArray[np.int64]
     log_new: NDArray[np.float32]
-    asked_ms: NDArray[np.int64]
+    times_ms: NDArray[np.int64]
 
 
-SPARSE = (*BLENDED, "blend")
-SHARED = (*SPARSE, "live")
-"""Retrievers whose songs have shares."""
+class RetrieverTables(NamedTuple):
+    """The columns of retrievers, as compiled code takes a FeatureSchema, int64 each.
+
+    gru: the GRU's number among the retrievers; -1 where it is none of them. shared: the
+    retrievers whose scores are shares, share_columns: where their logarithms go. ranked,
+    rank_columns: the same of 1 / rank.
+    """
+
+    gru: int
+    shared: NDArray[np.int64]
+    share_columns: NDArray[np.int64]
+    ranked: NDArray[np.int64]
+    rank_columns: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, schema: FeatureSchema) -> RetrieverTables:
+        """Read the columns of a schema."""
+        shared = [each for each in schema.retrievers if each.share >= 0]
+        ranked = [each for each in schema.retrievers if each.rank >= 0]
+        numbers = {each.name: each.number for each in schema.retrievers}
+        return cls(
+            numbers.get("gru", -1),
+            np.array([each.number for each in shared], np.int64),
+            np.array([each.share for each in shared], np.int64),
+            np.array([each.number for each in ranked], np.int64),
+            np.array([each.rank for each in ranked], np.int64),
+        )
+
+
 LEAST_LOG_PROBABILITY = -20.0
 LEAST_SHARE = np.float32(1e-4)
 """Added to every share, so that one of nothing has a logarithm."""
 
-# As compiled code takes them: where each feature stands.
+# As compiled code takes them: the column of each feature.
 _GRU, _AMNN = CANDIDATE_FEATURES.index("gru"), CANDIDATE_FEATURES.index("amnn")
 _POPULARITY, _TREND = CANDIDATE_FEATURES.index("popularity"), CANDIDATE_FEATURES.index("trend")
-_HEARD = CANDIDATE_FEATURES.index(HEARD_FEATURES[0])
+_REPEATS = CANDIDATE_FEATURES.index(REPEAT_FEATURES[0])
 _LIKENESS = CANDIDATE_FEATURES.index(LIKENESS_FEATURES[0])
 _SPACE = CANDIDATE_FEATURES.index(SPACE_FEATURES[0])
 _TRAITS = CANDIDATE_FEATURES.index(TRAIT_FEATURES[0])
 _TRAIT_COUNT = len(TRAIT_FEATURES)
 _IS_NEW = CANDIDATE_FEATURES.index("is_new")
-_BY_GRU = RETRIEVERS.index("gru")
 _LIVE_COUNT = len(LIVE_FEATURES)
 _LIVE = CANDIDATE_FEATURES.index(LIVE_FEATURES[0])
 _CONTENT = CANDIDATE_FEATURES.index(CONTENT_FEATURES[0])
-_SHARES = np.array([CANDIDATE_FEATURES.index(name) for name in SHARED])
-_SHARED = np.array([RETRIEVERS.index(name) for name in SHARED])
-_RANKED = np.array([n for n, name in enumerate(RETRIEVERS) if f"{name}_rank" in CANDIDATE_FEATURES])
-_RANKS = np.array([CANDIDATE_FEATURES.index(f"{RETRIEVERS[n]}_rank") for n in _RANKED])
 
 
 @compiled
-def describe_candidates(
+def write_features(
     items: NDArray[np.int64],
     scores: NDArray[np.float32],
     ranks: NDArray[np.int32],
+    retrievers: RetrieverTables,
     songs: SongTables,
-    plays: Plays,
-    directions: Directions,
+    plays: PlayColumns,
+    queries: QueryVectors,
     unknown: UnknownSongs,
-    asking: Asking,
+    buffer: BufferQueries,
     begins: NDArray[np.int64],
-    told: NDArray[np.float32],
+    table: NDArray[np.float32],
 ) -> None:
-    """Write CANDIDATE_FEATURES of the listeners who ask to `told`, as FeatureTable has them.
+    """Write CANDIDATE_FEATURES of the listeners of `buffer` to `table`, as FeatureTable has them.
 
     items, scores, ranks: as `Candidates` has them.
     """
-    for place in range(len(asking.rows)):
-        row = asking.rows[place]
+    for place in range(len(buffer.rows)):
+        row = buffer.rows[place]
         count = _filled(items[row])
         mine = items[row, :count].copy().reshape(1, count)
         known = _known(mine, len(songs.popularity) - 1)
-        out = told[begins[row] : begins[row + 1]]
+        out = table[begins[row] : begins[row + 1]]
         out[:] = 0
         out = out[:count]
-        _say_retrieved(scores[row], ranks[row], out)
-        _say_plain(known[0], songs, out)
-        _say_heard(row, place, mine, known, plays, unknown, asking, out)
-        _say_near(row, mine, known[0], songs, directions, unknown, out)
+        _write_retrieved(scores[row], ranks[row], retrievers, out)
+        _write_popularity(known[0], songs, out)
+        _write_repeats(row, place, mine, known, plays, unknown, buffer, out)
+        _write_similarities(row, mine, known[0], songs, queries, unknown, out)
         traits = np.zeros((1, count, _TRAIT_COUNT), np.float32)
-        describe_traits(
+        trait_features(
             mine,
             songs.traits,
             _plays_of(plays, row),
-            directions.asked_ms[row : row + 1],
+            queries.times_ms[row : row + 1],
             unknown.artists[row : row + 1],
             traits,
         )
         _copy(traits[0], out, _TRAITS)
-        _say_lately(row, place, mine[0], songs, unknown, asking, out)
-        _say_content(row, mine[0], len(songs.popularity) - 1, directions, unknown, out)
+        _write_buffer_features(row, place, mine[0], songs, unknown, buffer, out)
+        _write_content(row, mine[0], len(songs.popularity) - 1, queries, unknown, out)
 
 
 @compiled
@@ -151,7 +177,7 @@ def _filled(items: NDArray[np.int64]) -> int:
 
 @compiled
 def _known(items: NDArray[np.int64], songs: int) -> NDArray[np.int64]:
-    """Give ascending items, int64 [1, C], with 0 for those above `songs`, which come last."""
+    """Return ascending items, int64 [1, C], with 0 for those above `songs`, which come last."""
     known = items.copy()
     for slot in range(items.shape[1] - 1, -1, -1):
         if items[0, slot] <= songs:
@@ -161,8 +187,8 @@ def _known(items: NDArray[np.int64], songs: int) -> NDArray[np.int64]:
 
 
 @compiled
-def _plays_of(plays: Plays, row: int) -> Plays:
-    return Plays(
+def _plays_of(plays: PlayColumns, row: int) -> PlayColumns:
+    return PlayColumns(
         plays.sessions,
         plays.session_offsets[row : row + 2],
         plays.session_skips,
@@ -181,120 +207,126 @@ def _copy(columns: NDArray[np.float32], out: NDArray[np.float32], first: int) ->
 
 
 @compiled
-def _say_retrieved(
-    scores: NDArray[np.float32], ranks: NDArray[np.int32], out: NDArray[np.float32]
+def _write_retrieved(
+    scores: NDArray[np.float32],
+    ranks: NDArray[np.int32],
+    retrievers: RetrieverTables,
+    out: NDArray[np.float32],
 ) -> None:
-    """Write by whom each was put forward: 1 / rank, 0 for none, and the logarithm of its share.
+    """Write who retrieved each: 1 / rank, 0 for none, and the logarithm of its share.
 
     scores: float32 [C, K], ranks: int32 [C, K].
     """
     nothing = np.log(LEAST_SHARE)
     for slot in range(len(out)):
-        for number in range(len(_RANKED)):
-            rank = ranks[slot, _RANKED[number]]
+        for number in range(len(retrievers.ranked)):
+            rank = ranks[slot, retrievers.ranked[number]]
             if rank > 0:
-                out[slot, _RANKS[number]] = np.float32(1) / np.float32(rank)
-        for number in range(len(_SHARED)):
-            share = scores[slot, _SHARED[number]]  # nan where it was not put forward
-            out[slot, _SHARES[number]] = log32(share + LEAST_SHARE) if share > 0 else nothing
-        out[slot, _GRU] = scores[slot, _BY_GRU]
+                out[slot, retrievers.rank_columns[number]] = np.float32(1) / np.float32(rank)
+        for number in range(len(retrievers.shared)):
+            share = scores[slot, retrievers.shared[number]]  # nan where it was not retrieved
+            column = retrievers.share_columns[number]
+            out[slot, column] = log32(share + LEAST_SHARE) if share > 0 else nothing
+        out[slot, _GRU] = scores[slot, retrievers.gru] if retrievers.gru >= 0 else np.nan
 
 
 @compiled
-def _say_plain(known: NDArray[np.int64], songs: SongTables, out: NDArray[np.float32]) -> None:
+def _write_popularity(
+    known: NDArray[np.int64], songs: SongTables, out: NDArray[np.float32]
+) -> None:
     for slot in range(len(out)):
         out[slot, _POPULARITY] = songs.popularity[known[slot]]
         out[slot, _TREND] = songs.trend[known[slot]]
 
 
 @compiled
-def _say_heard(
+def _write_repeats(
     row: int,
     place: int,
     items: NDArray[np.int64],
     known: NDArray[np.int64],
-    plays: Plays,
+    plays: PlayColumns,
     unknown: UnknownSongs,
-    asking: Asking,
+    buffer: BufferQueries,
     out: NDArray[np.float32],
 ) -> None:
-    heard = when_heard(
+    repeats = repeat_features(
         known,
         plays.sessions,
         plays.session_offsets[row : row + 2],
         plays.histories,
         plays.history_offsets[row : row + 2],
     )
-    if asking.asked[place] and unknown.slots.shape[1]:
-        new_songs_heard(
-            asking.ring,
-            asking.window,
-            asking.asked[place : place + 1],
+    if buffer.as_of[place] and unknown.slots.shape[1]:
+        new_song_repeats(
+            buffer.ring,
+            buffer.window,
+            buffer.as_of[place : place + 1],
             np.zeros(1, np.int64),
             items,
-            len(asking.slots) - 1,
+            len(buffer.slots) - 1,
             unknown.slots[row : row + 1],
-            heard,
+            repeats,
         )
-    _copy(heard[0], out, _HEARD)
+    _copy(repeats[0], out, _REPEATS)
 
 
 @compiled
-def _say_near(
+def _write_similarities(
     row: int,
     items: NDArray[np.int64],
     known: NDArray[np.int64],
     songs: SongTables,
-    directions: Directions,
+    queries: QueryVectors,
     unknown: UnknownSongs,
     out: NDArray[np.float32],
 ) -> None:
-    """Write the GRU's and AMNN's opinions, and what inner products tell."""
+    """Write the probabilities by the GRU and AMNN, and the cosines with queries."""
     above, count = len(songs.popularity) - 1, len(out)
-    against, places = directions.vectors[row], directions.places[row]
+    against, places = queries.vectors[row], queries.places[row]
     products = np.zeros((1, count, len(against)), np.float32)
     cosines = np.zeros((1, count, len(places)), np.float32)
     shares = np.full(count, -np.inf, np.float32)
     # One pass over the candidates' vectors for everything they are compared with.
     multiply_bytes(songs.vectors, known, against, products[0])
     multiply_bytes(songs.places, known, places, cosines[0])
-    share_out(songs.attention, directions.attended[row], known, shares)
+    share_out(songs.attention, queries.attended[row], known, shares)
     if unknown.slots.shape[1]:
         one = slice(row, row + 1)
-        against, places = directions.vectors[one], directions.places[one]
+        against, places = queries.vectors[one], queries.places[one]
         add_new_products(products, items, above, unknown.vectors[one], against)
         add_new_products(cosines, items, above, unknown.places[one], places)
     _copy(products[0, :, 1:], out, _LIKENESS)
     _copy(cosines[0], out, _SPACE)
     least = np.float32(LEAST_LOG_PROBABILITY)
     for slot in range(len(out)):
-        own = out[slot, _GRU]  # nan of a song that the GRU did not put forward itself
-        share = products[0, slot, 0] + directions.log_new[row] if np.isnan(own) else own
+        own = out[slot, _GRU]  # nan of a song that the GRU did not retrieve itself
+        share = products[0, slot, 0] + queries.log_new[row] if np.isnan(own) else own
         out[slot, _GRU] = min(max(share, least), np.float32(0))
         out[slot, _AMNN] = min(max(shares[slot], least), np.float32(0))
 
 
 @compiled
-def _say_lately(
+def _write_buffer_features(
     row: int,
     place: int,
     items: NDArray[np.int64],
     songs: SongTables,
     unknown: UnknownSongs,
-    asking: Asking,
+    buffer: BufferQueries,
     out: NDArray[np.float32],
 ) -> None:
-    if asking.asked[place]:
-        describe(
-            asking.ring,
-            asking.window,
-            asking.asked[place],
+    if buffer.as_of[place]:
+        buffer_features(
+            buffer.ring,
+            buffer.window,
+            buffer.as_of[place],
             items,
-            asking.slots,
-            asking.items,
+            buffer.slots,
+            buffer.items,
             unknown.slots[row],
             songs.shares,
-            songs.lately,
+            songs.recent_plays,
             out[:, _LIVE : _LIVE + _LIVE_COUNT],
         )
         return
@@ -303,19 +335,19 @@ def _say_lately(
 
 
 @compiled
-def _say_content(
+def _write_content(
     row: int,
     items: NDArray[np.int64],
     songs: int,
-    directions: Directions,
+    queries: QueryVectors,
     unknown: UnknownSongs,
     out: NDArray[np.float32],
 ) -> None:
     for slot in range(len(items) - 1, -1, -1):
         k = items[slot] - songs - 1
         if k < 0:
-            break  # only songs that no model knows, the last, are known by their content
+            break  # only songs without an item number, the last, are known by their content
         total = np.float32(0)
         for column in range(unknown.content.shape[2]):
-            total += unknown.content[row, k, column] * directions.wanted[row, 0, column]
+            total += unknown.content[row, k, column] * queries.content[row, 0, column]
         out[slot, _CONTENT], out[slot, _CONTENT + 1] = total, unknown.log_twins[row, k]

@@ -7,8 +7,6 @@ out for padding and what lies between two layers stays in the processor's cache.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
@@ -76,25 +74,16 @@ class ServingRanker:
         """Give what the listener adds to each of the two layers, and what is preferred."""
         count, ranker = len(inputs), self.ranker
         whole = torch.arange(count + -count % ROW_BLOCK).clamp_max(count - 1)
-        inputs = _without_candidates(inputs).take(whole)
-        context = (inputs.contexts - ranker.context_mean) / ranker.context_scale
-        listener, moment = ranker.layers(inputs, context)
-        both = torch.cat([moment, listener], 1)
-        told = (
+        inputs = inputs.without_candidates().take(whole)
+        context = (inputs.context_features - ranker.context_mean) / ranker.context_scale
+        listener, of_play = ranker.layers(inputs, context)
+        both = torch.cat([of_play, listener], 1)
+        layers = (
             _padded(context, self._shared, self._first_bias),
             _padded(both, self._both, ranker.joined.bias),
-            ranker.preferred(listener, moment),
+            ranker.preferred(listener, of_play),
         )
-        return tuple(each[:count].numpy() for each in told)
-
-
-def _without_candidates(inputs: RankingInputs) -> RankingInputs:
-    return replace(
-        inputs,
-        items=inputs.items[:, :0],
-        table=inputs.table.nobody(),
-        ranks=inputs.ranks[:, :0],
-    )
+        return tuple(each[:count].numpy() for each in layers)
 
 
 def _padded(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

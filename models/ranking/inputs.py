@@ -1,9 +1,9 @@
-"""What a ranker is told of candidates, end to end: nothing is kept of places without a song."""
+"""What the ranker reads: features of candidates and contexts, and vectors of listeners."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,37 +14,34 @@ from torch import Tensor
 from segue.models.data.batching import SUM_LANES
 from segue.models.data.vocabulary import PADDING
 from segue.models.ops.jit import compiled
-from segue.models.ranking.schema import CANDIDATE_FEATURES
-
-COLUMNS = len(CANDIDATE_FEATURES) + -len(CANDIDATE_FEATURES) % SUM_LANES
-"""Numbers that a candidate has room for, so that sums over them run in whole lanes."""
+from segue.models.ranking.schema import FeatureSchema
 
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """CANDIDATE_FEATURES of B listeners' candidates, filled up with 0.
+    """The features of B listeners' candidates, end to end: no row for padding.
 
-    rows: float32 [N, COLUMNS]. begins: int64 [B + 1], where each listener's rows begin, in the
-    order of their items. Each has room for a multiple of SUM_LANES, so that they lie alike in
-    any company; the rows behind the last candidate are 0.
+    rows: float32 [N, schema.width], 0 behind the last feature. begins: int64 [B + 1], where each
+    listener's rows begin, in the order of their items. Each has room for a multiple of
+    SUM_LANES, so that they lie alike in any batch; the rows behind the last candidate are 0.
     """
 
     rows: NDArray[np.float32]
     begins: NDArray[np.int64]
 
     def take(self, listeners: NDArray[np.int64]) -> FeatureTable:
-        """Give some of the listeners', int64 [R]."""
+        """Return some of the listeners', int64 [R]."""
         lengths = np.diff(self.begins)[listeners]
         begins = np.concatenate([[0], lengths.cumsum()])
         moved = np.repeat(self.begins[listeners] - begins[:-1], lengths)
         return FeatureTable(self.rows[moved + np.arange(begins[-1])], begins)
 
-    def nobody(self) -> FeatureTable:
-        """Tell of no candidate of any listener."""
+    def without_candidates(self) -> FeatureTable:
+        """Return the table without any listener's candidates."""
         return FeatureTable(self.rows[:0], np.zeros_like(self.begins))
 
     def without(self, columns: list[int]) -> FeatureTable:
-        """Tell nothing in these columns."""
+        """Return the table with 0 in these columns."""
         rows = self.rows.copy()
         rows[:, columns] = 0
         return replace(self, rows=rows)
@@ -54,18 +51,21 @@ class FeatureTable:
         """Whose each row is, int64 [N]."""
         return np.repeat(np.arange(len(self.begins) - 1), np.diff(self.begins))
 
-    def side_by_side(self, width: int) -> Tensor:
-        """Give the features, float32 [B, width, F], 0 where there is no candidate."""
-        shape = (len(self.begins) - 1, width, len(CANDIDATE_FEATURES))
-        told = np.zeros(shape, np.float32)
-        places = np.arange(len(self.rows)) - self.begins[self.listeners]
-        told[self.listeners, places] = self.rows[:, : shape[2]]
-        return torch.from_numpy(told)
+    @cached_property
+    def slots(self) -> NDArray[np.int64]:
+        """The column of each row's candidate among its listener's, int64 [N]."""
+        return np.arange(len(self.rows)) - self.begins[self.listeners]
+
+    def padded(self, width: int, features: int) -> Tensor:
+        """Return the features, float32 [B, width, features], 0 where there is no candidate."""
+        table = np.zeros((len(self.begins) - 1, width, features), np.float32)
+        table[self.listeners, self.slots] = self.rows[:, :features]
+        return torch.from_numpy(table)
 
 
 @compiled
 def begins_of(items: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give where each listener's rows begin, int64 [B + 1]. items: int64 [B, C]."""
+    """Return where each listener's rows begin, int64 [B + 1]. items: int64 [B, C]."""
     begins = np.zeros(len(items) + 1, np.int64)
     for row in range(len(items)):
         count = 0
@@ -76,29 +76,49 @@ def begins_of(items: NDArray[np.int64]) -> NDArray[np.int64]:
     return begins
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class ListenerVectors:
+    """Vectors of B listeners.
+
+    state: float32 [B, hidden], the GRU's. history, recent, session: float32 [B, D], mean GRU
+    vectors of the history, of its last plays, and of the session. skipgram: float32 [B, S], the
+    mean skip-gram vector of the history.
+    """
+
+    state: Tensor
+    history: Tensor
+    recent: Tensor
+    session: Tensor
+    skipgram: Tensor
+
+    @property
+    def means(self) -> Tensor:
+        """The inputs of the ranker's listener layer, float32 [B, 3 D + S]."""
+        return torch.cat([self.history, self.recent, self.session, self.skipgram], 1)
+
+    def take(self, rows: Tensor) -> ListenerVectors:
+        """Return some of the listeners', int64 [R]."""
+        return ListenerVectors(
+            **{each.name: getattr(self, each.name)[rows] for each in fields(self)}
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RankingInputs:
     """B listeners and their C candidates.
 
     items: int64 [B, C], ascending, 0 behind the last; above `songs` they are those of songs
-    that no model knows: of a listener the k-th of `new_songs`, from 0, is item songs + 1 + k.
-    table: CANDIDATE_FEATURES of them.
-    contexts: float32 [B, G], CONTEXT_FEATURES. states: float32 [B, hidden], the GRU's.
-    listeners, lately, sessions: float32 [B, D], the mean vectors of what they heard before, of
-    the last of it, and of what the session holds. tastes: float32 [B, S], the mean skip-gram
-    vectors of what they heard before. ranks: int32 [B, C, K], place by retriever, 0 where it had
-    no part.
+    without an item number: of a listener the k-th of `new_songs`, from 0, is item songs + 1 + k.
+    ranks: int32 [B, C, K], by retriever, from 1; 0 where it did not find the song. table: the
+    candidates' features. context_features: float32 [B, G], CONTEXT_FEATURES.
     """
 
+    schema: FeatureSchema
     items: Tensor
-    table: FeatureTable
-    contexts: Tensor
-    states: Tensor
-    listeners: Tensor
-    lately: Tensor
-    sessions: Tensor
-    tastes: Tensor
     ranks: NDArray[np.int32]
+    table: FeatureTable
+    context_features: Tensor
+    listeners: ListenerVectors
     songs: int
     new_songs: Sequence[Sequence[str]]
 
@@ -107,32 +127,58 @@ class RankingInputs:
         return len(self.items)
 
     @property
-    def candidates(self) -> Tensor:
-        """The features by name, CANDIDATE_FEATURES, float32 [B, C, F]."""
-        return self.table.side_by_side(self.items.shape[1])
+    def candidate_features(self) -> Tensor:
+        """The candidates' features in the order of the schema, float32 [B, C, F]."""
+        return self.table.padded(self.items.shape[1], len(self.schema.names))
 
-    @property
-    def heard(self) -> Tensor:
-        """What the listener layer is told, float32 [B, 3 D + S]."""
-        return torch.cat([self.listeners, self.lately, self.sessions, self.tastes], 1)
+    def feature(self, name: str) -> Tensor:
+        """Return one feature of all candidates, float32 [B, C]."""
+        return self.candidate_features[:, :, self.schema.names.index(name)]
 
     @property
     def known_items(self) -> Tensor:
-        """Give the items that models have vectors of, int64 [B, C]; 0 for all others."""
+        """Return the items that models have vectors of, int64 [B, C]; 0 for all others."""
         return self.items.masked_fill(self.items > self.songs, PADDING)
 
     def take(self, rows: Tensor) -> RankingInputs:
-        """Give some of the listeners, int64 [R]."""
-        return RankingInputs(
-            self.items[rows],
-            self.table.take(rows.numpy()),
-            self.contexts[rows],
-            self.states[rows],
-            self.listeners[rows],
-            self.lately[rows],
-            self.sessions[rows],
-            self.tastes[rows],
-            self.ranks[rows.numpy()],
-            self.songs,
-            [self.new_songs[row] for row in rows.tolist()],
+        """Return some of the listeners, int64 [R]."""
+        return replace(
+            self,
+            items=self.items[rows],
+            ranks=self.ranks[rows.numpy()],
+            table=self.table.take(rows.numpy()),
+            context_features=self.context_features[rows],
+            listeners=self.listeners.take(rows),
+            new_songs=[self.new_songs[row] for row in rows.tolist()],
+        )
+
+    def without_candidates(self) -> RankingInputs:
+        """Return the listeners alone."""
+        return replace(
+            self,
+            items=self.items[:, :0],
+            ranks=self.ranks[:, :0],
+            table=self.table.without_candidates(),
+        )
+
+    def without(self, ablation: str) -> RankingInputs:
+        """Return the inputs without a group of features, and without a retriever's own songs.
+
+        ablation: one of `schema.ablations`.
+        """
+        columns, context_columns = self.schema.columns_of(ablation)
+        context_features = self.context_features.clone()
+        context_features[:, context_columns] = 0.0
+        items, listeners = self.items, self.listeners
+        if ablation == "skipgram":
+            listeners = replace(listeners, skipgram=listeners.skipgram * 0)
+        if ablation in self.schema.retriever_names:
+            others = np.delete(self.ranks, self.schema.retriever_names.index(ablation), 2)
+            items = items.masked_fill(torch.from_numpy((others == 0).all(2)), PADDING)
+        return replace(
+            self,
+            items=items,
+            table=self.table.without(columns),
+            context_features=context_features,
+            listeners=listeners,
         )

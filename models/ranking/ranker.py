@@ -14,6 +14,7 @@ Cipolla, 2018), so that a loss that cannot be made small is not allowed to drown
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,11 +62,23 @@ class Ranker(nn.Module):
     context_mean: Tensor
     context_scale: Tensor
 
-    def __init__(self, config: RankerConfig, dim: int, hidden: int, skipgram: int) -> None:
-        """dim: numbers in a song's vector; hidden: in the GRU's state; skipgram: in that space."""
+    def __init__(
+        self,
+        config: RankerConfig,
+        dim: int,
+        hidden: int,
+        skipgram: int,
+        *,
+        features: Sequence[str] = CANDIDATE_FEATURES,
+    ) -> None:
+        """dim: numbers in a song's vector; hidden: in the GRU's state; skipgram: in that space.
+
+        features: names of the candidates' features, in order, those of FIRST_WEIGHTS among them.
+        """
         super().__init__()
         self.config = config
-        width, candidate = config.width, len(CANDIDATE_FEATURES)
+        self.features = tuple(features)
+        width, candidate = config.width, len(features)
         context = len(CONTEXT_FEATURES)
         self.listener_layer = nn.Linear(3 * dim + skipgram, width)
         self.context_layer = nn.Linear(context + hidden, width)
@@ -83,7 +96,7 @@ class Ranker(nn.Module):
         nn.init.zeros_(self.weights.weight)
         with torch.no_grad():
             for name, weight in FIRST_WEIGHTS.items():
-                self.weights.weight[0, CANDIDATE_FEATURES.index(name)] = weight
+                self.weights.weight[0, self.features.index(name)] = weight
 
     def forward(
         self, inputs: RankingInputs, vectors: Tensor, generator: torch.Generator | None = None
@@ -92,20 +105,21 @@ class Ranker(nn.Module):
 
         vectors: of the candidates, float32 [B, C, D]. generator: draws the dropout in training.
         """
-        context = (inputs.contexts - self.context_mean) / self.context_scale
-        candidates = inputs.candidates
+        context = (inputs.context_features - self.context_mean) / self.context_scale
+        candidates = inputs.candidate_features
         features = (candidates - self.candidate_mean) / self.candidate_scale
-        listener, moment = self.layers(inputs, context)
+        listener, of_play = self.layers(inputs, context)
         listener = self._dropped(listener, generator)
-        moment = self._dropped(moment, generator)
-        preference = self.preferred(listener, moment)
+        of_play = self._dropped(of_play, generator)
+        preference = self.preferred(listener, of_play)
         # Each layer takes the listener's part once, and not once for each candidate.
         own, shared = halves(self.candidate_layer, features.shape[2])
-        told = F.linear(context, shared, self.candidate_layer.bias).unsqueeze(1)
-        candidate = self._dropped((F.linear(features, own) + told).relu(), generator)
+        of_context = F.linear(context, shared, self.candidate_layer.bias).unsqueeze(1)
+        candidate = self._dropped((F.linear(features, own) + of_context).relu(), generator)
         own, shared = halves(self.joined, self.config.width)
-        told = F.linear(torch.cat([moment, listener], 1), shared, self.joined.bias).unsqueeze(1)
-        joined = (F.linear(candidate, own) + told).relu()
+        layers = torch.cat([of_play, listener], 1)
+        of_listener = F.linear(layers, shared, self.joined.bias).unsqueeze(1)
+        joined = (F.linear(candidate, own) + of_listener).relu()
         correction = (joined * self.last.weight[0]).sum(2) + self.last.bias
         liked = (vectors * preference.unsqueeze(1)).sum(2)
         logits = (candidates * self.weights.weight[0]).sum(2) + correction + liked
@@ -116,13 +130,13 @@ class Ranker(nn.Module):
 
         context: float32 [B, G], the context features, standardised.
         """
-        listener = padded_linear(self.listener_layer, inputs.heard)
-        moment = padded_linear(self.context_layer, torch.cat([context, inputs.states], 1))
-        return listener.relu(), moment.relu()
+        listener = padded_linear(self.listener_layer, inputs.listeners.means)
+        of_play = padded_linear(self.context_layer, torch.cat([context, inputs.listeners.state], 1))
+        return listener.relu(), of_play.relu()
 
-    def preferred(self, listener: Tensor, moment: Tensor) -> Tensor:
+    def preferred(self, listener: Tensor, of_play: Tensor) -> Tensor:
         """Give the direction of what is preferred, float32 [B, D], from both layers."""
-        return F.normalize(padded_linear(self.preference, torch.cat([listener, moment], 1)), dim=1)
+        return F.normalize(padded_linear(self.preference, torch.cat([listener, of_play], 1)), dim=1)
 
     def losses(
         self,
@@ -141,12 +155,14 @@ class Ranker(nn.Module):
         shares = logits.log_softmax(1)
         classification = F.nll_loss(shares, answers)
         features = (1 - (preference * answer_vectors).sum(1)).mean()
-        told, candidates = torch.zeros_like(logits), inputs.candidates
+        retrieved, candidates = torch.zeros_like(logits), inputs.candidate_features
         for name, weight in FIRST_WEIGHTS.items():
-            told = told + weight * candidates[:, :, CANDIDATE_FEATURES.index(name)]
-        told = told.masked_fill(inputs.items == PADDING, -torch.inf)
+            retrieved = retrieved + weight * candidates[:, :, self.features.index(name)]
+        retrieved = retrieved.masked_fill(inputs.items == PADDING, -torch.inf)
         real = inputs.items != PADDING
-        agreement = told.softmax(1) * (told.log_softmax(1) - shares).masked_fill(~real, 0.0)
+        agreement = retrieved.softmax(1) * (retrieved.log_softmax(1) - shares).masked_fill(
+            ~real, 0.0
+        )
         return torch.stack([classification, features, agreement.sum(1).mean()])
 
     def combine(self, losses: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from segue.models.ops.jit import compiled
 
 
 @compiled
-def when_heard(
+def repeat_features(
     items: NDArray[np.int64],
     session_songs: NDArray[np.int64],
     session_offsets: NDArray[np.int64],
@@ -23,7 +23,7 @@ def when_heard(
     the session's last.
     """
     rows, width = items.shape
-    told = np.zeros((rows, width, 7), np.float32)
+    features = np.zeros((rows, width, 7), np.float32)
     known = (items != 0).sum(1)
     for row in range(rows):
         for part in range(2):
@@ -34,16 +34,16 @@ def when_heard(
                 slot = np.searchsorted(items[row, : known[row]], songs[place])
                 if slot == known[row] or items[row, slot] != songs[place]:
                     continue
-                told[row, slot, 3 * part] = 1
-                told[row, slot, 3 * part + 1] = np.log1p(end - place)
-                told[row, slot, 3 * part + 2] += 1
+                features[row, slot, 3 * part] = 1
+                features[row, slot, 3 * part + 1] = np.log1p(end - place)
+                features[row, slot, 3 * part + 2] += 1
                 if part == 0:
-                    told[row, slot, 6] = place == end - 1
+                    features[row, slot, 6] = place == end - 1
         for slot in range(known[row]):
             for plays in (2, 5):
-                if told[row, slot, plays] > 0:
-                    told[row, slot, plays] = np.log1p(told[row, slot, plays])
-    return told
+                if features[row, slot, plays] > 0:
+                    features[row, slot, plays] = np.log1p(features[row, slot, plays])
+    return features
 
 
 @compiled

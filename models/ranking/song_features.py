@@ -36,29 +36,28 @@ def hours_of(log: SessionLog, songs: int) -> NDArray[np.float32]:
 
 
 @compiled
-def describe_hours(
+def hour_match(
     items: NDArray[np.int64],
-    asked_ms: NDArray[np.int64],
+    times_ms: NDArray[np.int64],
     hours: NDArray[np.float32],
-    told: NDArray[np.float32],
+    out: NDArray[np.float32],
 ) -> None:
-    """Write r of candidates, int64 [B, C], at the time of asking to `told`, float32 [B, C].
+    """Write r of candidates, int64 [B, C], at the time of asking to `out`, float32 [B, C].
 
-    asked_ms: int64 [B]. hours: as `hours_of` gives them. Nothing where song or time is not known.
+    times_ms: int64 [B]. hours: as `hours_of` gives them. Nothing where song or time is not known.
     """
     for row in range(items.shape[0]):
-        if asked_ms[row] == UNKNOWN:
+        if times_ms[row] == UNKNOWN:
             continue
-        slot = asked_ms[row] // SLOT_MS % SLOTS
+        slot = times_ms[row] // SLOT_MS % SLOTS
         for place in range(items.shape[1]):
             if items[row, place] < len(hours):
-                told[row, place] = hours[items[row, place], slot]
+                out[row, place] = hours[items[row, place], slot]
 
 
-TRAIT_FEATURES = (
-    *("age", "artist_known", "artist_is_last", "artist_session", "artist_history"),
-    *("skips_known", "skipped_before", "hour_match"),
-)
+ARTIST_FEATURES = ("artist_known", "artist_is_last", "artist_session", "artist_history")
+SKIP_FEATURES = ("skips_known", "skipped_before")
+TRAIT_FEATURES = ("age", *ARTIST_FEATURES, *SKIP_FEATURES, "hour_match")
 """age: log of the share of all training plays that came after the song's first. artist_is_last:
 the last play was of the same artist. artist_session, artist_history: log(1 + plays of the
 artist). skips_known: log(1 + this listener's plays of the song of which it is known whether they
@@ -75,7 +74,7 @@ class TraitTables(NamedTuple):
     hours: NDArray[np.float32]
 
 
-class Plays(NamedTuple):
+class PlayColumns(NamedTuple):
     """What B listeners played, end to end, as compiled code takes it.
 
     sessions, histories: int64, item numbers; their offsets: int64 [B + 1]. session_skips,
@@ -106,7 +105,7 @@ class Plays(NamedTuple):
 class SongTraits:
     """Who made each song, when it was first played and at what hours, by item number.
 
-    A number above V is a song that came out after training: its artist is unknown unless told,
+    A number above V is a song that came out after training: its artist is unknown unless known,
     its age the least there is.
     """
 
@@ -141,23 +140,23 @@ class SongTraits:
 
 
 @compiled
-def describe_traits(
+def trait_features(
     items: NDArray[np.int64],
     tables: TraitTables,
-    plays: Plays,
-    asked_ms: NDArray[np.int64],
+    plays: PlayColumns,
+    times_ms: NDArray[np.int64],
     new: NDArray[np.int32],
-    told: NDArray[np.float32],
+    out: NDArray[np.float32],
 ) -> None:
-    """Write TRAIT_FEATURES of candidates, int64 [B, C], to `told`, float32 [B, C, T], all 0.
+    """Write TRAIT_FEATURES of candidates, int64 [B, C], to `out`, float32 [B, C, T], all 0.
 
-    items: ascending, 0 behind the last. asked_ms: int64 [B], UNKNOWN where nobody says. new:
+    items: ascending, 0 behind the last. times_ms: int64 [B], UNKNOWN where nobody says. new:
     int32 [B, M], the artist of each listener's song V + 1 + k, 0 where unknown.
     """
-    _describe_artists(items, plays, tables.artists, new, told)
-    _describe_ages(items, tables.ages, tables.youngest, told)
-    describe_hours(items, asked_ms, tables.hours, told[:, :, 7])
-    skips = told[:, :, 5:7]
+    _write_artists(items, plays, tables.artists, new, out)
+    _write_ages(items, tables.ages, tables.youngest, out)
+    hour_match(items, times_ms, tables.hours, out[:, :, 7])
+    skips = out[:, :, 5:7]
     _count_skips(items, plays.sessions, plays.session_offsets, plays.session_skips, skips)
     _count_skips(items, plays.histories, plays.history_offsets, plays.history_skips, skips)
     for row in range(len(items)):
@@ -168,12 +167,12 @@ def describe_traits(
 
 
 @compiled
-def _describe_artists(
+def _write_artists(
     items: NDArray[np.int64],
-    plays: Plays,
+    plays: PlayColumns,
     artists: NDArray[np.int32],
     new: NDArray[np.int32],
-    told: NDArray[np.float32],
+    out: NDArray[np.float32],
 ) -> None:
     for row in range(len(items)):
         session = plays.sessions[plays.session_offsets[row] : plays.session_offsets[row + 1]]
@@ -195,10 +194,10 @@ def _describe_artists(
                 artist = new[row, k]
             if artist != NO_ARTIST:
                 spot = _spot(names, artist)
-                told[row, slot, 1] = 1
-                told[row, slot, 2] = artist == last
-                told[row, slot, 3] = counts[spot, 0]
-                told[row, slot, 4] = counts[spot, 1]
+                out[row, slot, 1] = 1
+                out[row, slot, 2] = artist == last
+                out[row, slot, 3] = counts[spot, 0]
+                out[row, slot, 4] = counts[spot, 1]
 
 
 @compiled
@@ -230,17 +229,17 @@ def _artist(artists: NDArray[np.int32], item: int) -> int:
 
 
 @compiled
-def _describe_ages(
+def _write_ages(
     items: NDArray[np.int64],
     ages: NDArray[np.float32],
     youngest: np.float32,
-    told: NDArray[np.float32],
+    out: NDArray[np.float32],
 ) -> None:
     for row in range(items.shape[0]):
         for slot in range(items.shape[1]):
             item = items[row, slot]
             if item != PADDING:
-                told[row, slot, 0] = ages[item] if item < len(ages) else youngest
+                out[row, slot, 0] = ages[item] if item < len(ages) else youngest
 
 
 @compiled
@@ -249,9 +248,9 @@ def _count_skips(
     songs: NDArray[np.int64],
     offsets: NDArray[np.int64],
     skipped: NDArray[np.int8],
-    told: NDArray[np.float32],
+    out: NDArray[np.float32],
 ) -> None:
-    """Add to `told`, [B, C, 2], the plays of which it is known, and those that were skipped."""
+    """Add to `out`, [B, C, 2], the plays of which it is known, and those that were skipped."""
     for row in range(len(items)):
         known = (items[row] != PADDING).sum()
         for place in range(offsets[row], offsets[row + 1]):
@@ -259,5 +258,5 @@ def _count_skips(
                 continue
             slot = np.searchsorted(items[row, :known], songs[place])
             if slot < known and items[row, slot] == songs[place]:
-                told[row, slot, 0] += 1
-                told[row, slot, 1] += skipped[place]
+                out[row, slot, 0] += 1
+                out[row, slot, 1] += skipped[place]

@@ -123,7 +123,7 @@ class GRURecommender(RankedRecommender):
             plays, config = contexts.histories.joined(contexts.sessions), self.model.config
             lengths = contexts.sessions.lengths
             batch = pad_listeners(plays, lengths, config.max_length, config.max_history)
-            found = self.retriever.retrieve(batch, self.config.candidates)
+            found = self.retriever.search(batch, self.config.candidates)
         items, scores = found.items[: batch.count], found.scores[: batch.count]
         recent = plays.last(config.max_length)
 

@@ -14,7 +14,6 @@ from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.hybrid.model import HybridNextSong
 from segue.models.ops.jit import compiled
-from segue.models.ranking.schema import RETRIEVERS
 from segue.models.recommenders.base import RecommenderConfig, Request, Stage
 from segue.models.recommenders.popularity import LiveFallback
 from segue.models.recommenders.two_stage import Described, Ranked, RankedRecommender
@@ -70,9 +69,6 @@ class BatchSongs:
         return self._new.setdefault(song_id, len(self._vocabulary) + 1 + len(self._new))
 
 
-CODE_BASE = len(RETRIEVERS) + 1
-
-
 class HybridRecommender(RankedRecommender):
     """The ranker's songs."""
 
@@ -88,7 +84,8 @@ class HybridRecommender(RankedRecommender):
         config = config or RecommenderConfig()
         super().__init__(model.vocabulary, popularity, version, config, book)
         self.model = model
-        live = model.retrieval.live.config
+        self._sources = Sources(model.generator.schema.retriever_names)
+        live = model.parts.online.config
         self.fallback = LiveFallback(config, self.fallback.trained, live, self.book)
 
     @property
@@ -98,46 +95,54 @@ class HybridRecommender(RankedRecommender):
 
     def prepare(self) -> None:
         """Take up what the catalogue says by now of songs without plays."""
-        if self.model.retrieval.content is not None:
-            self.model.retrieval.content.update(self.book.catalogue)
+        if self.model.parts.content is not None:
+            self.model.parts.content.update(self.book.catalogue)
 
     def rank(self, requests: Sequence[Request], contexts: Contexts, stage: Stage) -> Ranked:
         """Give every retriever's songs, by the logarithms of their shares."""
         with stage("retrieve"):
-            inputs = self.model.retrieval.inputs(contexts)
+            inputs = self.model.generator.generate(contexts)
         with stage("score"):
             shares = self.model.shares(inputs)
 
         def describe(places: Tensor) -> Described:
             ranks = np.take_along_axis(inputs.ranks, places.numpy()[:, :, None], 1)
-            chosen = inputs.known_items.gather(1, places)
-            reasons = self.model.retrieval.reasons(contexts, chosen, self.config.reasons)
-            return Described(source_names(ranks), *reasons)
+            chosen = inputs.known_items.gather(1, places).numpy()
+            songs, weights = self.model.attributions(contexts, chosen, self.config.reasons)
+            sources = self._sources.names(ranks)
+            return Described(sources, torch.from_numpy(songs), torch.from_numpy(weights))
 
         songs = BatchSongs(self.vocabulary, inputs.new_songs)
         return Ranked(songs.renumbered(inputs.items), shares, describe, songs)
 
 
-def source_names(ranks: NDArray[np.int32]) -> list[list[tuple[str, ...]]]:
-    """Name the retrievers that put each song forward, the one that had it highest first.
+class Sources:
+    """The names of the retrievers that found a song, the one that ranked it highest first."""
 
-    ranks: int32 [B, n, K], 0 where a retriever did not; of equal ranks the first retriever's
-    comes first. Equal lists of names are one tuple.
-    """
-    return [[_names(code) for code in row] for row in _codes(ranks).tolist()]
+    def __init__(self, retrievers: Sequence[str]) -> None:
+        """retrievers: in the order of ranks; of equal ranks the first comes first."""
+        self._base = len(retrievers) + 1
+        assert self._base ** len(retrievers) < 1 << 63, "too many retrievers for one number"
+        self._retrievers = tuple(retrievers)
+        self._names = lru_cache(maxsize=1 << 14)(self._decode)
 
+    def names(self, ranks: NDArray[np.int32]) -> list[list[tuple[str, ...]]]:
+        """Return the names by ranks, int32 [B, n, K], 0 where a retriever did not find the song.
 
-@lru_cache(maxsize=1 << 14)
-def _names(code: int) -> tuple[str, ...]:
-    names = []
-    while code:
-        code, digit = divmod(code, CODE_BASE)
-        names.append(RETRIEVERS[digit - 1])
-    return tuple(names)
+        Equal lists of names are one tuple.
+        """
+        return [[self._names(code) for code in row] for row in _codes(ranks, self._base).tolist()]
+
+    def _decode(self, code: int) -> tuple[str, ...]:
+        names = []
+        while code:
+            code, digit = divmod(code, self._base)
+            names.append(self._retrievers[digit - 1])
+        return tuple(names)
 
 
 @compiled
-def _codes(ranks: NDArray[np.int32]) -> NDArray[np.int64]:
+def _codes(ranks: NDArray[np.int32], base: int) -> NDArray[np.int64]:
     """Write the order of each song's retrievers as one number, the first as its last digit."""
     codes = np.zeros(ranks.shape[:2], np.int64)
     for row in range(ranks.shape[0]):
@@ -154,5 +159,5 @@ def _codes(ranks: NDArray[np.int32]) -> NDArray[np.int64]:
                 if best < 0:
                     break
                 codes[row, slot] += unit * (best + 1)
-                unit, last, before = unit * CODE_BASE, rank, best
+                unit, last, before = unit * base, rank, best
     return codes

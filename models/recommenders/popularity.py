@@ -23,7 +23,7 @@ class LiveFallback(PopularityRecommender):
     ) -> None:
         """Take the most played songs of training, and how recent plays are asked."""
         super().__init__(config, trained, book)
-        self._plan = live.plan()
+        self._query = live.query()
 
     def sourced(self, request: Request) -> dict[str, str]:
         """Give the songs that a list is made from, best first, each with its source."""
@@ -37,5 +37,5 @@ class LiveFallback(PopularityRecommender):
             return []
         recent, asked = request.moment.recent, np.array([request.moment.number])
         most = self.config.list_length + self.config.no_repeat_songs
-        slots, _, _ = live_songs(recent.ring, recent.window, asked, self._plan, most)
+        slots, _, _ = live_songs(recent.ring, recent.window, asked, self._query, most)
         return [recent.song_ids[slot] for slot in slots[0].tolist() if slot]

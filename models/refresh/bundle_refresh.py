@@ -25,7 +25,9 @@ from segue.models.data.catalogue import NO_ARTIST, same_name
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import Vocabulary
-from segue.models.hybrid.model import HybridConfig, memory_of, memory_weights, remembered
+from segue.models.hybrid.config import HybridConfig
+from segue.models.hybrid.model import memory_of, memory_weights
+from segue.models.hybrid.parts import remembered
 from segue.models.item2vec.scorer import bundle_weights, config_of, skipgram_from_bundle
 from segue.models.item2vec.skipgram import SkipGram, SkipGramConfig, train_skipgram
 from segue.models.ops.vectors import unit

@@ -1,4 +1,6 @@
-"""Candidate generation without a model of its own: the ANN index, sparse scores, candidate unions.
+"""Candidate generation without a model of its own.
 
-A retriever of one model lies in that model's room and returns the types of this one.
+Here lie the `Retriever` protocol, the lists and unions of candidates, listener profiles, the ANN
+index and sparse scores. A retriever of one model lies in that model's package and returns the
+types of this one; `models.hybrid.retrievers` registers it.
 """

@@ -1,4 +1,4 @@
-"""Where listeners stand among songs' vectors: the directions that candidates are compared with."""
+"""Listener profiles: mean vectors of played songs, which candidates are compared with."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
 from segue.models.ops.jit import compiled
 
-LATELY = 20
-"""Plays of the history that tell what a listener likes of late, beside all of it."""
+RECENT_PLAYS = 20
+"""Plays of the history that the profile's `recent` is the mean of."""
 LONGEST_MEMORY = 50
 """Plays of a session that count where late ones count more: the others weigh next to nothing."""
 
 
 @dataclass(frozen=True)
-class Likeness:
+class ListenerProfiles:
     """Unit vectors of B listeners, float32 [B, D]; 0 where there is none.
 
-    last: the last play's. session: the mean of the session's. listener: the mean of the whole
-    history's, lately: of the last LATELY plays of it.
+    last: the last play's. session: the mean of the session's. history: the mean of the whole
+    history's; recent: of its last RECENT_PLAYS plays.
     """
 
     last: NDArray[np.float32]
     session: NDArray[np.float32]
-    listener: NDArray[np.float32]
-    lately: NDArray[np.float32]
+    history: NDArray[np.float32]
+    recent: NDArray[np.float32]
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32], contexts: Contexts, memory: float = 1.0) -> Self:
-        """Take songs' vectors, float32 [V + 1, D], all of length 1.
+        """Compute them from songs' vectors, float32 [V + 1, D], all of length 1.
 
         memory: what a play of the session counts, relative to the one after it.
         """
@@ -44,14 +44,14 @@ class Likeness:
             mean_directions(vectors, last),
             mean_directions(vectors, recent, memory),
             mean_directions(vectors, histories),
-            mean_directions(vectors, histories.last(LATELY)),
+            mean_directions(vectors, histories.last(RECENT_PLAYS)),
         )
 
 
 def mean_directions(
     vectors: NDArray[np.float32], rows: Ragged, memory: float = 1.0
 ) -> NDArray[np.float32]:
-    """Give the direction of the mean of each row's vectors, float32 [B, D]; 0 of an empty row.
+    """Return the direction of the mean of each row's vectors, float32 [B, D]; 0 of an empty row.
 
     memory: what a play counts, relative to the one after it.
     """

@@ -1,7 +1,7 @@
-"""Models that name a few songs at a time, and say of the rest how popular they are.
+"""Models that score a few songs of each context and rank the rest by popularity.
 
-A listener's next song is looked for among hundreds, not among all: such a model names them
-with their scores, from which both the whole row and the best few are made.
+A listener's next song is among hundreds, not among all. Such a model returns these with their
+scores, from which both a whole row of scores and the best few are computed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from segue.models.data.vocabulary import PADDING, Vocabulary
 from segue.models.ops.jit import compiled, with_room
 
 SMALLEST = float(np.finfo(np.float32).tiny)
-"""The least score of a song that is named."""
+"""The least score of a song that a model scores."""
 COARSE_BITS = 18
 """Of a score's 31 bits the last ones, which a first look at all of them passes over."""
 Number = TypeVar("Number", bound=np.generic)
@@ -29,7 +29,7 @@ Number = TypeVar("Number", bound=np.generic)
 
 @dataclass(frozen=True)
 class SparseScores:
-    """The songs that a model names in each context, end to end.
+    """The songs that a model scores in each context, end to end.
 
     items: int64 [N], no song twice in a context. scores: float32 [N], > 0.
     offsets: int64 [B + 1], where each context begins.
@@ -40,70 +40,54 @@ class SparseScores:
     offsets: NDArray[np.int64]
 
     def rows(self) -> NDArray[np.int64]:
-        """Give the context of each, int64 [N]."""
+        """Return the context of each, int64 [N]."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     def take(self, contexts: NDArray[np.int64]) -> SparseScores:
-        """Give those of these contexts, in this order."""
+        """Return those of these contexts, in this order."""
         items = Ragged(self.items, self.offsets).take(contexts)
         places = Ragged(np.arange(len(self.items)), self.offsets).take(contexts).values
         return SparseScores(items.values, self.scores[places], items.offsets)
 
 
 class SparseNextSong(ABC):
-    """A next-song model made of the songs that it names: their scores are > 0.
+    """A next-song model that scores few songs of each context, > 0.
 
-    All others score in [-1, 0) by how popular they are, so that a short list is filled up, and
-    a listener of whom nothing is known is offered what is popular.
+    All others score in [-1, 0) by their popularity, which fills short lists and serves listeners
+    of whom nothing is known.
     """
 
     def __init__(self, vocabulary: Vocabulary, popularity: NDArray[np.float32]) -> None:
-        """Take plays, float32 [V + 1], >= 0, weighted or not."""
+        """popularity: plays, float32 [V + 1], >= 0, weighted or not."""
         self.vocabulary = vocabulary
         self.popularity = popularity
-        # Short of 0, which would be a song that is named.
-        self._unnamed = popularity / np.float32(popularity.max(initial=0) * 1.001 + 1e-30) - 1
-        self._unnamed[PADDING] = -np.inf
-        self._most_popular = np.argsort(-self._unnamed, kind="stable")[: len(vocabulary)]
+        # Below 0: only songs that the model scores reach it.
+        self._unscored = popularity / np.float32(popularity.max(initial=0) * 1.001 + 1e-30) - 1
+        self._unscored[PADDING] = -np.inf
 
     @abstractmethod
-    def named(self, contexts: Contexts) -> SparseScores:
-        """Name songs for each context, in the order that the model comes upon them."""
+    def sparse_scores(self, contexts: Contexts) -> SparseScores:
+        """Score songs for each context, in the order in which the model finds them."""
 
     def scores(self, contexts: Contexts) -> Tensor:
         """Score every song for each context, float32 [B, V + 1]."""
-        named = self.named(contexts)
-        scores = np.empty((len(contexts), len(self._unnamed)), np.float32)
-        scores[:] = self._unnamed
-        scores[named.rows(), named.items] = named.scores
+        sparse = self.sparse_scores(contexts)
+        scores = np.empty((len(contexts), len(self._unscored)), np.float32)
+        scores[:] = self._unscored
+        scores[sparse.rows(), sparse.items] = sparse.scores
         return torch.from_numpy(scores)
-
-    def candidates(
-        self, contexts: Contexts, n: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Give the best songs of each context and their scores, best first, both [B, n].
-
-        Of songs that score alike the lower item number comes first. The same as the best of
-        `scores`, without a row over the whole catalogue. Where it has fewer songs than `n`, 0
-        fills the items, and -inf the scores.
-        """
-        named = self.named(contexts)
-        items, scores = best_named(named.items, named.scores, named.offsets, n)
-        fill = self._most_popular[: 2 * n]
-        add_popular(items, scores, fill, self._unnamed[fill])
-        return items, scores
 
 
 @compiled
-def best_named(
+def best_items(
     items: NDArray[np.int64], scores: NDArray[np.float32], offsets: NDArray[np.int64], n: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Sort out the best `n` of each context, [B, n]; 0 and -inf where there are fewer.
+    """Return the best `n` of each context, [B, n]; 0 and -inf where there are fewer.
 
     scores: float32 [N], > 0. Of songs that score alike the lower item number comes first.
     """
-    best_items = np.zeros((len(offsets) - 1, n), np.int64)
-    best_scores = np.full((len(offsets) - 1, n), -np.inf, np.float32)
+    found = np.zeros((len(offsets) - 1, n), np.int64)
+    found_scores = np.full((len(offsets) - 1, n), -np.inf, np.float32)
     # Scores > 0 are in the order of their bits. So one number holds a score and, below it, the
     # item, and is sorted faster than two.
     bits = scores.view(np.int32)
@@ -121,15 +105,15 @@ def best_named(
         best = np.sort(keys[:kept])
         for place in range(min(n, kept)):
             key = best[kept - 1 - place]
-            score = ((key - 1) >> 32) + 1  # rounded up, as something was taken away
-            best_items[row, place] = (score << 32) - key
-            best_scores[row, place] = np.int32(score).view(np.float32)
-    return best_items, best_scores
+            score = ((key - 1) >> 32) + 1  # rounded up, as an item was subtracted
+            found[row, place] = (score << 32) - key
+            found_scores[row, place] = np.int32(score).view(np.float32)
+    return found, found_scores
 
 
 @compiled
 def _coarse_bound(bits: NDArray[np.int32], n: int, counts: NDArray[np.int32]) -> int:
-    """Give the greatest first bits that at least `n` scores have or surpass; 0 where all may be.
+    """Return the greatest first bits that `n` scores at least have or surpass; 0 where all may.
 
     counts: all 0 before and after.
     """
@@ -157,25 +141,3 @@ def totals(scores: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[n
         for entry in range(offsets[row], offsets[row + 1]):
             sums[row] += scores[entry]
     return sums
-
-
-@compiled
-def add_popular(
-    items: NDArray[np.int64],
-    scores: NDArray[np.float32],
-    popular: NDArray[np.int64],
-    popularity: NDArray[np.float32],
-) -> None:
-    """Fill the free ends of `items` and `scores`, [B, n], with songs that are not yet there."""
-    for row in range(len(items)):
-        used = 0
-        while used < items.shape[1] and items[row, used] != 0:
-            used += 1
-        named = items[row, :used].copy()
-        for place in range(len(popular)):
-            if used == items.shape[1]:
-                break
-            if not (named == popular[place]).any():
-                items[row, used] = popular[place]
-                scores[row, used] = popularity[place]
-                used += 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from segue.models.gru.network import GRUConfig
-from segue.models.hybrid.model import HybridConfig
+from segue.models.hybrid.config import HybridConfig
 from segue.offline.benchmarks.large_hybrid import assemble_hybrid
 from segue.offline.datasets.play_log import PLAYS_SCHEMA, PlayLog
 from segue.offline.simulation import WorldConfig, generate_world

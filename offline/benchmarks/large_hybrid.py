@@ -23,14 +23,9 @@ from segue.models.bundles.bundle import Manifest, write_bundle
 from segue.models.cold_start.audio_embeddings import EmbeddedSongs
 from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import Vocabulary
-from segue.models.hybrid.model import (
-    HybridConfig,
-    HybridNextSong,
-    hybrid_weights,
-    plain_config,
-    remembered,
-    retrieval_of,
-)
+from segue.models.hybrid.config import HybridConfig, plain_config
+from segue.models.hybrid.model import HybridNextSong, hybrid_weights
+from segue.models.hybrid.parts import assemble_parts, remembered
 from segue.models.item2vec.skipgram import train_skipgram
 from segue.models.ops.vectors import unit
 from segue.models.ranking.song_features import SongTraits
@@ -73,23 +68,22 @@ def assemble_hybrid(
     vectors = unit(torch.from_numpy(train_skipgram(plays.sessions, len(songs), brief).inputs))
     say("Its neighbours, rules and trees take in all plays")
     memory = remembered(plays, config.memory_plays)
-    models = (config.neighbours, config.tree, config.rules, config.items)
-    blend = fit_gated(memory, songs, BlendConfig(models))
+    blend = fit_gated(memory, songs, BlendConfig(config.blended))
     traits = SongTraits.of(plays, artist_numbers(log, songs))
-    retrieval = retrieval_of(
+    parts = assemble_parts(
         *(gru, amnn, blend, vectors, traits, popularity, memory, config), EmbeddedSongs()
     )
     return write_bundle(
         out,
         kind="hybrid",
-        config=plain_config(config),
-        weights=hybrid_weights(retrieval, cast(HybridNextSong, model).ranker, memory, popularity),
+        config=plain_config(config, config.features),
+        weights=hybrid_weights(parts, cast(HybridNextSong, model).ranker, memory, popularity),
         vocabulary=songs,
         titles=log.titles(),
         details=log.details(),
         training={"plays": log.plays.height, "sessions": len(plays), "songs": len(songs)},
         metrics={},
-        index=retrieval.gru.index.content(),
+        index=parts.gru.index.content(),
     )
 
 

@@ -52,7 +52,7 @@ class PlainRanked(HybridNextSong):
 
     def shares(self, inputs: RankingInputs) -> Tensor:
         """Give the candidates' log-shares, float32 [B, C]; -inf where there is none."""
-        vectors = self.retrieval.gru.vectors[inputs.known_items]
+        vectors = self.parts.gru.vectors[inputs.known_items]
         logits: Tensor = self.ranker(inputs, vectors)[0]
         return logits.log_softmax(1)
 
@@ -90,7 +90,7 @@ def _contenders(directory: Path, settings: Settings) -> dict[str, Recommender]:
     book = RuleBook(config.rules)
     book.catalogue.offer(bundle.details)
     model = HybridNextSong.from_bundle(bundle)
-    plain = PlainRanked(model.retrieval, model.ranker, model.vocabulary, popularity)
+    plain = PlainRanked(model.generator, model.ranker, model.vocabulary, popularity)
     return {
         "hybrid": HybridRecommender(model, popularity, version, config, book),
         "plain": HybridRecommender(plain, popularity, version, config, book),

@@ -16,7 +16,7 @@ from segue.models.bundles.bundle import Manifest, read_bundle, write_bundle
 from segue.models.data.catalogue import SongDetails
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRU, GRUConfig
-from segue.models.hybrid.model import HybridConfig
+from segue.models.hybrid.config import HybridConfig
 from segue.models.item2vec.skipgram import SkipGramConfig
 from segue.models.ranking.ranker import RankerConfig
 from segue.models.reranking.rules import ListRules

@@ -11,15 +11,17 @@ import torch
 
 from segue.models.data.recommendation import RecommendedSong
 from segue.models.data.vocabulary import PADDING
-from segue.models.ranking.features import LEAST_SHARE, SPARSE
+from segue.models.neighborhood.retriever import BLENDED
+from segue.models.ranking.features import LEAST_SHARE
 from segue.models.ranking.inputs import RankingInputs
-from segue.models.ranking.schema import CANDIDATE_FEATURES, CONTEXT_FEATURES, RETRIEVERS
+from segue.models.ranking.schema import CONTEXT_FEATURES
 from segue.models.recommenders.base import Recommender, Request, contexts_of
 from segue.models.recommenders.gru import GRURecommender
 from segue.models.recommenders.hybrid import BatchSongs, HybridRecommender
 
 LOGARITHMS = ("gru", "amnn")
-MODELS = (*LOGARITHMS, *SPARSE)
+SHARES = (*BLENDED, "blend")
+MODELS = (*LOGARITHMS, *SHARES)
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def _by_hybrid(
 ) -> Explanation:
     contexts = contexts_of([request], recommender.vocabulary)
     with torch.inference_mode():
-        inputs = recommender.model.retrieval.inputs(contexts)
+        inputs = recommender.model.generator.generate(contexts)
     scores = _hybrid_scores(inputs)
     items = inputs.items[0].tolist()
     songs = BatchSongs(recommender.vocabulary, inputs.new_songs)
@@ -137,20 +139,20 @@ def _by_hybrid(
             replace(
                 each,
                 scores={name: scores[name][column] for name in MODELS},
-                features=_named(CANDIDATE_FEATURES, inputs.candidates[0, column]),
+                features=_named(inputs.schema.names, inputs.candidate_features[0, column]),
             )
         )
-    context = _named(CONTEXT_FEATURES, inputs.contexts[0])
+    context = _named(CONTEXT_FEATURES, inputs.context_features[0])
     return Explanation(explained, context, MODELS, known=True)
 
 
 def _hybrid_scores(inputs: RankingInputs) -> dict[str, list[ModelScore]]:
     """Return, by model, the score of every candidate [C] of the first context."""
-    features = dict(zip(CANDIDATE_FEATURES, inputs.candidates[0].T.numpy(), strict=True))
+    features = dict(zip(inputs.schema.names, inputs.candidate_features[0].T.numpy(), strict=True))
     shares = {name: np.exp(features[name]) for name in LOGARITHMS}
     # A song that was not retrieved has share 0; its feature is the log of LEAST_SHARE.
-    shares |= {name: np.maximum(np.exp(features[name]) - LEAST_SHARE, 0) for name in SPARSE}
-    ranks = dict(zip(RETRIEVERS, inputs.ranks[0].T, strict=True))
+    shares |= {name: np.maximum(np.exp(features[name]) - LEAST_SHARE, 0) for name in SHARES}
+    ranks = dict(zip(inputs.schema.retriever_names, inputs.ranks[0].T, strict=True))
     filled = inputs.items[0].numpy() != PADDING
     order = np.argsort(-np.where(filled, features["amnn"], -np.inf), kind="stable")
     ranks["amnn"] = np.empty(len(order), np.int32)

@@ -15,7 +15,7 @@ from segue.models.bundles.bundle import Bundle, Manifest, check_writable, read_b
 from segue.models.cold_start.audio_embeddings import EmbeddedSongs
 from segue.models.cold_start.embedding_alignment import FEWEST, Alignment
 from segue.models.errors import SegueError
-from segue.models.hybrid.model import HybridConfig
+from segue.models.hybrid.config import HybridConfig
 
 VECTORS, SONG_IDS = "vectors", "song_ids"
 

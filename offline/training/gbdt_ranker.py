@@ -40,8 +40,8 @@ def judge_boosted(examples: Examples, validation: Examples, seed: int) -> dict[s
 
 def _features(inputs: RankingInputs) -> NDArray[np.float32]:
     wide = inputs.items.shape[1]
-    shared = inputs.contexts.unsqueeze(1).expand(-1, wide, -1)
-    return torch.cat([inputs.candidates, shared], 2).numpy()
+    shared = inputs.context_features.unsqueeze(1).expand(-1, wide, -1)
+    return torch.cat([inputs.candidate_features, shared], 2).numpy()
 
 
 def _taken(

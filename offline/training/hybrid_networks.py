@@ -14,7 +14,7 @@ from segue.models.attention.network import CandidateAttention, CandidateAttentio
 from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRU, GRUConfig
-from segue.models.hybrid.model import HybridConfig
+from segue.models.hybrid.config import HybridConfig
 from segue.models.item2vec.skipgram import SkipGramConfig, train_skipgram
 from segue.models.ops.vectors import unit
 from segue.offline.datasets.sessions import Predictions

@@ -13,18 +13,9 @@ from torch import Tensor
 
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import PADDING
-from segue.models.hybrid.candidate_generation import Retrieval
-from segue.models.item2vec.retriever import SPACE_FEATURES
-from segue.models.ranking.context_features import SKIPS, TIMES
+from segue.models.hybrid.candidate_generation import CandidateGenerator
 from segue.models.ranking.inputs import RankingInputs
 from segue.models.ranking.ranker import LOSSES, Ranker, RankerConfig
-from segue.models.ranking.schema import (
-    CANDIDATE_FEATURES,
-    CONTEXT_FEATURES,
-    HEARD_FEATURES,
-    LIKENESS_FEATURES,
-    RETRIEVERS,
-)
 from segue.offline.datasets.play_stream import PlayStream
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.metrics.ranking import UNRANKED, hit_rate, mrr
@@ -36,30 +27,6 @@ from segue.offline.training.trainer import (
     TrainingError,
     train,
 )
-
-GROUPS = {
-    "gru": ("gru", "gru_rank"),
-    "amnn": ("amnn",),
-    "neighbours": ("neighbours", "neighbours_rank"),
-    "rules": ("rules", "rules_rank"),
-    "tree": ("tree", "tree_rank"),
-    "items": ("items", "items_rank"),
-    "blend": ("blend", "blend_rank"),
-    "popularity": ("popularity", "trend"),
-    "heard": HEARD_FEATURES,
-    "likeness": LIKENESS_FEATURES,
-    "skipgram": (*SPACE_FEATURES, "skipgram_rank"),
-    "age": ("age",),
-    "artist": ("artist_known", "artist_is_last", "artist_session", "artist_history"),
-    "time": (*TIMES, "hour_match"),
-    "skips": (*SKIPS, "skips_known", "skipped_before"),
-    "live": ("live", "live_rank", "live_plays", "live_recency", "live_named", "live_window"),
-    "own": ("own_rank", "is_new"),
-    "trending": ("trending_rank", "rise"),
-    "content": ("content", "content_rank", "twins"),
-}
-"""What can be taken away to see what it was worth: features of candidates and of contexts."""
-
 
 ROWS = 256
 LEAST_DEVIATION = 1e-3
@@ -100,7 +67,7 @@ class Examples:
     @classmethod
     def of(
         cls,
-        retrieval: Retrieval,
+        generator: CandidateGenerator,
         predictions: Predictions,
         stream: PlayStream | None = None,
         silent: float = 0.0,
@@ -123,7 +90,7 @@ class Examples:
             contexts = rows.contexts
             if stream is not None:
                 contexts = _among(stream, rows, chance.random(len(rows)) < silent)
-            inputs = retrieval.inputs(contexts)
+            inputs = generator.generate(contexts)
             answers = torch.from_numpy(_answers(inputs, rows, stream)).unsqueeze(1)
             found = (inputs.items == answers) & (answers != PADDING)
             columns = torch.where(found.any(1), found.float().argmax(1), -1)
@@ -131,25 +98,13 @@ class Examples:
             on_rows(len(columns))
         return cls(batches, len(predictions) - len(judged))
 
-    def without(self, group: str) -> Examples:
-        """Take a group of features away, and the songs that only its retriever put forward."""
-        names = GROUPS[group]
-        columns = [CANDIDATE_FEATURES.index(name) for name in names if name in CANDIDATE_FEATURES]
-        of_contexts = [CONTEXT_FEATURES.index(name) for name in names if name in CONTEXT_FEATURES]
+    def without(self, ablation: str) -> Examples:
+        """Return them without a group of features, and without a retriever's own songs."""
         batches = []
         for inputs, answers in self.batches:
-            table, contexts = inputs.table.without(columns), inputs.contexts.clone()
-            contexts[:, of_contexts] = 0.0
-            tastes = inputs.tastes * 0 if group == "skipgram" else inputs.tastes
-            items = inputs.items
-            if group in RETRIEVERS:
-                ranks = torch.from_numpy(inputs.ranks).clone()
-                ranks[:, :, RETRIEVERS.index(group)] = 0
-                items = items.masked_fill((ranks == 0).all(2), PADDING)
-                there = items.gather(1, answers.clamp_min(0).unsqueeze(1))[:, 0] != PADDING
-                answers = torch.where(there, answers, -1)
-            less = replace(inputs, items=items, table=table, contexts=contexts, tastes=tastes)
-            batches.append((less, answers))
+            less = inputs.without(ablation)
+            there = less.items.gather(1, answers.clamp_min(0).unsqueeze(1))[:, 0] != PADDING
+            batches.append((less, torch.where(there, answers, -1)))
         return Examples(batches, self.missed)
 
 
@@ -229,8 +184,9 @@ def train_ranker(
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for the layers' own first weights
-        skipgram = examples.batches[0][0].tastes.shape[1]
-        ranker = Ranker(config, vectors.shape[1], hidden, skipgram)
+        first = examples.batches[0][0]
+        skipgram = first.listeners.skipgram.shape[1]
+        ranker = Ranker(config, vectors.shape[1], hidden, skipgram, features=first.schema.names)
     if begin_with is None:
         _standardise(ranker, examples)
     else:
@@ -308,8 +264,10 @@ class RankerLearner(Learner[Ranker]):
 
 def _standardise(ranker: Ranker, examples: Examples) -> None:
     """Let features come to the layers with a mean of 0 and a deviation of 1."""
-    candidates = torch.cat([x.candidates[x.items != PADDING][::7] for x, _ in examples.batches])
-    contexts = torch.cat([x.contexts for x, _ in examples.batches])
+    candidates = torch.cat(
+        [x.candidate_features[x.items != PADDING][::7] for x, _ in examples.batches]
+    )
+    contexts = torch.cat([x.context_features for x, _ in examples.batches])
     for name, told in (("candidate", candidates), ("context", contexts)):
         getattr(ranker, f"{name}_mean").copy_(told.mean(0))
         deviation = told.std(0, correction=0)

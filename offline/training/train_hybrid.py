@@ -25,17 +25,12 @@ from segue.models.cold_start.audio_embeddings import EmbeddedSongs
 from segue.models.data.catalogue import Catalogue
 from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import Vocabulary
-from segue.models.hybrid.candidate_generation import Retrieval
-from segue.models.hybrid.model import (
-    HybridConfig,
-    hybrid_weights,
-    plain_config,
-    remembered,
-    retrieval_of,
-)
+from segue.models.hybrid.candidate_generation import CandidateGenerator
+from segue.models.hybrid.config import HybridConfig, plain_config
+from segue.models.hybrid.model import hybrid_weights
+from segue.models.hybrid.parts import assemble_parts, remembered
 from segue.models.neighborhood.session_knn import NeighboursConfig
 from segue.models.ranking.ranker import Ranker
-from segue.models.ranking.schema import CANDIDATE_FEATURES
 from segue.models.ranking.song_features import SongTraits
 from segue.offline.datasets.play_log import PlayLog, artist_numbers
 from segue.offline.datasets.play_stream import PlayStream
@@ -45,7 +40,6 @@ from segue.offline.training.blend import BlendConfig, fit_gated
 from segue.offline.training.cold_start_augmentation import with_decoys
 from segue.offline.training.hybrid_networks import NetworkPlan, Networks, train_networks
 from segue.offline.training.ranker_trainer import (
-    GROUPS,
     SILENT,
     Examples,
     judge_ranking,
@@ -55,8 +49,6 @@ from segue.offline.training.ranker_trainer import (
 from segue.offline.training.stage_cache import FinishedStages
 from segue.offline.training.trainer import Metrics, Trained
 
-SINGLE = ("gru", "amnn", "neighbours", "tree", "rules", "items", "blend", "skipgram", "live")
-"""Features that are a model's whole opinion, by which it is judged alone."""
 MOST_EXAMPLES = 25_000
 MOST_JUDGED = 5_000
 MOST_EARLY_JUDGED = 2_000
@@ -68,8 +60,8 @@ class HybridOptions:
 
     decoys: songs that nobody plays, for each that is new to the retrievers: see `decoys`.
 
-    ablate: train once more without each of GROUPS, and tell. staged, rival: train the ranker in
-    the document's stages too, or gradient-boosted trees on the same features, and tell.
+    ablate: train once more without each of `FeatureSchema.ablations`. staged, rival: train the
+    ranker in the document's stages too, or gradient-boosted trees on the same features, and tell.
     """
 
     session_gap_s: float
@@ -96,22 +88,23 @@ class HybridReport:
 Say = Callable[[str], None]
 
 
-def _retrieval(
+def _generator(
     networks: Networks,
     log: SessionLog,
     songs: Vocabulary,
     artists: NDArray[np.int32],
     config: HybridConfig,
-) -> Retrieval:
+) -> CandidateGenerator:
     memory = remembered(log, config.memory_plays)
     popularity = torch.from_numpy(log.play_counts(songs))
-    models = (config.neighbours, config.tree, config.rules, config.items)
-    blend = fit_gated(memory, songs, BlendConfig(models))
+    blend = fit_gated(memory, songs, BlendConfig(config.blended))
     gru, amnn = networks.gru.network, networks.amnn.network
     traits = SongTraits.of(log, artists)
-    return retrieval_of(
-        *(gru, amnn, blend, networks.skipgram, traits, popularity, memory, config),
-        EmbeddedSongs(),
+    return CandidateGenerator(
+        assemble_parts(
+            *(gru, amnn, blend, networks.skipgram, traits, popularity, memory, config),
+            EmbeddedSongs(),
+        )
     )
 
 
@@ -146,21 +139,22 @@ def train_hybrid_bundle(
     networks = train_networks(earlier, songs, config, plan, judged_early, stages, say)
     config = _chosen(config, earlier, songs, options.seed)
     say("2/4 Candidates for the plays that the ranker learns from")
-    retrieval = _retrieval(networks, earlier, songs, artist_numbers(log, songs), config)
-    if retrieval.content is not None:
+    generator = _generator(networks, earlier, songs, artist_numbers(log, songs), config)
+    content = generator.parts.content
+    if content is not None:
         told = with_decoys(log.details(), songs, options.decoys, options.seed)
-        retrieval.content.update(Catalogue(told))
-        if not retrieval.content.vectors.any():  # nobody knows what these songs are
+        content.update(Catalogue(told))
+        if not content.vectors.any():  # nobody knows what these songs are
             config = replace(config, content=None)
     last = numbering.number(parts[2], options.session_gap_s)
     stream = PlayStream(between.joined(last), numbering.songs.song_ids)
     taught = without_some_details(held_back.sample(options.examples, options.seed))
-    examples = Examples.of(retrieval, taught, stream, SILENT, options.seed)
+    examples = Examples.of(generator, taught, stream, SILENT, options.seed)
     both = earlier.joined(between)
     judged = Predictions.of(last, len(songs), past=both).sample(MOST_JUDGED, options.seed)
     judged = replace(judged, sessions=judged.sessions + len(between))
-    validation = Examples.of(retrieval, judged, stream)
-    silent = Examples.of(retrieval, judged)
+    validation = Examples.of(generator, judged, stream)
+    silent = Examples.of(generator, judged)
     report.facts = {
         "plays": log.plays.height,
         "examples": len(examples),
@@ -170,8 +164,8 @@ def train_hybrid_bundle(
         "amnn_epochs": networks.amnn.epoch,
     }
     say("3/4 The ranker learns to order them")
-    ranker = _train_rankers(examples, validation, retrieval, config, options, report, say)
-    vectors = retrieval.gru.vectors
+    ranker = _train_rankers(examples, validation, generator, config, options, report, say)
+    vectors = generator.parts.gru.vectors
     for name, less in (("the stream", silent), ("content", validation.without("content"))):
         report.validation[f"ranker, without {name}"] = judge_ranking(
             less, lambda inputs: ranker.network(inputs, vectors[inputs.known_items])[0]
@@ -182,7 +176,7 @@ def train_hybrid_bundle(
     refitted = NetworkPlan(options.seed, networks.gru.epoch, networks.amnn.epoch)
     final = train_networks(full, everything.songs, config, refitted, None, stages, say)
     artists = artist_numbers(log, everything.songs)
-    retrieval = _retrieval(final, full, everything.songs, artists, config)
+    generator = _generator(final, full, everything.songs, artists, config)
     memory = remembered(full, config.memory_plays)
     popularity = torch.from_numpy(full.play_counts(everything.songs))
     times = log.plays["played_at_ms"]
@@ -190,8 +184,8 @@ def train_hybrid_bundle(
     manifest = write_bundle(
         out,
         kind="hybrid",
-        config=plain_config(config),
-        weights=hybrid_weights(retrieval, ranker.network, memory, popularity),
+        config=plain_config(config, generator.schema.names),
+        weights=hybrid_weights(generator.parts, ranker.network, memory, popularity),
         vocabulary=everything.songs,
         titles=log.titles(),
         details=log.details(),
@@ -233,13 +227,13 @@ def _parted(log: PlayLog, options: HybridOptions) -> tuple[PlayLog, PlayLog, Pla
 def _train_rankers(
     examples: Examples,
     validation: Examples,
-    retrieval: Retrieval,
+    generator: CandidateGenerator,
     config: HybridConfig,
     options: HybridOptions,
     report: HybridReport,
     say: Say,
 ) -> Trained[Ranker]:
-    vectors, hidden = retrieval.gru.vectors, config.gru.hidden
+    vectors, hidden = generator.parts.gru.vectors, config.gru.hidden
 
     def tell(name: str, figures: Metrics) -> None:
         report.validation[name] = figures
@@ -263,9 +257,8 @@ def _train_rankers(
             on_epoch=stage,
         )
 
-    for name in SINGLE:
-        column = CANDIDATE_FEATURES.index(name)
-        tell(name, judge_ranking(validation, lambda x, c=column: x.candidates[:, :, c]))  # type: ignore[misc]
+    for name in generator.schema.single_models:
+        tell(name, judge_ranking(validation, lambda x, feature=name: x.feature(feature)))  # type: ignore[misc]
     best = trained(examples, validation)
     tell("product", best.history[0].validation)
     tell("ranker", best.best.validation)
@@ -278,7 +271,7 @@ def _train_rankers(
         from segue.offline.training.gbdt_ranker import judge_boosted
 
         tell("boosted trees", judge_boosted(examples, validation, options.seed))
-    for group in GROUPS if options.ablate else ():
+    for group in generator.schema.ablations if options.ablate else ():
         less = trained(examples.without(group), validation.without(group))
         tell(f"without {group}", less.best.validation)
     return best

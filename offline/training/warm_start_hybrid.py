@@ -20,7 +20,8 @@ from torch import Tensor
 
 from segue.models.bundles.bundle import Bundle, Manifest, check_writable, read_bundle, write_bundle
 from segue.models.data.catalogue import Catalogue
-from segue.models.hybrid.model import HybridConfig, HybridNextSong, plain_config
+from segue.models.hybrid.config import HybridConfig, plain_config
+from segue.models.hybrid.model import HybridNextSong
 from segue.models.ranking.ranker import Ranker
 from segue.models.refresh.bundle_refresh import NewPlays, refresh_bundle
 from segue.models.refresh.embedding_refresh import RefreshConfig
@@ -108,7 +109,7 @@ def continue_hybrid_bundle(
     manifest = write_bundle(
         out,
         kind="hybrid",
-        config=plain_config(_config(bundle)),
+        config=plain_config(_config(bundle), _config(bundle).features),
         weights={**written.weights, **tensors},
         vocabulary=whole.songs,
         titles={**bundle.titles, **log.titles()},
@@ -168,7 +169,7 @@ def _go_on(
     new = NewPlays(songs, plays.new, plays.old.sessions, share)
     made = refresh_bundle(begun, new, RefreshConfig(), seed=seed)
     begun = replace(begun, weights=made.weights, vocabulary=songs)
-    model, counts = HybridNextSong.from_bundle(begun).retrieval, made.weights["popularity"]
+    model, counts = HybridNextSong.from_bundle(begun).parts, made.weights["popularity"]
     recurrent = train_gru(
         plays.both,
         songs,
@@ -208,12 +209,12 @@ def _rank_on(
     options: ContinuedOptions,
 ) -> Trained[Ranker]:
     model, config = HybridNextSong.from_bundle(early), _config(early)
-    if model.retrieval.content is not None:
-        model.retrieval.content.update(catalogue)
-    examples = Examples.of(model.retrieval, taught, stream, SILENT, options.seed)
-    validation = Examples.of(model.retrieval, judged, stream)
+    if model.parts.content is not None:
+        model.parts.content.update(catalogue)
+    examples = Examples.of(model.generator, taught, stream, SILENT, options.seed)
+    validation = Examples.of(model.generator, judged, stream)
     return train_ranker(
-        *(examples, validation, model.retrieval.gru.vectors, config.gru.hidden, config.ranker),
+        *(examples, validation, model.parts.gru.vectors, config.gru.hidden, config.ranker),
         seed=options.seed,
         begin_with=model.ranker,
     )
@@ -225,7 +226,7 @@ def _beside(
     """Give the hit rate and MRR of both bundles on the newest plays, without the stream."""
     now = HybridNextSong.from_bundle(early)
     after = HybridNextSong(
-        now.retrieval, ranker.network, early.vocabulary, early.weights["popularity"]
+        now.generator, ranker.network, early.vocabulary, early.weights["popularity"]
     )
     figures: dict[str, float | None] = {}
     for name, model in (("", after), ("before_", HybridNextSong.from_bundle(bundle))):
@@ -235,6 +236,4 @@ def _beside(
 
 
 def _config(bundle: Bundle) -> HybridConfig:
-    config = msgspec.convert(bundle.manifest.config, HybridConfig)
-    # A ranker that has never seen a song without plays is not asked for any afterwards either.
-    return config if "content" in config.features else replace(config, content=None)
+    return msgspec.convert(bundle.manifest.config, HybridConfig)

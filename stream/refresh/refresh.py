@@ -208,7 +208,7 @@ def _write(
 def _codes(model: NextSongModel) -> bytes | None:
     """Give the file of the index that workers find songs by; None where they build none."""
     if isinstance(model, HybridNextSong):
-        return model.retrieval.gru.index.content()
+        return model.parts.gru.index.content()
     return ItemIndex(model.song_vectors()).content() if isinstance(model, GRUNextSong) else None
 
 

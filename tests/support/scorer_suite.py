@@ -10,6 +10,7 @@ from segue.models.base import NextSongModel
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts, SessionLog
 from segue.models.data.vocabulary import Vocabulary
+from segue.models.retrieval.candidates import CandidateList
 from segue.models.retrieval.sparse_scores import SparseNextSong
 from segue.offline.metrics.ranking import top_songs
 from tests.support.toy import paired_sessions, partner, song
@@ -107,18 +108,17 @@ class SparseNextSongSuite(NextSongSuite):
 
     def test_candidates_are_the_best_of_all(self, fitted: SparseNextSong):
         contexts = self.many(fitted)
-        scores = fitted.scores(contexts)[:, 1:].numpy()
-        for n in (1, 5, 2 * PAIRS, 2 * PAIRS + 7):
-            items, found = fitted.candidates(contexts, n)
-            assert items.shape == found.shape == (len(contexts), n)
-            best = np.argsort(-scores, axis=1, kind="stable")[:, :n]
-            np.testing.assert_array_equal(items[:, : best.shape[1]], best + 1)
-            expected = np.take_along_axis(scores, best, 1)
-            np.testing.assert_array_equal(found[:, : best.shape[1]], expected)
-            assert not items[:, best.shape[1] :].any()
+        sparse, scores = fitted.sparse_scores(contexts), fitted.scores(contexts)[:, 1:].numpy()
+        order = np.argsort(-scores, axis=1, kind="stable") + 1
+        for limit in (1, 5, 2 * PAIRS, 2 * PAIRS + 7):
+            found = CandidateList.of(sparse, limit)
+            assert found.items.shape == found.scores.shape == (len(contexts), limit)
+            for row, count in enumerate(np.diff(sparse.offsets).tolist()):
+                best = order[row, : min(limit, count)].tolist()
+                assert found.items[row].tolist() == best + [0] * (limit - len(best))
 
     def test_named_songs_score_above_nothing_and_stand_once(self, fitted: SparseNextSong):
-        named = fitted.named(self.many(fitted))
+        named = fitted.sparse_scores(self.many(fitted))
         assert (named.scores > 0).all()
         for begin, end in zip(named.offsets[:-1], named.offsets[1:], strict=True):
             assert len(set(named.items[begin:end])) == end - begin

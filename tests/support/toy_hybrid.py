@@ -14,17 +14,13 @@ from segue.models.cold_start.audio_embeddings import EmbeddedSongs
 from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRUConfig
-from segue.models.hybrid.candidate_generation import RetrievalConfig
-from segue.models.hybrid.model import (
-    HybridConfig,
-    HybridNextSong,
-    hybrid_weights,
-    plain_config,
-    retrieval_of,
-)
+from segue.models.hybrid.candidate_generation import CandidateGenerator
+from segue.models.hybrid.config import HybridConfig, RetrievalConfig, plain_config
+from segue.models.hybrid.model import HybridNextSong, hybrid_weights, new_ranker
+from segue.models.hybrid.parts import assemble_parts
 from segue.models.item2vec.skipgram import SkipGramConfig, train_skipgram
 from segue.models.ops.vectors import unit
-from segue.models.ranking.ranker import Ranker, RankerConfig
+from segue.models.ranking.ranker import RankerConfig
 from segue.models.ranking.song_features import SongTraits
 from segue.offline.training.attention_trainer import train_attention
 from segue.offline.training.blend import BlendConfig, fit_gated
@@ -46,11 +42,12 @@ def fit_hybrid(
     songs: Vocabulary,
     epochs: int = 4,
     artists: NDArray[np.int32] | None = None,
+    config: HybridConfig = CONFIG,
 ) -> HybridNextSong:
     """Train the networks; the ranker is left as it begins, a product of their shares."""
-    gru = train_gru(log, songs, CONFIG.gru, epochs=epochs).network
-    amnn = train_attention(log, songs, CONFIG.amnn, None, epochs=2).network
-    return assemble(gru, amnn, log, songs, artists)
+    gru = train_gru(log, songs, config.gru, epochs=epochs).network
+    amnn = train_attention(log, songs, config.amnn, None, epochs=2).network
+    return assemble(gru, amnn, log, songs, artists, config)
 
 
 def assemble(
@@ -59,22 +56,23 @@ def assemble(
     log: SessionLog,
     songs: Vocabulary,
     artists: NDArray[np.int32] | None = None,
+    config: HybridConfig = CONFIG,
 ) -> HybridNextSong:
-    """Put a hybrid together from its networks."""
+    """Assemble a hybrid from its networks."""
     popularity = torch.from_numpy(log.play_counts(songs))
-    models = (CONFIG.neighbours, CONFIG.tree, CONFIG.rules, CONFIG.items)
-    blend = fit_gated(log, songs, BlendConfig(models))
-    learned = train_skipgram(log.sessions, len(songs), CONFIG.skipgram)
+    blend = fit_gated(log, songs, BlendConfig(config.blended))
+    learned = train_skipgram(log.sessions, len(songs), config.skipgram)
     skipgram = unit(torch.from_numpy(learned.inputs))
     no_artists = np.zeros(len(songs) + 1, np.int32)
     traits = SongTraits.of(log, no_artists if artists is None else artists)
-    retrieval = retrieval_of(
-        gru, amnn, blend, skipgram, traits, popularity, log, CONFIG, EmbeddedSongs()
+    parts = assemble_parts(
+        gru, amnn, blend, skipgram, traits, popularity, log, config, EmbeddedSongs()
     )
+    generator = CandidateGenerator(parts)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        ranker = Ranker(CONFIG.ranker, CONFIG.gru.dim, CONFIG.gru.hidden, CONFIG.skipgram.dim)
-    return HybridNextSong(retrieval, ranker, songs, popularity)
+        ranker = new_ranker(generator)
+    return HybridNextSong(generator, ranker, songs, popularity)
 
 
 def write_hybrid(
@@ -85,8 +83,8 @@ def write_hybrid(
     return write_bundle(
         directory,
         kind="hybrid",
-        config=plain_config(CONFIG),
-        weights=hybrid_weights(model.retrieval, model.ranker, log, popularity),
+        config=plain_config(model.parts.config, model.generator.schema.names),
+        weights=hybrid_weights(model.parts, model.ranker, log, popularity),
         vocabulary=model.vocabulary,
         titles={},
         training={"plays": int(popularity.sum())},

@@ -54,7 +54,7 @@ def believer(model):
     with torch.no_grad():
         ranker.weights.weight[0, CANDIDATE_FEATURES.index("content")] = 9.0
     popularity = torch.ones(len(model.vocabulary) + 1)
-    return HybridNextSong(model.retrieval, ranker, model.vocabulary, popularity)
+    return HybridNextSong(model.generator, ranker, model.vocabulary, popularity)
 
 
 @pytest.fixture(scope="module")

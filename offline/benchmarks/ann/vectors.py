@@ -217,7 +217,7 @@ def asked_of(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Give a model's song vectors float32 [N, D] and its queries for contexts, [B, D]."""
     if isinstance(model, HybridNextSong):
-        gru = model.retrieval.gru
+        gru = model.parts.gru
         return gru.vectors[1:].numpy(), gru_queries(gru.model, contexts)
     if isinstance(model, GRUNextSong):
         return model.song_vectors()[1:].numpy(), gru_queries(model.model, contexts)

@@ -73,7 +73,8 @@ def hybrid(
       segue train hybrid --plays plays.csv --out bundles/tuesday --continue bundles/monday
     """
     from segue.models.gru.network import GRUConfig
-    from segue.models.hybrid.model import HybridConfig
+    from segue.models.hybrid.config import HybridConfig
+    from segue.models.hybrid.retrievers import RETRIEVERS
     from segue.offline.datasets.readers import read_plays
     from segue.offline.reporting.json_file import write_json
     from segue.offline.training.train_hybrid import HybridOptions, train_hybrid_bundle
@@ -100,7 +101,7 @@ def hybrid(
     manifest, report = train_hybrid_bundle(
         log,
         out,
-        HybridConfig(gru=GRUConfig(dim=dim, hidden=dim)),
+        HybridConfig(gru=GRUConfig(dim=dim, hidden=dim), retrievers=tuple(RETRIEVERS)),
         HybridOptions(**training, ablate=ablate, staged=staged, rival=boosted),
         overwrite=overwrite,
         say=say,

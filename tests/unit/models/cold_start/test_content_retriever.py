@@ -11,7 +11,7 @@ from segue.models.cold_start.content_retriever import ContentConfig, ContentSong
 from segue.models.data.catalogue import Catalogue, SongDetails
 from segue.models.data.play_metadata import UNKNOWN
 from segue.models.data.vocabulary import Vocabulary
-from segue.models.item2vec.retriever import SkipGramSpace
+from segue.models.item2vec.retriever import SkipGramRetriever
 from segue.offline.training.cold_start_augmentation import with_decoys
 
 KNOWN = Vocabulary(["a", "b", "c", "d"])
@@ -24,7 +24,7 @@ OF_KNOWN = {
 
 
 def table_of(embedded=None, config=None):
-    space = SkipGramSpace(torch.from_numpy(PLACES), memory=0.0)
+    space = SkipGramRetriever(torch.from_numpy(PLACES), memory=0.0)
     artists = np.array([0, 7, 7, 8, 0], np.int32)
     return ContentSongs(KNOWN, space, 2 * PLACES, artists, config, embedded)
 

@@ -11,7 +11,7 @@ from segue.models.data.play_metadata import NO_DETAILS, UNKNOWN, DetailLists, Pl
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts, SessionLog
 from segue.models.data.vocabulary import Vocabulary
-from segue.models.ranking.context_features import describe_moments
+from segue.models.ranking.context_features import context_features
 from segue.models.recommenders.base import Request, contexts_of
 from segue.offline.datasets.play_log import PLAYS_SCHEMA, PlayLog
 from segue.offline.datasets.sessions import Numbering, Predictions
@@ -154,4 +154,4 @@ def test_live_and_offline_a_listener_is_known_by_the_same(tmp_path):
             mine, theirs = mine.filled(count), theirs.filled(count)
             assert mine.played_at_ms.tolist() == theirs.played_at_ms.tolist()
             assert mine.skipped.tolist() == theirs.skipped.tolist()
-        np.testing.assert_array_equal(describe_moments(known), describe_moments(asked))
+        np.testing.assert_array_equal(context_features(known), context_features(asked))

@@ -18,10 +18,11 @@ from torch import Tensor
 from segue.models.data.play_buffer import Moment
 from segue.models.data.play_metadata import UNKNOWN
 from segue.models.data.sessions import Contexts
+from segue.models.hybrid.config import UNNAMED_RETRIEVERS
 from segue.models.hybrid.model import HybridNextSong
 from segue.models.ranking.features import LEAST_LOG_PROBABILITY
 from segue.models.ranking.inputs import FeatureTable, RankingInputs
-from segue.models.ranking.schema import CANDIDATE_FEATURES, RETRIEVERS
+from segue.models.ranking.schema import CANDIDATE_FEATURES
 from segue.models.ranking.song_features import SLOT_MS, SLOTS
 
 Told = dict[str, float]
@@ -32,10 +33,10 @@ def plain_features(
     hybrid: HybridNextSong, contexts: Contexts, inputs: RankingInputs
 ) -> NDArray[np.float32]:
     """Give CANDIDATE_FEATURES of known songs, float32 [B, C, F]; what shares say is taken over."""
-    table = inputs.candidates.numpy().copy()
+    table = inputs.candidate_features.numpy().copy()
     with torch.no_grad():
-        scores, _ = hybrid.retrieval.amnn.model.score(
-            torch.from_numpy(hybrid.retrieval.amnn.places(contexts)), inputs.known_items
+        scores, _ = hybrid.parts.amnn.model.score(
+            torch.from_numpy(hybrid.parts.amnn.places(contexts)), inputs.known_items
         )
     scores = scores.masked_fill(inputs.items == 0, -torch.inf).log_softmax(1)
     for row in range(len(inputs)):
@@ -60,7 +61,7 @@ def plain_lists(
     hybrid: HybridNextSong, inputs: RankingInputs, table: NDArray[np.float32], length: int
 ) -> list[list[int]]:
     """Give the best items of each by the network that was trained, best first."""
-    vectors = hybrid.retrieval.gru.vectors[inputs.known_items]
+    vectors = hybrid.parts.gru.vectors[inputs.known_items]
     inputs = told_instead(inputs, torch.from_numpy(table))
     with torch.no_grad():
         logits = hybrid.ranker(inputs, vectors)[0]
@@ -79,7 +80,9 @@ def told_instead(inputs: RankingInputs, features: Tensor) -> RankingInputs:
 
 
 def _ranks(ranks: NDArray[np.int32]) -> Told:
-    told = {f"{name}_rank": rank for name, rank in zip(RETRIEVERS, ranks.tolist(), strict=True)}
+    told = {
+        f"{name}_rank": rank for name, rank in zip(UNNAMED_RETRIEVERS, ranks.tolist(), strict=True)
+    }
     return {
         name: 1 / rank if rank else 0.0 for name, rank in told.items() if name in CANDIDATE_FEATURES
     }
@@ -98,11 +101,11 @@ def _heard(contexts: Contexts, row: int, item: int) -> Told:
 
 
 def _near(hybrid: HybridNextSong, contexts: Contexts, row: int, item: int) -> Told:
-    retrieval = hybrid.retrieval
+    parts = hybrid.parts
     session, history = contexts.sessions[row].tolist(), contexts.histories[row].tolist()
     last = (history + session)[-1:]
-    space, decay = retrieval.skipgram.rows, retrieval.skipgram.memory
-    vectors = retrieval.gru.vectors.numpy()
+    space, decay = parts.skipgram.rows, parts.skipgram.memory
+    vectors = parts.gru.vectors.numpy()
     return {
         "like_last": _cosine(vectors, item, last),
         "like_session": _cosine(vectors, item, session),
@@ -126,7 +129,7 @@ def _cosine(
 
 
 def _traits(hybrid: HybridNextSong, contexts: Contexts, row: int, item: int) -> Told:
-    traits = hybrid.retrieval.traits
+    traits = hybrid.parts.traits
     session, history = contexts.sessions[row].tolist(), contexts.histories[row].tolist()
     artist = int(traits.artists[item])
     by = [[traits.artists[song] for song in songs].count(artist) for songs in (session, history)]
@@ -157,7 +160,7 @@ def _traits(hybrid: HybridNextSong, contexts: Contexts, row: int, item: int) -> 
 
 
 def _lately(hybrid: HybridNextSong, moment: Moment | None, item: int) -> Told:
-    live = hybrid.retrieval.live
+    online = hybrid.parts.online
     if moment is None:
         return {"live_plays": 0.0, "live_recency": 0.0, "rise": 0.0, "is_new": 0.0}
     recent, number = moment.recent, moment.number
@@ -170,11 +173,13 @@ def _lately(hybrid: HybridNextSong, moment: Moment | None, item: int) -> Told:
         if recent.song_ids[ring.songs[play % recent.capacity]] == name
         and ring.sessions[play % recent.capacity] != mine
     ][:COUNTED]
-    span = min(live.config.trending_plays, number - first + 1)
+    counts = hybrid.parts.popularity
+    share = float((counts[item] + 1) / (counts.sum() + len(counts)))
+    span = min(online.config.trending_plays, number - first + 1)
     lately = sum(play > number - span for play in plays)
     return {
         "live_plays": math.log1p(len(plays)),
         "live_recency": 1 / (1 + math.log1p(number - plays[0])) if plays else 0.0,
-        "rise": math.log((lately + 1) / (span * float(live.shares[item]) + 1)),
+        "rise": math.log((lately + 1) / (span * share + 1)),
         "is_new": 0.0,
     }

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, replace
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
-from segue.models.bundles.bundle import read_bundle
+from segue.models.bundles.bundle import BundleError, read_bundle
 from segue.models.cold_start.audio_embeddings import EmbeddedSongs
 from segue.models.data.catalogue import Catalogue, SongDetails
 from segue.models.data.vocabulary import Vocabulary
+from segue.models.hybrid.config import UNNAMED_RETRIEVERS
 from segue.models.hybrid.model import HybridNextSong
-from segue.models.ranking.schema import CANDIDATE_FEATURES, RETRIEVERS, UNNAMED_FEATURES, fitted
+from segue.models.ranking.schema import CANDIDATE_FEATURES
 from segue.models.recommenders.base import RecommenderConfig, Request, contexts_of
 from segue.models.recommenders.hybrid import HybridRecommender
 from segue.models.reranking.rule_engine import RuleBook
@@ -50,7 +52,7 @@ def hybrid(log_and_songs):
     ranker = copy.deepcopy(made.ranker)
     with torch.no_grad():
         ranker.weights.weight[0, CANDIDATE_FEATURES.index("content")] = 9.0
-    return HybridNextSong(made.retrieval, ranker, made.vocabulary, torch.ones(2 * PAIRS + 1))
+    return HybridNextSong(made.generator, ranker, made.vocabulary, torch.ones(2 * PAIRS + 1))
 
 
 @pytest.fixture
@@ -106,15 +108,15 @@ def test_played_or_not_it_has_one_number_in_any_batch(model, hybrid, store, tmp_
 def features(model, store, plays, song_id=NEW):
     one = store.append(plays)[-1]
     request = Request(one.session, (), one.history, moment=one.moment)
-    inputs = model.retrieval.inputs(contexts_of([request], model.vocabulary))
+    inputs = model.generator.generate(contexts_of([request], model.vocabulary))
     place = inputs.items[0].tolist().index(inputs.songs + 1 + inputs.new_songs[0].index(song_id))
-    return dict(zip(CANDIDATE_FEATURES, inputs.candidates[0, place].tolist(), strict=True))
+    return dict(zip(CANDIDATE_FEATURES, inputs.candidate_features[0, place].tolist(), strict=True))
 
 
 def test_its_vector_moves_from_its_content_to_its_company(model, store):
-    model.retrieval.content.update(Catalogue(DETAILS))
-    space, vocabulary = model.retrieval.skipgram.rows, model.vocabulary
-    content = model.retrieval.content.vectors[model.retrieval.content.songs.number(NEW)]
+    model.parts.content.update(Catalogue(DETAILS))
+    space, vocabulary = model.parts.skipgram.rows, model.vocabulary
+    content = model.parts.content.vectors[model.parts.content.songs.number(NEW)]
     company = space[vocabulary.number(song(9))]
     wanted = space[vocabulary.number(song(4))]
     plays = plays_of([("u", [song(4)])])
@@ -136,69 +138,29 @@ def test_its_vector_moves_from_its_content_to_its_company(model, store):
 
 
 def test_without_content_songs_nothing_is_told_of_them(model, store):
-    inputs = model.retrieval.inputs(contexts_of([Request([song(4)], ())], model.vocabulary))
+    inputs = model.generator.generate(contexts_of([Request([song(4)], ())], model.vocabulary))
     for name in ("content", "content_rank", "twins"):
-        assert not inputs.candidates[:, :, CANDIDATE_FEATURES.index(name)].any()
-    assert not inputs.ranks[:, :, RETRIEVERS.index("content")].any()
+        assert not inputs.candidate_features[:, :, CANDIDATE_FEATURES.index(name)].any()
+    assert not inputs.ranks[:, :, UNNAMED_RETRIEVERS.index("content")].any()
     assert inputs.new_songs == [[]]
 
 
-class TestOlderBundles:
-    def test_features_are_found_by_name_and_those_unheard_of_weigh_nothing(self, hybrid):
-        weights = hybrid.ranker.state_dict()
-        kept = [CANDIDATE_FEATURES.index(name) for name in reversed(UNNAMED_FEATURES)]
-        count, columns = len(CANDIDATE_FEATURES), weights["candidate_layer.weight"].shape[1]
-        old = dict(weights)
-        for name in ("candidate_mean", "candidate_scale", "weights.weight"):
-            old[name] = weights[name][..., kept]
-        order = [*kept, *range(count, columns)]
-        old["candidate_layer.weight"] = weights["candidate_layer.weight"][:, order]
-        again = fitted(old, UNNAMED_FEATURES[::-1])
-        added = [place for place in range(count) if place not in kept]
-        for name, tensor in again.items():
-            assert tensor.shape == weights[name].shape
-        layer = again["candidate_layer.weight"]
-        assert not layer[:, added].any()
-        assert torch.equal(layer[:, kept], weights["candidate_layer.weight"][:, kept])
-        assert torch.equal(layer[:, count:], weights["candidate_layer.weight"][:, count:])
-        assert (again["candidate_scale"][added] == 1).all()
-
-    def test_a_ranker_that_never_learned_of_content_is_not_asked_for_it(
-        self, hybrid, log_and_songs, tmp_path
-    ):
-        write_hybrid(tmp_path / "hybrid", hybrid, log_and_songs[0])
-        bundle = read_bundle(tmp_path / "hybrid", "hybrid")
-        config = {k: v for k, v in bundle.manifest.config.items() if k != "features"}
-        count = len(UNNAMED_FEATURES)
-        weights = dict(bundle.weights)
-        for name in ("candidate_mean", "candidate_scale", "weights.weight"):
-            weights[f"ranker.{name}"] = weights[f"ranker.{name}"][..., :count]
-        layer = weights["ranker.candidate_layer.weight"]
-        rest = layer[:, len(CANDIDATE_FEATURES) :]
-        weights["ranker.candidate_layer.weight"] = torch.cat([layer[:, :count], rest], 1)
-        manifest = replace_config(bundle.manifest, config)
-        old = HybridNextSong.from_bundle(replace(bundle, manifest=manifest, weights=weights))
-        assert old.retrieval.content is None
-        recommender = recommender_of(old)
-        [listed] = recommender.recommend([Request([song(4)], ())])
-        assert len(listed) == LISTS.list_length
-        assert NEW not in [each.song_id for each in listed]
-
-    def test_vectors_of_another_space_are_refused(self, hybrid, log_and_songs, tmp_path):
-        from segue.models.bundles.bundle import BundleError
-
-        write_hybrid(tmp_path / "hybrid", hybrid, log_and_songs[0])
-        bundle = read_bundle(tmp_path / "hybrid", "hybrid")
-        bundle.weights.update(EmbeddedSongs(["x"], np.ones((1, 5), np.float32)).weights())
-        with pytest.raises(BundleError, match="5 numbers a song, not 8"):
-            HybridNextSong.from_bundle(bundle)
+def test_a_bundle_whose_features_are_not_computed_here_is_refused(hybrid, log_and_songs, tmp_path):
+    write_hybrid(tmp_path / "hybrid", hybrid, log_and_songs[0])
+    bundle = read_bundle(tmp_path / "hybrid", "hybrid")
+    config = dict(bundle.manifest.config)
+    config["features"] = [*config["features"], "mood"]
+    manifest = msgspec.structs.replace(bundle.manifest, config=config)
+    with pytest.raises(BundleError, match="features mood"):
+        HybridNextSong.from_bundle(replace(bundle, manifest=manifest))
 
 
-def replace_config(manifest, config):
-    from msgspec.structs import replace as with_fields
-
-    assert asdict(CONFIG)["features"] == UNNAMED_FEATURES  # the default: what older ones had
-    return with_fields(manifest, config=config)
+def test_vectors_of_another_space_are_refused(hybrid, log_and_songs, tmp_path):
+    write_hybrid(tmp_path / "hybrid", hybrid, log_and_songs[0])
+    bundle = read_bundle(tmp_path / "hybrid", "hybrid")
+    bundle.weights.update(EmbeddedSongs(["x"], np.ones((1, 5), np.float32)).weights())
+    with pytest.raises(BundleError, match="5 numbers a song, not 8"):
+        HybridNextSong.from_bundle(bundle)
 
 
 def test_a_song_about_to_be_played_for_the_first_time_is_an_answer(model):
@@ -206,9 +168,9 @@ def test_a_song_about_to_be_played_for_the_first_time_is_an_answer(model):
     log = number_sessions([[song(8), song(4), NEW], [song(2), "unheard of"]], songs)
     predictions = Predictions.of(log, len(model.vocabulary))
     stream = PlayStream(log, songs.song_ids)
-    assert Examples.of(model.retrieval, predictions, stream).recall < 0.5
-    model.retrieval.content.update(Catalogue(DETAILS))
-    made = Examples.of(model.retrieval, predictions, PlayStream(log, songs.song_ids))
+    assert Examples.of(model.generator, predictions, stream).recall < 0.5
+    model.parts.content.update(Catalogue(DETAILS))
+    made = Examples.of(model.generator, predictions, PlayStream(log, songs.song_ids))
     [(inputs, columns)] = made.batches
     found = [
         inputs.new_songs[row][int(inputs.items[row, column]) - inputs.songs - 1]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from segue.models.bundles.bundle import BundleError, read_bundle
-from segue.models.ranking.schema import RETRIEVERS
+from segue.models.hybrid.config import UNNAMED_RETRIEVERS
 from segue.models.recommenders.base import RecommenderConfig, Request
-from segue.models.recommenders.hybrid import HybridRecommender, source_names
+from segue.models.recommenders.hybrid import HybridRecommender, Sources
 from segue.models.registry import recommender_of
 from tests.support.scorer_suite import PAIRS, numbered
 from tests.support.toy import paired_sessions, partner, song
@@ -77,7 +77,7 @@ def test_the_partner_comes_first_with_its_sources_and_its_reason(recommender):
     for first, songs in zip([each for each in firsts if each != song(4)], lists, strict=True):
         best = songs[0]
         right += best.song_id == partner(first)
-        assert set(best.sources) <= set(RETRIEVERS)
+        assert set(best.sources) <= set(UNNAMED_RETRIEVERS)
         assert best.sources
         assert {reason.song_id for reason in best.because} <= {first, song(5)}
         assert 0 < sum(reason.weight for reason in best.because) <= 1.001
@@ -112,10 +112,10 @@ def test_the_bundle_s_kind_chooses_who_serves(hybrid_bundle, recommender):
 
 
 def test_sources_stand_by_rank_and_only_those_that_had_the_song():
-    ranks = np.zeros((1, 2, len(RETRIEVERS)), np.int32)
+    ranks = np.zeros((1, 2, len(UNNAMED_RETRIEVERS)), np.int32)
     for song_, name, rank in [(0, "gru", 3), (0, "tree", 1), (0, "popularity", 2), (1, "rules", 4)]:
-        ranks[0, song_, RETRIEVERS.index(name)] = rank
-    assert source_names(ranks) == [[("tree", "popularity", "gru"), ("rules",)]]
+        ranks[0, song_, UNNAMED_RETRIEVERS.index(name)] = rank
+    assert Sources(UNNAMED_RETRIEVERS).names(ranks) == [[("tree", "popularity", "gru"), ("rules",)]]
 
 
 FIRST_PLAY = """

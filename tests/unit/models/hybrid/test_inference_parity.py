@@ -21,7 +21,7 @@ from segue.models.ops.dot_products import ByteVectors, byte_products, inner_prod
 from segue.models.ranking.inference import ServingRanker
 from segue.models.ranking.ranker import Ranker, RankerConfig
 from segue.models.recommenders.gru import likeness_reasons
-from segue.models.retrieval.sparse_scores import SparseScores, best_named
+from segue.models.retrieval.sparse_scores import SparseScores, best_items
 from tests.support.scorer_suite import PAIRS
 from tests.support.toy_hybrid import CONFIG
 
@@ -60,8 +60,8 @@ def in_full(rows):
 
 @pytest.mark.parametrize("width", [8, 48, 50])
 def test_the_serving_ranker_gives_the_ranker_s_shares(hybrid, width):
-    inputs = hybrid.retrieval.inputs(contexts_of(21))
-    rows = hybrid.retrieval.gru.index.rows
+    inputs = hybrid.generator.generate(contexts_of(21))
+    rows = hybrid.parts.gru.index.rows
     ranker = with_any_weights(Ranker(RankerConfig(width=width), *SIZES))
     with torch.no_grad():
         expected = ranker(inputs, in_full(rows)[inputs.items])[0].log_softmax(1)
@@ -74,8 +74,8 @@ def test_the_serving_ranker_gives_the_ranker_s_shares(hybrid, width):
 
 def test_a_listener_s_shares_do_not_depend_on_the_company(hybrid):
     ranker = with_any_weights(Ranker(RankerConfig(), *SIZES))
-    serving = ServingRanker(ranker, hybrid.retrieval.gru.index.rows)
-    inputs = hybrid.retrieval.inputs(contexts_of(21))
+    serving = ServingRanker(ranker, hybrid.parts.gru.index.rows)
+    inputs = hybrid.generator.generate(contexts_of(21))
     together = serving.shares(inputs)
     for row in range(len(inputs)):
         alone = serving.shares(inputs.take(torch.tensor([row])))
@@ -192,9 +192,9 @@ def some_scores(rng: np.random.Generator, most: int, songs: int) -> SparseScores
 
 
 @pytest.mark.parametrize("n", [1, 5, 40])
-def test_the_best_named_are_those_of_a_whole_sort(n):
+def test_the_best_items_are_those_of_a_whole_sort(n):
     named = some_scores(np.random.default_rng(n), 30, songs=60)
-    items, scores = best_named(named.items, named.scores, named.offsets, n)
+    items, scores = best_items(named.items, named.scores, named.offsets, n)
     for row, (begin, end) in enumerate(zip(named.offsets[:-1], named.offsets[1:], strict=True)):
         order = np.lexsort((named.items[begin:end], -named.scores[begin:end]))[:n]
         filled = len(order)

@@ -36,7 +36,7 @@ def hybrid():
     artists = np.arange(len(songs) + 1, dtype=np.int32) // 3  # some by nobody who is known
     made = fit_hybrid(log, songs, epochs=1, artists=artists)
     ranker = with_any_weights(copy.deepcopy(made.ranker))
-    return HybridNextSong(made.retrieval, ranker, made.vocabulary, torch.ones(len(songs) + 1))
+    return HybridNextSong(made.generator, ranker, made.vocabulary, torch.ones(len(songs) + 1))
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +69,11 @@ def contexts(hybrid):
 
 
 def test_candidates_are_described_as_song_by_song(hybrid, contexts):
-    inputs = hybrid.retrieval.inputs(contexts)
+    inputs = hybrid.generator.generate(contexts)
     plain = plain_features(hybrid, contexts, inputs)
     assert len(np.unique(plain.reshape(-1, plain.shape[2]), axis=0)) > LISTENERS
     for number, name in enumerate(CANDIDATE_FEATURES):
-        told, off_by = inputs.candidates[:, :, number].numpy(), OFF_BY.get(name, 2e-5)
+        told, off_by = inputs.candidate_features[:, :, number].numpy(), OFF_BY.get(name, 2e-5)
         np.testing.assert_allclose(told, plain[:, :, number], 1e-4, off_by, err_msg=name)
 
 

@@ -29,7 +29,7 @@ class TestItemNeighbours(SparseNextSongSuite):
 
 
 def named(log: SessionLog, session: list[int], config: ContextTreeConfig) -> dict[int, float]:
-    found = ContextTree.fit(log, SONGS, config).named(Contexts.of(Ragged.of([session])))
+    found = ContextTree.fit(log, SONGS, config).sparse_scores(Contexts.of(Ragged.of([session])))
     return dict(zip(found.items.tolist(), found.scores.tolist(), strict=True))
 
 

@@ -34,7 +34,9 @@ class TestVSTAN(SparseNextSongSuite):
 
 
 def named(log: SessionLog, config: NeighboursConfig, session: list[int]) -> dict[int, float]:
-    found = SessionNeighbours.fit(log, SONGS, config).named(Contexts.of(Ragged.of([session])))
+    found = SessionNeighbours.fit(log, SONGS, config).sparse_scores(
+        Contexts.of(Ragged.of([session]))
+    )
     return dict(zip(found.items.tolist(), found.scores.tolist(), strict=True))
 
 

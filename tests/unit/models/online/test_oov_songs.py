@@ -10,8 +10,9 @@ import torch
 
 from segue.models.data.play_buffer import RecentPlays, SlotNumbers
 from segue.models.data.vocabulary import Vocabulary
+from segue.models.hybrid.config import UNNAMED_RETRIEVERS
 from segue.models.hybrid.model import HybridNextSong
-from segue.models.ranking.schema import CANDIDATE_FEATURES, RETRIEVERS
+from segue.models.ranking.schema import CANDIDATE_FEATURES
 from segue.models.recommenders.base import RecommenderConfig, Request, contexts_of
 from segue.models.recommenders.hybrid import HybridRecommender
 from segue.stream.state.store import HistoryStore
@@ -29,7 +30,7 @@ def believer(hybrid):
     ranker = copy.deepcopy(hybrid.ranker)
     with torch.no_grad():
         ranker.weights.weight[0, CANDIDATE_FEATURES.index("live")] = 3.0
-    return HybridNextSong(hybrid.retrieval, ranker, hybrid.vocabulary, torch.ones(2 * PAIRS + 1))
+    return HybridNextSong(hybrid.generator, ranker, hybrid.vocabulary, torch.ones(2 * PAIRS + 1))
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +81,10 @@ def told(believer, store, plays):
     one = store.append(plays)[-1]
     request = Request(one.session, (), one.history, moment=one.moment)
     contexts = contexts_of([request], believer.vocabulary)
-    inputs = believer.retrieval.inputs(contexts)
+    inputs = believer.generator.generate(contexts)
     items = inputs.items[0].tolist()
     rows = [
-        inputs.candidates[0, items.index(inputs.songs + 1 + k)].tolist()
+        inputs.candidate_features[0, items.index(inputs.songs + 1 + k)].tolist()
         for k in range(len(inputs.new_songs[0]))
     ]
     features = {
@@ -105,7 +106,7 @@ def test_a_new_song_is_described_by_its_plays_and_the_songs_around(believer, sto
     last = believer.vocabulary.number(song(4))
     assert new["like_last"] == pytest.approx(float(direction @ vectors[last]), abs=1e-5)
     assert inputs.known_items[0, items.index(inputs.songs + 1)] == 0
-    assert inputs.ranks[0, items.index(inputs.songs + 1), RETRIEVERS.index("live")] == 1
+    assert inputs.ranks[0, items.index(inputs.songs + 1), UNNAMED_RETRIEVERS.index("live")] == 1
 
 
 def test_one_s_own_new_song_is_known_to_have_been_heard(believer, store):
@@ -120,11 +121,11 @@ def test_one_s_own_new_song_is_known_to_have_been_heard(believer, store):
 
 def test_without_a_moment_nothing_is_said_of_the_present(believer):
     contexts = contexts_of([Request([song(4)], ())], believer.vocabulary)
-    inputs = believer.retrieval.inputs(contexts)
+    inputs = believer.generator.generate(contexts)
     assert inputs.new_songs == [[]]
     assert (inputs.items <= inputs.songs).all()
     for name in ("live_rank", "own_rank", "trending_rank", "live_plays", "is_new"):
-        assert not inputs.candidates[:, :, CANDIDATE_FEATURES.index(name)].any()
+        assert not inputs.candidate_features[:, :, CANDIDATE_FEATURES.index(name)].any()
 
 
 def test_slots_lead_to_the_songs_that_are_in_them_now():

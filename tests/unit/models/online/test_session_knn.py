@@ -37,7 +37,7 @@ class Stream:
     def asked(self, number, most=20, config=CONFIG):
         """Name the songs as of a play, with their shares."""
         slots, shares, _ = live_songs(
-            self.recent.ring, self.recent.window, np.array([number]), config.plan(), most
+            self.recent.ring, self.recent.window, np.array([number]), config.query(), most
         )
         names = [self.recent.song_ids[slot] for slot in slots[0] if slot]
         return dict(zip(names, shares[0].tolist(), strict=False))

@@ -13,10 +13,11 @@ from segue.models.data.play_metadata import NO_DETAILS, UNKNOWN, PlayDetails
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import Vocabulary
-from segue.models.item2vec.retriever import SkipGramSpace
-from segue.models.ranking.context_features import MOMENT_FEATURES, describe_moments
+from segue.models.item2vec.retriever import SkipGramRetriever
+from segue.models.ranking.context_features import TIME_AND_SKIP_FEATURES, context_features
 from segue.models.ranking.schema import CANDIDATE_FEATURES, CONTEXT_FEATURES
-from segue.models.retrieval.profiles import LATELY, Likeness
+from segue.models.retrieval.profiles import RECENT_PLAYS, ListenerProfiles
+from segue.models.retrieval.retriever import ContextBatch
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.training.ranker_trainer import Examples, train_ranker, without_some_details
 from tests.support.details import DAY, EVENING, MORNING, SECOND, TUESDAY_SIX, details
@@ -25,8 +26,8 @@ from tests.support.toy_hybrid import CONFIG, fit_hybrid
 
 
 def moment_of(*args: object) -> dict[str, float]:
-    [told] = describe_moments(Contexts.of(*args)).tolist()  # type: ignore[arg-type]
-    return dict(zip(MOMENT_FEATURES, told, strict=True))
+    [told] = context_features(Contexts.of(*args)).tolist()  # type: ignore[arg-type]
+    return dict(zip(TIME_AND_SKIP_FEATURES, told, strict=True))
 
 
 class TestMoments:
@@ -55,10 +56,10 @@ class TestMoments:
 
     def test_nothing_known_is_nothing_told(self):
         empty, heard = Ragged.of([[], [1]]), Ragged.of([[2], []])
-        assert not describe_moments(Contexts.of(empty, heard)).any()
+        assert not context_features(Contexts.of(empty, heard)).any()
         unknown = PlayDetails.unknown(1)
-        assert not describe_moments(Contexts.of(empty, heard, unknown, unknown)).any()
-        told = describe_moments(Contexts.of(empty, heard, NO_DETAILS, details([TUESDAY_SIX])))
+        assert not context_features(Contexts.of(empty, heard, unknown, unknown)).any()
+        told = context_features(Contexts.of(empty, heard, NO_DETAILS, details([TUESDAY_SIX])))
         assert not told.any()
 
 
@@ -66,23 +67,25 @@ class TestLikeness:
     VECTORS = np.array([[0, 0], [1, 0], [0, 1], [-1, 0]], np.float32)
 
     def test_means_are_of_the_plays_they_say(self):
-        contexts = Contexts.of(Ragged.of([[1, 2], []]), Ragged.of([[3] * 9 + [2] * LATELY, [2]]))
-        like = Likeness.of(self.VECTORS, contexts, memory=0.5)
+        contexts = Contexts.of(
+            Ragged.of([[1, 2], []]), Ragged.of([[3] * 9 + [2] * RECENT_PLAYS, [2]])
+        )
+        like = ListenerProfiles.of(self.VECTORS, contexts, memory=0.5)
         assert like.last.tolist() == [[0, 1], [0, 1]]
         assert like.session[0].tolist() == pytest.approx((np.array([0.5, 1]) / 1.25**0.5).tolist())
         assert like.session[1].tolist() == [0, 0]
-        assert like.lately.tolist() == [[0, 1], [0, 1]]
-        whole = np.array([-9, LATELY]) / math.hypot(9, LATELY)
-        assert like.listener[0].tolist() == pytest.approx(whole.tolist())
+        assert like.recent.tolist() == [[0, 1], [0, 1]]
+        whole = np.array([-9, RECENT_PLAYS]) / math.hypot(9, RECENT_PLAYS)
+        assert like.history[0].tolist() == pytest.approx(whole.tolist())
 
     def test_a_song_without_a_vector_says_nothing(self):
-        like = Likeness.of(self.VECTORS, Contexts.of(Ragged.of([[7, 1], [7]])))
+        like = ListenerProfiles.of(self.VECTORS, Contexts.of(Ragged.of([[7, 1], [7]])))
         assert like.session.tolist() == [[1, 0], [0, 0]]
 
     def test_the_space_retrieves_by_the_session_or_else_by_the_listener(self):
-        space = SkipGramSpace(torch.from_numpy(self.VECTORS), memory=0.0)
+        space = SkipGramRetriever(torch.from_numpy(self.VECTORS), memory=0.0)
         contexts = Contexts.of(Ragged.of([[2, 1], []]), Ragged.of([[2], [3]]))
-        found = space.retrieve(space.likeness(contexts), 2)
+        found = space.retrieve(ContextBatch(contexts), 2)
         assert found.items.tolist() == [[1, 2], [3, 2]]
         assert found.scores.tolist() == [[1, 0], [1, 0]]
 
@@ -167,11 +170,11 @@ def predictions(tell, count: int, seed: int) -> Predictions:
 )
 def test_where_it_decides_the_ranker_beats_itself_without_it(forked, group, tell):
     examples, judged = (
-        Examples.of(forked.retrieval, predictions(tell, count, seed))
+        Examples.of(forked.generator, predictions(tell, count, seed))
         for count, seed in ((400, 1), (120, 2))
     )
     config = replace(CONFIG.ranker, batch=32, learning_rate=0.01, width=16)
-    vectors = forked.retrieval.gru.vectors
+    vectors = forked.parts.gru.vectors
 
     def trained(taught: Examples, told: Examples) -> float:
         learned = train_ranker(
@@ -186,18 +189,18 @@ def test_where_it_decides_the_ranker_beats_itself_without_it(forked, group, tell
 
 def test_some_examples_tell_nothing_but_songs():
     taught = predictions(by_hour, 40, 1)
-    told = describe_moments(without_some_details(taught).contexts)
-    known = told[:, MOMENT_FEATURES.index("has_time")]
+    told = context_features(without_some_details(taught).contexts)
+    known = told[:, TIME_AND_SKIP_FEATURES.index("has_time")]
     assert known.tolist() == [float(place % 16 != 0) for place in range(40)]
 
 
 def test_a_request_without_times_is_no_mistake_after_training_with_times(forked):
-    examples = Examples.of(forked.retrieval, predictions(by_hour, 64, 1))
-    vectors = forked.retrieval.gru.vectors
+    examples = Examples.of(forked.generator, predictions(by_hour, 64, 1))
+    vectors = forked.parts.gru.vectors
     learned = train_ranker(examples, examples, vectors, CONFIG.gru.hidden, CONFIG.ranker, epochs=1)
     column = CONTEXT_FEATURES.index("has_time")
     assert learned.network.context_scale[column] == 1  # it never changed here
-    silent = forked.retrieval.inputs(Contexts.of(Ragged.of([[1]])))
-    logits, _ = learned.ranker(silent, vectors[silent.items])
+    silent = forked.generator.generate(Contexts.of(Ragged.of([[1]])))
+    logits, _ = learned.network(silent, vectors[silent.items])
     assert logits[silent.items != 0].abs().max() < 100
-    assert len(CANDIDATE_FEATURES) == silent.candidates.shape[2]
+    assert len(CANDIDATE_FEATURES) == silent.candidate_features.shape[2]

@@ -11,12 +11,13 @@ import torch
 from segue.models.bundles.bundle import BundleError, read_bundle
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
-from segue.models.hybrid.model import HybridNextSong, remembered
+from segue.models.hybrid.config import UNNAMED_RETRIEVERS
+from segue.models.hybrid.model import HybridNextSong
+from segue.models.hybrid.parts import remembered
 from segue.models.ranking.ranker import LOSSES, Ranker, RankerConfig
-from segue.models.ranking.schema import CANDIDATE_FEATURES, CONTEXT_FEATURES, RETRIEVERS
+from segue.models.ranking.schema import CANDIDATE_FEATURES, CONTEXT_FEATURES
 from segue.models.registry import open_model
-from segue.models.retrieval.candidates import Candidates, Proposals
-from segue.offline.training.ranker_trainer import GROUPS
+from segue.models.retrieval.candidates import CandidateList, Candidates
 from tests.support.scorer_suite import PAIRS, NextSongSuite, log_of, numbered
 from tests.support.toy import paired_sessions, song
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
@@ -36,7 +37,7 @@ class TestHybrid(NextSongSuite):
 
 
 def column(inputs, name):
-    return inputs.candidates[:, :, CANDIDATE_FEATURES.index(name)]
+    return inputs.candidate_features[:, :, CANDIDATE_FEATURES.index(name)]
 
 
 def contexts_of(hybrid, session, history=()):
@@ -45,8 +46,8 @@ def contexts_of(hybrid, session, history=()):
 
 
 def test_candidates_are_united_with_every_retriever_s_rank_and_score():
-    one = Proposals(np.array([[7, 3], [2, 0]]), np.array([[0.9, 0.1], [0.5, 0]], np.float32))
-    two = Proposals(np.array([[3], [9]]), np.array([[5.0], [4.0]], np.float32))
+    one = CandidateList(np.array([[7, 3], [2, 0]]), np.array([[0.9, 0.1], [0.5, 0]], np.float32))
+    two = CandidateList(np.array([[3], [9]]), np.array([[5.0], [4.0]], np.float32))
     both = Candidates.of([one, two])
     assert both.items[:, :3].tolist() == [[3, 7, 0], [2, 9, 0]]
     assert both.ranks[0, :2].tolist() == [[2, 1], [1, 0]]
@@ -57,7 +58,7 @@ def test_candidates_are_united_with_every_retriever_s_rank_and_score():
 
 def test_the_features_say_what_the_models_say(hybrid):
     contexts = contexts_of(hybrid, [song(4), song(5), song(8)], [song(2)])
-    inputs = hybrid.retrieval.inputs(contexts)
+    inputs = hybrid.generator.generate(contexts)
     items = inputs.items[0]
     real = items > 0
     assert len(set(items[real].tolist())) == int(real.sum())
@@ -66,7 +67,7 @@ def test_the_features_say_what_the_models_say(hybrid):
     assert sum(math.exp(told[number]) for number in range(1, 2 * PAIRS + 1)) == pytest.approx(
         1, abs=1e-5
     )
-    neighbours = hybrid.retrieval.blend.models[0].named(contexts)
+    neighbours = hybrid.parts.blend.models[0].sparse_scores(contexts)
     shares = dict(zip(neighbours.items, neighbours.scores / neighbours.scores.sum(), strict=True))
     found = dict(zip(items.tolist(), column(inputs, "neighbours")[0].tolist(), strict=True))
     best = max(shares, key=lambda item: shares[item])
@@ -75,7 +76,7 @@ def test_the_features_say_what_the_models_say(hybrid):
 
 def test_what_was_heard_is_described(hybrid):
     session, history = [song(4), song(9), song(4)], [song(2), song(9)]
-    inputs = hybrid.retrieval.inputs(contexts_of(hybrid, session, history))
+    inputs = hybrid.generator.generate(contexts_of(hybrid, session, history))
     items = inputs.items[0].tolist()
 
     def told(song_id, name):
@@ -90,7 +91,7 @@ def test_what_was_heard_is_described(hybrid):
     assert told(song(9), "history_ago") == pytest.approx(math.log1p(1))
     assert told(song(2), "in_session") == 0
     assert told(song(2), "history_ago") == pytest.approx(math.log1p(2))
-    told_context = dict(zip(CONTEXT_FEATURES, inputs.contexts[0].tolist(), strict=True))
+    told_context = dict(zip(CONTEXT_FEATURES, inputs.context_features[0].tolist(), strict=True))
     assert told_context["plays"] == pytest.approx(math.log1p(3))
     assert told_context["repeats"] == pytest.approx(1 / 3)
     assert told_context["last_was_repeat"] == 1
@@ -125,16 +126,17 @@ def test_neighbours_remember_the_last_plays_only():
     assert [each.tolist() for each in log.joined(log).sessions][3:] == [[1, 2, 3], [4, 5], [6]]
 
 
-def test_every_feature_belongs_to_one_group_and_every_retriever_is_known():
-    told = [name for names in GROUPS.values() for name in names]
-    assert len(told) == len(set(told))
-    assert set(CANDIDATE_FEATURES) <= set(told) <= {*CANDIDATE_FEATURES, *CONTEXT_FEATURES}
-    assert set(RETRIEVERS) <= set(GROUPS)
+def test_every_feature_belongs_to_one_ablation_and_every_retriever_is_one(hybrid):
+    schema = hybrid.generator.schema
+    columns = [place for name in schema.ablations for place in schema.columns_of(name)[0]]
+    assert sorted(columns) == list(range(len(CANDIDATE_FEATURES)))
+    assert set(UNNAMED_RETRIEVERS) <= set(schema.ablations)
+    assert schema.names == CANDIDATE_FEATURES
 
 
 def ranking_of(hybrid, session):
-    inputs = hybrid.retrieval.inputs(contexts_of(hybrid, session))
-    return inputs, hybrid.retrieval.gru.vectors[inputs.items]
+    inputs = hybrid.generator.generate(contexts_of(hybrid, session))
+    return inputs, hybrid.parts.gru.vectors[inputs.items]
 
 
 def test_the_losses_are_the_document_s(hybrid):

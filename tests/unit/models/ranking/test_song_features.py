@@ -12,16 +12,15 @@ from segue.models.data.play_metadata import UNKNOWN
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import Vocabulary
-from segue.models.ranking.context_features import asked_ms
 from segue.models.ranking.song_features import (
     SLOTS,
     SMOOTHING,
     TRAIT_FEATURES,
-    Plays,
+    PlayColumns,
     SongTraits,
-    describe_hours,
-    describe_traits,
+    hour_match,
     hours_of,
+    trait_features,
 )
 from segue.offline.datasets.play_log import SONGS_SCHEMA, PlayLog, artist_numbers
 from tests.support.details import EVENING, HOUR, MORNING, details
@@ -30,8 +29,12 @@ from tests.support.scorer_suite import log_of
 
 def described(traits: SongTraits, items: list[list[int]], contexts: Contexts) -> np.ndarray:
     told = np.zeros((len(items), len(items[0]), len(TRAIT_FEATURES)), np.float32)
-    plays, when, nobody = Plays.of(contexts), asked_ms(contexts), np.zeros((len(items), 0), "i4")
-    describe_traits(np.array(items), traits.tables, plays, when, nobody, told)
+    plays, when, nobody = (
+        PlayColumns.of(contexts),
+        contexts.query_times_ms(),
+        np.zeros((len(items), 0), "i4"),
+    )
+    trait_features(np.array(items), traits.tables, plays, when, nobody, told)
     return told
 
 
@@ -112,9 +115,9 @@ class TestHours:
     def test_it_is_told_at_the_last_play_s_hour_and_not_without_one(self):
         hours = np.arange(3 * SLOTS, dtype=np.float32).reshape(3, SLOTS)
         times = details([MORNING, EVENING, UNKNOWN])
-        when = asked_ms(Contexts.of(Ragged.of([[1, 1], [1], []]), session_details=times))
+        when = Contexts.of(Ragged.of([[1, 1], [1], []]), session_details=times).query_times_ms()
         items, told = np.array([[1, 2, 9]] * 3), np.zeros((3, 3), np.float32)
-        describe_hours(items, when, NO_HOURS, told)
+        hour_match(items, when, NO_HOURS, told)
         assert not told.any()
-        describe_hours(items, when, hours, told)
+        hour_match(items, when, hours, told)
         assert told.tolist() == [[8 + 6, 16 + 6, 0], [0, 0, 0], [0, 0, 0]]

@@ -82,7 +82,7 @@ def test_the_plain_form_ranks_alike(kept: Path, tmp_path: Path) -> None:
     settings = load_settings(bundle=world / "hybrid")
     serving: Any = load_recommender(settings)
     model, popularity = serving.model, open_model(world / "hybrid")[0].weights["popularity"]
-    plain = PlainRanked(model.retrieval, model.ranker, model.vocabulary, popularity)
+    plain = PlainRanked(model.generator, model.ranker, model.vocabulary, popularity)
     import polars as pl
 
     store = scratch_store(tmp_path, settings)

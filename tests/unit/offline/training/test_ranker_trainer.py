@@ -10,11 +10,10 @@ import torch
 
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
-from segue.models.ranking.schema import CANDIDATE_FEATURES, CONTEXT_FEATURES
+from segue.models.ranking.schema import CANDIDATE_FEATURES, FEATURE_GROUPS
 from segue.models.registry import open_model
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.training.ranker_trainer import (
-    GROUPS,
     Examples,
     judge_ranking,
     train_ranker,
@@ -30,7 +29,7 @@ from tests.unit.models.hybrid.reference_hybrid import told_instead
 def examples_of(hybrid, sessions):
     songs = hybrid.vocabulary
     log = number_sessions(sessions, songs)
-    return Examples.of(hybrid.retrieval, Predictions.of(log, len(songs)))
+    return Examples.of(hybrid.generator, Predictions.of(log, len(songs)))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def test_every_prediction_is_counted_and_answers_are_found(hybrid, examples):
 def test_an_answer_nobody_put_forward_is_a_miss(hybrid):
     songs = hybrid.vocabulary
     log = log_of([[1, 2], [3, 10_000]])
-    made = Examples.of(hybrid.retrieval, Predictions.of(log, len(songs)))
+    made = Examples.of(hybrid.generator, Predictions.of(log, len(songs)))
     [(_, columns)] = made.batches
     assert (columns >= 0).tolist() == [True, False]
     assert made.recall == 0.5
@@ -63,7 +62,7 @@ def test_an_answer_nobody_put_forward_is_a_miss(hybrid):
 
 
 def test_training_makes_it_no_worse_and_repeats_itself(hybrid, examples, judged):
-    vectors, hidden = hybrid.retrieval.gru.vectors, CONFIG.gru.hidden
+    vectors, hidden = hybrid.parts.gru.vectors, CONFIG.gru.hidden
     first, again = (
         train_ranker(examples, judged, vectors, hidden, CONFIG.ranker, seed=1, epochs=3)
         for _ in range(2)
@@ -83,14 +82,14 @@ def test_it_learns_to_trust_the_feature_that_knows(hybrid, examples, judged):
         column = CANDIDATE_FEATURES.index("trend")
         batches = []
         for inputs, columns in made.batches:
-            features = torch.zeros_like(inputs.candidates)
+            features = torch.zeros_like(inputs.candidate_features)
             rows = (columns >= 0).nonzero()[:, 0]
             features[rows, columns[rows], column] = 1.0
             batches.append((told_instead(inputs, features), columns))
         return replace(made, batches=batches)
 
     train, judge = told(examples.without("likeness")), told(judged.without("likeness"))
-    vectors = hybrid.retrieval.gru.vectors
+    vectors = hybrid.parts.gru.vectors
     hidden, config = CONFIG.gru.hidden, replace(CONFIG.ranker, batch=16, learning_rate=0.01)
     learned = train_ranker(train, judge, vectors, hidden, config, epochs=20, patience=20)
     assert learned.best.validation["map_at_1"] > 0.95
@@ -102,7 +101,7 @@ def test_stages_leave_the_other_layers_alone(hybrid, examples, judged):
     trained = train_ranker(
         examples,
         judged,
-        hybrid.retrieval.gru.vectors,
+        hybrid.parts.gru.vectors,
         CONFIG.gru.hidden,
         CONFIG.ranker,
         epochs=1,
@@ -113,22 +112,21 @@ def test_stages_leave_the_other_layers_alone(hybrid, examples, judged):
     assert len(trained.history) == 4
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_a_group_taken_away_is_gone(examples, group):
-    less = examples.without(group)
+@pytest.mark.parametrize("ablation", [*FEATURE_GROUPS, "blend"])
+def test_a_group_taken_away_is_gone(examples, ablation):
+    less = examples.without(ablation)
     for inputs, _ in less.batches:
-        for name in GROUPS[group]:
-            if name in CANDIDATE_FEATURES:
-                assert not inputs.candidates[:, :, CANDIDATE_FEATURES.index(name)].any()
-            else:
-                assert not inputs.contexts[:, CONTEXT_FEATURES.index(name)].any()
+        columns, context_columns = inputs.schema.columns_of(ablation)
+        assert columns
+        assert not inputs.candidate_features[:, :, columns].any()
+        assert not inputs.context_features[:, context_columns].any()
     assert less.recall <= examples.recall
 
 
 def test_without_any_answer_training_is_refused(hybrid):
     log = log_of([[3, 10_000]])
-    nothing = Examples.of(hybrid.retrieval, Predictions.of(log, len(hybrid.vocabulary)))
-    vectors = hybrid.retrieval.gru.vectors
+    nothing = Examples.of(hybrid.generator, Predictions.of(log, len(hybrid.vocabulary)))
+    vectors = hybrid.parts.gru.vectors
     with pytest.raises(TrainingError, match="give a longer log"):
         train_ranker(nothing, nothing, vectors, CONFIG.gru.hidden, CONFIG.ranker)
 
