@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from segue.offline.benchmarks.ann.report import facts, recall_picture, summary
+from segue.offline.benchmarks.ann import facts, recall_picture, summary
 from segue.offline.reporting.document import Block, Heading, Paragraph, Table
 from segue.offline.reporting.plots import STYLE, png
 

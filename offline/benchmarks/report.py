@@ -15,7 +15,7 @@ from segue.offline.reporting.document import Block, Heading, Paragraph, write_ma
 from segue.offline.reporting.json_file import write_json
 
 FILE = "report.json"
-FORMAT = 1
+FORMAT = 2
 """What parts hold; a report of another format is not added to."""
 PACKAGES = ("segue", "torch", "numpy", "numba", "faiss-cpu", "lmdb", "faust-streaming", "aiokafka")
 BY_SONGS = ("throughput", "stages")

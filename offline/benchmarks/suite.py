@@ -114,8 +114,8 @@ def _training(plan: Plan, say: Say) -> Figures:
 
 
 def _ann(plan: Plan, say: Say) -> Figures:
-    from segue.offline.benchmarks.ann.runner import AnnConfig, measure_ann
-    from segue.offline.benchmarks.ann.vectors import generated_vectors
+    from segue.offline.benchmarks.ann import AnnConfig, measure_ann
+    from segue.offline.benchmarks.ann_vectors import generated_vectors
     from segue.stream.config.settings import load_settings
 
     kept = load_settings().data_dir / "bench"

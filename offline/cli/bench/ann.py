@@ -69,9 +69,8 @@ def ann(
     """Compare ANN indexes on song embeddings trained from plays.
 
     Queries are those of the model for listeners of the test split. For every value of its
-    parameter each library is measured: recall against exact search, queries per second in
-    batches of 1, 32 and 256, build time, memory, adding and removing 1 % of the songs, and
-    loading its file, memory-mapped where possible. Each runs in a process of its own. A library
+    parameter each index is measured: recall against exact search, queries per second in
+    batches of 1, 32 and 256, build time and memory. Each runs in a process of its own. A library
     that is not installed is reported, with the remedy.
 
     Embeddings are trained once and kept in bench/ of the data directory. Results in --out stay
@@ -86,8 +85,8 @@ def ann(
     """
     from rich.console import Console
 
-    from segue.offline.benchmarks.ann.runner import AnnConfig, measure_ann
-    from segue.offline.benchmarks.ann.vectors import bundle_vectors, generated_vectors
+    from segue.offline.benchmarks.ann import AnnConfig, measure_ann
+    from segue.offline.benchmarks.ann_vectors import bundle_vectors, generated_vectors
     from segue.offline.datasets.readers import read_plays
     from segue.offline.reporting.json_file import write_json
     from segue.offline.reporting.progress import steps_progress
@@ -117,7 +116,7 @@ def ann(
 def _show(figures: dict[str, Any], out: Path | None) -> None:
     from rich.console import Console
 
-    from segue.offline.benchmarks.ann.report import facts, summary
+    from segue.offline.benchmarks.ann import facts, summary
 
     console = Console(soft_wrap=True)
     console.width = max(console.width, WIDE)
