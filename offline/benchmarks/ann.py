@@ -32,7 +32,7 @@ from segue.offline.benchmarks.worker_process import BenchError
 from segue.offline.operations.resources import resident_mib
 from segue.offline.reporting.document import Block, Heading, Paragraph, Table, write_document
 from segue.offline.reporting.json_file import write_json
-from segue.offline.reporting.plots import STYLE, logarithmic, line_style, png
+from segue.offline.reporting.plots import STYLE, line_style, logarithmic, png
 
 Vectors = NDArray[np.float32]
 Numbers = NDArray[np.int64]
