@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from segue.offline.cli.options import address, load_settings
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import interrupt_on_sigterm
 
 
 @click.command()
-@address(
+@opt.address(
     9092,
     "Address to listen on, and the one that clients connect to.",
     "Port to listen on; 0 chooses a free one.",
@@ -35,7 +35,7 @@ def broker(host: str, port: int, topics: bool) -> None:
     try:
         with EmbeddedBroker(host, port) as running:
             if topics:
-                ensure_topics(load_settings(kafka_bootstrap=running.bootstrap))
+                ensure_topics(opt.load_settings(kafka_bootstrap=running.bootstrap))
             click.echo(f"Kafka protocol on {running.bootstrap}, in memory only. Elsewhere:")
             click.echo(f"  export SEGUE_KAFKA_BOOTSTRAP={running.bootstrap}")
             click.echo("Ctrl-C stops it and drops everything in it.")

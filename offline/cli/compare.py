@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segue.offline.cli.options import json_file, load_settings
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import print_table
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option("--prometheus", metavar="URL", help="Query Prometheus for all workers instead.")
 @click.option("--since", help="With --prometheus: time range, such as 30m, 6h, 7d. [default: 1h]")
-@json_file()
+@opt.json_file()
 def compare(
     addresses: tuple[str, ...], prometheus: str | None, since: str | None, json_file: Path | None
 ) -> None:
@@ -74,7 +74,7 @@ def _counts(addresses: tuple[str, ...], prometheus: str | None, since: str) -> S
 
 
 def _own_address() -> str:
-    settings = load_settings()
+    settings = opt.load_settings()
     if settings.metrics_port == 0:
         raise click.UsageError("the setting metrics_port is 0: give --metrics URL")
     return f"http://{settings.metrics_host}:{settings.metrics_port}/metrics"

@@ -6,30 +6,25 @@ from pathlib import Path
 
 import click
 
-from segue.offline.cli.options import POSITIVE, bundle, limit, load_settings
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import interrupt_on_sigterm
 
 
 @click.command()
 @click.option("--user", help="Show only this listener's lists.")
-@limit("Stop after so many.")
+@opt.limit("Stop after so many.")
 @click.option("--from-beginning", is_flag=True, help="Start with the oldest record, not the next.")
 @click.option(
     "--wait",
     "wait_s",
-    type=POSITIVE,
+    type=opt.POSITIVE,
     help="Stop after so many seconds without a record. By default only Ctrl-C stops it.",
 )
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["pretty", "jsonl"]),
-    default="pretty",
-    show_default=True,
-    help="Text, or one JSON object a line.",
+@opt.choice(
+    "--format", ["pretty", "jsonl"], "pretty", "Text, or one JSON object a line.", name="output"
 )
 @click.option("--rejected", is_flag=True, help="Show the dead-letter topic: rejected plays.")
-@bundle("Bundle with the titles of songs. [default: the setting `bundle`]")
+@opt.bundle("Bundle with the titles of songs. [default: the setting `bundle`]")
 def consume(
     user: str | None,
     limit: int | None,
@@ -56,7 +51,7 @@ def consume(
     from segue.offline.operations import consumer
 
     interrupt_on_sigterm()
-    settings = load_settings()
+    settings = opt.load_settings()
     directory = bundle or settings.bundle
     titles = {} if directory is None else read_bundle(directory).titles
     topic = settings.topic_rejected if rejected else settings.topic_recommendations

@@ -7,28 +7,21 @@ from typing import Any
 
 import click
 
-from segue.offline.cli.options import demo_directory, json_file, options, play_log, rate, seed
+from segue.offline.cli import options as opt
 
 
 @click.command()
-@options(
-    play_log("A play log of your own. [default: a synthetic one]", required=False),
-    demo_directory("Directory for the bundle, histories, lists and logs."),
-    rate("Plays to send per second. [default: all in 45 s, at most 1,000]"),
+@opt.group(
+    opt.play_log("A play log of your own. [default: a synthetic one]", required=False),
+    opt.demo_directory("Directory for the bundle, histories, lists and logs."),
+    opt.rate("Plays to send per second. [default: all in 45 s, at most 1,000]"),
 )
-@click.option(
-    "--train-s",
-    type=click.FloatRange(min=1),
-    default=60.0,
-    show_default=True,
-    help="Stop training after so many seconds.",
-)
-@click.option(
+@opt.number("--train-s", 60.0, "Stop training after so many seconds.", click.FloatRange(min=1))
+@opt.number(
     "--refreshes",
-    type=click.IntRange(min=0),
-    default=3,
-    show_default=True,
-    help="How often the model is trained on the stream meanwhile and replaced.",
+    3,
+    "How often the model is trained on the stream meanwhile and replaced.",
+    click.IntRange(min=0),
 )
 @click.option(
     "--verify/--no-verify",
@@ -36,7 +29,7 @@ from segue.offline.cli.options import demo_directory, json_file, options, play_l
     show_default=True,
     help="At the end, replay the plays and compare every published list byte by byte.",
 )
-@options(seed(1), json_file())
+@opt.group(opt.seed(1), opt.json_file())
 def demo(json_file: Path | None, **options: Any) -> None:
     """Run the whole system on this machine and watch it recommend.
 

@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segue.offline.cli.options import (
-    AUDIO_DIRECTORY,
-    BUNDLE_OUTPUT,
-    DECODERS,
-    EXISTING_FILE,
-    SPECTROGRAM_CACHE,
-    bundle,
-    bundle_root,
-    load_settings,
-    options,
-)
+from segue.offline.cli import options as opt
 
 if TYPE_CHECKING:
     from segue.models.bundles.bundle import Bundle
@@ -25,22 +15,22 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@AUDIO_DIRECTORY
-@bundle("With --audio: the audio model.", option="--model", name="model")
-@options(SPECTROGRAM_CACHE, DECODERS)
+@opt.AUDIO_DIRECTORY
+@opt.bundle("With --audio: the audio model.", option="--model", name="model")
+@opt.group(opt.SPECTROGRAM_CACHE, opt.DECODERS)
 @click.option(
     "--vectors",
     "vectors_file",
-    type=EXISTING_FILE,
+    type=opt.EXISTING_FILE,
     help="Instead of --audio: your own song embeddings, a safetensors file.",
 )
 @click.option(
     "--aligned", is_flag=True, help="With --vectors: they are in the bundle's skip-gram space."
 )
-@bundle("The hybrid.", name="directory", required=True)
-@BUNDLE_OUTPUT
+@opt.bundle("The hybrid.", name="directory", required=True)
+@opt.BUNDLE_OUTPUT
 @click.option("--activate", is_flag=True, help="Activate the new bundle.")
-@bundle_root(
+@opt.bundle_root(
     "With --activate: directory of the bundles. [default: the setting `bundle_root`]", name="root"
 )
 def embed(
@@ -137,7 +127,7 @@ def _activate(out: Path, root: Path | None) -> None:
     from segue.offline.operations.bundle_inventory import find_bundle, require_root
     from segue.stream.serving.model_registry import activation, announce, read_announcements
 
-    settings = load_settings(bundle_root=root)
+    settings = opt.load_settings(bundle_root=root)
     served = find_bundle(settings, require_root(settings), str(out))
     before = read_announcements(settings).in_service
     announce(settings, activation(served, before))

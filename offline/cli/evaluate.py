@@ -6,43 +6,32 @@ from pathlib import Path
 
 import click
 
-from segue.offline.cli.options import (
-    EXISTING,
-    SESSION_GAP,
-    bundle,
-    json_file,
-    limit,
-    options,
-    play_log,
-    report,
-    seed,
-)
+from segue.offline.cli import options as opt
 
 SPLITS = ("time", "windows", "leave-last-out", "kfold")
 
 
 @click.command()
-@bundle("A trained model. Repeatable.", name="bundles", multiple=True)
+@opt.bundle("A trained model. Repeatable.", name="bundles", multiple=True)
 @click.option(
     "--baselines", default="", help="Names between commas; an unknown name lists all there are."
 )
-@play_log("The play log to train on.")
+@opt.play_log("The play log to train on.")
 @click.option(
     "--test",
     "test_file",
-    type=EXISTING,
+    type=opt.EXISTING,
     help="What to predict: a play log, or rows of prefix TAB next song.",
 )
 @click.option("--test-format", help="Its format: prefix-label or a log's. Detected by default.")
 @click.option(
     "--split", type=click.Choice(SPLITS), help="Split of --plays without --test. [default: time]"
 )
-@click.option(
+@opt.number(
     "--test-fraction",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.1,
-    show_default=True,
-    help="Share of the plays to predict, by time, for --split time and windows.",
+    0.1,
+    "Share of the plays to predict, by time, for --split time and windows.",
+    click.FloatRange(0, 1, min_open=True, max_open=True),
 )
 @click.option(
     "--windows",
@@ -50,20 +39,19 @@ SPLITS = ("time", "windows", "leave-last-out", "kfold")
     type=click.IntRange(min=2),
     help="Number of sliding windows; implies --split windows.",
 )
-@click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True)
-@SESSION_GAP
-@click.option(
+@opt.number("--folds", 5, None, click.IntRange(min=2))
+@opt.SESSION_GAP
+@opt.number(
     "--sampled-negatives",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Also rank each next song among so many sampled songs only (99 in many papers).",
+    0,
+    "Also rank each next song among so many sampled songs only (99 in many papers).",
+    click.IntRange(min=0),
 )
-@options(
-    limit("Predict so many at most, sampled uniformly."),
-    seed(),
-    json_file(),
-    report("Write a report here: report.md, report.html and plots."),
+@opt.group(
+    opt.limit("Predict so many at most, sampled uniformly."),
+    opt.seed(),
+    opt.json_file(),
+    opt.report("Write a report here: report.md, report.html and plots."),
 )
 def evaluate(
     bundles: tuple[Path, ...],

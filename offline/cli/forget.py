@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segue.offline.cli.options import EXISTING_FILE, load_settings
+from segue.offline.cli import options as opt
 
 if TYPE_CHECKING:
     from segue.stream.config.settings import Settings
@@ -15,15 +15,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("user_ids", metavar="[USER]...", nargs=-1)
-@click.option("--file", type=EXISTING_FILE, help="User ids, one per line.")
+@click.option("--file", type=opt.EXISTING_FILE, help="User ids, one per line.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option(
+@opt.number(
     "--wait",
-    "wait_s",
-    type=click.FloatRange(min=0),
-    default=30.0,
-    show_default=True,
-    help="Seconds to wait until workers and refresh have erased them.",
+    30.0,
+    "Seconds to wait until workers and refresh have erased them.",
+    click.FloatRange(min=0),
+    name="wait_s",
 )
 def forget(user_ids: tuple[str, ...], file: Path | None, yes: bool, wait_s: float) -> None:
     """Erase listeners: their histories, and their plays in what recommendations are based on.
@@ -47,7 +46,7 @@ def forget(user_ids: tuple[str, ...], file: Path | None, yes: bool, wait_s: floa
     if not given:
         raise click.UsageError("name a listener, or give --file")
     users = check_users(given)
-    settings = load_settings()
+    settings = opt.load_settings()
     who = users[0] if len(users) == 1 else f"{len(users):,} listeners"
     if not yes:
         click.confirm(f"Erase {who}?", abort=True, err=True)

@@ -6,29 +6,24 @@ from pathlib import Path
 
 import click
 
-from segue.offline.cli.options import EXISTING_FILE, options, play_log, report, seed, served_bundle
+from segue.offline.cli import options as opt
 
 PICTURE, PAGE, FIGURES = "map.png", "map.html", "map.json"
 
 
 @click.command()
-@served_bundle("A model with song embeddings: skip-gram or GRU.")
-@report("Directory to write to.", required=True)
-@click.option(
-    "--songs",
-    type=click.IntRange(min=5),
-    default=5000,
-    show_default=True,
-    help="Songs on the map, the most played ones.",
-)
+@opt.served_bundle("A model with song embeddings: skip-gram or GRU.")
+@opt.report("Directory to write to.", required=True)
+@opt.number("--songs", 5000, "Songs on the map, the most played ones.", click.IntRange(min=5))
 @click.option(
     "--labels",
     "labels_file",
-    type=EXISTING_FILE,
+    type=opt.EXISTING_FILE,
     help="Colours: a table with song_id and label, or the tags of yes.com's songs.",
 )
-@options(
-    play_log("A play log that names the artists, if the bundle does not.", required=False), seed()
+@opt.group(
+    opt.play_log("A play log that names the artists, if the bundle does not.", required=False),
+    opt.seed(),
 )
 def map(
     directory: Path,

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segue.offline.cli.options import bundle_root, json_file, load_settings
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import print_table
 
 if TYPE_CHECKING:
     from segue.offline.operations.bundle_inventory import BundleRow
 
-ROOT = bundle_root("Directory of the bundles. [default: the setting `bundle_root`]", name="root")
+ROOT = opt.bundle_root(
+    "Directory of the bundles. [default: the setting `bundle_root`]", name="root"
+)
 
 
 @click.group()
@@ -33,7 +35,7 @@ def models() -> None:
 
 @models.command("list")
 @ROOT
-@json_file("Write the list to this file.")
+@opt.json_file("Write the list to this file.")
 def list_command(root: Path | None, json_file: Path | None) -> None:
     """List the bundles below the root: active, previous, rejected and others.
 
@@ -46,7 +48,7 @@ def list_command(root: Path | None, json_file: Path | None) -> None:
     from segue.offline.reporting.json_file import write_json
     from segue.stream.serving.model_registry import read_announcements
 
-    settings = load_settings(bundle_root=root)
+    settings = opt.load_settings(bundle_root=root)
     rows = list_bundles(require_root(settings), read_announcements(settings).in_service)
     write_json(json_file, {"models": [row.row() for row in rows]})
     _show(rows)
@@ -69,7 +71,7 @@ def activate(bundle: str, root: Path | None) -> None:
     from segue.offline.operations.bundle_inventory import find_bundle, require_root
     from segue.stream.serving.model_registry import activation, announce, read_announcements
 
-    settings = load_settings(bundle_root=root)
+    settings = opt.load_settings(bundle_root=root)
     served = find_bundle(settings, require_root(settings), bundle)
     before = read_announcements(settings).of_kind(served.version.rpartition("-")[0])
     if before is not None and before.served == served:
@@ -94,7 +96,7 @@ def rollback(root: Path | None) -> None:
     from segue.stream.serving.model_registry import announce, read_announcements
     from segue.stream.serving.model_registry import rollback as step_back
 
-    settings = load_settings(bundle_root=root)
+    settings = opt.load_settings(bundle_root=root)
     before = read_announcements(settings).in_service
     previous = step_back(before)
     check_loadable(settings, require_root(settings), previous.served)

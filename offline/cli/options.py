@@ -1,12 +1,12 @@
 """The options that two or more commands share, each declared once.
 
-An option is a decorator. `options(...)` joins several into one, in the order of the help text.
+An option is a decorator. `group(...)` joins several into one, in the order of the help text.
 The module imports nothing heavy, so that `--help` stays fast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,7 +30,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 PORT = click.IntRange(0, 65_535)
 
 
-def options(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
+def group(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     """Join options into one decorator; the first is listed first in the help text."""
 
     def decorate(command: F) -> F:
@@ -39,6 +39,28 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
         return command
 
     return decorate
+
+
+def number(
+    option: str,
+    default: float | None,
+    help: str | None = None,
+    type: click.ParamType = COUNT,
+    name: str | None = None,
+) -> Callable[[F], F]:
+    """Accept a number, of at least 1 unless `type` has other limits."""
+    names = (option,) if name is None else (option, name)
+    shown = default is not None
+    return click.option(*names, type=type, default=default, show_default=shown, help=help)
+
+
+def choice(
+    option: str, choices: Sequence[str], default: str, help: str, name: str | None = None
+) -> Callable[[F], F]:
+    """Accept one of several words."""
+    names = (option,) if name is None else (option, name)
+    of = click.Choice(choices)
+    return click.option(*names, type=of, default=default, show_default=True, help=help)
 
 
 def load_settings(**given: Any) -> Settings:
@@ -59,17 +81,16 @@ def play_log(
     help: str = "The play log.", *, required: bool = True, file: str = "--plays"
 ) -> Callable[[F], F]:
     """Read a play log: `plays_file` and `format_name`."""
-    return options(
+    return group(
         click.option(file, "plays_file", type=EXISTING, required=required, help=help), FORMAT
     )
 
 
-SESSION_GAP = click.option(
+SESSION_GAP = number(
     "--session-gap-s",
-    type=POSITIVE,
-    default=1800.0,
-    show_default=True,
-    help="Silence that ends a session, in seconds, for logs without sessions.",
+    1800.0,
+    "Silence that ends a session, in seconds, for logs without sessions.",
+    POSITIVE,
 )
 
 
@@ -114,7 +135,7 @@ def bundle_root(help: str, *, exists: bool = False, name: str = "bundle_root") -
     return click.option("--bundle-root", name, type=path, help=help)
 
 
-BUNDLE_OUTPUT = options(
+BUNDLE_OUTPUT = group(
     click.option(
         "--out",
         type=click.Path(path_type=Path),
@@ -139,7 +160,7 @@ def report(help: str, *, required: bool = False, **more: Any) -> Callable[[F], F
 
 def seed(default: int = 0, help: str | None = None) -> Callable[[F], F]:
     """Seed everything that is drawn at random: `seed`."""
-    return click.option("--seed", type=COUNT_OR_NONE, default=default, show_default=True, help=help)
+    return number("--seed", default, help, COUNT_OR_NONE)
 
 
 # Serving ---------------------------------------------------------------------------------------
@@ -172,20 +193,16 @@ def data_dir(help: str) -> Callable[[F], F]:
 
 def metrics_port(default: int | None = None) -> Callable[[F], F]:
     """Serve Prometheus metrics on a port: `metrics_port`."""
-    return click.option(
-        "--metrics-port",
-        type=PORT,
-        default=default,
-        show_default=default is not None,
-        help="Port of the Prometheus metrics; 0 turns them off.",
+    return number(
+        "--metrics-port", default, "Port of the Prometheus metrics; 0 turns them off.", PORT
     )
 
 
 def address(port: int, host_help: str, port_help: str | None = None) -> Callable[[F], F]:
     """Listen on an address: `host` and `port`."""
-    return options(
+    return group(
         click.option("--host", default="127.0.0.1", show_default=True, help=host_help),
-        click.option("--port", type=PORT, default=port, show_default=True, help=port_help),
+        number("--port", port, port_help, PORT),
     )
 
 
@@ -203,41 +220,30 @@ def demo_directory(help: str) -> Callable[[F], F]:
 
 def rate(help: str, default: float | None = None) -> Callable[[F], F]:
     """Send plays at a rate: `rate`, plays per second."""
-    return click.option(
-        "--rate", type=POSITIVE, default=default, show_default=default is not None, help=help
-    )
+    return number("--rate", default, help, POSITIVE)
 
 
 # Training --------------------------------------------------------------------------------------
 
 
-def count(
-    option: str, default: int | None, help: str | None = None, name: str | None = None
-) -> Callable[[F], F]:
-    """Accept a whole number of at least 1."""
-    names = (option,) if name is None else (option, name)
-    shown = default is not None
-    return click.option(*names, type=COUNT, default=default, show_default=shown, help=help)
-
-
 def epochs(default: int, option: str = "--epochs") -> Callable[[F], F]:
     """Train for at most so many passes over the training data."""
-    return count(option, default, "Passes over the training data, at most.")
+    return number(option, default, "Passes over the training data, at most.")
 
 
 def patience(default: int) -> Callable[[F], F]:
     """Stop early: `patience`, in epochs."""
-    return count("--patience", default, "Stop after so many epochs without a better MRR@20.")
+    return number("--patience", default, "Stop after so many epochs without a better MRR@20.")
 
 
 def dim(default: int, help: str = "Size of a song embedding.") -> Callable[[F], F]:
     """Set the size of embeddings: `dim`."""
-    return count("--dim", default, help)
+    return number("--dim", default, help)
 
 
 def workers(default: int, help: str) -> Callable[[F], F]:
     """Run in parallel: `workers`."""
-    return count("--workers", default, help)
+    return number("--workers", default, help)
 
 
 def tune(help: str) -> Callable[[F], F]:
@@ -249,18 +255,12 @@ def validation_fraction(
     help: str = "Share of the plays, the last ones, in the validation split; 0: no validation.",
 ) -> Callable[[F], F]:
     """Hold out a validation split: `validation_fraction`."""
-    return click.option(
-        "--validation-fraction",
-        type=click.FloatRange(min=0, max=0.9),
-        default=0.1,
-        show_default=True,
-        help=help,
-    )
+    return number("--validation-fraction", 0.1, help, click.FloatRange(min=0, max=0.9))
 
 
-TRAINING_LOG = options(play_log(), SESSION_GAP)
-TRAINING_FIGURES = options(seed(), json_file())
-MIN_COUNT = count("--min-count", 1, "Leave out songs with fewer plays.")
+TRAINING_LOG = group(play_log(), SESSION_GAP)
+TRAINING_FIGURES = group(seed(), json_file())
+MIN_COUNT = number("--min-count", 1, "Leave out songs with fewer plays.")
 REFIT = click.option(
     "--refit/--no-refit",
     default=True,
@@ -299,17 +299,12 @@ BENCHMARK_BROKER = bootstrap(
 
 def kind(default: str) -> Callable[[F], F]:
     """Choose what serves in a benchmark: `kind`."""
-    kinds = click.Choice(["gru", "hybrid"])
-    return click.option(
-        "--kind", type=kinds, default=default, show_default=True, help="Kind of the served bundle."
-    )
+    return choice("--kind", ["gru", "hybrid"], default, "Kind of the served bundle.")
 
 
 def play_count(default: int, help: str) -> Callable[[F], F]:
     """Generate so many plays: `plays`."""
-    return click.option(
-        "--plays", type=click.IntRange(min=1_000), default=default, show_default=True, help=help
-    )
+    return number("--plays", default, help, click.IntRange(min=1_000))
 
 
 def songs(
@@ -329,12 +324,8 @@ def songs(
 
 def rounds(default: int, least: int = 1) -> Callable[[F], F]:
     """Repeat every measurement: `rounds`."""
-    return click.option(
-        "--rounds",
-        type=click.IntRange(min=least),
-        default=default,
-        show_default=True,
-        help="Repetitions of every measurement.",
+    return number(
+        "--rounds", default, "Repetitions of every measurement.", click.IntRange(min=least)
     )
 
 

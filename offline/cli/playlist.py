@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from segue.offline.cli.options import POSITIVE, count, json_file, seed, served_bundle
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import print_table
 
 
 @click.command()
-@served_bundle("The trained model: a GRU.")
+@opt.served_bundle("The trained model: a GRU.")
 @click.option(
     "--start",
     "names",
@@ -19,16 +19,16 @@ from segue.offline.cli.output import print_table
     required=True,
     help="First song, by its id, title or part of a title. Repeatable.",
 )
-@count("--length", 10, "Songs to add.")
+@opt.number("--length", 10, "Songs to add.")
 @click.option("--greedy", is_flag=True, help="Choose the most probable song each time (default).")
 @click.option(
     "--temperature",
-    type=POSITIVE,
+    type=opt.POSITIVE,
     help="Sample songs instead: below 1 favours probable songs, above 1 improbable ones.",
 )
-@seed(0, "Seed of the sampling.")
+@opt.seed(0, "Seed of the sampling.")
 @click.option("--no-repeat/--repeat", default=True, show_default=True, help="Each song once.")
-@json_file("Write the playlist to this file.")
+@opt.json_file("Write the playlist to this file.")
 def playlist(
     directory: Path,
     names: tuple[str, ...],

@@ -9,16 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segue.offline.cli.options import (
-    COUNT,
-    EXISTING,
-    FORMAT,
-    POSITIVE,
-    limit,
-    load_settings,
-    options,
-    rate,
-)
+from segue.offline.cli import options as opt
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,14 +19,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", type=EXISTING)
-@options(FORMAT, rate("Plays to send per second."))
+@click.argument("file", type=opt.EXISTING)
+@opt.group(opt.FORMAT, opt.rate("Plays to send per second."))
 @click.option(
     "--speed",
-    type=POSITIVE,
+    type=opt.POSITIVE,
     help="Keep the log's own timing, so many times as fast.",
 )
-@limit("Send only so many of the log's first plays.")
+@opt.limit("Send only so many of the log's first plays.")
 @click.option("--resume", is_flag=True, help="Continue after the last delivered play.")
 @click.option(
     "--now",
@@ -44,7 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--trace-every",
-    type=COUNT,
+    type=opt.COUNT,
     help="Start a trace with one of so many plays. Needs SEGUE_TRACING_ENDPOINT.",
 )
 def produce(
@@ -78,7 +69,7 @@ def produce(
 
     if rate is not None and speed is not None:
         raise click.UsageError("--rate and --speed exclude each other: give one")
-    settings = load_settings()
+    settings = opt.load_settings()
     log = read_plays(file, format_name)
     check_sendable(log, speed)
     require_topics(settings)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segue.offline.cli.options import RULES, catalogue, json_file, load_settings, served_bundle
+from segue.offline.cli import options as opt
 
 if TYPE_CHECKING:
     from segue.models.bundles.bundle import Bundle
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@served_bundle("The trained model: a hybrid or a GRU.")
+@opt.served_bundle("The trained model: a hybrid or a GRU.")
 @click.option("--songs", metavar="A,B,C", default="", help="The session so far, oldest first.")
 @click.option(
     "--history", metavar="D,E", default="", help="Songs of earlier sessions, oldest first."
@@ -26,13 +26,11 @@ if TYPE_CHECKING:
     metavar="ID",
     help="Read session and history from a worker's store; --songs are played after them.",
 )
-@click.option(
-    "-n", "count", type=click.IntRange(1, 1000), default=20, show_default=True, help="List length."
-)
-@RULES
-@catalogue("Catalogue for the rules: JSON lines as in the topic of songs.")
+@opt.number("-n", 20, "List length.", click.IntRange(1, 1000), name="count")
+@opt.RULES
+@opt.catalogue("Catalogue for the rules: JSON lines as in the topic of songs.")
 @click.option("--all", "everything", is_flag=True, help="Show all candidates, not the list alone.")
-@json_file("Write the explanation to this file.")
+@opt.json_file("Write the explanation to this file.")
 def recommend(
     directory: Path,
     songs: str,
@@ -73,7 +71,7 @@ def recommend(
         raise click.UsageError("name a listener or songs: --user, --songs or --history")
     if user is not None and history:
         raise click.UsageError("--user has a history of its own: leave --history out")
-    settings = load_settings(list_length=count, rules_file=rules_file, songs_file=songs_file)
+    settings = opt.load_settings(list_length=count, rules_file=rules_file, songs_file=songs_file)
     bundle = read_bundle(directory, kind=None)
     request = _request(settings, bundle, songs, history, user)
     recommender = recommender_of(bundle, recommender_config(settings), load_rules(settings))

@@ -6,52 +6,33 @@ from typing import Any
 
 import click
 
-from segue.offline.cli.options import (
-    POSITIVE,
-    bootstrap,
-    bundle,
-    bundle_root,
-    count,
-    data_dir,
-    load_settings,
-    metrics_port,
-    options,
-    seed,
-)
+from segue.offline.cli import options as opt
 
 
 @click.command()
-@options(
-    bootstrap(),
-    bundle_root("Directory of the bundles; the same as for the workers."),
-    bundle("Bundle to start with, where none is active yet.", exists=False),
-    data_dir("Directory of the checkpoints."),
-    metrics_port(9465),
+@opt.group(
+    opt.bootstrap(),
+    opt.bundle_root("Directory of the bundles; the same as for the workers."),
+    opt.bundle("Bundle to start with, where none is active yet.", exists=False),
+    opt.data_dir("Directory of the checkpoints."),
+    opt.metrics_port(9465),
 )
-@count("--every-plays", 50_000, "Refresh after so many plays,")
-@click.option(
-    "--every-minutes",
-    type=POSITIVE,
-    default=60.0,
-    show_default=True,
-    help="or after so many minutes, whichever is first.",
-)
-@click.option(
+@opt.number("--every-plays", 50_000, "Refresh after so many plays,")
+@opt.number("--every-minutes", 60.0, "or after so many minutes, whichever is first.", opt.POSITIVE)
+@opt.number(
     "--validation-fraction",
-    type=click.FloatRange(min=0, max=0.5),
-    default=0.1,
-    show_default=True,
-    help="Share of the new sessions, the newest, that a new bundle is evaluated on.",
+    0.1,
+    "Share of the new sessions, the newest, that a new bundle is evaluated on.",
+    click.FloatRange(min=0, max=0.5),
 )
-@click.option(
+@opt.number(
     "--max-drop",
-    type=click.FloatRange(min=0, max=1),
-    default=0.02,
-    show_default=True,
-    help="Reject a bundle whose HR@20 is lower by more than this.",
+    0.02,
+    "Reject a bundle whose HR@20 is lower by more than this.",
+    click.FloatRange(min=0, max=1),
 )
-@count("--min-plays", 1, "Plays before a new song gets an embedding.")
-@seed()
+@opt.number("--min-plays", 1, "Plays before a new song gets an embedding.")
+@opt.seed()
 def refresh(
     every_plays: int,
     every_minutes: float,
@@ -85,4 +66,4 @@ def refresh(
         least_plays=min_plays,
         seed=seed,
     )
-    run_refresh(load_settings(**overrides), plan, Schedule(every_plays, every_minutes * 60))
+    run_refresh(opt.load_settings(**overrides), plan, Schedule(every_plays, every_minutes * 60))

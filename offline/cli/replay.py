@@ -7,22 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segue.offline.cli.options import (
-    EXISTING,
-    NEW_DIRECTORY,
-    NEW_FILE,
-    bundle,
-    bundle_root,
-    catalogue,
-    count,
-    json_file,
-    limit,
-    options,
-    play_log,
-    report,
-    seed,
-    world,
-)
+from segue.offline.cli import options as opt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options(
-    play_log("The play log to replay.", required=False),
-    world("Replay a synthetic play log with this seed instead."),
+@opt.group(
+    opt.play_log("The play log to replay.", required=False),
+    opt.world("Replay a synthetic play log with this seed instead."),
 )
 @click.option(
     "--world-set",
@@ -47,7 +32,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1, max_open=True),
     help="Ignore this share of the plays, the first by time. [default: 0; 0.7 with --world]",
 )
-@limit("Replay so many plays at most.")
+@opt.limit("Replay so many plays at most.")
 @click.option(
     "--from",
     "begins",
@@ -56,7 +41,7 @@ if TYPE_CHECKING:
     "only build up histories.",
 )
 @click.option("--to", "ends", multiple=True, help="Stop before this time or PARTITION:OFFSET.")
-@bundle("The model. [default: popularity alone]")
+@opt.bundle("The model. [default: popularity alone]")
 @click.option(
     "--compare",
     multiple=True,
@@ -74,36 +59,39 @@ if TYPE_CHECKING:
     multiple=True,
     help="Also train the model on the stream: daily, every=6h or plays=5000. Repeatable.",
 )
-@catalogue("Catalogue, JSON lines. [default: none; the topic of songs with --topic]")
+@opt.catalogue("Catalogue, JSON lines. [default: none; the topic of songs with --topic]")
 @click.option(
     "--partitions",
     type=click.IntRange(1, 10_000),
     help="Partitions of a log. [default: the setting `topic_partitions`]",
 )
-@count("--processes", 1, "Processes that replay in parallel.")
-@click.option("--state", type=NEW_DIRECTORY, help="Keep state here and resume after Ctrl-C.")
+@opt.number("--processes", 1, "Processes that replay in parallel.")
+@click.option("--state", type=opt.NEW_DIRECTORY, help="Keep state here and resume after Ctrl-C.")
 @click.option("--event-prefix", help="Prefix of a log's event ids. [default: its file's name]")
 @click.option("--clock", help="Time in the lists. [default: the time of each play]")
-@click.option("--verify", type=EXISTING, help="Compare the lists with these, as JSON lines.")
-@bundle_root(
+@click.option("--verify", type=opt.EXISTING, help="Compare the lists with these, as JSON lines.")
+@opt.bundle_root(
     "With --verify: directory of the bundles that were active when lists were captured.",
     exists=True,
 )
 @click.option("--publish-to", help="Publish the lists to this topic.")
 @click.option(
     "--propensities",
-    type=EXISTING,
+    type=opt.EXISTING,
     help="What was shown: partition, offset, song_id, propensity, reward; CSV or Parquet.",
 )
-@count("--slots", 1, "With --propensities: one of so many first songs is shown, at random.")
-@count("--windows", 24, "Moving windows over time in the report.")
-@options(
-    seed(),
-    json_file(),
-    report("Write a report here: report.md, report.html, plots and figures.json."),
+@opt.number("--slots", 1, "With --propensities: one of so many first songs is shown, at random.")
+@opt.number("--windows", 24, "Moving windows over time in the report.")
+@opt.group(
+    opt.seed(),
+    opt.json_file(),
+    opt.report("Write a report here: report.md, report.html, plots and figures.json."),
 )
 @click.option(
-    "--memory", "memory_file", type=NEW_FILE, help="Plot the memory of all processes, PNG or SVG."
+    "--memory",
+    "memory_file",
+    type=opt.NEW_FILE,
+    help="Plot the memory of all processes, PNG or SVG.",
 )
 def replay(**given: Any) -> None:
     """Replay logged plays through the live pipeline and evaluate every list (prequential).

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from segue.offline.cli.options import json_file
+from segue.offline.cli import options as opt
 
 
 @click.command()
-@json_file("Write the settings to this file; secrets stay hidden.")
+@opt.json_file("Write the settings to this file; secrets stay hidden.")
 def settings(json_file: Path | None) -> None:
     """Show every setting, its value, its origin and its meaning.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from segue.offline.cli.options import count, json_file, served_bundle
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import print_table
 
 BAR_WIDTH = 20
@@ -14,14 +14,14 @@ BAR_WIDTH = 20
 
 @click.command()
 @click.argument("name", metavar="[SONG]", required=False)
-@served_bundle("A model with song embeddings: skip-gram or GRU.")
-@count("-n", 10, "Songs to show.", name="count")
+@opt.served_bundle("A model with song embeddings: skip-gram or GRU.")
+@opt.number("-n", 10, "Songs to show.", name="count")
 @click.option(
     "--user-songs",
     metavar="A,B,C",
     help="Instead of SONG: songs of a listener, who is the mean of their embeddings.",
 )
-@json_file("Write the songs to this file.")
+@opt.json_file("Write the songs to this file.")
 def similar(
     name: str | None, directory: Path, count: int, user_songs: str | None, json_file: Path | None
 ) -> None:

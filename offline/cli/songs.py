@@ -8,28 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segue.offline.cli.options import (
-    EXISTING,
-    NEW_FILE,
-    bundle,
-    load_settings,
-    options,
-    play_log,
-    world,
-)
+from segue.offline.cli import options as opt
 
 if TYPE_CHECKING:
     from segue.models.data.catalogue import SongDetails
 
 
 @click.command()
-@play_log("A play log with details of its songs.", required=False)
+@opt.play_log("A play log with details of its songs.", required=False)
 @click.option(
-    "--values", "values_file", type=EXISTING, help="JSON lines, as in the topic of songs."
+    "--values", "values_file", type=opt.EXISTING, help="JSON lines, as in the topic of songs."
 )
-@options(
-    world("The songs of the synthetic play log with this seed."),
-    bundle("With --unplayed-songs: the bundle whose songs are known."),
+@opt.group(
+    opt.world("The songs of the synthetic play log with this seed."),
+    opt.bundle("With --unplayed-songs: the bundle whose songs are known."),
 )
 @click.option(
     "--unplayed-songs",
@@ -38,7 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=NEW_FILE,
+    type=opt.NEW_FILE,
     help="Instead of sending them, write JSON lines here, for --catalogue of other commands.",
 )
 def songs(
@@ -88,7 +80,7 @@ def songs(
     if out is not None:
         write_songs(out, catalogue)
         return
-    settings = load_settings()
+    settings = opt.load_settings()
     require_topics(settings)
     with plays_progress("Sending", len(catalogue), unit="songs") as advance:
         send_songs(settings, catalogue, advance)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segue.offline.cli.options import json_file, load_settings
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import print_table
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--check", is_flag=True, help="Create nothing, check only.")
-@json_file("Write the report to this file.")
+@opt.json_file("Write the report to this file.")
 def topics(check: bool, json_file: Path | None) -> None:
     """Create missing topics and check existing ones against the settings.
 
@@ -31,7 +31,7 @@ def topics(check: bool, json_file: Path | None) -> None:
     from segue.offline.reporting.json_file import write_json
     from segue.stream.kafka.topics import ensure_topics
 
-    reports = ensure_topics(load_settings(), create=not check)
+    reports = ensure_topics(opt.load_settings(), create=not check)
     write_json(json_file, {"topics": [report.row() for report in reports]})
     show_topics(reports)
     problems = [f"topic {report.name} {report.problem}" for report in reports if report.problem]

@@ -11,25 +11,16 @@ from typing import Any
 
 import click
 
-from segue.offline.cli.options import (
-    address,
-    bootstrap,
-    bundle,
-    bundle_root,
-    demo_directory,
-    load_settings,
-    options,
-    play_log,
-)
+from segue.offline.cli import options as opt
 
 
 @click.command()
-@options(
-    bootstrap(),
-    bundle("Bundle with titles and the song map. [default: the setting `bundle`]"),
-    bundle_root("Use the active bundle below this directory.", exists=True),
-    play_log("A play log with the titles of songs.", required=False),
-    address(8800, "Address to listen on."),
+@opt.group(
+    opt.bootstrap(),
+    opt.bundle("Bundle with titles and the song map. [default: the setting `bundle`]"),
+    opt.bundle_root("Use the active bundle below this directory.", exists=True),
+    opt.play_log("A play log with the titles of songs.", required=False),
+    opt.address(8800, "Address to listen on."),
 )
 @click.option("--host-name", "host_names", multiple=True, help="Accept this Host name. Repeatable.")
 @click.option(
@@ -37,21 +28,13 @@ from segue.offline.cli.options import (
     multiple=True,
     help="Metrics of a worker, host:port. Repeatable. [default: from the settings]",
 )
-@click.option(
-    "--map-songs",
-    type=click.IntRange(5, 20_000),
-    default=2_000,
-    show_default=True,
-    help="Songs on the map, the most played ones.",
+@opt.number(
+    "--map-songs", 2_000, "Songs on the map, the most played ones.", click.IntRange(5, 20_000)
 )
 @click.option("--demo", is_flag=True, help="Also start a broker, a worker and other listeners.")
-@demo_directory("With --demo: directory of its bundle and everything else.")
-@click.option(
-    "--rate",
-    type=click.FloatRange(min=0),
-    default=10.0,
-    show_default=True,
-    help="With --demo: plays per second of other listeners.",
+@opt.demo_directory("With --demo: directory of its bundle and everything else.")
+@opt.number(
+    "--rate", 10.0, "With --demo: plays per second of other listeners.", click.FloatRange(min=0)
 )
 def ui(
     kafka_bootstrap: str | None,
@@ -84,7 +67,7 @@ def ui(
         serve_demo(directory, rate, options)
         _end()
         return
-    settings = load_settings(
+    settings = opt.load_settings(
         kafka_bootstrap=kafka_bootstrap, bundle=bundle, bundle_root=bundle_root
     )
     serve(UiConfig(settings, **options))

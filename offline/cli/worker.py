@@ -6,40 +6,30 @@ from typing import Any
 
 import click
 
-from segue.offline.cli.options import (
-    COUNT,
-    EXISTING_DIRECTORY,
-    RULES,
-    bootstrap,
-    bundle,
-    bundle_root,
-    catalogue,
-    data_dir,
-    load_settings,
-    metrics_port,
-    options,
-)
+from segue.offline.cli import options as opt
 
 
 @click.command()
-@options(
-    bootstrap(),
-    bundle("Bundle to serve.", exists=False),
-    bundle_root("Serve the model that `segue models` activates below this directory."),
+@opt.group(
+    opt.bootstrap(),
+    opt.bundle("Bundle to serve.", exists=False),
+    opt.bundle_root("Serve the model that `segue models` activates below this directory."),
 )
 @click.option(
     "--shadow",
     "shadow_bundle",
-    type=EXISTING_DIRECTORY,
+    type=opt.EXISTING_DIRECTORY,
     help="Second bundle, evaluated on the same plays, never published: see `segue compare`.",
 )
-@options(RULES, catalogue("Catalogue for the rules: JSON lines as in the topic of songs."))
+@opt.group(
+    opt.RULES, opt.catalogue("Catalogue for the rules: JSON lines as in the topic of songs.")
+)
 @click.option(
     "--refresh-every",
-    type=COUNT,
+    type=opt.COUNT,
     help="Also run `segue refresh` on this machine, every so many plays. Needs --bundle-root.",
 )
-@options(data_dir("Directory of the histories."), metrics_port())
+@opt.group(opt.data_dir("Directory of the histories."), opt.metrics_port())
 def worker(refresh_every: int | None, **overrides: Any) -> None:
     """Consume plays, publish recommendations, until stopped.
 
@@ -66,7 +56,7 @@ def worker(refresh_every: int | None, **overrides: Any) -> None:
 
     from segue.stream.worker.main import run_worker
 
-    settings = load_settings(**overrides)
+    settings = opt.load_settings(**overrides)
     with ExitStack() as stack:
         if refresh_every is not None:
             from segue.offline.operations.refresh_sidecar import RefreshProcess

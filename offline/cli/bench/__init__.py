@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
+from segue.offline.cli import options as opt
 from segue.offline.cli.bench.ann import ann
 from segue.offline.cli.bench.freshness import freshness
 from segue.offline.cli.bench.output import REPORT, add_to_report, progress, show_blocks
 from segue.offline.cli.bench.parts import KIND, PLAYS, growth, histories, models, scale_out, stages
 from segue.offline.cli.bench.throughput import throughput
 from segue.offline.cli.bench.training import training
-from segue.offline.cli.options import BENCHMARK_BROKER, options, seed, songs
 
 NAMES = ("throughput", "stages", "scale-out", "histories", "models", "growth")
 
@@ -35,15 +35,15 @@ def _names(context: click.Context, parameter: click.Parameter, value: str) -> li
     help="Comma-separated.",
 )
 @click.option("--quick", is_flag=True, help="Measure for minutes only; the figures are rough.")
-@options(
+@opt.group(
     KIND,
-    songs(
+    opt.songs(
         None,
         "Songs in the catalogue. [default: 10,000, 100,000 and 1,000,000; with --quick 10,000]",
     ),
     PLAYS,
-    seed(1),
-    BENCHMARK_BROKER,
+    opt.seed(1),
+    opt.BENCHMARK_BROKER,
     REPORT,
 )
 @click.pass_context

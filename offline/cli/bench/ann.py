@@ -7,52 +7,36 @@ from typing import Any
 
 import click
 
-from segue.offline.cli.options import (
-    SESSION_GAP,
-    bundle,
-    count,
-    json_file,
-    options,
-    play_log,
-    report,
-    seed,
-    sizes,
-    songs,
-)
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import WIDE, make_table
 
 
 @click.command()
-@options(
-    songs(100_000, "Songs of the synthetic play log."),
-    click.option(
+@opt.group(
+    opt.songs(100_000, "Songs of the synthetic play log."),
+    opt.choice(
         "--model",
-        type=click.Choice(["gru", "skipgram"]),
-        default="gru",
-        show_default=True,
-        help="Model whose embeddings are indexed; skipgram trains faster with many songs.",
+        ["gru", "skipgram"],
+        "gru",
+        "Model whose embeddings are indexed; skipgram trains faster with many songs.",
     ),
-    bundle("Index the embeddings of this bundle; queries come from the end of --plays."),
-    play_log("With --bundle: the play log.", required=False),
-    SESSION_GAP,
+    opt.bundle("Index the embeddings of this bundle; queries come from the end of --plays."),
+    opt.play_log("With --bundle: the play log.", required=False),
+    opt.SESSION_GAP,
 )
 @click.option(
     "--library", "libraries", multiple=True, help="Measure this library only. Repeatable."
 )
-@click.option("--k", type=click.IntRange(1, 100), default=100, show_default=True)
-@options(
-    sizes("--setting", (), "Value of the parameter that trades recall for speed."),
-    count("--threads", 1, "Threads to search."),
-    count("--build-threads", 1, "Threads to build the index."),
+@opt.number("--k", 100, None, click.IntRange(1, 100))
+@opt.group(
+    opt.sizes("--setting", (), "Value of the parameter that trades recall for speed."),
+    opt.number("--threads", 1, "Threads to search."),
+    opt.number("--build-threads", 1, "Threads to build the index."),
 )
-@click.option(
-    "--limit-s",
-    type=click.FloatRange(min=1),
-    default=600.0,
-    show_default=True,
-    help="Stop measuring a library after so many seconds.",
+@opt.number(
+    "--limit-s", 600.0, "Stop measuring a library after so many seconds.", click.FloatRange(min=1)
 )
-@options(seed(1), report("Write the report there."), json_file())
+@opt.group(opt.seed(1), opt.report("Write the report there."), opt.json_file())
 def ann(
     songs: int,
     model: str,

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
-from segue.offline.cli.options import bundle, json_file, options, rounds
+from segue.offline.cli import options as opt
 
 
 @click.command()
-@options(
-    bundle("The hybrid that is served and refreshed.", required=True), rounds(40, 20), json_file()
+@opt.group(
+    opt.bundle("The hybrid that is served and refreshed.", required=True),
+    opt.rounds(40, 20),
+    opt.json_file(),
 )
 def freshness(bundle: Path, rounds: int, json_file: Path | None) -> None:
     """Measure the time until a play has an effect, through the embedded broker.

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from segue.offline.cli.options import json_file, options, report
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import WIDE, interrupt_on_sigterm, make_table
 
 
@@ -23,12 +23,12 @@ def _addable(context: click.Context, parameter: click.Parameter, out: Path | Non
     return out
 
 
-REPORT = options(
-    report(
+REPORT = opt.group(
+    opt.report(
         "Write the report there: report.md, its plots, report.json. Parts measured before stay.",
         callback=_addable,
     ),
-    json_file(),
+    opt.json_file(),
 )
 NOT_REPEATED = ("out", "json_file", "parts", "check")  # options not shown in a report
 

@@ -7,25 +7,15 @@ from typing import Any
 
 import click
 
+from segue.offline.cli import options as opt
 from segue.offline.cli.bench.output import REPORT, finish, progress
-from segue.offline.cli.options import (
-    BENCHMARK_BROKER,
-    kind,
-    options,
-    play_count,
-    rounds,
-    seconds,
-    seed,
-    sizes,
-    songs,
-)
 
-KIND = kind("hybrid")
-PLAYS = play_count(60_000, "Synthetic plays of the test split.")
+KIND = opt.kind("hybrid")
+PLAYS = opt.play_count(60_000, "Synthetic plays of the test split.")
 
 
 @click.command()
-@options(KIND, songs((10_000, 100_000)), PLAYS, seed(1), BENCHMARK_BROKER, REPORT)
+@opt.group(KIND, opt.songs((10_000, 100_000)), PLAYS, opt.seed(1), opt.BENCHMARK_BROKER, REPORT)
 def stages(out: Path | None, json_file: Path | None, **config: Any) -> None:
     """Measure the time of each stage of a play, from the worker's own metrics.
 
@@ -44,12 +34,12 @@ def stages(out: Path | None, json_file: Path | None, **config: Any) -> None:
 
 
 @click.command("scale-out")
-@options(KIND, songs(100_000), PLAYS)
-@options(sizes("--processes", (1, 2, 4), "Workers in parallel."), rounds(1))
-@options(
-    seconds("--seconds", 8.0, "Length of each measurement, at most: it ends with the plays."),
-    seed(1),
-    BENCHMARK_BROKER,
+@opt.group(KIND, opt.songs(100_000), PLAYS)
+@opt.group(opt.sizes("--processes", (1, 2, 4), "Workers in parallel."), opt.rounds(1))
+@opt.group(
+    opt.seconds("--seconds", 8.0, "Length of each measurement, at most: it ends with the plays."),
+    opt.seed(1),
+    opt.BENCHMARK_BROKER,
     REPORT,
 )
 def scale_out(out: Path | None, json_file: Path | None, **config: Any) -> None:
@@ -70,17 +60,9 @@ def scale_out(out: Path | None, json_file: Path | None, **config: Any) -> None:
 
 
 @click.command()
-@click.option(
-    "--users",
-    type=click.IntRange(min=100),
-    default=1_000_000,
-    show_default=True,
-    help="Listeners, each with a history.",
-)
-@click.option(
-    "--plays-per-user", type=click.FloatRange(min=1), default=3.0, show_default=True, help="Mean."
-)
-@options(songs(100_000), rounds(5), seed(1), REPORT)
+@opt.number("--users", 1_000_000, "Listeners, each with a history.", click.IntRange(min=100))
+@opt.number("--plays-per-user", 3.0, "Mean.", click.FloatRange(min=1))
+@opt.group(opt.songs(100_000), opt.rounds(5), opt.seed(1), REPORT)
 def histories(out: Path | None, json_file: Path | None, **config: Any) -> None:
     """Measure the state store alone, with very many listeners.
 
@@ -104,7 +86,7 @@ def histories(out: Path | None, json_file: Path | None, **config: Any) -> None:
 
 
 @click.command()
-@options(songs(100_000), PLAYS, seed(1), REPORT)
+@opt.group(opt.songs(100_000), PLAYS, opt.seed(1), REPORT)
 def models(out: Path | None, json_file: Path | None, songs: int, **config: Any) -> None:
     """Measure models without Kafka: lists per second, training, and the ANN index.
 
@@ -125,12 +107,12 @@ def models(out: Path | None, json_file: Path | None, songs: int, **config: Any) 
 
 
 @click.command()
-@options(KIND, PLAYS)
-@options(sizes("--catalogue", (10_000, 31_623, 100_000, 316_228), "Songs in the catalogue."))
-@options(sizes("--history", (10, 30, 100, 300), "Plays in a listener's history."))
-@options(sizes("--users", (1_000, 10_000, 100_000), "Listeners in the store."))
-@options(sizes("--list", (5, 10, 20, 50), "Songs in a list."))
-@options(rounds(5, least=3), seed(1), REPORT)
+@opt.group(KIND, PLAYS)
+@opt.group(opt.sizes("--catalogue", (10_000, 31_623, 100_000, 316_228), "Songs in the catalogue."))
+@opt.group(opt.sizes("--history", (10, 30, 100, 300), "Plays in a listener's history."))
+@opt.group(opt.sizes("--users", (1_000, 10_000, 100_000), "Listeners in the store."))
+@opt.group(opt.sizes("--list", (5, 10, 20, 50), "Songs in a list."))
+@opt.group(opt.rounds(5, least=3), opt.seed(1), REPORT)
 @click.option("--check", is_flag=True, help="Exit with status 1 where cost grows too fast.")
 def growth(out: Path | None, json_file: Path | None, check: bool, **config: Any) -> None:
     """Measure how the cost of a play grows, and fit slopes.

@@ -7,32 +7,23 @@ from typing import Any
 
 import click
 
+from segue.offline.cli import options as opt
 from segue.offline.cli.bench.output import REPORT, add_to_report, progress
-from segue.offline.cli.options import (
-    BENCHMARK_BROKER,
-    kind,
-    options,
-    play_count,
-    rounds,
-    seconds,
-    seed,
-    songs,
-)
 from segue.offline.cli.output import make_table
 
 
 @click.command()
-@options(
-    kind("gru"),
-    songs(100_000),
-    play_count(120_000, "Plays in the topic when the worker starts."),
-    rounds(3),
-    seconds(
+@opt.group(
+    opt.kind("gru"),
+    opt.songs(100_000),
+    opt.play_count(120_000, "Plays in the topic when the worker starts."),
+    opt.rounds(3),
+    opt.seconds(
         "--seconds",
         10.0,
         "Length of each measurement of a rate, at most: it ends with the plays.",
     ),
-    seconds("--latency-seconds", 20.0, "Length of the load under which latency is measured."),
+    opt.seconds("--latency-seconds", 20.0, "Length of the load under which latency is measured."),
 )
 @click.option(
     "--load",
@@ -43,7 +34,7 @@ from segue.offline.cli.output import make_table
     show_default=True,
     help="Share of the worker's rate at which latency is measured. Repeatable.",
 )
-@options(seed(1), BENCHMARK_BROKER, REPORT)
+@opt.group(opt.seed(1), opt.BENCHMARK_BROKER, REPORT)
 def throughput(out: Path | None, json_file: Path | None, **config: Any) -> None:
     """Measure one worker's plays/s and latency through a real broker.
 

@@ -7,33 +7,24 @@ from typing import Any
 
 import click
 
+from segue.offline.cli import options as opt
 from segue.offline.cli.bench.output import progress
-from segue.offline.cli.options import (
-    SESSION_GAP,
-    dim,
-    json_file,
-    options,
-    play_log,
-    rounds,
-    seconds,
-    seed,
-    sizes,
-    songs,
-)
 from segue.offline.cli.output import print_table
 
 
 @click.command()
-@options(
-    play_log("A play log. [default: a synthetic one]", required=False),
-    SESSION_GAP,
-    songs(20_000, "Songs of the synthetic play log."),
-    dim(128, "Size of a song embedding and of the hidden state."),
-    rounds(3),
-    seconds("--seconds", 15.0, "Length of each measurement: at least a step, at most an epoch."),
-    sizes("--threads", (1, 2), "Threads that compute."),
-    seed(1),
-    json_file(),
+@opt.group(
+    opt.play_log("A play log. [default: a synthetic one]", required=False),
+    opt.SESSION_GAP,
+    opt.songs(20_000, "Songs of the synthetic play log."),
+    opt.dim(128, "Size of a song embedding and of the hidden state."),
+    opt.rounds(3),
+    opt.seconds(
+        "--seconds", 15.0, "Length of each measurement: at least a step, at most an epoch."
+    ),
+    opt.sizes("--threads", (1, 2), "Threads that compute."),
+    opt.seed(1),
+    opt.json_file(),
 )
 def training(
     plays_file: Path | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segue.offline.cli.options import COUNT_OR_NONE, count, json_file, options, play_log, report
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import print_table
 
 if TYPE_CHECKING:
@@ -17,37 +17,26 @@ MODELS = ("popularity", "itemknn", "ease", "neumf", "nnrec", "dnn", "amnn")
 
 
 @click.command()
-@options(
-    play_log(),
-    report("Directory of the report; results in it are kept and reused.", required=True),
+@opt.group(
+    opt.play_log(),
+    opt.report("Directory of the report; results in it are kept and reused.", required=True),
 )
 @click.option(
     "--models", default=",".join(MODELS), show_default=True, help="Models to compare, with commas."
 )
-@click.option(
-    "--min-songs",
-    type=click.IntRange(min=4),
-    default=20,
-    show_default=True,
-    help="Leave out listeners with fewer songs.",
-)
-@click.option(
+@opt.number("--min-songs", 20, "Leave out listeners with fewer songs.", click.IntRange(min=4))
+@opt.number(
     "--sample-songs",
-    type=COUNT_OR_NONE,
-    default=0,
-    show_default=True,
-    help="Sample so many of each listener's songs; 0 keeps all. The paper's numbers suggest 20.",
+    0,
+    "Sample so many of each listener's songs; 0 keeps all. The paper's numbers suggest 20.",
+    opt.COUNT_OR_NONE,
 )
-@click.option(
-    "--folds",
-    type=click.IntRange(min=2),
-    default=5,
-    show_default=True,
-    help="Folds of each listener's songs, for cross-validation.",
+@opt.number(
+    "--folds", 5, "Folds of each listener's songs, for cross-validation.", click.IntRange(min=2)
 )
-@options(
-    count("--seeds", 1, "Seeds to train each model with."),
-    count("--negatives", 99, "Sampled songs that each test song is ranked among."),
+@opt.group(
+    opt.number("--seeds", 1, "Seeds to train each model with."),
+    opt.number("--negatives", 99, "Sampled songs that each test song is ranked among."),
 )
 @click.option(
     "--histories",
@@ -62,7 +51,7 @@ MODELS = ("popularity", "itemknn", "ease", "neumf", "nnrec", "dnn", "amnn")
     help="Choose each model's hyper-parameters on a validation split, or use its defaults.",
 )
 @click.option("--quick", is_flag=True, help="One fold, default settings, three history lengths.")
-@json_file()
+@opt.json_file()
 def amnn(
     plays_file: Path,
     format_name: str | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segue.offline.cli.options import EXISTING_DIRECTORY, count, options, report, seed
+from segue.offline.cli import options as opt
 
 if TYPE_CHECKING:
     from segue.offline.experiments.cold_start_audio.models import Foretold, Pupils
@@ -17,38 +17,25 @@ if TYPE_CHECKING:
 @click.option(
     "--emotify",
     "emotify_directory",
-    type=EXISTING_DIRECTORY,
+    type=opt.EXISTING_DIRECTORY,
     required=True,
     help="Directory of logmel.npz and emotions.csv: 400 songs with emotions and likes.",
 )
-@report("Directory of the report; results in it are kept and reused.", required=True)
-@click.option(
-    "--splits",
-    type=click.IntRange(min=2),
-    default=5,
-    show_default=True,
-    help="Folds of the songs, each of which is new once.",
+@opt.report("Directory of the report; results in it are kept and reused.", required=True)
+@opt.number("--splits", 5, "Folds of the songs, each of which is new once.", click.IntRange(min=2))
+@opt.group(
+    opt.number("--cnn-epochs", 24, "Passes over the songs for the CNN."),
+    opt.number("--resnet-epochs", 20, "Passes over the songs for the residual network."),
+    opt.number("--width", 64, "Filters of the CNN; the original has 256."),
 )
-@options(
-    count("--cnn-epochs", 24, "Passes over the songs for the CNN."),
-    count("--resnet-epochs", 20, "Passes over the songs for the residual network."),
-    count("--width", 64, "Filters of the CNN; the original has 256."),
-)
-@click.option(
+@opt.number(
     "--resnet-dropout",
-    type=click.FloatRange(min=0, max=1, max_open=True),
-    default=0.2,
-    show_default=True,
-    help="Dropout of the residual network.",
+    0.2,
+    "Dropout of the residual network.",
+    click.FloatRange(min=0, max=1, max_open=True),
 )
-@click.option(
-    "--listeners",
-    type=click.IntRange(min=10),
-    default=1_200,
-    show_default=True,
-    help="Listeners of the synthetic play log.",
-)
-@seed(1)
+@opt.number("--listeners", 1_200, "Listeners of the synthetic play log.", click.IntRange(min=10))
+@opt.seed(1)
 def audio(
     emotify_directory: Path,
     out: Path,

@@ -7,33 +7,27 @@ from typing import Any
 
 import click
 
-from segue.offline.cli.options import (
-    BUNDLE_OUTPUT,
-    COUNT_OR_NONE,
-    TIME_BUDGET,
-    TRAINING_FIGURES,
-    TRAINING_LOG,
-    count,
-    dim,
-    epochs,
-    options,
-    patience,
-    validation_fraction,
-)
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import show_metrics
 
 
 @click.command()
-@options(TRAINING_LOG, BUNDLE_OUTPUT, validation_fraction(), epochs(10), patience(2), dim(64))
-@count("--recent", 10, "Last plays of the session that are attended to.")
-@click.option(
-    "--past",
-    type=COUNT_OR_NONE,
-    default=5,
-    show_default=True,
-    help="Plays of the listener's earlier sessions that are attended to as well.",
+@opt.group(
+    opt.TRAINING_LOG,
+    opt.BUNDLE_OUTPUT,
+    opt.validation_fraction(),
+    opt.epochs(10),
+    opt.patience(2),
+    opt.dim(64),
 )
-@options(TIME_BUDGET, TRAINING_FIGURES)
+@opt.number("--recent", 10, "Last plays of the session that are attended to.")
+@opt.number(
+    "--past",
+    5,
+    "Plays of the listener's earlier sessions that are attended to as well.",
+    opt.COUNT_OR_NONE,
+)
+@opt.group(opt.TIME_BUDGET, opt.TRAINING_FIGURES)
 def amnn(
     plays_file: Path,
     format_name: str | None,

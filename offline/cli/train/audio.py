@@ -7,20 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segue.offline.cli.options import (
-    AUDIO_DIRECTORY,
-    BUNDLE_OUTPUT,
-    DECODERS,
-    EXISTING_FILE,
-    NEW_DIRECTORY,
-    SPECTROGRAM_CACHE,
-    TRAINING_FIGURES,
-    bundle,
-    count,
-    options,
-    play_log,
-    validation_fraction,
-)
+from segue.offline.cli import options as opt
 
 if TYPE_CHECKING:
     from segue.offline.audio.sources import Sound
@@ -29,59 +16,58 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = {"cnn": "document", "resnet": "residual"}
 """Names of the networks, and as bundles store them."""
-SOUND = options(
-    AUDIO_DIRECTORY,
+SOUND = opt.group(
+    opt.AUDIO_DIRECTORY,
     click.option(
         "--spectrograms",
         "spectrograms_file",
-        type=EXISTING_FILE,
+        type=opt.EXISTING_FILE,
         help="Instead of --audio: an .npz of log-mel spectrograms.",
     ),
-    SPECTROGRAM_CACHE,
-    DECODERS,
+    opt.SPECTROGRAM_CACHE,
+    opt.DECODERS,
 )
-TARGETS = options(
-    bundle(
+TARGETS = opt.group(
+    opt.bundle(
         "Predict the song embeddings of this skip-gram or hybrid bundle.",
         option="--targets",
         name="target_bundle",
     ),
-    play_log(
+    opt.play_log(
         "Instead of --targets: predict factors of this play log (weighted matrix factorisation).",
         required=False,
     ),
-    count("--factors", 40, "With --plays: size of a song's vector of factors."),
+    opt.number("--factors", 40, "With --plays: size of a song's vector of factors."),
 )
 # The defaults stand in the configs as well, which are too heavy to import for --help.
-NETWORK = options(
-    click.option(
+NETWORK = opt.group(
+    opt.choice(
         "--network",
-        "architecture",
-        type=click.Choice(list(ARCHITECTURES)),
-        default="cnn",
-        show_default=True,
-        help="Plain convolutional network, or residual network.",
+        list(ARCHITECTURES),
+        "cnn",
+        "Plain convolutional network, or residual network.",
+        name="architecture",
     ),
     click.option(
         "--loss",
         type=click.Choice(["squared", "weighted", "contrastive"]),
         help="[default: squared for cnn, contrastive for resnet]",
     ),
-    count("--width", None, "Filters of a convolution. [default: 256 for cnn, 32 for resnet]"),
-    count("--dense", None, "Units of a dense layer. [default: 2048 for cnn, 256 for resnet]"),
-    count("--epochs", 60, "Passes over the songs, each over a window of three seconds."),
-    validation_fraction("Share of the songs in the validation split; 0: no validation."),
+    opt.number("--width", None, "Filters of a convolution. [default: 256 for cnn, 32 for resnet]"),
+    opt.number("--dense", None, "Units of a dense layer. [default: 2048 for cnn, 256 for resnet]"),
+    opt.number("--epochs", 60, "Passes over the songs, each over a window of three seconds."),
+    opt.validation_fraction("Share of the songs in the validation split; 0: no validation."),
     click.option(
         "--report",
         "report_directory",
-        type=NEW_DIRECTORY,
+        type=opt.NEW_DIRECTORY,
         help="Draw what the network learned: filters, a map of songs, what activates its units.",
     ),
 )
 
 
 @click.command()
-@options(SOUND, TARGETS, NETWORK, BUNDLE_OUTPUT, TRAINING_FIGURES)
+@opt.group(SOUND, TARGETS, NETWORK, opt.BUNDLE_OUTPUT, opt.TRAINING_FIGURES)
 def audio(
     audio_directory: Path | None,
     spectrograms_file: Path | None,

@@ -7,23 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segue.offline.cli.options import (
-    BUNDLE_OUTPUT,
-    MIN_COUNT,
-    POSITIVE,
-    REFIT,
-    TIME_BUDGET,
-    TRAINING_FIGURES,
-    TRAINING_LOG,
-    WARM_START,
-    count,
-    dim,
-    epochs,
-    options,
-    patience,
-    tune,
-    validation_fraction,
-)
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import show_metrics
 
 if TYPE_CHECKING:
@@ -33,17 +17,24 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options(TRAINING_LOG, BUNDLE_OUTPUT, validation_fraction(), epochs(10), patience(3), dim(128))
-@options(MIN_COUNT, REFIT, TIME_BUDGET, WARM_START)
-@tune("First search hyper-parameters in so many trials, the first with the given ones.")
-@count("--tune-epochs", 3, "Epochs of a trial, at most.")
+@opt.group(
+    opt.TRAINING_LOG,
+    opt.BUNDLE_OUTPUT,
+    opt.validation_fraction(),
+    opt.epochs(10),
+    opt.patience(3),
+    opt.dim(128),
+)
+@opt.group(opt.MIN_COUNT, opt.REFIT, opt.TIME_BUDGET, opt.WARM_START)
+@opt.tune("First search hyper-parameters in so many trials, the first with the given ones.")
+@opt.number("--tune-epochs", 3, "Epochs of a trial, at most.")
 @click.option(
     "--tune-budget-s",
-    type=POSITIVE,
+    type=opt.POSITIVE,
     default=float("inf"),
     help="Stop the search after so many seconds.",
 )
-@TRAINING_FIGURES
+@opt.TRAINING_FIGURES
 def gru(
     plays_file: Path,
     format_name: str | None,

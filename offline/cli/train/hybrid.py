@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segue.offline.cli.options import (
-    BUNDLE_OUTPUT,
-    TRAINING_FIGURES,
-    TRAINING_LOG,
-    WARM_START,
-    dim,
-    epochs,
-    options,
-)
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import print_table, show_metrics
 
 if TYPE_CHECKING:
@@ -23,22 +15,26 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@options(TRAINING_LOG, BUNDLE_OUTPUT, epochs(12, "--gru-epochs"), epochs(6, "--amnn-epochs"))
-@options(dim(128, "Size of a song embedding of the GRU."), WARM_START)
-@click.option(
+@opt.group(
+    opt.TRAINING_LOG,
+    opt.BUNDLE_OUTPUT,
+    opt.epochs(12, "--gru-epochs"),
+    opt.epochs(6, "--amnn-epochs"),
+)
+@opt.group(opt.dim(128, "Size of a song embedding of the GRU."), opt.WARM_START)
+@opt.number(
     "--unplayed-songs",
-    type=click.FloatRange(min=0),
-    default=3.0,
-    show_default=True,
-    help="Songs in your catalogue that stay without plays, for each song that gets its first "
+    3.0,
+    "Songs in your catalogue that stay without plays, for each song that gets its first "
     "play soon. The ranker trains with so many artificial ones.",
+    click.FloatRange(min=0),
 )
 @click.option("--ablate", is_flag=True, help="Also train without each part and report the loss.")
 @click.option(
     "--staged", is_flag=True, help="Also train the ranker in stages, and with the combined loss."
 )
 @click.option("--boosted", is_flag=True, help="Also rank with gradient-boosted trees.")
-@TRAINING_FIGURES
+@opt.TRAINING_FIGURES
 def hybrid(
     plays_file: Path,
     format_name: str | None,

@@ -7,67 +7,54 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segue.offline.cli.options import (
-    BUNDLE_OUTPUT,
-    MIN_COUNT,
-    REFIT,
-    TRAINING_FIGURES,
-    TRAINING_LOG,
-    count,
-    dim,
-    epochs,
-    options,
-    tune,
-    validation_fraction,
-    workers,
-)
+from segue.offline.cli import options as opt
 from segue.offline.cli.output import show_metrics
 
 if TYPE_CHECKING:
     from segue.offline.training.train_skipgram import SkipGramBundle
 
 # The defaults stand in SkipGramConfig as well, which is too heavy to import for --help.
-HYPER_PARAMETERS = options(
-    dim(128),
-    count("--window", 4, "Songs before and after a song that are its context."),
-    epochs(70),
-    click.option(
+HYPER_PARAMETERS = opt.group(
+    opt.dim(128),
+    opt.number("--window", 4, "Songs before and after a song that are its context."),
+    opt.epochs(70),
+    opt.number(
         "--ns-exponent",
-        type=float,
-        default=-0.5,
-        show_default=True,
-        help="Sample negatives by play count to this power; below 0 prefers rare songs.",
+        -0.5,
+        "Sample negatives by play count to this power; below 0 prefers rare songs.",
+        click.FLOAT,
     ),
-    click.option(
+    opt.number(
         "--sample",
-        type=click.FloatRange(min=0),
-        default=1.0,
-        show_default=True,
-        help="Subsample songs with more plays than so many average songs; 0: never.",
+        1.0,
+        "Subsample songs with more plays than so many average songs; 0: never.",
+        click.FloatRange(min=0),
     ),
-    MIN_COUNT,
-    click.option(
+    opt.MIN_COUNT,
+    opt.choice(
         "--readout",
-        type=click.Choice(["cosine", "product"]),
-        default="cosine",
-        show_default=True,
-        help="Score next songs by cosine of embeddings, or by their co-occurrence.",
+        ["cosine", "product"],
+        "cosine",
+        "Score next songs by cosine of embeddings, or by their co-occurrence.",
     ),
-    click.option(
+    opt.number(
         "--decay",
-        type=click.FloatRange(min=0, max=1),
-        default=0.0,
-        show_default=True,
-        help="Weight of a play of the session relative to the play after it; 0: last play only.",
+        0.0,
+        "Weight of a play of the session relative to the play after it; 0: last play only.",
+        click.FloatRange(min=0, max=1),
     ),
 )
 
 
 @click.command()
-@options(TRAINING_LOG, BUNDLE_OUTPUT, validation_fraction(), HYPER_PARAMETERS)
-@tune("Search hyper-parameters in so many trials, the first with the given ones.")
-@count("--tune-plays", 300_000, "Plays that a trial trains on, the last before validation.")
-@options(REFIT, workers(1, "Threads; with more than one no two runs are alike."), TRAINING_FIGURES)
+@opt.group(opt.TRAINING_LOG, opt.BUNDLE_OUTPUT, opt.validation_fraction(), HYPER_PARAMETERS)
+@opt.tune("Search hyper-parameters in so many trials, the first with the given ones.")
+@opt.number("--tune-plays", 300_000, "Plays that a trial trains on, the last before validation.")
+@opt.group(
+    opt.REFIT,
+    opt.workers(1, "Threads; with more than one no two runs are alike."),
+    opt.TRAINING_FIGURES,
+)
 def skipgram(
     plays_file: Path,
     format_name: str | None,
