@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -115,6 +116,17 @@ def test_every_file_that_is_named_exists(document):
     text = LINK.sub("", document.read_text("utf-8"))
     named = set(FILE.findall(text))
     assert {one for one in named if not (ROOT / one).exists()} == set()
+
+
+def test_every_test_that_is_named_exists(document):
+    named = {one for one in inline_code(document.read_text("utf-8")) if re.match(r"test_\w+$", one)}
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert {one for one in named if f"def {one}(" not in sources} == set()
+
+
+def test_every_module_that_is_run_exists(document):
+    modules = re.findall(r"python -m (segue[\w.]+)", document.read_text("utf-8"))
+    assert {one for one in modules if find_spec(one) is None} == set()
 
 
 def test_links_and_anchors_resolve(document):
