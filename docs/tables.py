@@ -5,6 +5,7 @@ A table stands in a page between `<!-- table: NAME -->` and `<!-- end -->`.
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -83,7 +84,8 @@ def command_options() -> str:
 
 def _section(words: str, command: click.Command) -> str:
     context = click.Context(command, info_name=f"segue {words}")
-    lines = [f"## segue {words}\n", f"`{' '.join(command.get_usage(context).split()[1:])}`\n"]
+    usage = " ".join(command.get_usage(context).split()[1:])
+    lines = [f"## segue {words}\n", f"`{usage}`\n", _help(command.help or "")]
     rows = [
         (", ".join(f"`{name}`" for name in option.opts + option.secondary_opts), *_option(option))
         for option in command.params
@@ -92,6 +94,21 @@ def _section(words: str, command: click.Command) -> str:
     if rows:
         lines.append(table(("option", "default", "meaning"), rows))
     return "\n".join(lines) + ("" if rows else "\n")
+
+
+def _help(text: str) -> str:
+    """Return a command's help as Markdown: paragraphs, and its examples as a block."""
+    parts = []
+    for part in re.split(r"\n\s*\n", inspect.cleandoc(text).replace("\f", "\n\n")):
+        lines = [line for line in part.splitlines() if line.strip() != "\b"]
+        if lines[0].strip() == "Examples:":
+            examples = "\n".join(line.strip() for line in lines[1:])
+            parts.append(f"```console\n{examples}\n```\n")
+        elif "\b" in part:
+            parts.append("```\n" + "\n".join(lines) + "\n```\n")
+        else:
+            parts.append(" ".join(line.strip() for line in lines) + "\n")
+    return "\n".join(parts)
 
 
 def _option(option: click.Option) -> tuple[str, str]:
