@@ -15,6 +15,9 @@ import click
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from segue.models.hybrid.config import HybridConfig
+from segue.models.hybrid.retrievers import RETRIEVERS, limit_of
+from segue.models.ranking.schema import FEATURE_GROUPS
 from segue.offline.cli import COMMANDS, main
 from segue.offline.datasets.readers import formats_table
 from segue.stream.config.settings import Settings
@@ -211,6 +214,29 @@ def _fields(schema: dict, definitions: dict, prefix: str = "") -> Iterator[tuple
             yield from _fields(inner, definitions, f"{prefix}{name}{mark}")
 
 
+def retrievers() -> str:
+    """Every retriever that a hybrid may have."""
+    default = HybridConfig()
+    rows = (
+        (f"`{name}`", " ".join(entry.description.split()), str(limit_of(name, default)))
+        for name, entry in RETRIEVERS.items()
+    )
+    return table(("retriever", "candidates", "at most"), rows)
+
+
+def features() -> str:
+    """Every group of the ranker's features, without the ranks and shares of retrievers."""
+    rows = (
+        (
+            f"`{group.name}`",
+            ", ".join(f"`{name}`" for name in (*group.columns, *group.context_columns)),
+            group.description,
+        )
+        for group in FEATURE_GROUPS.values()
+    )
+    return table(("group", "features", "meaning"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "commands": command_summaries,
@@ -219,6 +245,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "refresh-metrics": refresh_metrics,
     "topics": topics,
     "message-fields": message_fields,
+    "retrievers": retrievers,
+    "features": features,
     "formats": lambda: formats_table() + "\n",
 }
 

@@ -11,6 +11,7 @@ from segue.models.data.catalogue import Catalogue, SongDetails
 from segue.models.data.play_buffer import Moment, RecentPlays
 from segue.models.data.play_metadata import DetailLists
 from segue.models.data.vocabulary import PADDING
+from segue.models.hybrid.candidate_generation import CandidateGenerator
 from segue.models.ranking.schema import (
     CANDIDATE_FEATURES,
     CONTEXT_FEATURES,
@@ -132,3 +133,32 @@ def test_a_name_that_is_taken_is_refused(group):
     with pytest.raises(ValueError, match="exists: name"):
         register_features(group)
     assert before == FEATURE_GROUPS
+
+
+def test_a_group_with_a_function_of_its_own_fills_its_columns(generator, contexts):
+    def build(parts):
+        songs = len(parts.vocabulary)
+
+        def compute(batch, candidates):
+            known = candidates.items <= songs
+            plays = batch.contexts.sessions.lengths[:, None] * known
+            return np.stack([known, plays], 2).astype(np.float32)
+
+        return compute
+
+    columns = ("in_vocabulary", "length")
+    register_features(FeatureGroup("tried", "A group on trial.", columns, build=build))
+    try:
+        extended = CandidateGenerator(generator.parts)
+        inputs, before = extended.generate(contexts), generator.generate(contexts)
+        candidates, _, real = columns_of(inputs, "tried")
+        assert not inputs.without("tried").feature("length").any()
+    finally:
+        del FEATURE_GROUPS["tried"]
+    assert extended.schema.names == (*CANDIDATE_FEATURES, *columns)
+    known = ((inputs.items <= inputs.songs) & real).numpy()
+    np.testing.assert_array_equal(candidates[:, :, 0], known)
+    lengths = known * contexts.sessions.lengths[:, None]
+    np.testing.assert_array_equal(candidates[:, :, 1], lengths)
+    others = inputs.candidate_features[:, :, : len(CANDIDATE_FEATURES)]
+    np.testing.assert_array_equal(others, before.candidate_features)

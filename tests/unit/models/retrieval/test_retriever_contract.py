@@ -29,8 +29,7 @@ def parts():
     return parts
 
 
-@pytest.fixture(scope="module")
-def contexts(parts):
+def listening_contexts(vocabulary):
     """Listeners with and without session, history and play buffer, and with unknown songs."""
     rng = np.random.default_rng(2)
     pool = [*(song(n) for n in range(2 * PAIRS)), "new song", "other new song"]
@@ -45,7 +44,12 @@ def contexts(parts):
             before = offset
         moment = Moment(recent, recent.end) if session and listener % 4 else None
         requests.append(Request(session, (), history, moment=moment))
-    return contexts_of(requests, parts.vocabulary)
+    return contexts_of(requests, vocabulary)
+
+
+@pytest.fixture(scope="module")
+def contexts(parts):
+    return listening_contexts(parts.vocabulary)
 
 
 @pytest.fixture(params=RETRIEVERS)
