@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from segue.offline.shadow_test.live_counts import LiveCountsError, scrape_counters
+from segue.offline.shadow_test.scrape import ScrapeError, scrape_counters
 from segue.stream.runtime.processes import free_port
 from tests.support.live import Reader, Worker, answered, event, lists, produce_events
 from tests.support.toy import write_toy_bundle
@@ -43,7 +43,7 @@ def counts_of(address: str, pairs: int, worker: Worker):
     while True:
         try:
             live = scrape_counters([address])
-        except LiveCountsError:
+        except ScrapeError:
             live = None
         if live is not None and live.counts.sizes.sum() >= pairs:
             return live
