@@ -11,11 +11,11 @@ SOAK_SECONDS ?= 3600
 SOAK_KIND ?= gru
 SOAK_SONGS ?= 20000
 FUZZ_SECONDS ?= 60
+# Test processes: one more than cores, as some wait for the broker.
 JOBS ?= 3
-# JOBS: one process more than cores, as some wait for the broker.
 PYTEST := $(VENV)/bin/python -m pytest
 PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 25
-COMPILES := tests/unit/models/hybrid
+COMPILES := tests/unit/models/hybrid tests/unit/models/retrieval
 REPORT ?= docs/results/bench
 # Processes of tests start twice as fast from cached bytecode.
 export PYTHONDONTWRITEBYTECODE :=
@@ -56,7 +56,7 @@ test-compiled: install
 
 test: install  ## Lint, types, unit tests, and integration tests with the embedded broker: what CI runs
 	@$(MAKE) --no-print-directory --jobs 2 lint test-compiled
-	$(PYTEST) $(PARALLEL) --ignore $(COMPILES)
+	$(PYTEST) $(PARALLEL) $(addprefix --ignore ,$(COMPILES))
 
 test-all: test  ## All that needs no other software: training, whole systems, faults; takes half an hour
 	$(PYTEST) $(PARALLEL) tests/slow

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from tests.support.brokers import broker, broker_settings
 from tests.support.clock import clock
@@ -27,6 +28,10 @@ collect_ignore = [] if find_spec("playwright") else ["browser"]
 # Read when torch is first imported, here and in the processes that tests start: test processes
 # run side by side, and networks of toy size gain nothing from more threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No example may fail for the seconds that a busy machine takes over it.
+settings.register_profile("patient", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -93,7 +93,7 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(steps, st.integers(0, 70))
 def test_what_is_forgotten_is_as_if_it_had_never_been(tmp_path_factory, taken, cut):
     """Before the cut, Bob's plays are forgotten; a song that only he played then is unknown."""
@@ -113,7 +113,7 @@ def test_what_is_forgotten_is_as_if_it_had_never_been(tmp_path_factory, taken, c
         each.close()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(steps, st.lists(st.tuples(st.integers(0, 70), st.sampled_from(["ann", "bob"])), max_size=3))
 def test_memory_disk_and_every_way_to_cut_the_log_agree(tmp_path_factory, taken, cuts):
     directory = tmp_path_factory.mktemp("stores")

@@ -98,7 +98,7 @@ logs = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(logs)
 def test_any_recent_play_finds_the_window_as_it_was(log):
     plays = remember(log)
@@ -107,7 +107,7 @@ def test_any_recent_play_finds_the_window_as_it_was(log):
         assert seen(recent, number) == wanted(plays, number)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(logs)
 def test_a_play_is_found_by_its_offset_while_it_is_held(log):
     plays = remember(log)
@@ -117,7 +117,7 @@ def test_a_play_is_found_by_its_offset_while_it_is_held(log):
         assert recent.number_at(offset) == held.get(offset)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(logs, st.data())
 def test_plays_taken_up_again_are_the_same(log, data):
     plays = remember(log)

@@ -75,7 +75,7 @@ configs = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(sessions, min_size=1, max_size=6), sessions, configs)
 def test_compiled_and_plain_trees_agree(past, session, config):
     assert named(log_of(past), session, config) == pytest.approx(

@@ -169,7 +169,7 @@ configs = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(sessions, min_size=1, max_size=8), sessions, configs)
 def test_compiled_and_plain_neighbours_agree(past, session, config):
     log = log_of(past)

@@ -90,7 +90,7 @@ logs = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(logs)
 def test_songs_score_as_the_text_says_whatever_has_come_since(log):
     stream = Stream()

@@ -122,7 +122,7 @@ def plays_of(told):
 
 
 @pytest.mark.parametrize("kind", ["popularity", "gru", "hybrid"])
-@settings(max_examples=30, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=30, suppress_health_check=[*HealthCheck])
 @given(text=rule_files(), catalogue=catalogues, told=played, cut=st.integers(0, 12))
 def test_no_published_list_breaks_a_rule(kind, store, text, catalogue, told, cut):
     rules = decode_rules(text)

@@ -90,7 +90,7 @@ def naive(scores, artists, released, unheard, cosines, limits):
     return picked
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_lists_are_those_of_the_naive_choice(data):
     count = data.draw(st.integers(1, 14), label="candidates")

@@ -174,7 +174,7 @@ def test_the_worst_input_is_refused_soon(read, raw):
     assert time.process_time() - began < SECONDS
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 @pytest.mark.parametrize(
     ("read", "good"),
@@ -185,14 +185,14 @@ def test_anything_like_a_record_is_taken_or_refused(read, good, data):
     read(data.draw(spoilt(good)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, len(RULES)), st.text(max_size=5) | st.sampled_from('[]"\\={},.\n'))
 def test_anything_like_rules_is_taken_or_refused(at, noise):
     with suppress(RulesError):
         decode_rules(RULES[:at] + noise + RULES[at + len(noise) :])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=60, suppress_health_check=[*HealthCheck])
 @given(st.lists(st.tuples(st.none() | st.binary(max_size=9), st.none() | spoilt(SONG)), max_size=4))
 def test_followers_of_topics_pass_over_what_they_cannot_use(told):
     records = [Record("t", 0, at, 0, key, value) for at, (key, value) in enumerate(told)]
@@ -202,7 +202,7 @@ def test_followers_of_topics_pass_over_what_they_cannot_use(told):
     Announcements().take(records)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=100, suppress_health_check=[*HealthCheck])
 @given(
     st.text()
     | st.lists(st.sampled_from(["..", ".", "a", "/", "\x00", "~", "a" * 300])).map("/".join)
@@ -232,7 +232,7 @@ def test_a_bundle_with_the_worst_file_is_refused_soon(bundle, name, raw, tmp_pat
     assert time.process_time() - began < SECONDS
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=100, suppress_health_check=[*HealthCheck])
 @given(data=st.data())
 def test_any_manifest_is_taken_or_refused(bundle, tmp_path, data):
     told = json.loads((bundle / NAMES[0]).read_text())

@@ -106,7 +106,7 @@ def plays_of(log):
         ends[partition] += 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(logs, st.data())
 def test_batches_repeats_and_reopening_leave_no_trace(tmp_path_factory, log, data):
     plays = list(plays_of(log))
