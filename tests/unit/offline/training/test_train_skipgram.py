@@ -106,6 +106,7 @@ def test_the_options_have_the_defaults_of_the_config() -> None:
     assert {"dim", "window", "epochs", "ns_exponent", "sample", "readout", "decay"} <= shown
     assert {name: options[name] for name in shown} == {name: config[name] for name in shown}
     plan = asdict(Plan())
+    plan["tune_plays"] = plan.pop("trial_plays")
     assert {name: options[name] for name in plan} == plan
 
 
