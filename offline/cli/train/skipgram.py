@@ -49,7 +49,12 @@ HYPER_PARAMETERS = opt.group(
 @click.command()
 @opt.group(opt.TRAINING_LOG, opt.BUNDLE_OUTPUT, opt.validation_fraction(), HYPER_PARAMETERS)
 @opt.tune("Search hyper-parameters in so many trials, the first with the given ones.")
-@opt.number("--tune-plays", 300_000, "Plays that a trial trains on, the last before validation.")
+@opt.number(
+    "--tune-plays",
+    300_000,
+    "Plays that a trial trains on, the last before validation.",
+    name="trial_plays",
+)
 @opt.group(
     opt.REFIT,
     opt.workers(1, "Threads; with more than one no two runs are alike."),
@@ -63,7 +68,7 @@ def skipgram(
     overwrite: bool,
     validation_fraction: float,
     trials: int,
-    tune_plays: int,
+    trial_plays: int,
     refit: bool,
     workers: int,
     seed: int,
@@ -92,7 +97,7 @@ def skipgram(
         read_plays(plays_file, format_name),
         out,
         SkipGramConfig(**hyper_parameters),
-        Plan(validation_fraction, trials, tune_plays, refit),
+        Plan(validation_fraction, trials, trial_plays, refit),
         session_gap_s=session_gap_s,
         seed=seed,
         workers=workers,
