@@ -17,7 +17,7 @@ from segue.stream.kafka.clients import aiokafka_config
 from segue.stream.kafka.publisher import MAX_BATCH_BYTES
 from segue.stream.observability.health import Health, serve_health
 from segue.stream.observability.metrics import Metrics
-from segue.stream.runtime.processes import calm_collector
+from segue.stream.runtime.garbage_collection import tune_garbage_collector
 
 
 async def answer_all(settings: Settings, metrics: Metrics, answer: bytes) -> None:
@@ -77,7 +77,7 @@ def main(overrides: str, answer_file: str) -> None:
     """Run it; settings not in `overrides` come from where they always do."""
     settings, metrics = load_settings(**json.loads(overrides)), Metrics()
     serve_health(settings, metrics.registry, Health("it has no signs of life"))
-    calm_collector()
+    tune_garbage_collector()
     asyncio.run(answer_all(settings, metrics, Path(answer_file).read_bytes()))
 
 

@@ -26,7 +26,7 @@ from segue.stream.observability.health import Health, serve_health
 from segue.stream.observability.logging import configure_logging
 from segue.stream.observability.metrics import Metrics
 from segue.stream.observability.tracing import BatchTrace
-from segue.stream.runtime.processes import calm_collector
+from segue.stream.runtime.garbage_collection import tune_garbage_collector
 from segue.stream.runtime.watchdog import Watchdog
 from segue.stream.worker.agent import SIGNS, make_app
 from segue.stream.worker.agent import Batch as InFlightBatch
@@ -120,7 +120,7 @@ def run_ceiling(settings: Settings, answer: FixedList) -> None:
     app = make_app(settings, settings.topic_partitions, processor, watchdog, health, in_flight)
     configure_logging(settings)
     serve_health(settings, metrics.registry, health)
-    calm_collector()
+    tune_garbage_collector()
     worker = PlaysWorker(app, settings, health, in_flight)
     health.started(watchdog)
     watchdog.start()

@@ -21,7 +21,7 @@ from segue.offline.replay.sources import OPEN, Bound, PlaySource
 from segue.offline.replay.variants import Variant, known_songs
 from segue.offline.replay.verification import Checked, Verifier
 from segue.stream.config.settings import Settings
-from segue.stream.runtime.processes import calm_collector
+from segue.stream.runtime.garbage_collection import tune_garbage_collector
 from segue.stream.serving.factory import load_recommender
 
 LOOK_S = 0.2
@@ -182,7 +182,7 @@ def _model(settings: Settings) -> tuple[Recommender, frozenset[str]]:
 
     compute_alone()
     loaded = load_recommender(settings), frozenset(known_songs(settings.bundle).songs)
-    calm_collector()
+    tune_garbage_collector()
     return loaded
 
 

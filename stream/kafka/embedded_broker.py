@@ -7,20 +7,16 @@ the optional extra `segue[broker]`; nothing outside this module knows that.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import struct
-import subprocess
-import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from segue.models.errors import SegueError
-from segue.stream.runtime.processes import free_port, guard, release
+from segue.stream.runtime.processes import ChildProcess, ProcessFailed, free_port
 
 START_TIMEOUT_S = 120.0
 IN_MEMORY = "memory://tansu/"
@@ -58,8 +54,7 @@ class EmbeddedBroker:
         self.log_file = log_file
         self.storage = storage
         self.environment = dict(environment or {})
-        self._process: subprocess.Popen[bytes] | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._process: ChildProcess | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -69,7 +64,7 @@ class EmbeddedBroker:
     @property
     def pid(self) -> int | None:
         """The broker's process id while it runs."""
-        running = self._process is not None and self._process.poll() is None
+        running = self._process is not None and self._process.is_running
         return self._process.pid if self._process is not None and running else None
 
     def __enter__(self) -> Self:
@@ -93,39 +88,35 @@ class EmbeddedBroker:
         binary = _binary()
         _refuse_taken(self.host, self.port)
         self.port = self.port or free_port(self.host)
-        with self._output() as output:
-            self._process = subprocess.Popen(
-                [binary, *self._arguments()],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for us: we stop it when its clients are done
-                env=self.environment,  # it would take options from ours,
-                cwd="/",  # and from a .env file here
+        self._process = ChildProcess(
+            [binary, *self._arguments()],
+            name="the embedded broker",
+            log_file=self.log_file,
+            environment=self.environment,  # it would take options from ours,
+            directory="/",  # and from a .env file here
+            hidden=True,
+        ).start()
+        try:
+            self._process.wait_until(
+                lambda: _answers(self.host, self.port), START_TIMEOUT_S, "answering"
             )
-            self._guard = guard(self._process.pid)
-            try:
-                self._wait_until_answering(output)
-            except BaseException:
-                self.kill()
-                raise
+        except BaseException as error:
+            self.kill()
+            if isinstance(error, ProcessFailed):
+                raise BrokerError(str(error)) from error
+            raise
 
     def stop(self) -> None:
         """Ask it to end, and end it where it does not. What it keeps in memory is lost."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_GRACE_S)
-        self.kill()
+        if self._process is not None:
+            self._process.stop(STOP_GRACE_S)
+        self._process = None
 
     def kill(self) -> None:
         """End it at once, as a crash would. What it keeps in memory is lost."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
-        if self._guard is not None:
-            release(self._guard)
-        self._process = self._guard = None
+        self._process = None
 
     def restart(self) -> None:
         """Stop and start again on the same port; what it kept in memory is lost."""
@@ -133,12 +124,9 @@ class EmbeddedBroker:
         self.start()
 
     def wait(self, timeout_s: float | None = None) -> int | None:
-        """Wait until it ends by itself; give its exit status, or None after `timeout_s`."""
+        """Wait until it ends by itself. Returns its exit status, None after `timeout_s`."""
         assert self._process is not None, "the broker does not run"
-        try:
-            return self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return None
+        return self._process.wait(timeout_s)
 
     def _arguments(self) -> list[str]:
         return [
@@ -147,30 +135,6 @@ class EmbeddedBroker:
             *("--advertised-listener-url", f"tcp://{self.bootstrap}"),
             *("--storage-engine", self.storage),
         ]
-
-    def _output(self) -> IO[bytes]:
-        if self.log_file is None:
-            return tempfile.TemporaryFile()
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        return self.log_file.open("a+b")
-
-    def _wait_until_answering(self, output: IO[bytes]) -> None:
-        assert self._process is not None
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not _answers(self.host, self.port):
-            if self._process.poll() is not None:
-                output.seek(0)
-                said = output.read().decode(errors="replace").strip().splitlines() or ["nothing"]
-                raise BrokerError(
-                    f"the embedded broker ended with status {self._process.returncode} "
-                    f"and said: {said[-1]}"
-                )
-            if time.monotonic() > deadline:
-                raise BrokerError(
-                    f"the embedded broker does not answer on {self.host}:{self.port} "
-                    f"after {START_TIMEOUT_S:g} s: give another port"
-                )
-            time.sleep(0.01)
 
 
 def _binary() -> str:

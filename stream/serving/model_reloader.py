@@ -15,7 +15,7 @@ from segue.stream.config.settings import Settings
 from segue.stream.kafka.compacted_topic import FollowedTopic
 from segue.stream.messages.records import Record
 from segue.stream.observability.metrics import Metrics
-from segue.stream.runtime.processes import calm_collector
+from segue.stream.runtime.garbage_collection import tune_garbage_collector
 from segue.stream.serving.factory import load_bundle, load_recommender, recommender_config
 from segue.stream.serving.model_registry import (
     AnnouncementError,
@@ -95,7 +95,7 @@ class ModelFollower:
             self._swap(made)
             self._metrics.model_swaps.inc()
             del made
-            calm_collector()
+            tune_garbage_collector()
 
     def _load(self, served: Served) -> Recommender | None:
         """Load a bundle and answer a first request by it; None where it is refused."""

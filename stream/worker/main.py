@@ -17,7 +17,7 @@ from segue.stream.observability.metrics import Metrics
 from segue.stream.observability.tracing import open_tracing
 from segue.stream.online_eval.next_play import Judge
 from segue.stream.online_eval.shadow import load_shadow
-from segue.stream.runtime.processes import calm_collector
+from segue.stream.runtime.garbage_collection import tune_garbage_collector
 from segue.stream.runtime.watchdog import Watchdog
 from segue.stream.serving.factory import load_recommender, store_config
 from segue.stream.serving.model_reloader import ModelFollower
@@ -54,7 +54,7 @@ def _run_worker(settings: Settings) -> None:
     app = make_app(settings, partitions, processor, watchdog, health, in_flight)
     health.started(watchdog, model=lambda: processor.recommender.version)
     del recommender  # or it would be kept for ever
-    calm_collector()
+    tune_garbage_collector()
     worker = PlaysWorker(app, settings, health, in_flight, must_end=True)
     watchdog.start()
     if follower:

@@ -19,7 +19,7 @@ from segue.stream.messages.events import encode
 from segue.stream.messages.records import Record
 from segue.stream.observability.metrics import Metrics
 from segue.stream.online_eval.next_play import Judge
-from segue.stream.runtime.processes import calm_collector
+from segue.stream.runtime.garbage_collection import tune_garbage_collector
 from segue.stream.serving.factory import load_bundle, recommender_config
 from segue.stream.serving.model_registry import Served, activation, announce, rollback
 from segue.stream.serving.model_reloader import ModelFollower
@@ -82,7 +82,7 @@ def swap_often(processor, directories, grown):
     for number, directory in zip(range(SWAPS), cycle(directories), strict=False):
         gone = weakref.ref(processor.recommender)
         processor.swap(load_bundle(directory, config, book=book))
-        calm_collector()
+        tune_garbage_collector()
         # The first is the judge's too.
         assert number == 0 or gone() is None, "the model before it is still held by something"
         if number == SWAPS // 2:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from segue.stream.messages.events import (
     decode_recommendations,
     encode,
 )
+from segue.stream.runtime.processes import ChildProcess
 from segue.stream.serving.factory import store_config
 from segue.stream.state.store import HistoryStore
 from tests.support.waiting import PATIENCE_S
@@ -32,36 +32,31 @@ SEGUE = [sys.executable, "-m", "segue.offline.cli"]
 Place = tuple[int, int]  # partition, offset
 
 
-class Worker:
-    """`segue worker` with given settings and options; its output goes to a file."""
+class Worker(ChildProcess):
+    """`segue worker` with given settings and options, running from the start; see `log`."""
 
     def __init__(self, settings: Settings, log_file: Path, *options: str) -> None:
-        self.log_file = log_file
-        with log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*SEGUE, "worker", *options], env=environment(settings), stdout=log, stderr=log
-            )
+        super().__init__(
+            [*SEGUE, "worker", *options],
+            name="segue worker",
+            log_file=log_file,
+            environment=environment(settings),
+            grace_s=PATIENCE_S,
+        )
+        self.start()
 
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> None:
-        """Ask it to end, as an operator would; it must end well."""
-        self.process.terminate()
-        status = self.process.wait(PATIENCE_S)
+    def stop(self, grace_s: float | None = None) -> int | None:
+        """Ask it to end, as an operator would; it must end with status 0."""
+        status = super().stop(grace_s)
         assert status == 0, f"it ended with status {status}:\n{self.log()[-10_000:]}"
-
-    def log(self) -> str:
-        return self.log_file.read_text(errors="replace")
+        return status
 
     @contextmanager
     def running(self) -> Iterator[Worker]:
         try:
             yield self
         finally:
-            if self.process.poll() is None:
-                self.kill()
+            self.kill()
 
 
 def environment(settings: Settings) -> dict[str, str]:

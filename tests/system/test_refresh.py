@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import time
 from itertools import chain
 
@@ -14,7 +12,7 @@ from segue.models.bundles.bundle import read_bundle
 from segue.models.data.vocabulary import Vocabulary
 from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.events import PlayEvent
-from segue.stream.runtime.processes import free_port
+from segue.stream.runtime.processes import ChildProcess, free_port
 from segue.stream.serving.model_registry import Served, activation, announce, read_announcements
 from tests.support.brokers import own_settings
 from tests.support.live import (
@@ -40,33 +38,22 @@ HOUR_MS = 3_600_000
 NEW = "released-midway"
 
 
-class Refresh:
-    """`segue refresh` in a process of its own."""
+class Refresh(ChildProcess):
+    """`segue refresh`, running from the start."""
 
     def __init__(self, settings, log_file, every_plays, *words):
-        self.log_file = log_file
         self.port = free_port()
         words = [*words, "--every-plays", str(every_plays), "--metrics-port", str(self.port)]
-        with log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*SEGUE, "refresh", *words], env=environment(settings), stdout=log, stderr=log
-            )
-
-    def stop(self):
-        """Ask it to end, as an operator would, and give its status."""
-        self.process.terminate()
-        return self.process.wait(PATIENCE_S)
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        super().__init__(
+            [*SEGUE, "refresh", *words],
+            log_file=log_file,
+            environment=environment(settings),
+            grace_s=PATIENCE_S,
+        )
+        self.start()
 
     def __enter__(self):
         return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.kill()
 
 
 @pytest.fixture
