@@ -58,7 +58,7 @@ class ChildProcess:
         self.grace_s = grace_s
         self._niceness = niceness
         self._hidden = hidden
-        self._options = {
+        self._options: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "env": environment,
             "cwd": directory,
@@ -186,7 +186,9 @@ class ChildProcess:
         self.stop()
 
     def _spawn(self, log: IO[bytes] | None) -> None:
-        outputs = {} if log is None else {"stdout": log, "stderr": subprocess.STDOUT}
+        outputs: dict[str, Any] = (
+            {} if log is None else {"stdout": log, "stderr": subprocess.STDOUT}
+        )
         self._process = subprocess.Popen(self.command, **(outputs | self._options))
 
     def _release(self) -> None:
