@@ -27,7 +27,7 @@ from segue.offline.evaluation.summary import (
     spread,
 )
 from segue.offline.metrics.beyond_accuracy import Catalogue, answer_figures
-from segue.offline.metrics.full_ranking import Judgement, judge
+from segue.offline.metrics.full_ranking import ModelRanks, rank_predictions
 from segue.offline.metrics.significance import Clusters, Floats, compare
 
 FEWEST_LISTENERS = 20
@@ -133,7 +133,7 @@ def _judge_split(
         negatives = draw_negatives(
             predictions, len(split.catalogue), config.sampled_negatives, config.seed
         )
-    judged: dict[str, Judgement] = {}
+    judged: dict[str, ModelRanks] = {}
     told: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
     vectors = None
@@ -141,7 +141,7 @@ def _judge_split(
         with watch(f"fitting {contender.name}", None):
             fitted = contender.fit(split)
         with watch(contender.name, len(predictions)) as advance:
-            judged[contender.name] = judge(
+            judged[contender.name] = rank_predictions(
                 fitted.model, predictions, split.catalogue, negatives, on_progress=advance
             )
         told[contender.name] = fitted.told
@@ -164,7 +164,7 @@ def _judge_split(
     return _SplitResult(
         models,
         _facts(split, predictions, unit, len(clusters), catalogue),
-        {name: accuracy_values(j.ranks, TESTED) for name, j in judged.items()},
+        {name: accuracy_values(each.ranks, TESTED) for name, each in judged.items()},
         owners,
         tuple(notes),
     )

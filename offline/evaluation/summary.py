@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from segue.models.metrics import Ranks
 from segue.offline.evaluation.slices import Slices
 from segue.offline.metrics.beyond_accuracy import Catalogue, list_figures
-from segue.offline.metrics.full_ranking import LIST_LENGTH, Judgement
+from segue.offline.metrics.full_ranking import LIST_LENGTH, ModelRanks
 from segue.offline.metrics.ranking import ACCURACY
 from segue.offline.metrics.significance import Clusters, Floats, bootstrap, intervals
 
@@ -27,17 +26,17 @@ def accuracy_names() -> list[str]:
     return [f"{metric}_at_{n}" for metric in ACCURACY for n in CUTOFFS]
 
 
-def accuracy_values(ranks: Tensor, names: Sequence[str]) -> Floats:
+def accuracy_values(ranks: Ranks, names: Sequence[str]) -> Floats:
     """Give what each prediction is worth, float64 [P, M], a column for each figure's name."""
     columns = []
     for name in names:
         metric, _, n = name.rpartition("_at_")
-        columns.append(ACCURACY[metric](ranks, int(n)).numpy())
+        columns.append(ACCURACY[metric](ranks, int(n)))
     return np.stack(columns, axis=1)
 
 
 def model_figures(
-    judgement: Judgement,
+    judged: ModelRanks,
     negatives: NDArray[np.int64] | None,
     parts: Slices,
     catalogue: Catalogue,
@@ -49,16 +48,16 @@ def model_figures(
 
     Intervals ("ci") are null where there is one cluster only, and so nothing to draw from.
     """
-    ranks, lists = judgement.ranks, judgement.lists
+    ranks, lists = judged.ranks, judged.lists
     names = accuracy_names()
     values = accuracy_values(ranks, names)
     figures: dict[str, Any] = dict(zip(names, values.mean(0).tolist(), strict=True))
     for n in CUTOFFS:
         figures |= list_figures(lists, n, catalogue)
     figures["predictions"] = len(ranks)
-    figures["predictions_per_s"] = len(ranks) / max(judgement.scoring_s, 1e-9)
-    if judgement.sampled_ranks is not None and negatives is not None:
-        figures |= sampled_figures(judgement.sampled_ranks, negatives)
+    figures["predictions_per_s"] = len(ranks) / max(judged.scoring_s, 1e-9)
+    if judged.sampled_ranks is not None and negatives is not None:
+        figures |= sampled_figures(judged.sampled_ranks, negatives)
     if len(clusters) > 1:
         between = intervals(bootstrap(clusters, values, replicates, seed))
         figures["ci"] = dict(zip(names, between.tolist(), strict=True))
@@ -76,10 +75,10 @@ def model_figures(
 
 
 def _slice(
-    ranks: Tensor, lists: NDArray[np.int32], mask: NDArray[np.bool_], catalogue: Catalogue
+    ranks: Ranks, lists: NDArray[np.int32], mask: NDArray[np.bool_], catalogue: Catalogue
 ) -> dict[str, Any]:
     names = accuracy_names()
-    means = accuracy_values(ranks[torch.from_numpy(mask)], names).mean(0).tolist()
+    means = accuracy_values(ranks[mask], names).mean(0).tolist()
     return {
         "predictions": int(mask.sum()),
         **dict(zip(names, means, strict=True)),
@@ -87,12 +86,12 @@ def _slice(
     }
 
 
-def sampled_figures(ranks: Tensor, negatives: NDArray[np.int64]) -> dict[str, Any]:
+def sampled_figures(ranks: Ranks, negatives: NDArray[np.int64]) -> dict[str, Any]:
     """Give hit rate and NDCG among the sampled negatives, by names of their own.
 
     Predictions without enough unheard songs, whose negatives are all 0, are left out.
     """
-    drawn = torch.from_numpy(negatives.any(1))
+    drawn = negatives.any(1)
     names = [f"{metric}_at_{SAMPLED_CUTOFF}" for metric in ("hit_rate", "ndcg")]
     means = accuracy_values(ranks[drawn], names).mean(0).tolist()
     figures: dict[str, Any] = {

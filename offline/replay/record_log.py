@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from segue.models.data.vocabulary import PADDING, Vocabulary
-from segue.offline.metrics.ranking import UNRANKED
+from segue.models.metrics import UNRANKED, Ranks
 
 Records = NDArray[Any]
 """A structured array of `record_type`."""
@@ -178,12 +177,12 @@ class JudgedPlays:
         return self.places + self.log.first
 
     @property
-    def ranks(self) -> torch.Tensor:
+    def ranks(self) -> Ranks:
         """Where each song stood in the list before it, int64 [P]; UNRANKED for a miss."""
         return _ranks(self.records["rank"])
 
     @property
-    def popularity_ranks(self) -> torch.Tensor:
+    def popularity_ranks(self) -> Ranks:
         """Where it stood among the popular songs, int64 [P]; UNRANKED for a miss."""
         return _ranks(self.records["popularity_rank"])
 
@@ -271,5 +270,5 @@ class Survey:
         return cls(first_ms, last_ms, plays, judged, songs, distinct)
 
 
-def _ranks(ranks: NDArray[np.uint16]) -> torch.Tensor:
-    return torch.from_numpy(np.where(ranks == 0, UNRANKED, ranks.astype(np.int64)))
+def _ranks(ranks: NDArray[np.uint16]) -> Ranks:
+    return np.where(ranks == 0, UNRANKED, ranks.astype(np.int64))

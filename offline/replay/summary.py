@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 
 from segue.models.data.vocabulary import Vocabulary
+from segue.models.metrics import Ranks
 from segue.offline.evaluation.summary import TESTED, accuracy_values
 from segue.offline.metrics.significance import Floats, compare_sums, intervals, resampled_means
 from segue.offline.replay.propensities import counterfactual
@@ -319,7 +319,7 @@ class AccuracyCounts:
         self.by_bin = Tally(len(windows.edges) - 1)
         self.by_part: dict[str, dict[str, Tally]] = {}
 
-    def add(self, plays: JudgedPlays, ranks: torch.Tensor, parts: Slices) -> None:
+    def add(self, plays: JudgedPlays, ranks: Ranks, parts: Slices) -> None:
         """Count plays in, of which each song had such a rank, int64 [P]."""
         values = accuracy_values(ranks, NAMES)
         self.by_listener.add(np.searchsorted(self.listeners, plays.records["listener"]), values)

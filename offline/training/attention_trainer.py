@@ -18,6 +18,7 @@ from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.ops.negative_sampling import NegativeSampler
 from segue.offline.datasets.sessions import Predictions
+from segue.offline.metrics.full_ranking import metrics_at_20
 from segue.offline.training.trainer import (
     Learner,
     Metrics,
@@ -27,7 +28,6 @@ from segue.offline.training.trainer import (
     WarmStart,
     train,
 )
-from segue.offline.training.validation import metrics_at_20
 
 
 @dataclass(frozen=True)

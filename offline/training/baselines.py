@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from segue.models.base import NextSongModel
 from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import Vocabulary
@@ -17,14 +15,12 @@ from segue.models.neighborhood.popularity import PopularityConfig, PopularNextSo
 from segue.models.neighborhood.sequential_rules import Rules, RulesConfig
 from segue.models.neighborhood.session_knn import NeighboursConfig, SessionNeighbours
 from segue.offline.datasets.sessions import Predictions
-from segue.offline.metrics.ranking import hit_rate, mrr, ranks_of
+from segue.offline.metrics.full_ranking import metrics_at_20
 from segue.offline.training.blend import BlendConfig, fit_gated
 
 HELD_BACK = 0.1
 """Share of the sessions, the last, by which settings are chosen."""
 MOST_PREDICTIONS = 5_000
-ROWS = 256
-"""Rows of scores over the whole catalogue that are in memory together."""
 
 
 @dataclass(frozen=True)
@@ -182,17 +178,6 @@ def choose_config(
     )
 
 
-@torch.inference_mode()
-def accuracy(model: NextSongModel, judged: Predictions) -> float:
-    """Give the hit rate plus the MRR at 20, of answers in the model's own item numbers."""
-    answers = torch.from_numpy(judged.answers)
-    ranks = torch.cat(
-        [
-            ranks_of(
-                model.scores(judged.contexts.slice(start, start + ROWS)),
-                answers[start : start + ROWS],
-            )
-            for start in range(0, len(judged), ROWS)
-        ]
-    )
-    return hit_rate(ranks, 20) + mrr(ranks, 20)
+def accuracy(model: NextSongModel, predictions: Predictions) -> float:
+    """Compute HR@20 + MRR@20, of answers in the model's own item numbers."""
+    return sum(metrics_at_20(model, predictions).values())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from segue.models.data.vocabulary import PADDING
 from segue.models.ranking.inputs import RankingInputs
-from segue.offline.training.ranker_trainer import Examples, judge_ranking
+from segue.offline.training.ranker_trainer import Examples, ranker_metrics
 
 WRONG_EACH = 30
 """Candidates drawn beside each answer: of all of them most teach nothing."""
@@ -35,7 +35,7 @@ def judge_boosted(examples: Examples, validation: Examples, seed: int) -> dict[s
         chances = trees.predict_proba(told.reshape(-1, told.shape[2]))[:, 1]
         return torch.from_numpy(chances.reshape(told.shape[:2]).astype(np.float32))
 
-    return judge_ranking(validation, score)
+    return ranker_metrics(validation, score)
 
 
 def _features(inputs: RankingInputs) -> NDArray[np.float32]:

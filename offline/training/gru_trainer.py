@@ -18,6 +18,7 @@ from segue.models.gru.network import GRU, GRUConfig
 from segue.models.gru.scorer import GRUNextSong
 from segue.models.ops.negative_sampling import NegativeSampler
 from segue.offline.datasets.sessions import Predictions
+from segue.offline.metrics.full_ranking import metrics_at_20
 from segue.offline.training.trainer import (
     EpochMetrics,
     Learner,
@@ -28,7 +29,6 @@ from segue.offline.training.trainer import (
     WarmStart,
     train,
 )
-from segue.offline.training.validation import metrics_at_20
 
 
 class TrainingSessions:

@@ -14,11 +14,12 @@ from torch import Tensor
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import PADDING
 from segue.models.hybrid.candidate_generation import CandidateGenerator
+from segue.models.metrics import UNRANKED, ranks_among
 from segue.models.ranking.inputs import RankingInputs
 from segue.models.ranking.ranker import LOSSES, Ranker, RankerConfig
 from segue.offline.datasets.play_stream import PlayStream
 from segue.offline.datasets.sessions import Predictions
-from segue.offline.metrics.ranking import UNRANKED, hit_rate, mrr
+from segue.offline.metrics.ranking import hit_rate, mrr
 from segue.offline.training.trainer import (
     EpochMetrics,
     Learner,
@@ -137,23 +138,26 @@ def _answers(
 
 
 @torch.no_grad()
-def judge_ranking(examples: Examples, score: Callable[[RankingInputs], Tensor]) -> dict[str, float]:
-    """Rank every prediction's answer by `score`, float32 [B, C]; ties count against it.
+def ranker_metrics(
+    examples: Examples, score: Callable[[RankingInputs], Tensor]
+) -> dict[str, float]:
+    """Rank every prediction's answer by `score`, float32 [B, C], and compute the metrics.
 
-    MAP@1, recall@5 and MRR are the hybrid document's figures of validation.
+    An answer that is not among the candidates is a miss. MAP@1, recall@5 and MRR@20 are what
+    hybrid ranking is validated by.
     """
-    ranks = [torch.full((examples.missed,), UNRANKED)]
+    ranks = [np.full(examples.missed, UNRANKED)]
     for inputs, columns in examples.batches:
         scores = score(inputs).masked_fill(inputs.items == PADDING, -torch.inf)
-        own = scores.gather(1, columns.clamp_min(0).unsqueeze(1))
-        places = (~(scores < own)).masked_fill(inputs.items == PADDING, False).sum(1)
-        ranks.append(torch.where(columns < 0, UNRANKED, places))
-    found = torch.cat(ranks)
+        own = scores.gather(1, columns.clamp_min(0).unsqueeze(1))[:, 0]
+        found = ranks_among(scores.numpy(), own.numpy())
+        ranks.append(np.where(columns.numpy() < 0, UNRANKED, found))
+    every = np.concatenate(ranks)
     return {
-        "map_at_1": mrr(found, 1),
-        "recall_at_5": hit_rate(found, 5),
-        "hit_rate_at_20": hit_rate(found, 20),
-        "mrr_at_20": mrr(found, 20),
+        "map_at_1": mrr(every, 1),
+        "recall_at_5": hit_rate(every, 5),
+        "hit_rate_at_20": hit_rate(every, 20),
+        "mrr_at_20": mrr(every, 20),
     }
 
 
@@ -193,7 +197,7 @@ def train_ranker(
         ranker.load_state_dict(begin_with.state_dict())
 
     def validate(network: Ranker) -> Metrics:
-        return judge_ranking(validation, lambda x: network(x, vectors[x.known_items])[0])
+        return ranker_metrics(validation, lambda x: network(x, vectors[x.known_items])[0])
 
     generator = torch.Generator().manual_seed(seed)
     start = EpochMetrics(0, math.nan, 1.0, validate(ranker))

@@ -14,8 +14,8 @@ from segue.models.attention.network import CandidateAttentionConfig
 from segue.models.bundles.bundle import Manifest, check_writable, write_bundle
 from segue.offline.datasets.play_log import PlayLog
 from segue.offline.training.attention_trainer import TrainedAttention, train_attention
-from segue.offline.training.trainer import Progress, TrainingError
-from segue.offline.training.validation import ValidationSplit
+from segue.offline.training.trainer import Progress
+from segue.offline.training.validation import ValidationSplit, check_not_empty, training_data
 
 VALIDATION_PREDICTIONS = 2_500
 
@@ -49,57 +49,43 @@ def train_attention_bundle(
     TrainingError where nothing can be learned or judged.
     """
     check_writable(out, overwrite=overwrite)
-    parts = ValidationSplit.of(
+    split = ValidationSplit.of(
         log, validation_fraction, session_gap_s, seed, VALIDATION_PREDICTIONS
     )
-    if parts.validation is not None and not len(parts.validation):
-        raise TrainingError(
-            "the plays held back have no next song to predict: give a longer play log, a "
-            "larger --validation-fraction, or 0 to judge nothing"
-        )
-    sessions, songs = parts.learned, parts.songs
+    if split.validation is not None:
+        check_not_empty(split.validation)
     trained = train_attention(
-        sessions,
-        songs,
+        split.sessions,
+        split.songs,
         config,
-        parts.validation,
+        split.validation,
         seed=seed,
         epochs=epochs,
         patience=patience,
         time_budget_s=time_budget_s,
         on_progress=on_progress,
     )
-    popularity = torch.from_numpy(sessions.play_counts(songs))
     best = trained.best
-    metrics = parts.beside_popularity(best.hit_rate_at_20, best.mrr_at_20)
-    speed = round(trained.plays_per_s)
-    plays = len(sessions.sessions.values)
-    times = log.plays["played_at_ms"][:plays]
-    facts = {"plays": plays, "sessions": len(sessions), "songs": len(songs)}
+    metrics = split.with_popularity(best.hit_rate_at_20, best.mrr_at_20)
+    popularity = torch.from_numpy(split.sessions.play_counts(split.songs))
+    training = training_data(split.log, split.sessions.sessions, len(split.songs), seed).manifest(
+        epoch=best.number, train_plays_per_s=round(trained.plays_per_s)
+    )
     manifest = write_bundle(
         out,
         kind="amnn",
         config=asdict(config),
         weights={**trained.network.state_dict(), "popularity": popularity},
-        vocabulary=songs,
+        vocabulary=split.songs,
         titles=log.titles(),
-        training={
-            **facts,
-            "from_ms": times.min(),
-            "to_ms": times.max(),
-            "format": log.format,
-            "timed": log.timed,
-            "seed": seed,
-            "epoch": best.number,
-            "train_plays_per_s": speed,
-        },
+        training=training,
         metrics=metrics,
         overwrite=overwrite,
     )
     figures = {
-        **facts,
+        **{name: training[name] for name in ("plays", "sessions", "songs")},
         "epochs": len(trained.history),
-        "train_plays_per_s": speed,
+        "train_plays_per_s": training["train_plays_per_s"],
         **metrics,
         "config": asdict(config),
         "bundle": str(out),

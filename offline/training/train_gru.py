@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from segue.models.bundles.bundle import Manifest, check_writable, write_bundle
-from segue.models.data.sessions import SessionLog
 from segue.models.gru.network import GRUConfig
 from segue.offline.datasets.play_log import PlayLog
 from segue.offline.training.gru_trainer import TrainedGRU, train_gru
-from segue.offline.training.trainer import Progress, TrainingError
-from segue.offline.training.tune_gru import GRUSearch, Trial, best_of, search_settings
-from segue.offline.training.validation import ValidationSplit
+from segue.offline.training.trainer import Progress
+from segue.offline.training.tune_gru import GRUSearch, Trial, best_of, search_hyper_parameters
+from segue.offline.training.validation import ValidationSplit, check_not_empty, training_data
 
 
 @dataclass(frozen=True)
@@ -61,32 +60,47 @@ def train_gru_bundle(
     `out` must not be written, and TrainingError where nothing can be learned.
     """
     check_writable(out, overwrite=overwrite)
-    parts = ValidationSplit.of(log, validation_fraction, session_gap_s, seed)
-    trials = [] if search is None else _tried(parts, config, search, seed, on_progress)
-    if trials:
+    split = ValidationSplit.of(log, validation_fraction, session_gap_s, seed)
+    trials: list[Trial] = []
+    if search is not None:
+        trials = search_hyper_parameters(
+            split.sessions,
+            split.songs,
+            check_not_empty(split.validation),
+            config,
+            search,
+            seed=seed,
+            on_progress=on_progress,
+        )
         config = best_of(trials).config
-    refit = refit and parts.validation is not None
+    refit = refit and split.validation is not None
     options: dict[str, Any] = {
         "seed": seed,
         "time_budget_s": time_budget_s / (2 if refit else 1),
         "on_progress": on_progress,
     }
-    judged = written = train_gru(
-        parts.learned,
-        parts.songs,
+    validated = written = train_gru(
+        split.sessions,
+        split.songs,
         config,
-        validation=parts.validation,
+        validation=split.validation,
         epochs=epochs,
         patience=patience,
         **options,
     )
-    metrics = parts.beside_popularity(judged.best.hit_rate_at_20, judged.best.mrr_at_20)
-    learned = parts.learned
+    best = validated.best
+    metrics = split.with_popularity(best.hit_rate_at_20, best.mrr_at_20)
+    used = split
     if refit:
-        everything = ValidationSplit.of(log, 0, session_gap_s, seed)
-        learned = everything.learned
-        written = train_gru(learned, everything.songs, config, epochs=judged.best.number, **options)
-    training = _training(log, learned, written, seed)
+        used = ValidationSplit.of(log, 0, session_gap_s)
+        written = train_gru(used.sessions, used.songs, config, epochs=best.number, **options)
+    training = training_data(
+        used.log, used.sessions.sessions, len(written.vocabulary), seed
+    ).manifest(
+        epoch=written.best.number,
+        train_plays_per_s=round(written.plays_per_s),
+        train_seconds=round(written.seconds, 1),
+    )
     manifest = write_bundle(
         out,
         kind="gru",
@@ -101,7 +115,7 @@ def train_gru_bundle(
     )
     figures = {
         **{name: training[name] for name in ("plays", "sessions", "songs")},
-        "epochs": len(judged.history),
+        "epochs": len(validated.history),
         "train_plays_per_s": training["train_plays_per_s"],
         **metrics,
         "bundle": str(out),
@@ -109,47 +123,5 @@ def train_gru_bundle(
     if trials:
         figures["config"] = asdict(config)
         figures["trials"] = [trial.figures() for trial in trials]
-    predictions = 0 if parts.validation is None else len(parts.validation)
-    return GRUBundle(manifest, judged, written, predictions, trials, figures)
-
-
-def _tried(
-    parts: ValidationSplit,
-    config: GRUConfig,
-    search: GRUSearch,
-    seed: int,
-    on_progress: Callable[[Progress], None],
-) -> list[Trial]:
-    if parts.validation is None or not len(parts.validation):
-        raise TrainingError(
-            f"{search.trials} trials cannot be judged with no next song held back: give a longer "
-            "play log, or a larger --validation-fraction"
-        )
-    return search_settings(
-        parts.learned,
-        parts.songs,
-        parts.validation,
-        config,
-        search,
-        seed=seed,
-        on_progress=on_progress,
-    )
-
-
-def _training(log: PlayLog, learned: SessionLog, trained: TrainedGRU, seed: int) -> dict[str, Any]:
-    """Say what the network in the bundle has learned from: the first so many plays of the log."""
-    plays = len(learned.sessions.values)
-    times = log.plays["played_at_ms"][:plays]
-    return {
-        "plays": plays,
-        "sessions": len(learned),
-        "songs": len(trained.vocabulary),
-        "from_ms": times.min(),
-        "to_ms": times.max(),
-        "format": log.format,
-        "timed": log.timed,
-        "seed": seed,
-        "epoch": trained.best.number,
-        "train_plays_per_s": round(trained.plays_per_s),
-        "train_seconds": round(trained.seconds, 1),
-    }
+    predictions = 0 if split.validation is None else len(split.validation)
+    return GRUBundle(manifest, validated, written, predictions, trials, figures)

@@ -42,12 +42,13 @@ from segue.offline.training.hybrid_networks import NetworkPlan, Networks, train_
 from segue.offline.training.ranker_trainer import (
     SILENT,
     Examples,
-    judge_ranking,
+    ranker_metrics,
     train_ranker,
     without_some_details,
 )
 from segue.offline.training.stage_cache import FinishedStages
 from segue.offline.training.trainer import Metrics, Trained
+from segue.offline.training.validation import training_data
 
 MOST_EXAMPLES = 25_000
 MOST_JUDGED = 5_000
@@ -167,7 +168,7 @@ def train_hybrid_bundle(
     ranker = _train_rankers(examples, validation, generator, config, options, report, say)
     vectors = generator.parts.gru.vectors
     for name, less in (("the stream", silent), ("content", validation.without("content"))):
-        report.validation[f"ranker, without {name}"] = judge_ranking(
+        report.validation[f"ranker, without {name}"] = ranker_metrics(
             less, lambda inputs: ranker.network(inputs, vectors[inputs.known_items])[0]
         )
     say("4/4 Retrievers learn once more, from everything")
@@ -179,7 +180,6 @@ def train_hybrid_bundle(
     generator = _generator(final, full, everything.songs, artists, config)
     memory = remembered(full, config.memory_plays)
     popularity = torch.from_numpy(full.play_counts(everything.songs))
-    times = log.plays["played_at_ms"]
     best = report.validation["ranker"]
     manifest = write_bundle(
         out,
@@ -189,17 +189,9 @@ def train_hybrid_bundle(
         vocabulary=everything.songs,
         titles=log.titles(),
         details=log.details(),
-        training={
-            "plays": log.plays.height,
-            "sessions": len(full),
-            "songs": len(everything.songs),
-            "from_ms": times.min(),
-            "to_ms": times.max(),
-            "format": log.format,
-            "timed": log.timed,
-            "seed": options.seed,
-            "train_plays_per_s": round(final.gru.plays_per_s),
-        },
+        training=training_data(log, full.sessions, len(everything.songs), options.seed).manifest(
+            train_plays_per_s=round(final.gru.plays_per_s)
+        ),
         metrics=dict(best),
         overwrite=overwrite,
     )
@@ -258,7 +250,7 @@ def _train_rankers(
         )
 
     for name in generator.schema.single_models:
-        tell(name, judge_ranking(validation, lambda x, feature=name: x.feature(feature)))  # type: ignore[misc]
+        tell(name, ranker_metrics(validation, lambda x, feature=name: x.feature(feature)))  # type: ignore[misc]
     best = trained(examples, validation)
     tell("product", best.history[0].validation)
     tell("ranker", best.best.validation)

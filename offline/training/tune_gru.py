@@ -103,7 +103,7 @@ def space_of(config: GRUConfig, songs: int) -> dict[str, Setting]:
     return SPACE if songs <= config.full_softmax_songs else SPACE | SAMPLING_SPACE
 
 
-def search_settings(
+def search_hyper_parameters(
     log: SessionLog,
     songs: Vocabulary,
     validation: Predictions,

@@ -8,21 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from segue.models.base import NextSongModel
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.item2vec.scorer import SkipGramNextSong
 from segue.models.item2vec.skipgram import READOUTS, SkipGram, SkipGramConfig, train_skipgram
 from segue.offline.datasets.sessions import Predictions
-from segue.offline.metrics.ranking import hit_rate, mrr, ranks_of
+from segue.offline.metrics.full_ranking import metrics_at_20
 from segue.offline.training.tuning import Attempt, Choice, Real, Setting, Whole, search
 
-LIST_LENGTH = 20
-ROWS = 256  # of scores over the whole catalogue that are in memory together
 DECAYS = (0.0, 0.4, 0.8)
 
 MOST_SAMPLE = 300.0  # 0 passes over nothing, and neither do so many average songs
@@ -34,17 +29,17 @@ SPACE: dict[str, Setting] = {
     "dim": Choice((64, 128)),
 }
 
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+ShowProgress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a bar for something of so many plays; gives what is to be told how many are done."""
 
 
-def untold(what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+def no_progress(what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
     """Show nothing."""
     return nullcontext(lambda done: None)
 
 
 @dataclass(frozen=True)
-class LearnedSessions:
+class TrainingSessions:
     """Sessions to learn from, of songs played often enough, numbered without a gap."""
 
     sessions: Ragged
@@ -72,7 +67,7 @@ class LearnedSessions:
         *,
         workers: int = 1,
         what: str = "Learning",
-        progress: Progress = untold,
+        progress: ShowProgress = no_progress,
     ) -> SkipGram:
         """Learn their vectors; SkipGramError where nothing can be learned."""
         with progress(what, self.plays * config.epochs) as on_plays:
@@ -95,46 +90,14 @@ class Trial:
     mrr_at_20: float
 
 
-def predictions_in(
-    vocabulary: Vocabulary, held_back: SessionLog, songs: Vocabulary, known: int
-) -> Predictions:
-    """Predict the plays held back, in the numbers of `vocabulary`.
-
-    songs: whose numbers `held_back` is in, of which those up to `known` are in the past.
-    """
-    predictions = Predictions.of(held_back, known)
-    numbers = songs.translation(vocabulary)
-    return replace(
-        predictions,
-        contexts=predictions.contexts.translate(numbers),
-        answers=numbers[predictions.answers],
-    )
-
-
-@torch.inference_mode()
-def ranks(model: NextSongModel, predictions: Predictions) -> Tensor:
-    """Rank every answer among all songs of the model, int64 [P]; all in its own numbers."""
-    answers = torch.from_numpy(predictions.answers)
-    chunks = range(0, len(predictions), ROWS)
-    return torch.cat(
-        [
-            ranks_of(
-                model.scores(predictions.contexts.slice(start, start + ROWS)),
-                answers[start : start + ROWS],
-            )
-            for start in chunks
-        ]
-    )
-
-
-def search_settings(
-    learned: LearnedSessions,
+def search_hyper_parameters(
+    learned: TrainingSessions,
     predictions: Predictions,
     base: SkipGramConfig,
     trials: int,
     *,
     seed: int = 0,
-    progress: Progress = untold,
+    progress: ShowProgress = no_progress,
 ) -> list[Trial]:
     """Try `trials` settings, the first of them `base`; the same ones for the same seed.
 
@@ -165,12 +128,12 @@ def _merit(trial: Trial) -> float:
 
 
 def _readings(
-    vectors: SkipGram, learned: LearnedSessions, predictions: Predictions, config: SkipGramConfig
+    vectors: SkipGram, learned: TrainingSessions, predictions: Predictions, config: SkipGramConfig
 ) -> list[Trial]:
     readings = []
     for readout in READOUTS:
         for decay in DECAYS:
             read = replace(config, readout=readout, decay=decay)
-            found = ranks(SkipGramNextSong(vectors, learned.vocabulary, read), predictions)
-            readings.append(Trial(read, hit_rate(found, LIST_LENGTH), mrr(found, LIST_LENGTH)))
+            model = SkipGramNextSong(vectors, learned.vocabulary, read)
+            readings.append(Trial(read, **metrics_at_20(model, predictions)))
     return readings

@@ -18,9 +18,10 @@ from segue.models.gru.scorer import GRUNextSong
 from segue.models.refresh.embedding_init import Company
 from segue.offline.datasets.play_log import PlayLog
 from segue.offline.datasets.sessions import Numbering, Predictions
+from segue.offline.metrics.full_ranking import metrics_at_20
 from segue.offline.training.gru_trainer import TrainedGRU, train_gru
 from segue.offline.training.trainer import Progress, TrainingError, WarmStart
-from segue.offline.training.validation import VALIDATION_PREDICTIONS, metrics_at_20
+from segue.offline.training.validation import VALIDATION_PREDICTIONS
 
 
 @dataclass(frozen=True)

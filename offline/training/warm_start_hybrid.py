@@ -28,6 +28,7 @@ from segue.models.refresh.embedding_refresh import RefreshConfig
 from segue.offline.datasets.play_log import PlayLog
 from segue.offline.datasets.play_stream import PlayStream
 from segue.offline.datasets.sessions import Numbering, Predictions
+from segue.offline.metrics.full_ranking import metrics_at_20
 from segue.offline.training.attention_trainer import train_attention
 from segue.offline.training.cold_start_augmentation import with_decoys
 from segue.offline.training.gru_trainer import train_gru
@@ -38,7 +39,6 @@ from segue.offline.training.ranker_trainer import (
     without_some_details,
 )
 from segue.offline.training.trainer import Trained, WarmStart
-from segue.offline.training.validation import metrics_at_20
 from segue.offline.training.warm_start_gru import NewerPlays, continued_training, parted_at_training
 from segue.stream.refresh.refresh import RefreshPlan, share_left
 

@@ -91,13 +91,13 @@ def skipgram(
     from segue.offline.datasets.readers import read_plays
     from segue.offline.reporting.json_file import write_json
     from segue.offline.reporting.progress import plays_progress
-    from segue.offline.training.train_skipgram import Plan, train_skipgram_bundle
+    from segue.offline.training.train_skipgram import TrainConfig, train_skipgram_bundle
 
     trained = train_skipgram_bundle(
         read_plays(plays_file, format_name),
         out,
         SkipGramConfig(**hyper_parameters),
-        Plan(validation_fraction, trials, trial_plays, refit),
+        TrainConfig(validation_fraction, trials, trial_plays, refit),
         session_gap_s=session_gap_s,
         seed=seed,
         workers=workers,

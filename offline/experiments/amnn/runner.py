@@ -16,7 +16,7 @@ from segue.models.collaborative.base import TasteConfig
 from segue.models.collaborative.interactions import Tastes
 from segue.offline.experiments.amnn.models import CONTENDERS, Contender
 from segue.offline.experiments.amnn.protocol import ExperimentError, Fold, Protocol, folds
-from segue.offline.experiments.amnn.trainer import ranks_among, validation_ndcg
+from segue.offline.experiments.amnn.trainer import candidate_ranks, validation_ndcg
 
 BY_HISTORY = ("amnn", "dnn")
 DESCRIPTION = "protocol.json"
@@ -111,7 +111,7 @@ class Run:
         if trial.history:
             config = replace(config, history=trial.history)
         scorer = contender.fit(fold, config, seed, self._device)
-        ranks = ranks_among(scorer, fold.training, fold.test)
+        ranks = candidate_ranks(scorer, fold.training, fold.test)
         beside = path.with_suffix(".part")
         with beside.open("wb") as file:
             np.save(file, ranks.astype(np.int16), allow_pickle=False)

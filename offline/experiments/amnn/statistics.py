@@ -9,23 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segue.models.metrics import discounted_gains, hits
+
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 LIST_LENGTHS = range(1, 11)
 
 
-def hits(ranks: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-    """Give 1 where the song is among the first n, else 0: equation (9) before the mean."""
-    return (ranks <= n).astype(np.float64)
-
-
-def gains(ranks: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-    """Give 1 / log2(rank + 1) within the first n, else 0: (10) with one relevant song."""
-    discounted: NDArray[np.float64] = 1.0 / np.log2(1.0 + ranks)
-    return np.where(ranks <= n, discounted, 0.0)
-
-
-METRICS = {"hr": hits, "ndcg": gains}
+METRICS = {"hr": hits, "ndcg": discounted_gains}
 
 
 @dataclass(frozen=True)

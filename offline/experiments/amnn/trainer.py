@@ -13,6 +13,7 @@ from segue.models.collaborative.base import TasteNetwork
 from segue.models.collaborative.interactions import Heard, Tastes
 from segue.models.collaborative.linear import TasteScorer
 from segue.models.data.vocabulary import PADDING
+from segue.models.metrics import ranks_among
 from segue.offline.experiments.amnn.protocol import Fold
 from segue.offline.metrics.ranking import ndcg
 from segue.offline.training.trainer import Learner, Metrics, train
@@ -46,34 +47,23 @@ class NetworkScorer:
         return found
 
 
-def ranks_of_first(scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Give the rank of the first column in each row, int64 [U]; ties count against it.
-
-    >>> ranks_of_first(np.array([[2.0, 1.0, 3.0], [1.0, 1.0, 0.0]], np.float32)).tolist()
-    [2, 2]
-    """
-    before: NDArray[np.bool_] = ~(scores[:, 1:] < scores[:, :1])
-    ranks: NDArray[np.int64] = 1 + before.sum(1, dtype=np.int64)
-    return ranks
-
-
-def ranks_among(
-    scorer: TasteScorer, training: Tastes, asked: NDArray[np.int64]
+def candidate_ranks(
+    scorer: TasteScorer, training: Tastes, candidates: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Give the rank of each listener's heard song among the unheard, int64 [U].
+    """Return the rank of each listener's played song among the unplayed ones, int64 [U].
 
-    asked: item numbers, int64 [U, C], the heard song first. Songs that nobody played in
-    training stand last, whatever the model says of them: that would be luck.
+    candidates: item numbers, int64 [U, C], the played song first. Songs that nobody played in
+    training rank last, whatever their score: that would be luck.
     """
-    scores = scorer.scores(np.arange(len(asked)), asked)
-    known = training.listeners_of()[asked] > 0
-    return ranks_of_first(np.where(known, scores, -np.inf).astype(np.float32))
+    scores = scorer.scores(np.arange(len(candidates)), candidates)
+    known = training.listeners_of()[candidates] > 0
+    scores = np.where(known, scores, -np.inf).astype(np.float32)
+    return ranks_among(scores, scores[:, 0])
 
 
 def validation_ndcg(scorer: TasteScorer, fold: Fold) -> float:
     """Give NDCG@10 of the validation songs among their unheard ones."""
-    ranks = ranks_among(scorer, fold.training, fold.validation)
-    return ndcg(torch.from_numpy(ranks), LIST_LENGTH)
+    return ndcg(candidate_ranks(scorer, fold.training, fold.validation), LIST_LENGTH)
 
 
 def fit_network(

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
+from segue.models.metrics import hits, ranks_among
 from segue.models.ops.vectors import unit_rows
 from segue.offline.audio.nearest import Vectors, nearest_rows
 from segue.offline.experiments.cold_start_audio.baselines import ridge
@@ -50,13 +52,10 @@ def area_under_curve(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -
     >>> area_under_curve(np.array([3, 1, 2, 2], np.float32), np.array([1, 0, 1, 0], bool))
     0.875
     """
-    place, counts = np.unique(scores, return_inverse=True, return_counts=True)[1:]
-    ends = np.cumsum(counts)
-    ranks = (ends - (counts - 1) / 2)[place]
     positives = int(positive.sum())
     negatives = len(positive) - positives
     assert 0 < positives < len(positive), f"{positives} positive of {len(positive)}"
-    surplus = float(ranks[positive].sum()) - positives * (positives + 1) / 2
+    surplus = float(rankdata(scores)[positive].sum()) - positives * (positives + 1) / 2
     return surplus / (positives * negatives)
 
 
@@ -68,13 +67,13 @@ def hit_rate(
     All songs a listener has not heard are ranked, ties count against the song. scores: float32
     [U, I]. heard, wanted: bool [U, I], of which no song is both.
     """
-    hits = 0
+    total = 0.0
     for row in np.flatnonzero(wanted.any(1)):
         offered = scores[row, ~heard[row]]
         mine = scores[row, wanted[row]]
-        ranks = (offered[None, :] >= mine[:, None]).sum(1)
-        hits += int((ranks <= LIST_LENGTH).sum())
-    return hits / int(wanted.sum())
+        ranks = ranks_among(np.broadcast_to(offered, (len(mine), len(offered))), mine)
+        total += hits(ranks, LIST_LENGTH).sum()
+    return float(total) / int(wanted.sum())
 
 
 def listener_vectors(counts: NDArray[np.float32], songs: Vectors) -> Vectors:

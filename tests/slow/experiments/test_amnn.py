@@ -17,10 +17,9 @@ from segue.offline.experiments.amnn.protocol import ExperimentError, Protocol, f
 from segue.offline.experiments.amnn.runner import Trial, trials
 from segue.offline.experiments.amnn.statistics import Bootstrap, differences, summary
 from segue.offline.experiments.amnn.trainer import (
+    candidate_ranks,
     fit_network,
     histories_without,
-    ranks_among,
-    ranks_of_first,
     validation_ndcg,
 )
 from tests.support.cli import segue
@@ -120,14 +119,9 @@ def test_a_song_that_nobody_played_in_training_stands_last(tastes: Tastes) -> No
         def scores(self, users: Any, songs: Any) -> Any:
             return np.where(np.arange(songs.shape[1]) == 0, 1.0, 0.0) + np.zeros(songs.shape)
 
-    ranks = ranks_among(Enthusiast(), gone, fold.test)
+    ranks = candidate_ranks(Enthusiast(), gone, fold.test)
     assert ranks[0] == 21
     assert (ranks[fold.test[:, 0] != fold.test[0, 0]] == 1).all()
-
-
-def test_ties_and_no_numbers_count_against_the_song() -> None:
-    scores = np.array([[1, 1, 0], [np.nan, 0, 0], [2, 1, np.nan]], dtype=np.float32)
-    assert ranks_of_first(scores).tolist() == [2, 3, 2]
 
 
 def test_amnn_learns_whose_songs_are_whose_and_equal_seeds_agree(tastes: Tastes) -> None:
@@ -143,7 +137,7 @@ def test_amnn_learns_whose_songs_are_whose_and_equal_seeds_agree(tastes: Tastes)
     assert np.array_equal(one.scores(users, fold.test), again.scores(users, fold.test))
     # A third of the unheard are of the listener's own kind: none but chance parts those.
     assert validation_ndcg(one, fold) > 0.3
-    ranks = ranks_among(one, fold.training, fold.test)
+    ranks = candidate_ranks(one, fold.training, fold.test)
     assert (ranks <= 10).mean() > 0.8
 
 

@@ -10,12 +10,12 @@ from torch import Tensor
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import Vocabulary
+from segue.models.metrics import UNRANKED
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.evaluation.sampled import TooFewSongs, draw_negatives
 from segue.offline.evaluation.slices import slices
-from segue.offline.metrics import full_ranking as judging
-from segue.offline.metrics.full_ranking import judge, sampled_ranks
-from segue.offline.metrics.ranking import UNRANKED
+from segue.offline.metrics import full_ranking
+from segue.offline.metrics.full_ranking import rank_predictions, sampled_ranks
 
 CATALOGUE = Vocabulary("abcde")
 
@@ -48,7 +48,9 @@ def predictions(*rows: tuple[str, str, str]) -> Predictions:
 
 def test_a_model_is_asked_and_answers_in_its_own_numbers():
     model = Fixed({"e": 1.0, "c": 3.0, "a": 2.0, "x": -1.0})
-    found = judge(model, predictions(("ab", "", "c"), ("c", "", "e"), ("d", "", "d")), CATALOGUE)
+    found = rank_predictions(
+        model, predictions(("ab", "", "c"), ("c", "", "e"), ("d", "", "d")), CATALOGUE
+    )
     assert model.seen == [[3], [2], []]
     assert found.ranks.tolist() == [2, 3, UNRANKED]
     songs = [[CATALOGUE.song(n) if n else "-" for n in row[:4]] for row in found.lists]
@@ -60,10 +62,10 @@ def test_a_model_is_asked_and_answers_in_its_own_numbers():
 def test_rows_are_judged_alike_in_batches_of_any_size(monkeypatch):
     asked = predictions(*((CATALOGUE.song(n % 5 + 1), "", "e") for n in range(11)))
     model = Fixed(dict(zip("abcde", (1.0, 5, 3, 2, 4), strict=True)))
-    whole = judge(model, asked, CATALOGUE)
-    monkeypatch.setattr(judging, "ROWS", 3)
+    whole = rank_predictions(model, asked, CATALOGUE)
+    monkeypatch.setattr(full_ranking, "ROWS", 3)
     done: list[int] = []
-    parts = judge(model, asked, CATALOGUE, on_progress=done.append)
+    parts = rank_predictions(model, asked, CATALOGUE, on_progress=done.append)
     assert whole.ranks.tolist() == parts.ranks.tolist()
     assert np.array_equal(whole.lists, parts.lists)
     assert done == [3, 6, 9, 11]
@@ -71,8 +73,8 @@ def test_rows_are_judged_alike_in_batches_of_any_size(monkeypatch):
 
 def test_sampled_ranks_count_ties_and_unknown_answers_against_the_model():
     scores = torch.tensor([[9.0, 0.5, 0.5, 0.7, 0.1, -torch.inf]] * 4)
-    answers = torch.tensor([1, 4, 0, 5])
-    negatives = torch.tensor([[2, 3], [1, 0], [1, 2], [1, 2]])
+    answers = np.array([1, 4, 0, 5])
+    negatives = np.array([[2, 3], [1, 0], [1, 2], [1, 2]])
     assert sampled_ranks(scores, answers, negatives).tolist() == [3, 2, UNRANKED, UNRANKED]
 
 

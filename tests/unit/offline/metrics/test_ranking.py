@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,47 +15,12 @@ from torchmetrics.retrieval import (
     RetrievalNormalizedDCG,
 )
 
-from segue.offline.metrics.ranking import (
-    UNRANKED,
-    hit_rate,
-    mean_average_precision,
-    mrr,
-    ndcg,
-    ranks_of,
-    top_songs,
-)
-
-
-def test_ranks_count_the_songs_that_stand_before() -> None:
-    scores = torch.tensor([[9.0, 0.1, 0.5, 0.3], [9.0, 0.1, 0.5, 0.3], [9.0, 0.1, 0.5, 0.3]])
-    assert ranks_of(scores, torch.tensor([2, 3, 1])).tolist() == [1, 2, 3]
-
-
-def test_ties_count_against_the_model() -> None:
-    scores = torch.tensor([[0.0, 0.5, 0.5, 0.5, 0.1]] * 2)
-    assert ranks_of(scores, torch.tensor([1, 4])).tolist() == [3, 4]
-
-
-def test_a_constant_model_ranks_last() -> None:
-    assert ranks_of(torch.zeros(1, 101), torch.tensor([7])).tolist() == [100]
-
-
-def test_scores_that_are_no_numbers_count_against_the_model() -> None:
-    nan = math.nan
-    scores = torch.tensor([[0.0, nan, 0.5, 0.3], [0.0, 0.9, nan, 0.3]])
-    assert ranks_of(scores, torch.tensor([1, 1])).tolist() == [3, 2]
-
-
-def test_padding_never_stands_before_a_song() -> None:
-    assert ranks_of(torch.tensor([[99.0, 0.1, 0.2]]), torch.tensor([2])).tolist() == [1]
-
-
-def test_an_unknown_answer_is_unranked() -> None:
-    assert ranks_of(torch.tensor([[0.0, 0.1, 0.2]]), torch.tensor([0])).tolist() == [UNRANKED]
+from segue.models.metrics import UNRANKED, ranks_of
+from segue.offline.metrics.ranking import ACCURACY, hit_rate, mrr, ndcg, top_songs
 
 
 def test_figures_worked_by_hand() -> None:
-    ranks = torch.tensor([1, 2, 4, 20, 21, UNRANKED])
+    ranks = np.array([1, 2, 4, 20, 21, UNRANKED])
     assert hit_rate(ranks, 20) == pytest.approx(4 / 6)
     assert mrr(ranks, 20) == pytest.approx((1 + 1 / 2 + 1 / 4 + 1 / 20) / 6)
     assert ndcg(ranks, 20) == pytest.approx(
@@ -63,13 +29,8 @@ def test_figures_worked_by_hand() -> None:
     assert hit_rate(ranks, 1) == pytest.approx(1 / 6)
 
 
-def test_second_place_is_worth_a_half() -> None:
-    assert mrr(torch.tensor([2]), 20) == 0.5
-
-
 def test_a_song_of_score_minus_infinity_is_in_no_list() -> None:
     scores = torch.tensor([[9.0, -torch.inf, 0.5, -torch.inf]])
-    assert ranks_of(scores, torch.tensor([1])).tolist() == [UNRANKED]
     assert top_songs(scores, 3).tolist() == [[2, 0, 0]]
 
 
@@ -91,7 +52,7 @@ def test_figures_agree_with_an_independent_library(n: int, songs: int) -> None:
     predictions = 100
     scores = torch.rand(predictions, songs + 1, generator=generator)
     answers = torch.randint(1, songs + 1, (predictions,), generator=generator)
-    ranks = ranks_of(scores, answers)
+    ranks = ranks_of(scores.numpy(), answers.numpy())
     right = torch.zeros(predictions, songs, dtype=torch.bool)
     right[torch.arange(predictions), answers - 1] = True
     queries = torch.arange(predictions).unsqueeze(1).expand(-1, songs)
@@ -104,5 +65,6 @@ def test_figures_agree_with_an_independent_library(n: int, songs: int) -> None:
     assert hit_rate(ranks, n) == pytest.approx(theirs(RetrievalHitRate(top_k=cut)), abs=1e-6)
     assert mrr(ranks, n) == pytest.approx(theirs(RetrievalMRR(top_k=cut)), abs=1e-6)
     assert ndcg(ranks, n) == pytest.approx(theirs(RetrievalNormalizedDCG(top_k=cut)), abs=1e-6)
-    precision = theirs(RetrievalMAP(top_k=cut))
-    assert mean_average_precision(ranks, n) == pytest.approx(precision, abs=1e-6)
+    assert ACCURACY["map"](ranks, n).mean() == pytest.approx(
+        theirs(RetrievalMAP(top_k=cut)), abs=1e-6
+    )

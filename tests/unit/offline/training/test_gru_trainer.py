@@ -18,7 +18,7 @@ from segue.models.data.sessions import Contexts, SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRUConfig, gru_from_bundle
 from segue.offline.datasets.sessions import Predictions
-from segue.offline.metrics.full_ranking import judge
+from segue.offline.metrics.full_ranking import rank_predictions
 from segue.offline.training.gru_trainer import (
     Progress,
     TrainedGRU,
@@ -92,8 +92,8 @@ def test_the_loss_falls_and_the_best_epoch_is_kept(trained: TrainedGRU) -> None:
     assert trained.best.mrr_at_20 == max(epoch.mrr_at_20 or 0 for epoch in history)
     songs = trained.vocabulary
     held_back = predictions(paired_sessions(PAIRS, sessions=40, seed=2), songs)
-    ranks = judge(trained.next_song(), held_back, songs).ranks
-    assert (ranks <= 20).double().mean().item() == trained.best.hit_rate_at_20
+    ranks = rank_predictions(trained.next_song(), held_back, songs).ranks
+    assert (ranks <= 20).mean() == trained.best.hit_rate_at_20
 
 
 def test_popularity_counts_the_training_plays(trained: TrainedGRU) -> None:

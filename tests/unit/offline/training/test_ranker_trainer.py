@@ -15,7 +15,7 @@ from segue.models.registry import open_model
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.training.ranker_trainer import (
     Examples,
-    judge_ranking,
+    ranker_metrics,
     train_ranker,
 )
 from segue.offline.training.trainer import TrainingError
@@ -57,7 +57,7 @@ def test_an_answer_nobody_put_forward_is_a_miss(hybrid):
     [(_, columns)] = made.batches
     assert (columns >= 0).tolist() == [True, False]
     assert made.recall == 0.5
-    figures = judge_ranking(made, lambda inputs: torch.zeros(inputs.items.shape))
+    figures = ranker_metrics(made, lambda inputs: torch.zeros(inputs.items.shape))
     assert figures["hit_rate_at_20"] == 0.0  # all tie, and ties count against
 
 

@@ -16,7 +16,7 @@ from segue.models.item2vec.scorer import skipgram_from_bundle
 from segue.models.item2vec.skipgram import SkipGramConfig
 from segue.models.registry import open_model
 from segue.offline.cli.train.skipgram import skipgram
-from segue.offline.training.train_skipgram import Plan
+from segue.offline.training.train_skipgram import TrainConfig
 from tests.support.cli import segue
 from tests.support.toy import paired_sessions
 
@@ -105,9 +105,9 @@ def test_the_options_have_the_defaults_of_the_config() -> None:
     shown = config.keys() & options.keys()
     assert {"dim", "window", "epochs", "ns_exponent", "sample", "readout", "decay"} <= shown
     assert {name: options[name] for name in shown} == {name: config[name] for name in shown}
-    plan = asdict(Plan())
-    plan["tune_plays"] = plan.pop("trial_plays")
-    assert {name: options[name] for name in plan} == plan
+    split = asdict(TrainConfig())
+    split["tune_plays"] = split.pop("trial_plays")
+    assert {name: options[name] for name in split} == split
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from segue.offline.training.tune_gru import (
     Trial,
     best_of,
     merit,
-    search_settings,
+    search_hyper_parameters,
     space_of,
 )
 from segue.offline.training.tuning import Attempt, Choice, Real, Whole, search
@@ -44,7 +44,7 @@ def study(config: GRUConfig = SMALL, trials: int = 3, epochs: int = 2, **options
     held_back = number_sessions(paired_sessions(PAIRS, sessions=20, seed=2), songs)
     validation = Predictions.of(held_back, len(songs))
     plan = GRUSearch(trials, epochs, options.pop("budget_s", float("inf")))
-    return search_settings(log, songs, validation, config, plan, **options)
+    return search_hyper_parameters(log, songs, validation, config, plan, **options)
 
 
 def without_speed(trials: list[Trial]) -> list[dict[str, Any]]:
@@ -193,7 +193,7 @@ def test_the_command_trains_the_bundle_by_the_best_settings(plays: Path, tmp_pat
 def test_trials_that_nothing_can_judge_are_refused(plays: Path, tmp_path: Path) -> None:
     run = train(plays, tmp_path / "bundle", "--tune", 2, "--validation-fraction", 0)
     assert run.exit_code == 1
-    assert run.output.startswith("Error: 2 trials cannot be judged")
+    assert "the validation split has no next song to predict" in run.output
 
 
 def test_the_options_have_the_defaults_of_the_search() -> None:
