@@ -19,9 +19,9 @@ class AudioError(SegueError):
 
 
 def decode(path: Path, sample_rate: int, longest_s: float) -> Iterator[Samples]:
-    """Give the sound of a file as mono blocks, float32 [N], of its first `longest_s` seconds.
+    """Return the sound of a file as mono blocks, float32 [N], of its first `longest_s` seconds.
 
-    The format is told from the content, never from the name. AudioError where the file cannot
+    The format is detected from the content, never from the name. AudioError where the file cannot
     be read, breaks off before its first sample, or holds numbers that are no sound.
     """
     try:

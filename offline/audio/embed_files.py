@@ -44,8 +44,9 @@ def embed_directory(
     """Foretell the vector of every audio file below a directory.
 
     audio_bundle: made by `segue train audio`; it says how files are heard, too. cache: keeps
-    spectrograms there for the next time. on_file: is told how many files are done, of how many.
-    A file that cannot be heard is skipped and told of in `failures`. BundleError where the
+    spectrograms there for the next time. on_file: called with how many files are done
+    and how many there are.
+    A file that cannot be heard is skipped and listed in `failures`. BundleError where the
     bundle cannot be trusted, AudioError where no file can be heard.
     """
     bundle = read_bundle(audio_bundle, "audio")

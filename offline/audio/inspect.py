@@ -42,7 +42,7 @@ class NetworkView:
     excited: NDArray[np.int64]
 
     def nearest(self, k: int) -> NDArray[np.int64]:
-        """Give the rows of the `k` songs nearest to each by foretold vector, int64 [N, k]."""
+        """Return the rows of the `k` songs nearest to each by predicted vector, int64 [N, k]."""
         found = nearest_rows(self.vectors, self.vectors, k + 1)
         own = np.arange(len(found))[:, None]
         # Where songs sound the same, a song may not be the first to itself.
@@ -135,7 +135,7 @@ def draw_filters(view: NetworkView, path: Path) -> None:
 
 
 def draw_map(view: NetworkView, path: Path, seed: int = 0) -> None:
-    """Draw songs by t-SNE of their foretold vectors, coloured by genre."""
+    """Draw songs by t-SNE of their predicted vectors, coloured by genre."""
     from segue.offline.visualization.projection import project_2d
 
     points = project_2d(torch.from_numpy(view.vectors), seed)
@@ -146,12 +146,12 @@ def draw_map(view: NetworkView, path: Path, seed: int = 0) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.07))
-    axes.set_xlabel("t-SNE of vectors foretold from the sound alone")
+    axes.set_xlabel("t-SNE of vectors predicted from the sound alone")
     figure.savefig(path, dpi=DPI)
 
 
 def draw_units(view: NetworkView, path: Path) -> None:
-    """Draw, for each of the units told of, the genres of the songs that excite it most."""
+    """Draw, for each of the chosen units, the genres of the songs that excite it most."""
     genres = sorted(set(view.genres))
     number = np.array([genres.index(genre) for genre in view.genres])
     shares = np.stack([(number[view.excited] == each).mean(1) for each in range(len(genres))])
@@ -214,7 +214,7 @@ def write_view(
 
 
 def view_lines(view: NetworkView, *, learned: bool) -> list[str]:
-    """Give the page's text, below its title."""
+    """Return the page's text, below its title."""
     songs = len(view.song_ids)
     lines = [
         "What learning put into filters of the first layer (the noise that they began as is taken "
@@ -226,14 +226,14 @@ def view_lines(view: NetworkView, *, learned: bool) -> list[str]:
     if _mappable(view):
         lines += [
             f"{songs:,} songs that it has {'' if learned else 'not '}learned from, by the vectors "
-            "it foretells:",
+            "it predicts:",
             "",
-            f"![t-SNE of foretold vectors]({MAP_PNG})",
+            f"![t-SNE of predicted vectors]({MAP_PNG})",
             "",
         ]
     return [
         *lines,
-        "Nearest by foretold vector:",
+        "Nearest by predicted vector:",
         "",
         *_nearest_table(view),
         "",
@@ -247,7 +247,7 @@ def view_lines(view: NetworkView, *, learned: bool) -> list[str]:
 
 
 def _mappable(view: NetworkView) -> bool:
-    """Tell whether songs are enough, and told apart, as those that lie in one point have no map."""
+    """Return whether songs are enough, and distinct, as those that lie in one point have no map."""
     return len(view.song_ids) >= LEAST_MAPPED and bool(np.ptp(view.vectors, axis=0).any())
 
 

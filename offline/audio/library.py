@@ -65,10 +65,10 @@ def read_library(
     workers: int = 1,
     on_file: Callable[[int], None] = lambda done: None,
 ) -> Iterator[tuple[AudioFile, Spectrogram | Failure]]:
-    """Give the spectrogram of each file, in order, or why there is none.
+    """Return the spectrogram of each file, in order, or why there is none.
 
     Some files a worker are ahead of what is taken, so that memory does not grow with their
-    number. on_file: is told how many are done.
+    number. on_file: called with how many are done.
     """
     kept = SpectrogramCache(cache)
 

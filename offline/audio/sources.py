@@ -20,7 +20,7 @@ WINDOW_S = 3.0
 
 @dataclass(frozen=True)
 class Sound:
-    """Songs as spectrograms. labels: their genres, "" where none is told."""
+    """Songs as spectrograms. labels: their genres, "" where unknown."""
 
     hearing: Hearing
     song_ids: Sequence[str]

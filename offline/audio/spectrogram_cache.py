@@ -57,7 +57,7 @@ class SpectrogramCache:
         self._directory = directory
 
     def read(self, path: Path, hearing: Hearing) -> Spectrogram:
-        """Give the spectrogram of a file, made now or before; AudioError as above."""
+        """Return the spectrogram of a file, made now or before; AudioError as above."""
         if self._directory is None:
             return make_spectrogram(path, hearing)
         kept = self._directory / f"{_key(path, hearing)}.npy"
@@ -79,8 +79,8 @@ def _key(path: Path, hearing: Hearing) -> str:
             content = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise AudioError(f"{path}: {error.strerror or error}") from error
-    told = [FORMAT_VERSION, content, asdict(hearing.mel), hearing.longest_s]
-    return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:32]
+    content_key = [FORMAT_VERSION, content, asdict(hearing.mel), hearing.longest_s]
+    return hashlib.sha256(msgspec.json.encode(content_key, order="sorted")).hexdigest()[:32]
 
 
 def _write(path: Path, spectrogram: Spectrogram) -> None:

@@ -1,4 +1,4 @@
-"""What a network of sound is to foretell: the vectors that listening gave songs."""
+"""What a network of sound is to predict: the vectors that listening gave songs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from segue.offline.datasets.play_log import PlayLog
 
 @dataclass(frozen=True)
 class Targets:
-    """Song vectors to be foretold.
+    """Song vectors to be predicted.
 
     space: `skipgram` or `factors`. vectors: float32 [N, D], of the songs of `song_ids`; of
     length 1 in the skip-gram space. plays: float32 [N]. version: of the bundle whose space it
@@ -36,7 +36,7 @@ class Targets:
     products: NDArray[np.float32] | None = None
 
     def take(self, rows: NDArray[np.int64]) -> Targets:
-        """Give these of them, in this order."""
+        """Return these of them, in this order."""
         return Targets(
             self.space,
             [self.song_ids[row] for row in rows],
@@ -49,7 +49,7 @@ class Targets:
 
 
 def bundle_targets(directory: Path) -> Targets:
-    """Take the skip-gram space of a bundle of kind `skipgram` or `hybrid`; BundleError else."""
+    """Accept the skip-gram space of a bundle of kind `skipgram` or `hybrid`; BundleError else."""
     bundle = read_bundle(directory, kind=None)
     names = {"skipgram": "inputs", "hybrid": "skipgram.vectors"}
     kind = bundle.manifest.kind

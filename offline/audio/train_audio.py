@@ -21,8 +21,8 @@ from segue.offline.audio.trainer import (
     FittedAudio,
     HeardSongs,
     fit_audio,
-    foretell,
     hold_back,
+    predict,
 )
 from segue.offline.training.trainer import TrainingError
 
@@ -101,7 +101,7 @@ def train_audio_bundle(
 
 
 def join(sound: Sound, targets: Targets) -> HeardSongs:
-    """Give the songs that have both sound and a target; TrainingError where none has."""
+    """Return the songs that have both sound and a target; TrainingError where none has."""
     rows = {song_id: row for row, song_id in enumerate(targets.song_ids)}
     both = [place for place, song_id in enumerate(sound.song_ids) if song_id in rows]
     if not both:
@@ -114,10 +114,10 @@ def join(sound: Sound, targets: Targets) -> HeardSongs:
 
 
 def _metrics(fitted: FittedAudio, held: HeardSongs) -> dict[str, float | None]:
-    """Tell how near foretold vectors of the songs held back lie to their own true ones."""
+    """Describe how near predicted vectors of the songs held back lie to their own true ones."""
     if fitted.likeness is None:
         return {}
-    vectors = foretell(fitted.network, held.spectrograms)
+    vectors = predict(fitted.network, held.spectrograms)
     ranks = own_ranks(vectors, held.targets.vectors)
     return {
         "cosine": fitted.likeness,

@@ -1,4 +1,4 @@
-"""Teaching a network to foretell vectors from sound, judged on songs it has not heard."""
+"""Teaching a network to predict vectors from sound, judged on songs it has not heard."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class HeardSongs:
         return len(self.spectrograms)
 
     def take(self, rows: NDArray[np.int64]) -> HeardSongs:
-        """Give these of them, in this order."""
+        """Return these of them, in this order."""
         return HeardSongs([self.spectrograms[row] for row in rows], self.targets.take(rows))
 
 
@@ -107,7 +107,7 @@ def fit_audio(
 ) -> FittedAudio:
     """Teach a network; the same input and seed give the same weights on the same machine.
 
-    on_windows: is told how many windows are done, of `fit.epochs * len(songs)`. Trains on a GPU
+    on_windows: called with how many windows are done, of `fit.epochs * len(songs)`. Trains on a GPU
     where there is one. TrainingError where nothing can be learned.
     """
     if len(songs) < 2:
@@ -119,7 +119,7 @@ def fit_audio(
 
     def validate(network: AudioNetwork) -> Metrics:
         assert validation is not None
-        vectors = foretell(network, validation.spectrograms)
+        vectors = predict(network, validation.spectrograms)
         return {"likeness": likeness(vectors, validation, songs)}
 
     trained = train(
@@ -135,8 +135,8 @@ def fit_audio(
     return FittedAudio(**vars(trained), began=learner.began)
 
 
-def foretell(network: AudioNetwork, spectrograms: Sequence[Spectrogram]) -> NDArray[np.float32]:
-    """Give each song's vector, float32 [N, D]: the mean over its windows."""
+def predict(network: AudioNetwork, spectrograms: Sequence[Spectrogram]) -> NDArray[np.float32]:
+    """Return each song's vector, float32 [N, D]: the mean over its windows."""
     frames = network.config.frames
     vectors = [network.song_vector(song_windows(each, frames)) for each in spectrograms]
     made: NDArray[np.float32] = torch.stack(vectors).numpy()
@@ -144,15 +144,15 @@ def foretell(network: AudioNetwork, spectrograms: Sequence[Spectrogram]) -> NDAr
 
 
 def likeness(vectors: NDArray[np.float32], judged: HeardSongs, learned: HeardSongs) -> float:
-    """Give the mean cosine of foretold vectors with the true ones, seen from the mean vector.
+    """Return the mean cosine of predicted vectors with the true ones, seen from the mean vector.
 
     From there, as vectors that all say the mean would else seem near to every song. vectors:
     float32 [N, D].
     """
     mean = learned.targets.vectors.mean(0)
-    told = unit(torch.from_numpy(vectors - mean))
+    predicted = unit(torch.from_numpy(vectors - mean))
     true = unit(torch.from_numpy(judged.targets.vectors - mean))
-    return float((told * true).sum(1).mean())
+    return float((predicted * true).sum(1).mean())
 
 
 class AudioLearner(Learner[AudioNetwork]):
@@ -204,7 +204,7 @@ class AudioLearner(Learner[AudioNetwork]):
 
 
 class _Answers:
-    """The vectors to be foretold, on the device, and the loss that is taken against them."""
+    """The vectors to be predicted, on the device, and the loss that is taken against them."""
 
     def __init__(self, targets: Targets, fit: FitConfig) -> None:
         self.fit = fit
@@ -246,18 +246,18 @@ class _Answers:
             if isinstance(value, Tensor):
                 setattr(self, name, value.to(device))
 
-    def loss(self, foretold: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        at = torch.from_numpy(rows).to(foretold.device)
+    def loss(self, predicted: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        at = torch.from_numpy(rows).to(predicted.device)
         if self.fit.loss == WEIGHTED:
-            return weighted_error(foretold, self.squares[at], self.products[at])
+            return weighted_error(predicted, self.squares[at], self.products[at])
         if self.fit.loss == CONTRASTIVE:
             own = self.vectors[at]
-            return contrastive_loss(foretold, own, self.songs, self.fit.temperature)
-        return squared_error(foretold, self.vectors[at], self.spread)
+            return contrastive_loss(predicted, own, self.songs, self.fit.temperature)
+        return squared_error(predicted, self.vectors[at], self.spread)
 
 
 def standardise_bands(network: AudioNetwork, spectrograms: Sequence[Spectrogram]) -> None:
-    """Tell a network the mean and spread of each of its bands."""
+    """Report a network the mean and spread of each of its bands."""
     bands = np.zeros((2, network.config.bands))
     for spectrogram in spectrograms:
         values = np.asarray(spectrogram, np.float32)
@@ -271,7 +271,7 @@ def standardise_bands(network: AudioNetwork, spectrograms: Sequence[Spectrogram]
 def default_network(
     architecture: str, width: int | None = None, dense: int | None = None
 ) -> AudioConfig:
-    """Give a network of an architecture, as wide as on the whole it did best."""
+    """Return a network of an architecture, as wide as on the whole it did best."""
     if architecture == DOCUMENT:
         return AudioConfig(DOCUMENT, width=width or 256, dense=dense or 2_048)
     # It sees every song in ever new stripes, and is small: much dropout starves it.
@@ -279,7 +279,7 @@ def default_network(
 
 
 def default_fit(architecture: str, epochs: int, loss: str | None = None) -> FitConfig:
-    """Say how an architecture is taught."""
+    """Describe how an architecture is taught."""
     natural = SQUARED if architecture == DOCUMENT else CONTRASTIVE
     rate = 1e-3 if architecture == DOCUMENT else 2e-3
     return FitConfig(loss or natural, epochs=epochs, learning_rate=rate)

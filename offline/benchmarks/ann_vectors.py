@@ -106,10 +106,10 @@ def generated_vectors(
     say: Callable[[str], None],
     on_plays: OnPlays = lambda done, total: None,
 ) -> Path:
-    """Give the directory of a model's vectors of that many songs, and of its queries.
+    """Return the directory of a model's vectors of that many songs, and of its queries.
 
     model: "gru" or "skipgram". They are learned once from a generated world and kept below
-    `directory`. on_plays: is told how many plays are learned, and how many there are.
+    `directory`. on_plays: called with how many plays are learned, and how many there are.
     """
     kept = directory / f"ann-{model}-songs-{songs}-seed-{seed}"
     if (kept / ABOUT).exists():
@@ -188,7 +188,7 @@ def with_albums(log: PlayLog, passes: int) -> PlayLog:
 def bundle_vectors(
     directory: Path, bundle_directory: Path, log: PlayLog, session_gap_s: float, seed: int
 ) -> Path:
-    """Give the directory of a bundle's vectors, and of what it asks for on the end of a log.
+    """Return the directory of a bundle's vectors, and of what it asks for on the end of a log.
 
     The log's last plays should be later than those that the bundle has learned from. BenchError
     where the bundle is of a kind that asks no index.
@@ -215,7 +215,7 @@ def bundle_vectors(
 def asked_of(
     model: NextSongModel, contexts: Contexts
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Give a model's song vectors float32 [N, D] and its queries for contexts, [B, D]."""
+    """Return a model's song vectors float32 [N, D] and its queries for contexts, [B, D]."""
     if isinstance(model, HybridNextSong):
         gru = model.parts.gru
         return gru.vectors[1:].numpy(), gru_queries(gru.model, contexts)
@@ -228,7 +228,7 @@ def asked_of(
 
 @torch.inference_mode()
 def gru_queries(model: GRU, contexts: Contexts) -> NDArray[np.float32]:
-    """Give what the GRU asks the index for, float32 [B, D]; no context is empty."""
+    """Return what the GRU asks the index for, float32 [B, D]; no context is empty."""
     config = model.config
     plays = contexts.histories.joined(contexts.sessions)
     batch = pad_listeners(plays, contexts.sessions.lengths, config.max_length, config.max_history)

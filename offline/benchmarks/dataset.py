@@ -38,7 +38,7 @@ class BenchWorld:
 def bench_world(
     directory: Path, kind: str, songs: int, plays: int, seed: int, say: Callable[[str], None]
 ) -> BenchWorld:
-    """Give the world of that many songs, with `plays` plays to send, and a bundle of its `kind`.
+    """Return the world of that many songs, with `plays` plays to send, and a bundle of its `kind`.
 
     Each is made once and kept in `directory`: the same arguments find it there again. kind: one
     of KINDS. A hybrid is put together as `large_hybrid` tells.
@@ -88,7 +88,7 @@ KINDS: Mapping[str, Callable[[PlayLog, Path, int], None]] = {
 
 
 def world_config(songs: int, plays: int) -> WorldConfig:
-    """Give the config of a world of that many songs and at least about `plays` plays."""
+    """Return the config of a world of that many songs and at least about `plays` plays."""
     return WorldConfig(
         songs=songs,
         genres=min(len(GENRES), songs // SONGS_PER_GENRE),

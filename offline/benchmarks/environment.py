@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def brokers(bootstrap: str | None) -> Iterator[dict[str, Any]]:
-    """Give the settings that lead to the brokers: those at `bootstrap`, else an embedded one."""
+    """Return the settings that lead to the brokers: those at `bootstrap`, else an embedded one."""
     if bootstrap is not None:
         yield {"kafka_bootstrap": bootstrap}
         return
@@ -69,7 +69,7 @@ class Ground:
     def worker(
         self, overrides: Mapping[str, Any], who: str = "worker", answer: Path | None = None
     ) -> MeasuredWorker:
-        """Give what is to be measured under a run's settings, as `MeasuredWorker` has it."""
+        """Return what is to be measured under a run's settings, as `MeasuredWorker` has it."""
         log_file = self.directory / f"{overrides['group_id']}.log"
         return MeasuredWorker(overrides, log_file, who, answer)
 
@@ -92,7 +92,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Give Python's version and those of `packages`."""
+    """Return Python's version and those of `packages`."""
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 

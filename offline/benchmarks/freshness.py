@@ -68,14 +68,14 @@ def measure_freshness(config: FreshnessConfig) -> dict[str, Any]:
         own = Path(directory) / "bundle"
         shutil.copytree(config.bundle, own)
         with LocalStack(Path(directory), own, refresh_every=1) as run, _Stream.of(run) as stream:
-            told = [stream.release(number, song) for number, song in enumerate(songs)]
+            released = [stream.release(number, song) for number, song in enumerate(songs)]
             refreshed_s = stream.refresh(songs[0], config.patience_s)
-            found = [one for one in told if one is not None]
+            found = [one for one in released if one is not None]
             seconds, listeners = zip(*found, strict=True) if found else ([], [])
             return {
                 "songs": len(bundle.vocabulary),
                 "rounds": config.rounds,
-                "live_found_share": len(found) / len(told),
+                "live_found_share": len(found) / len(released),
                 "live_listeners": float(np.mean(listeners)) if found else None,
                 "live_p50_s": float(np.median(seconds)) if found else None,
                 "live_p95_s": float(np.quantile(seconds, 0.95)) if found else None,
@@ -110,7 +110,7 @@ class _Stream:
     def release(self, number: int, song: str) -> tuple[float, int] | None:
         """Let listeners play a new song after `song`, until it is in a list of one who did not.
 
-        Gives the seconds from the last one's play to that list, and how many played it. None
+        Returns the seconds from the last one's play to that list, and how many played it. None
         where it is in nobody's list.
         """
         released = f"released-{number}"

@@ -121,7 +121,7 @@ def measure_growth(
     say: Callable[[str], None],
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Run the benchmark and give its figures; `say` is told what is being done."""
+    """Run the benchmark and give its figures; `say` is called with what is being done."""
     kept = load_settings().data_dir / "bench"
     figures: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -147,7 +147,7 @@ def measure_growth(
 def dimension_figures(
     name: str, sizes: Sequence[int] | Mapping[int, Any], rounds: Sequence[Sequence[float]]
 ) -> dict[str, Any]:
-    """Give the costs by size, medians over rounds, as they are and to the smallest's, and slope."""
+    """Return median costs by size, absolute and relative to the smallest size, and the slope."""
     slope = slope_of([*sizes], rounds)
     ratios = [[cost / costs[0] for cost in costs] for costs in rounds]
     return {
@@ -188,17 +188,17 @@ class _Growth:
         return costs[1:]
 
     def catalogue(self) -> Points:
-        """Give a worker's parts for each number of songs."""
+        """Return a worker's parts for each number of songs."""
         return {
             songs: self._on_world(f"songs-{songs}", *self._world(songs))
             for songs in self.config.catalogue
         }
 
     def history(self) -> Points:
-        """Give listeners who have played so and so much, and play on."""
+        """Return listeners who have played so and so much, and play on."""
         recommender, plays = self._world(self.config.catalogue[0])
         longest = max(self.config.history)
-        # Of a history half of what is kept is told, without the session.
+        # Of a history half of what is kept is the history, without the session.
         settings = load_settings(history_max_songs=2 * longest + load_settings().session_max_songs)
         song_ids = plays["song_id"].to_list()
         points = {}
@@ -213,7 +213,7 @@ class _Growth:
         return points
 
     def users(self) -> Points:
-        """Give stores with so and so many listeners, who play at random."""
+        """Return stores with so and so many listeners, who play at random."""
         recommender, plays = self._world(self.config.catalogue[0])
         song_ids = plays["song_id"].value_counts(sort=True)["song_id"].to_list()
         settings, points = load_settings(), {}
@@ -228,7 +228,7 @@ class _Growth:
         return points
 
     def list(self) -> Points:
-        """Give recommenders of lists of so and so many songs, on one log."""
+        """Return recommenders of lists of so and so many songs, on one log."""
         recommender, plays = self._world(self.config.catalogue[0])
         return {
             length: self._on_world(f"list-{length}", with_lists(recommender, length), plays)
@@ -252,7 +252,7 @@ class _Growth:
 
 
 def with_lists(recommender: Recommender, length: int) -> Recommender:
-    """Give the same model with lists of another length, where it ranks so many candidates."""
+    """Return the same model with lists of another length, where it ranks so many candidates."""
     if not isinstance(recommender, RankedRecommender):
         raise BenchError("only a model's lists can be made longer: name a kind of bundle")
     other = copy.copy(recommender)
@@ -267,7 +267,7 @@ def _close(points: Points) -> None:
 
 
 def growth_blocks(figures: dict[str, Any]) -> Iterator[Block]:
-    """Tell of the costs at each size, and of the slopes that they lie on."""
+    """Report the costs at each size, and of the slopes that they lie on."""
     yield Paragraph(
         f"Processor time of a play in one process, from the bytes of the play to those of its "
         f"list, {figures['batch']} plays together ({figures['kind']}; histories, listeners and "

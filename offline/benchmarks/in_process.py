@@ -37,7 +37,7 @@ class WorldFeed:
         self._log = PlayLog()
 
     def __call__(self, count: int) -> list[Record]:
-        """Give the next records; BenchError where there are too few left."""
+        """Return the next records; BenchError where there are too few left."""
         records = [self._record(*row) for _, row in zip(range(count), self._rows, strict=False)]
         if len(records) < count:
             raise BenchError(f"the world has no {count} plays left: give more plays")

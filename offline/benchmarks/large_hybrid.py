@@ -52,7 +52,7 @@ def assemble_hybrid(
 ) -> Manifest:
     """Write a hybrid bundle of all songs that `log` plays, with the config and ranker of `small`.
 
-    small: the directory of a hybrid that was trained in full. say: is told what is being done.
+    small: the directory of a hybrid that was trained in full. say: called with what is being done.
     """
     bundle, model = open_model(small)
     config = msgspec.convert(bundle.manifest.config, HybridConfig)

@@ -56,7 +56,7 @@ class Latencies:
 
 
 def random_due_times(rate: float, seconds: float, seed: int) -> NDArray[np.float64]:
-    """Say when plays are due, in seconds: many listeners who know nothing of one another.
+    """Describe when plays are due, in seconds: many listeners who know nothing of one another.
 
     A Poisson process of `rate` plays a second: its gaps are exponentially distributed.
     """

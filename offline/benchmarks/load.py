@@ -112,7 +112,7 @@ class Crowd:
         self._log = PlayLog()
 
     def records(self, partition: int, partitions: int, together: int) -> Iterator[list[Record]]:
-        """Give a partition's records in order, so many at a time."""
+        """Return a partition's records in order, so many at a time."""
         mine = np.flatnonzero(self._who % partitions == partition)
         for start in range(0, len(mine), together):
             rows = mine[start : start + together]
@@ -120,7 +120,7 @@ class Crowd:
             yield self._records(self._who[rows], times, partitions)
 
     def more(self, partitions: int, count: int) -> list[Record]:
-        """Give records of plays an hour after the last, by listeners drawn from all."""
+        """Return records of plays an hour after the last, by listeners drawn from all."""
         self._asked += 1
         now_ms = BEGINS_MS + SPAN_MS + self._asked * HOUR_MS
         who = self._rng.integers(self.users, size=count)
@@ -165,13 +165,13 @@ class Regulars:
         self._log = PlayLog()
 
     def past(self) -> list[Record]:
-        """Give one play of each, in sessions that have ended long before now."""
+        """Return one play of each, in sessions that have ended long before now."""
         if self._sessions:
             raise BenchError("what is past comes before what is now")
         return self._plays("regular", self._past_ms())
 
     def strangers(self) -> list[Record]:
-        """Give as many plays of listeners who come but once: the partition has them behind it."""
+        """Return as many plays of listeners who come but once: the partition has them behind it."""
         return self._plays(f"stranger-{self._turns}", self._past_ms())
 
     def _past_ms(self) -> int:
@@ -179,7 +179,7 @@ class Regulars:
         return BEGINS_MS + self._turns * MINUTE_MS + self._turns // SESSION_PLAYS * HOUR_MS
 
     def __call__(self, count: int) -> list[Record]:
-        """Give one play of each now; `count` is how many they are."""
+        """Return one play of each now; `count` is how many they are."""
         if count != self.listeners:
             raise BenchError(f"there are {self.listeners} listeners, not {count}")
         self._sessions += 1

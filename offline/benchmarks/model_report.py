@@ -15,7 +15,7 @@ Figures = dict[str, Any]
 
 
 def models_blocks(figures: Figures) -> Iterator[Block]:
-    """Tell of lists, of training and of the index."""
+    """Report lists, of training and of the index."""
     yield from _lists(figures["lists"])
     yield from _training(figures["training"])
     yield from _index(figures["ann"])

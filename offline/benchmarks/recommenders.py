@@ -51,7 +51,7 @@ class PlainRanked(HybridNextSong):
     """A hybrid whose candidates are ranked by the network as it was trained, layer by layer."""
 
     def shares(self, inputs: RankingInputs) -> Tensor:
-        """Give the candidates' log-shares, float32 [B, C]; -inf where there is none."""
+        """Return the candidates' log-shares, float32 [B, C]; -inf where there is none."""
         vectors = self.parts.gru.vectors[inputs.known_items]
         logits: Tensor = self.ranker(inputs, vectors)[0]
         return logits.log_softmax(1)
@@ -78,8 +78,8 @@ def measure_lists(config: ListsConfig, say: Callable[[str], None]) -> dict[str, 
                 for size in BATCHES
             }
             rounds.append(one)
-            told = (f"{size} at a time {each['hybrid']:,.0f}" for size, each in one.items())
-            say(f"Round {number}, lists/s of the hybrid: {', '.join(told)}")
+            rates = (f"{size} at a time {each['hybrid']:,.0f}" for size, each in one.items())
+            say(f"Round {number}, lists/s of the hybrid: {', '.join(rates)}")
         store.close()
     return {"songs": config.songs, "batches": [batch_figures(size, rounds) for size in BATCHES]}
 
@@ -112,14 +112,14 @@ def lists_per_s(
 
 
 def batch_figures(size: int, rounds: Sequence[Mapping[int, Mapping[str, float]]]) -> dict[str, Any]:
-    """Give medians over the rounds; the ratios are those of the rounds' ratios.
+    """Return medians over the rounds; the ratios are those of the rounds' ratios.
 
     ratio: of the hybrid to its plain form. popularity_ratio: to no model at all.
     """
-    told = [each[size] for each in rounds]
+    rows = [each[size] for each in rounds]
     return {
         "batch": size,
-        **{f"{who}_lists_per_s": median(one[who] for one in told) for who in told[0]},
-        "ratio": median(one["hybrid"] / one["plain"] for one in told),
-        "popularity_ratio": median(one["hybrid"] / one["popularity"] for one in told),
+        **{f"{who}_lists_per_s": median(one[who] for one in rows) for who in rows[0]},
+        "ratio": median(one["hybrid"] / one["plain"] for one in rows),
+        "popularity_ratio": median(one["hybrid"] / one["popularity"] for one in rows),
     }

@@ -25,7 +25,7 @@ class PlainGRU(nn.Module):
         self.recurrence = nn.GRU(dim, dim, batch_first=True)
 
     def scores(self, items: Tensor) -> Tensor:
-        """Give the state after each play of `items`, int64 [B, T], times each song's vector.
+        """Return the state after each play of `items`, int64 [B, T], times each song's vector.
 
         Of plays that are padding there is none: float32 [plays, V + 1].
         """
@@ -33,7 +33,7 @@ class PlainGRU(nn.Module):
         return F.linear(states[items != PADDING], self.songs.weight)
 
     def loss(self, items: Tensor) -> Tensor:
-        """Give the mean cross-entropy of every next song; items: int64 [B, T], right-padded."""
+        """Return the mean cross-entropy of every next song; items: int64 [B, T], right-padded."""
         answers = items[:, 1:]
         heard = items[:, :-1].masked_fill(answers == PADDING, PADDING)  # a last play has none
         # Only of real answers, as scores of padding would cost it several times its memory.
@@ -69,7 +69,7 @@ class PlainLoop:
         return plays / (clock() - began)
 
     def batches(self) -> Iterator[Tensor]:
-        """Give every session once, int64 [B, T], right-padded with 0."""
+        """Return every session once, int64 [B, T], right-padded with 0."""
         order = torch.randperm(len(self.sessions), generator=self.generator)
         for rows in torch.split(order, self.batch_sessions):
             chosen = [self.sessions[row] for row in rows.tolist()]

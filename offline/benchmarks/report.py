@@ -36,7 +36,7 @@ class BenchReport:
             self.parts = _read(directory / FILE)
 
     def figures(self) -> Mapping[str, Any]:
-        """Give everything, as it is written."""
+        """Return everything, as it is written."""
         return {
             "format": FORMAT,
             "parts": {name: self.parts[name] for name in PARTS if name in self.parts},
@@ -45,7 +45,7 @@ class BenchReport:
     def add(
         self, name: str, figures: Mapping[str, Any], day: date, command: str, *, quick: bool
     ) -> None:
-        """Take in a part that `command` has just measured, and write all anew."""
+        """Add a part that `command` has just measured, and write all anew."""
         before = self.parts.get(name, {})
         if name in BY_SONGS and before.get("quick") == quick:
             merged = {**before["figures"], **figures}
@@ -67,7 +67,7 @@ class BenchReport:
             write_markdown(self.directory, list(self.blocks()))
 
     def blocks(self) -> Iterator[Block]:
-        """Tell of all parts."""
+        """Report all parts."""
         yield Heading("Benchmarks", 1)
         yield Paragraph(
             "Written by `segue bench`; `segue bench --help` tells of its parts. Figures of a "
@@ -81,10 +81,10 @@ class BenchReport:
                 yield from part.blocks(self.parts[name]["figures"])
 
 
-def _place(told: Mapping[str, Any]) -> str:
-    on, packages = told["machine"], told["versions"]
+def _place(part: Mapping[str, Any]) -> str:
+    on, packages = part["machine"], part["versions"]
     return (
-        f"`{told['command']}`, {told['day']}, "
+        f"`{part['command']}`, {part['day']}, "
         f"{on['cores']} cores of {on['cpu']}, load {on['load_1_min']:.1f} at its end. "
         + ", ".join(f"{package} {number}" for package, number in packages.items())
         + "."
@@ -93,8 +93,8 @@ def _place(told: Mapping[str, Any]) -> str:
 
 def _read(file: Path) -> dict[str, dict[str, Any]]:
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        found, parts = told["format"], dict(told["parts"])
+        report = json.loads(file.read_text(encoding="utf-8"))
+        found, parts = report["format"], dict(report["parts"])
     except (ValueError, KeyError, TypeError) as error:
         raise BenchError(f"{file} is no report: remove it, or give another --out") from error
     if found != FORMAT:

@@ -76,7 +76,7 @@ class Together:
 
 
 def measure_scale_out(config: ScaleOutConfig, say: Callable[[str], None]) -> dict[str, Any]:
-    """Run the benchmark and give its figures; `say` is told what is being done."""
+    """Run the benchmark and give its figures; `say` is called with what is being done."""
     kept = load_settings().data_dir / "bench"
     world = bench_world(kept, config.kind, config.songs, config.plays, config.seed, say)
     with (
@@ -89,8 +89,8 @@ def measure_scale_out(config: ScaleOutConfig, say: Callable[[str], None]) -> dic
             one = {}
             for count in config.processes:
                 one[count] = {who: bench.together(number, who, count) for who in CONTENDERS}
-                told = (f"{who} {done.plays_per_s:,.0f}" for who, done in one[count].items())
-                say(f"Round {number}, {count} processes, plays/s together: {', '.join(told)}")
+                rates = (f"{who} {done.plays_per_s:,.0f}" for who, done in one[count].items())
+                say(f"Round {number}, {count} processes, plays/s together: {', '.join(rates)}")
             rounds.append(one)
     return {
         "kind": config.kind,
@@ -103,12 +103,12 @@ def measure_scale_out(config: ScaleOutConfig, say: Callable[[str], None]) -> dic
 def scale_out_figures(
     rounds: Sequence[Mapping[int, Mapping[str, Together]]],
 ) -> list[dict[str, Any]]:
-    """Give medians over rounds for each number of processes, and their ratios within rounds.
+    """Return medians over rounds for each number of processes, and their ratios within rounds.
 
     speed_up: to the fewest processes; ratio: of the worker to as many ceilings.
     """
     fewest = min(rounds[0])
-    told = []
+    rows = []
     for count in rounds[0]:
         figures: dict[str, Any] = {"processes": count}
         for who in CONTENDERS:
@@ -122,8 +122,8 @@ def scale_out_figures(
             each[count]["worker"].plays_per_s / each[count]["ceiling"].plays_per_s
             for each in rounds
         )
-        told.append(figures)
-    return told
+        rows.append(figures)
+    return rows
 
 
 class _ScaleOut:
@@ -199,7 +199,7 @@ def measure_together(workers: Sequence[MeasuredWorker], waiting: int, seconds: f
 
 
 def _sample(workers: Sequence[MeasuredWorker]) -> tuple[float, int, float]:
-    """Give the moment, the lists and the processor seconds of all."""
+    """Return the moment, the lists and the processor seconds of all."""
     samples = [worker.sample() for worker in workers]
     cpu_s = sum(worker.cpu_s() for worker in workers)
     return (
@@ -213,14 +213,14 @@ NAMES = {"worker": "worker", "ceiling": "Faust alone"}
 
 
 def scale_out_blocks(figures: dict[str, Any]) -> Iterator[Block]:
-    """Tell what some processes do together, and what a play costs each."""
+    """Describe what some processes do together, and what a play costs each."""
     rows = figures["processes"]
     cost_us = rows[0]["worker_cpu_us_per_play"]
     yield Paragraph(
         f"Processes of one group share {figures['partitions']} partitions of one topic "
         f"({figures['kind']}, {figures['songs']:,} songs), each with histories of its own. Broker "
         "and workers share the machine's cores, so plays a second stop growing where those are "
-        "used up: what more cores would bring is told by the processor time of a play, which is "
+        "used up: what more cores would bring shows in the processor time of a play, which is "
         f"{cost_us:,.0f} µs with {_processes(rows[0])}: {1e6 / cost_us:,.0f} plays/s of each core "
         "that does nothing else."
     )

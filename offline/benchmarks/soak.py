@@ -166,7 +166,7 @@ def soak(
 
 
 def trends(watched: Sequence[Watched]) -> dict[str, Any]:
-    """Give the trend of each figure, without the warm-up; `grows` names those that grow."""
+    """Return the trend of each figure, without the warm-up; `grows` names those that grow."""
     steady = watched[int(WARM_UP * len(watched)) :]
     if len(steady) < LEAST_SAMPLES:
         raise BenchError(
@@ -189,7 +189,7 @@ def trends(watched: Sequence[Watched]) -> dict[str, Any]:
 
 
 def aged(watched: Sequence[Watched], fresh: Sequence[Watched]) -> dict[str, Any]:
-    """Give the medians of a worker's last samples beside those of the fresh one after it."""
+    """Return the medians of a worker's last samples beside those of the fresh one after it."""
     steady = fresh[GETTING_READY:]
     if not steady:
         raise BenchError(f"{len(fresh)} samples of a fresh worker are too few")
@@ -203,7 +203,7 @@ def aged(watched: Sequence[Watched], fresh: Sequence[Watched]) -> dict[str, Any]
 
 
 def small_bounds() -> dict[str, int]:
-    """Give the settings under which the first sending fills rings and histories."""
+    """Return the settings under which the first sending fills rings and histories."""
     partitions = load_settings().topic_partitions
     return {
         "recent_plays": PLAYS // (FILLED_TWICE * partitions),
@@ -267,12 +267,12 @@ def _look(pid: int, at_s: float, before: SoFar, now: SoFar) -> Watched:
         after - earlier for after, earlier in zip(now, before, strict=True)
     )
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    told = dict(line.split(":", 1) for line in status)
+    fields = dict(line.split(":", 1) for line in status)
     return Watched(
         at_s,
-        int(told["RssAnon"].split()[0]) / 1024,
+        int(fields["RssAnon"].split()[0]) / 1024,
         len(list(Path(f"/proc/{pid}/fd").iterdir())),
-        int(told["Threads"]),
+        int(fields["Threads"]),
         1e3 * seconds / plays,
         1e6 * cpu_s / plays,
         plays / moment,
@@ -280,14 +280,14 @@ def _look(pid: int, at_s: float, before: SoFar, now: SoFar) -> Watched:
 
 
 def _so_far(worker: MeasuredWorker) -> SoFar:
-    """Give the sum of all latencies in s, the plays they are of, CPU s, and when it was told."""
+    """Return the sum of all latencies in s, the plays they are of, CPU s, and when it was read."""
     name = "segue_event_to_publish_seconds"
     with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
-    told = dict(line.rsplit(" ", 1) for line in lines if line.startswith(name))
+    fields = dict(line.rsplit(" ", 1) for line in lines if line.startswith(name))
     return (
-        float(told[f"{name}_sum"]),
-        float(told[f"{name}_count"]),
+        float(fields[f"{name}_sum"]),
+        float(fields[f"{name}_count"]),
         worker.cpu_s(),
         time.monotonic(),
     )
@@ -331,10 +331,10 @@ def main(json_file: Path | None, **options: Any) -> None:
         raise click.ClickException(str(error)) from error
     if json_file:
         json_file.write_text(json.dumps(figures, indent=2) + "\n")
-    for name, told in figures["trends_an_hour"].items():
-        interval = f"95 %: {told['low']:+.2f} to {told['high']:+.2f}"
-        slope = f"an hour {told['slope']:+.2f} ({interval}; limit {told['limit']:+.2f})"
-        click.echo(f"{name:12} {told['level']:10.2f}   {slope}")
+    for name, trend in figures["trends_an_hour"].items():
+        interval = f"95 %: {trend['low']:+.2f} to {trend['high']:+.2f}"
+        slope = f"an hour {trend['slope']:+.2f} ({interval}; limit {trend['limit']:+.2f})"
+        click.echo(f"{name:12} {trend['level']:10.2f}   {slope}")
     for name, (old, fresh) in figures["aged_and_fresh"].items():
         click.echo(f"{name:12} at the end {old:.2f}, of a fresh worker beside it {fresh:.2f}")
     if figures["not_sure"]:

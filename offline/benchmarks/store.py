@@ -31,7 +31,7 @@ READ_TOGETHER = 5_000  # about what one fetch of 1 MiB brings
 GROWTH_SAMPLES = 20
 BATCHES = 12  # of a round
 OnPlays = Callable[[int, int], None]
-"""Is told how many plays are done, and how many there are."""
+"""Called with how many plays are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Appending:
 
 
 def append_figures(rounds: Sequence[Appending]) -> dict[str, Any]:
-    """Give medians over the rounds; the ratio's is that of the rounds' ratios."""
+    """Return medians over the rounds; the ratio's is that of the rounds' ratios."""
     return {
         "append_plays_per_s": median(one.plays / one.store_s for one in rounds),
         "append_cpu_us_per_play": median(1e6 * one.store_cpu_s / one.plays for one in rounds),
@@ -147,7 +147,7 @@ class _Histories:
         }
 
     def _log(self) -> Iterator[list[Record]]:
-        """Give each partition's records, one partition after the other, as they are read back."""
+        """Return each partition's records, one partition after the other, as they are read back."""
         for partition in range(self.settings.topic_partitions):
             yield from self.crowd.records(partition, self.settings.topic_partitions, READ_TOGETHER)
 
@@ -214,12 +214,12 @@ class _Histories:
             env.begin() as txn,
         ):
             databases = layout.Databases.open(env, txn)._asdict()
-            told = {name: txn.stat(database) for name, database in databases.items()}
+            stats = {name: txn.stat(database) for name, database in databases.items()}
         pages = {
             name: stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
-            for name, stat in told.items()
+            for name, stat in stats.items()
         }
-        taken = {name: count * told[name]["psize"] for name, count in pages.items()}
+        taken = {name: count * stats[name]["psize"] for name, count in pages.items()}
         return {
             "bytes": used,
             "bytes_per_user": used / users,
@@ -232,7 +232,7 @@ MIB = 1 << 20
 
 
 def histories_blocks(figures: dict[str, Any]) -> Iterator[Block]:
-    """Tell of sizes, of reading the log back, of appending as in service, of opening anew."""
+    """Report sizes, of reading the log back, of appending as in service, of opening anew."""
     yield Paragraph(
         f"The store alone: {figures['users']:,} listeners with {figures['plays']:,} plays of "
         f"{figures['songs']:,} songs. It is filled as by a worker that has lost its store, from "

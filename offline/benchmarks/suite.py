@@ -1,4 +1,4 @@
-"""The parts of the benchmark: what each measures in a report, and how it is told."""
+"""The parts of the benchmark: what each measures in a report, and how it is reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Plan:
     """What the parts of one report have in common.
 
     songs: catalogue sizes, ascending. Throughput runs on each, growth on sizes of its own,
-    everything else on `middle`. quick: for minutes, not for figures to be told elsewhere.
+    everything else on `middle`. quick: for minutes, not for figures to be quoted.
     """
 
     kind: str = "hybrid"
@@ -40,7 +40,7 @@ class Plan:
 def _throughput(plan: Plan, say: Say, measured: Mapping[str, Figures]) -> Figures:
     from segue.offline.benchmarks.throughput import ThroughputConfig, measure_throughput
 
-    told = {}
+    by_songs = {}
     for songs in plan.songs:
         config = ThroughputConfig(
             **_shared(plan),
@@ -50,8 +50,8 @@ def _throughput(plan: Plan, say: Say, measured: Mapping[str, Figures]) -> Figure
             latency_seconds=3.0 if plan.quick else 15.0,
             loads=(0.5,) if plan.quick else (0.25, 0.5, 0.75),
         )
-        told[str(songs)] = measure_throughput(config, say)
-    return told
+        by_songs[str(songs)] = measure_throughput(config, say)
+    return by_songs
 
 
 def _stages(plan: Plan, say: Say, measured: Mapping[str, Figures]) -> Figures:
@@ -163,11 +163,11 @@ class Part:
     function: str
 
     def blocks(self, figures: Figures) -> Iterable[Block]:
-        """Tell of its figures."""
+        """Report its figures."""
         from importlib import import_module
 
-        told: Iterable[Block] = getattr(import_module(self.module), self.function)(figures)
-        return told
+        found: Iterable[Block] = getattr(import_module(self.module), self.function)(figures)
+        return found
 
 
 PARTS: Mapping[str, Part] = {

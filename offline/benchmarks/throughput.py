@@ -126,7 +126,7 @@ class ThroughputConfig:
 
 
 def measure_throughput(config: ThroughputConfig, say: Callable[[str], None]) -> dict[str, Any]:
-    """Run the benchmark and give its figures; `say` is told what is being done."""
+    """Run the benchmark and give its figures; `say` is called with what is being done."""
     kept = load_settings().data_dir / "bench"
     world = bench_world(kept, config.kind, config.songs, config.plays, config.seed, say)
     with (
@@ -149,8 +149,8 @@ def measure_throughput(config: ThroughputConfig, say: Callable[[str], None]) -> 
             "kind": config.kind,
             "songs": config.songs,
             **peak_figures(rounds),
-            # The one nearest to half of the worker's rate, told by itself.
-            **min(loads, key=lambda told: abs(told["load"] - HALF), default={}),
+            # The one nearest to half of the worker's rate, reported by itself.
+            **min(loads, key=lambda one: abs(one["load"] - HALF), default={}),
             "loads": loads,
             "list_bytes": bench.answer.stat().st_size,
             "broker": config.bootstrap or "embedded",
@@ -173,16 +173,16 @@ class _Throughput:
 
     def peaks(self, plays: pl.DataFrame) -> list[dict[str, Peak]]:
         """Measure the contenders in turn, so that all meet a shared machine's weather."""
-        rounds = []
+        by_round = []
         with self.ground.topics("peak") as overrides:
             self.say(f"Sending {plays.height:,} plays")
             send_plays(load_settings(**overrides), plays, "bench")
             for number in range(1, self.config.rounds + 1):
                 peaks = {who: self._peak(f"{who}-{number}", who) for who in CONTENDERS}
-                rounds.append(peaks)
-                told = (f"{who} {peak.plays_per_s:,.0f} plays/s" for who, peak in peaks.items())
-                self.say(f"Round {number}: {', '.join(told)}")
-        return rounds
+                by_round.append(peaks)
+                rates = (f"{who} {peak.plays_per_s:,.0f} plays/s" for who, peak in peaks.items())
+                self.say(f"Round {number}: {', '.join(rates)}")
+        return by_round
 
     def latencies(self, plays: pl.DataFrame, load: float, peak: float) -> dict[str, Any]:
         """Measure worker and ceiling under an open-loop load, a share of the worker's `peak`."""
@@ -226,7 +226,7 @@ def until_now(plays: pl.DataFrame, now_ms: int) -> pl.DataFrame:
 
 
 def typical_list(settings: Settings) -> bytes:
-    """Give a list of middling size from those that were published."""
+    """Return a list of middling size from those that were published."""
     topic = settings.topic_recommendations
     records = read_records(
         settings, topic, from_beginning=True, limit=LISTS_LOOKED_AT, wait_s=LISTS_WAIT_S
@@ -238,13 +238,13 @@ def typical_list(settings: Settings) -> bytes:
 
 
 def peak_figures(rounds: Sequence[Mapping[str, Peak]]) -> dict[str, Any]:
-    """Give medians over the rounds; a ratio's is that of the ratios within the rounds.
+    """Return medians over the rounds; a ratio's is that of the ratios within the rounds.
 
     ratio: to the same Faust loop that answers without thinking; wire_ratio: to the clients of
-    Kafka without Faust. plays_per_cpu_s: in a second of one processor. Stages are told in
+    Kafka without Faust. plays_per_cpu_s: in a second of one processor. Stages are reported in
     seconds a play of the worker's, all rounds together.
     """
-    told = []
+    figures = []
     for peaks in rounds:
         rates = {f"{who}_plays_per_s": peaks[who].plays_per_s for who in CONTENDERS}
         rates |= {f"{who}_plays_per_cpu_s": peaks[who].plays_per_cpu_s for who in CONTENDERS}
@@ -253,12 +253,12 @@ def peak_figures(rounds: Sequence[Mapping[str, Peak]]) -> dict[str, Any]:
             "ratio": worker / rates["ceiling_plays_per_s"],
             "wire_ratio": worker / rates["wire_plays_per_s"],
         }
-        told.append({**rates, **ratios})
+        figures.append({**rates, **ratios})
     workers = [peaks["worker"] for peaks in rounds]
     plays = sum(worker.plays for worker in workers)
     return {
-        **{name: median(one[name] for one in told) for name in told[0]},
-        "rounds": told,
+        **{name: median(one[name] for one in figures) for name in figures[0]},
+        "rounds": figures,
         "plays_per_batch": plays / sum(worker.batches for worker in workers),
         "stage_seconds_per_play": {
             name: sum(worker.stage_s[name] for worker in workers) / plays for name in STAGES
@@ -267,7 +267,7 @@ def peak_figures(rounds: Sequence[Mapping[str, Peak]]) -> dict[str, Any]:
 
 
 def latency_figures(measured: Latencies) -> dict[str, Any]:
-    """Give percentiles in milliseconds."""
+    """Return percentiles in milliseconds."""
     answers_ms = measured.answer_s * 1000
     return {
         **{
@@ -281,7 +281,7 @@ def latency_figures(measured: Latencies) -> dict[str, Any]:
 
 
 def events_of(plays: pl.DataFrame) -> list[tuple[bytes, bytes]]:
-    """Give plays as keys and values of the topic."""
+    """Return plays as keys and values of the topic."""
     columns = plays.select("user_id", "song_id", "played_at_ms", "ms_played", "skipped")
     return [
         (user_id.encode(), encode(PlayEvent(f"bench-{row}", user_id, *rest)))

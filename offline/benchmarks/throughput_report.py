@@ -21,7 +21,7 @@ REST = "rest"
 
 
 def throughput_blocks(figures: Figures) -> Iterator[Block]:
-    """Tell of each catalogue's worker beside its references."""
+    """Report each catalogue's worker beside its references."""
     sizes = _by_songs(figures)
     yield Paragraph(
         "One worker process, with all that `segue worker` does, and in turn with it the same Faust "
@@ -64,7 +64,7 @@ def throughput_blocks(figures: Figures) -> Iterator[Block]:
 
 
 def stages_blocks(figures: Figures) -> Iterator[Block]:
-    """Tell what of a play's time each stage takes, by the worker's own metrics."""
+    """Describe what of a play's time each stage takes, by the worker's own metrics."""
     yield Paragraph(
         "Microseconds of a play at the worker's peak, by its own metrics. A batch is published "
         "while the next is answered, so stages may add up to more than a play takes; the rest is "
@@ -88,22 +88,22 @@ def stages_blocks(figures: Figures) -> Iterator[Block]:
 
 
 def stage_figures(throughput: Figures) -> Figures:
-    """Give each catalogue's stages of a play, microseconds, from what `throughput` measured.
+    """Return each catalogue's stages of a play, microseconds, from what `throughput` measured.
 
     Stages that overlap leave no rest.
     """
-    told = {}
+    by_songs = {}
     for songs, one in throughput.items():
         stage_us = {name: 1e6 * seconds for name, seconds in one["stage_seconds_per_play"].items()}
         play_us = 1e6 / one["worker_plays_per_s"]
-        told[songs] = {
+        by_songs[songs] = {
             "kind": one["kind"],
             "plays_per_batch": one["plays_per_batch"],
             "stage_us": {**stage_us, REST: max(0.0, play_us - sum(stage_us.values()))},
             "play_us": play_us,
             "ceiling_play_us": 1e6 / one["ceiling_plays_per_s"],
         }
-    return told
+    return by_songs
 
 
 def _by_songs(figures: Figures) -> dict[int, Figures]:

@@ -51,7 +51,7 @@ class Speed:
 def measure_training(
     log: PlayLog, config: TrainingConfig, session_gap_s: float, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Run the benchmark and give its figures; `say` is told what is being done.
+    """Run the benchmark and give its figures; `say` is called with what is being done.
 
     Both begin anew in each round and learn from the same sessions. BenchError where no session
     has two songs.
@@ -86,11 +86,11 @@ def measure_training(
 
 
 def speed_figures(rounds: Sequence[tuple[Speed, Speed]]) -> dict[str, Any]:
-    """Give medians over rounds of (GRU, plain); the ratio's is that of the rounds' ratios.
+    """Return medians over rounds of (GRU, plain); the ratio's is that of the rounds' ratios.
 
     Peaks are the largest of all rounds, MiB.
     """
-    told = [
+    by_round = [
         {
             "gru_plays_per_s": gru.plays_per_s,
             "plain_plays_per_s": plain.plays_per_s,
@@ -99,10 +99,10 @@ def speed_figures(rounds: Sequence[tuple[Speed, Speed]]) -> dict[str, Any]:
         for gru, plain in rounds
     ]
     return {
-        **{name: median(one[name] for one in told) for name in told[0]},
+        **{name: median(one[name] for one in by_round) for name in by_round[0]},
         "gru_peak_mib": _largest([gru.peak_mib for gru, _ in rounds]),
         "plain_peak_mib": _largest([plain.peak_mib for _, plain in rounds]),
-        "rounds": told,
+        "rounds": by_round,
     }
 
 

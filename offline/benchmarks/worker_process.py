@@ -95,12 +95,12 @@ class MeasuredWorker:
         return sample
 
     def cpu_s(self) -> float:
-        """Give the processor time that the process has taken, all its threads, in seconds."""
+        """Return the processor time that the process has taken, all its threads, in seconds."""
         try:
-            told = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")
+            stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")
         except OSError as error:
-            raise BenchError("processor time is told by Linux alone: run it there") from error
-        user, system = told.rpartition(")")[2].split()[11:13]  # behind the name, which may hold ")"
+            raise BenchError("processor time is known on Linux alone: run it there") from error
+        user, system = stat.rpartition(")")[2].split()[11:13]  # behind the name, which may hold ")"
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def _check(self) -> None:

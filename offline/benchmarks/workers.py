@@ -48,7 +48,7 @@ class Positions(dict[int, int]):
     """How far each partition was read: all that the app asks of a store."""
 
     def position(self, partition: int) -> int | None:
-        """Give the offset after the last record handled."""
+        """Return the offset after the last record handled."""
         return self.get(partition)
 
 

@@ -80,13 +80,13 @@ def main(
     )
     try:
         with steps_progress() as show:
-            told = document(run_chaos(config, only or tuple(FAULTS), show))
+            report = document(run_chaos(config, only or tuple(FAULTS), show))
     except SegueError as error:
         raise click.ClickException(str(error)) from error
-    (out / "report.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
-    (out / "report.md").write_text(markdown(told))
-    click.echo(markdown(told))
-    if told["violations"]:
+    (out / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    (out / "report.md").write_text(markdown(report))
+    click.echo(markdown(report))
+    if report["violations"]:
         click.echo(f"Violations. To repeat: --seed {seed} --seconds {seconds:g}", err=True)
         sys.exit(1)
 

@@ -48,7 +48,7 @@ class Findings:
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def found(self, kind: str, detail: str) -> None:
-        """Take note of one violation."""
+        """Accept note of one violation."""
         self.violations[kind] += 1
         if len(self.examples[kind]) < MOST_EXAMPLES:
             self.examples[kind].append(detail)
@@ -117,15 +117,15 @@ def _check_lists(
 
 
 def _answers(made: PublishedList, play: LoggedPlay) -> bool:
-    """Tell whether a list names its play rightly and lies in its partition."""
-    told = (made.event_id, made.user_id, made.partition)
-    return told == (play.event_id, play.user_id, play.partition)
+    """Return whether a list names its play rightly and lies in its partition."""
+    cause = (made.event_id, made.user_id, made.partition)
+    return cause == (play.event_id, play.user_id, play.partition)
 
 
 def _sessions(
     records: Iterable[LoggedPlay], promise: Promise
 ) -> Iterator[tuple[Place, tuple[Sequence[str], Sequence[int]]]]:
-    """Give for each play the songs and times of its session up to it, in the order of the log.
+    """Return for each play the songs and times of its session up to it, in the order of the log.
 
     A session ends where its listener is forgotten.
     """
@@ -190,8 +190,8 @@ def _check_stores(
             _check_partition(store, partition, known, erased, findings)
     for partition, end in ends.items():
         if reached[partition] < end:
-            told = f"partition {partition}: {reached[partition]} of {end} records"
-            findings.found("no store has all of the log", told)
+            behind = f"partition {partition}: {reached[partition]} of {end} records"
+            findings.found("no store has all of the log", behind)
 
 
 def _check_partition(
@@ -213,8 +213,10 @@ def _check_partition(
     held = {user: kept for (where, user), kept in store.histories.items() if where == partition}
     findings.counts["histories"] += len(held)
     for user in sorted(wanted.keys() | held.keys()):
-        for told in _differences(wanted.get(user, []), held.get(user, [])):
-            findings.found("history is not the log", f"{store.name}, {partition}, {user}: {told}")
+        for difference in _differences(wanted.get(user, []), held.get(user, [])):
+            findings.found(
+                "history is not the log", f"{store.name}, {partition}, {user}: {difference}"
+            )
     ring = [(play.offset, "" if play.place in erased else play.song_id) for play in plays]
     ring = ring[-len(store.recent[partition]) :]
     if plays and store.recent[partition] != ring:

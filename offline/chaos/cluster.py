@@ -121,14 +121,14 @@ class Ground:
     def passer_by(self) -> Supervised:
         """Make a process that joins and leaves the workers' group; it is not started."""
         directory, name = self.config.directory, f"passer-by-{len(self.passers_by)}"
-        told = [directory / "producer.json", directory / f"{name}.count"]
-        command = [sys.executable, "-m", "segue.offline.chaos.faults.group_churn", *map(str, told)]
+        files = [directory / "producer.json", directory / f"{name}.count"]
+        command = [sys.executable, "-m", "segue.offline.chaos.faults.group_churn", *map(str, files)]
         made = Supervised(name, lambda: command, directory / f"{name}.log", directory)
         self.passers_by.append(made)
         return made
 
     def free_worker(self, chance: Random) -> Supervised | None:
-        """Give a worker that runs and that no fault has; None where there is none.
+        """Return a worker that runs and that no fault has; None where there is none.
 
         Mostly one at work: those that are killed as they start have least to lose.
         """
@@ -138,7 +138,7 @@ class Ground:
         return chance.choice(free) if free else None
 
     def store(self, worker: Supervised) -> Path:
-        """Give the directory of a worker's histories."""
+        """Return the directory of a worker's histories."""
         return worker.directory / "data" / "histories"
 
     def announce(self, name: str) -> None:
@@ -186,14 +186,14 @@ class Ground:
 
     def _worker_command(self, name: str) -> list[str]:
         directory = self.config.directory / name
-        told = {
+        values_ = {
             **self.overrides,
             "bundle": self.bundle_root / BUNDLES[0],
             "bundle_root": self.bundle_root,
             "rules_file": directory / "rules.toml",
             "data_dir": directory / "data",
         }
-        values = {f"SEGUE_{key.upper()}": str(value) for key, value in told.items()}
+        values = {f"SEGUE_{key.upper()}": str(value) for key, value in values_.items()}
         command = [sys.executable, "-m", "segue.offline.cli", "worker"]
         return with_environment({**values, **self.extra.get(name, {})}, command)
 
@@ -271,8 +271,8 @@ def _write_producer_config(ground: Ground) -> None:
     start_ms = int(time.time() * 1000) - PAST_MS
     source = PlaySource(config.seed, SONGS, LISTENERS, start_ms, share_forgotten=config.forget)
     progress = str(config.directory / "producer.progress")
-    told = ProducerConfig(ground.overrides, source, config.rate, progress)
-    (config.directory / "producer.json").write_bytes(msgspec.json.encode(told))
+    producer = ProducerConfig(ground.overrides, source, config.rate, progress)
+    (config.directory / "producer.json").write_bytes(msgspec.json.encode(producer))
 
 
 def _make_directory(directory: Path) -> None:

@@ -31,7 +31,7 @@ class Erasures:
         return sum(map(len, self._of_partition.values()))
 
     def knows(self, play: LoggedPlay, song: str) -> bool:
-        """Tell whether at a play its listener has heard a song, and has not been forgotten since.
+        """Return whether at a play its listener has heard a song, and has not been forgotten since.
 
         The play itself counts.
         """
@@ -41,12 +41,12 @@ class Erasures:
         return last_heard is not None and (last_asked is None or last_heard > last_asked)
 
     def erase(self, play: LoggedPlay, position: int) -> bool:
-        """Tell whether a play is forgotten by a store that has read up to `position`."""
+        """Return whether a play is forgotten by a store that has read up to `position`."""
         after = _next(self._of_listener.get((play.partition, play.user_id), ()), play.offset)
         return after is not None and after < position
 
     def may_change(self, play: LoggedPlay, answered: int, *, by_anybody: bool) -> bool:
-        """Tell whether what the play's list is made of may be forgotten as the list is made.
+        """Return whether what the play's list is made of may be forgotten as the list is made.
 
         answered: offset of the newest play of its partition that has a list by then. by_anybody:
         whether a list is made of other listeners' plays, too.

@@ -120,7 +120,7 @@ class Topic:
             self._consumer.seek_to_beginning(*places)
 
     def more(self, wait_ms: int = QUIET_MS) -> Iterator[Any]:
-        """Give records until none has come for `wait_ms`."""
+        """Return records until none has come for `wait_ms`."""
         while found := self._consumer.poll(timeout_ms=wait_ms):
             for records in found.values():
                 yield from records
@@ -131,30 +131,30 @@ class Topic:
 
 
 def logged_play(record: Any) -> LoggedPlay:
-    """Take a record of the plays topic; of one that must be taken, what it says."""
+    """Accept a record of the plays topic; of one that must be taken, what it says."""
     place = (record.partition, record.offset)
     truth = dict(record.headers).get(TRUTH)
     if truth not in (GOOD, FORGET):
         return LoggedPlay(place, False, record.value)
-    told = json.loads(record.value)
+    fields = json.loads(record.value)
     if truth == FORGET:
-        asked = (told["event_id"], told["user_id"])
+        asked = (fields["event_id"], fields["user_id"])
         return LoggedPlay(place, False, record.value, *asked, forgets=True)
-    named = (told["event_id"], told["user_id"], told["song_id"])
-    return LoggedPlay(place, True, record.value, *named, _epoch_ms(told["played_at"]))
+    named = (fields["event_id"], fields["user_id"], fields["song_id"])
+    return LoggedPlay(place, True, record.value, *named, _epoch_ms(fields["played_at"]))
 
 
 def published_list(record: Any) -> PublishedList:
-    """Take a record of the recommendations topic."""
-    told = json.loads(record.value)
-    cause, items = told["cause"], told["items"]
+    """Accept a record of the recommendations topic."""
+    fields = json.loads(record.value)
+    cause, items = fields["cause"], fields["items"]
     content = hashlib.sha256(json.dumps(items, sort_keys=True).encode()).digest()
     return PublishedList(
         record.partition,
         (cause["partition"], cause["offset"]),
         cause["event_id"],
-        told["user_id"],
-        told["model"],
+        fields["user_id"],
+        fields["model"],
         tuple(item["song_id"] for item in items),
         frozenset(tuple(item["sources"]) for item in items),
         frozenset(why["song_id"] for item in items for why in item["because"]),
@@ -164,10 +164,10 @@ def published_list(record: Any) -> PublishedList:
 
 
 def rejected_record(record: Any) -> RejectedRecord:
-    """Take a record of the topic of rejected plays."""
-    told = {name: value.decode() for name, value in record.headers}
-    place = (int(told["partition"]), int(told["offset"]))
-    return RejectedRecord(place, told.get("reason", ""), record.value)
+    """Accept a record of the topic of rejected plays."""
+    headers = {name: value.decode() for name, value in record.headers}
+    place = (int(headers["partition"]), int(headers["offset"]))
+    return RejectedRecord(place, headers.get("reason", ""), record.value)
 
 
 def read_store(path: Path, name: str) -> StoredPlays:
@@ -193,7 +193,7 @@ def _rows(
     return ((bytes(key), bytes(value)[CHECKSUM:]) for key, value in txn.cursor(db=opened))
 
 
-def _epoch_ms(told: int | str) -> int:
-    if isinstance(told, int):
-        return told
-    return round(datetime.fromisoformat(told).timestamp() * 1000)
+def _epoch_ms(time: int | str) -> int:
+    if isinstance(time, int):
+        return time
+    return round(datetime.fromisoformat(time).timestamp() * 1000)

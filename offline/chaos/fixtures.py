@@ -53,7 +53,7 @@ def train_hybrid(out: Path, details: Mapping[str, SongDetails]) -> Manifest:
 
 
 def _plays(songs: list[str]) -> Iterator[tuple[Any, ...]]:
-    """Give rows of PLAYS_SCHEMA in order: sessions one after the other, all songs among them."""
+    """Return rows of PLAYS_SCHEMA in order: sessions one after the other, all songs among them."""
     chance = random.Random(0)
     at_ms = START_MS
     for session in range(SESSIONS):
@@ -79,12 +79,12 @@ heard = {plays = 3, session = true}
 
 
 def promised_rules() -> ListRules:
-    """Give the rules of every worker."""
+    """Return the rules of every worker."""
     return decode_rules(RULES)
 
 
 def catalogue() -> dict[str, SongDetails]:
-    """Give what is known of the songs: an artist of each, and every ninth is explicit."""
+    """Return what is known of the songs: an artist of each, and every ninth is explicit."""
     return {
         f"song-{number}": SongDetails(
             f"title {number}", f"artist {number % ARTISTS}", explicit=number % 9 == 0

@@ -56,14 +56,14 @@ class PlaySource:
     share_forgotten: float = SHARE_FORGOTTEN
 
     def messages(self, first: int = 0) -> Iterator[Message]:
-        """Give messages without end, from that of the play numbered `first` on."""
+        """Return messages without end, from that of the play numbered `first` on."""
         number = first
         while True:
             yield from self.message(number)
             number += 1
 
     def message(self, number: int) -> Iterator[Message]:
-        """Give what is sent in the place of one play: one record, or the same one twice."""
+        """Return what is sent in the place of one play: one record, or the same one twice."""
         chance = random.Random(f"{self.seed} {number}")
         if chance.random() < SHARE_BAD:
             spoil = chance.choice(SPOILT)
@@ -73,8 +73,12 @@ class PlaySource:
         forgets = chance.random() < self.share_forgotten
         play = self._play(number, chance)
         if forgets:
-            told = {"event_id": f"forget-{number}", "user_id": play["user_id"], "action": "forget"}
-            yield Message(number, play["user_id"].encode(), _json(told), FORGET)
+            erasure = {
+                "event_id": f"forget-{number}",
+                "user_id": play["user_id"],
+                "action": "forget",
+            }
+            yield Message(number, play["user_id"].encode(), _json(erasure), FORGET)
             return
         made = Message(number, play["user_id"].encode(), _json(play), GOOD)
         yield made
@@ -99,7 +103,7 @@ class PlaySource:
         return play
 
     def _clock_ms(self, number: int, chance: random.Random) -> int:
-        """Give the time that a play's device tells: mostly right, else late, or far off."""
+        """Return the time that a play's device tells: mostly right, else late, or far off."""
         at_ms = self.start_ms + number * self.step_ms
         if chance.random() < SHARE_CLOCK_WRONG:
             return at_ms + chance.randrange(-FAR_AHEAD_MS, CLOCK_AHEAD_MS)
@@ -165,8 +169,8 @@ SPOILT: list[Spoil] = [
 """Ways to make what is no play, out of one."""
 
 
-def _json(told: Any) -> bytes:
-    return json.dumps(told, ensure_ascii=False).encode("utf-8", "surrogatepass")
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _rfc3339(at_ms: int) -> str:

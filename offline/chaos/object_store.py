@@ -45,7 +45,7 @@ class ObjectStore:
 
     @property
     def url(self) -> str:
-        """What the broker is told to keep its log in."""
+        """The settings of the broker that keep its log here."""
         return f"s3://{BUCKET}/"
 
     @property
@@ -72,7 +72,7 @@ class ObjectStore:
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that are gone: they are killed on purpose."""
+        """Describe nothing of clients that are gone: they are killed on purpose."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -98,8 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
         if "list-type" in asked:
-            told = {name: values[0] for name, values in asked.items()}
-            return self._answer(HTTPStatus.OK, self._listed(told), Content_Type="application/xml")
+            query = {name: values[0] for name, values in asked.items()}
+            return self._answer(HTTPStatus.OK, self._listed(query), Content_Type="application/xml")
         with self.store.lock:
             found = self.store.objects.get(self._key)
         if found is None:
@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.NO_CONTENT)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Describe nothing."""
 
     @property
     def _key(self) -> str:
@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _range(asked: str, size: int) -> tuple[int, int]:
-    """Give start and stop of a range of bytes, as HTTP writes it.
+    """Return start and stop of a range of bytes, as HTTP writes it.
 
     >>> _range("bytes=2-4", 10), _range("bytes=7-", 10), _range("bytes=-3", 10)
     ((2, 5), (7, 10), (7, 10))

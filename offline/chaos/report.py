@@ -10,7 +10,7 @@ from segue.offline.chaos.runner import Result
 
 
 def document(result: Result) -> dict[str, Any]:
-    """Give everything as JSON takes it."""
+    """Return everything as JSON takes it."""
     ends = Counter(_end(each.status) for each in result.exits)
     return {
         "seed": result.config.seed,
@@ -35,28 +35,28 @@ def document(result: Result) -> dict[str, Any]:
     }
 
 
-def markdown(told: Mapping[str, Any]) -> str:
+def markdown(report: Mapping[str, Any]) -> str:
     """Write the document of a run as Markdown."""
-    violations = sum(told["violations"].values())
+    violations = sum(report["violations"].values())
     lines = [
-        f"# Faults: {sum(told['faults'].values())} injected, {violations} violations",
+        f"# Faults: {sum(report['faults'].values())} injected, {violations} violations",
         "",
-        f"Seed {told['seed']}, {told['bundles']} bundles, {told['workers']} workers, "
-        f"{told['plays_per_s']:g} plays/s, "
-        f"{told['broker']} broker, {told['seconds']:.0f} s. After the last fault every play was "
-        f"answered within {told['seconds_until_all_answered']:.0f} s.",
+        f"Seed {report['seed']}, {report['bundles']} bundles, {report['workers']} workers, "
+        f"{report['plays_per_s']:g} plays/s, "
+        f"{report['broker']} broker, {report['seconds']:.0f} s. After the last fault every "
+        f"play was answered within {report['seconds_until_all_answered']:.0f} s.",
         "",
-        *_table("fault", told["faults"]),
-        f"{told['rebalances']:,} rebalances; passers-by were members and left "
-        f"{told['memberships_of_passers_by']:,} times.",
+        *_table("fault", report["faults"]),
+        f"{report['rebalances']:,} rebalances; passers-by were members and left "
+        f"{report['memberships_of_passers_by']:,} times.",
         "",
-        *_mended(told["groups_mended"]),
-        *_not_here(told["faults_not_possible_here"]),
-        *_table("checked", told["checked"]),
-        *_table("ends of processes (status)", told["process_ends"]),
-        *_table("violation", told["violations"] or {"none": 0}),
+        *_mended(report["groups_mended"]),
+        *_not_here(report["faults_not_possible_here"]),
+        *_table("checked", report["checked"]),
+        *_table("ends of processes (status)", report["process_ends"]),
+        *_table("violation", report["violations"] or {"none": 0}),
     ]
-    for kind, examples in told["examples"].items():
+    for kind, examples in report["examples"].items():
         lines += [f"**{kind}**", "", *(f"- `{each}`" for each in examples), ""]
     return "\n".join(lines)
 

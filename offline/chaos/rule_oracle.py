@@ -22,7 +22,7 @@ def broken_rules(
     listener: Listener,
     songs: Sequence[str],
 ) -> list[str]:
-    """Say which hard rules a list of song ids breaks, and where; nothing where it keeps all.
+    """Return which hard rules a list of song ids breaks, and where; nothing where it keeps all.
 
     listener: as known when the list was made.
 

@@ -107,7 +107,7 @@ def run_chaos(
     kinds: Iterable[str] = tuple(FAULTS),
     on_progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> Result:
-    """Run it all, and check what it left. on_progress: told what, seconds done and in all."""
+    """Run the faults, then check what is left. on_progress: what, seconds done and in all."""
     began = time.monotonic()
     with prepared(config) as ground:
         plan = list(schedule(list(kinds), config.seconds, config.seed))
@@ -132,7 +132,7 @@ def run_chaos(
         return Result(
             config,
             injected,
-            told(findings, ground.exits, injected),
+            with_process_ends(findings, ground.exits, injected),
             ground.exits,
             sum(process.starts for process in ground.processes),
             len({each for worker in ground.workers for each in generations(worker.log_file)}),
@@ -170,7 +170,7 @@ def _beginning(ground: Ground, planned: Planned) -> Underway:
 
 
 def _goes_on(ground: Ground, each: Underway, now_s: float, injected: Injected) -> bool:
-    """Take a fault's next step if it is due; tell whether more are to come."""
+    """Accept a fault's next step if it is due; tell whether more are to come."""
     if now_s < each.next_s:
         return True
     kind = each.planned.kind
@@ -202,7 +202,7 @@ def until_answered(
     wanted: set[Place],
     on_progress: Callable[[str, int, int], None],
 ) -> Iterator[PublishedList]:
-    """Give lists until every play has one, or until no more come.
+    """Return lists until every play has one, or until no more come.
 
     Where the broker has lost its group, those of plays that come again stand before the missing.
     """
@@ -233,7 +233,7 @@ def read_stores(ground: Ground, injected: Injected) -> Iterator[StoredPlays]:
 
 
 def promise(ground: Ground) -> Promise:
-    """Give what every list was to keep to."""
+    """Return what every list was to keep to."""
     models = frozenset([*ground.versions.values()])
     return Promise(
         *(promised_rules(), catalogue(), ground.settings.list_length, models),
@@ -241,7 +241,7 @@ def promise(ground: Ground) -> Promise:
     )
 
 
-def told(findings: Findings, exits: list[Exit], injected: Injected) -> Findings:
+def with_process_ends(findings: Findings, exits: list[Exit], injected: Injected) -> Findings:
     """Add to the findings how processes ended and what faults had to say."""
     for each in exits:
         if not each.is_in_order:
@@ -254,9 +254,9 @@ def told(findings: Findings, exits: list[Exit], injected: Injected) -> Findings:
 
 
 def generations(log_file: Path) -> set[int]:
-    """Give the generations of its group that a worker tells of: each is one rebalance.
+    """Return the generations of its group that a worker tells of: each is one rebalance.
 
-    Where the group was made anew they begin again, so that some are not told apart.
+    Where the group was made anew they begin again, so that some are counted once.
     """
-    told = log_file.read_text(errors="replace")
-    return {int(each) for each in re.findall(r"Joined group '.*' \(generation (\d+)\)", told)}
+    log = log_file.read_text(errors="replace")
+    return {int(each) for each in re.findall(r"Joined group '.*' \(generation (\d+)\)", log)}

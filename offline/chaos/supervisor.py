@@ -115,7 +115,7 @@ class Supervised:
         self.starts += 1
 
     def look(self, pause_s: float) -> Exit | None:
-        """Take note of its end, if it has ended, and start it again `pause_s` after that."""
+        """Accept note of its end, if it has ended, and start it again `pause_s` after that."""
         ended = None
         if self._process is not None and not self.runs:
             ended = self._bury()
@@ -140,14 +140,14 @@ class Supervised:
         self.signal(signal.SIGTERM)
 
     def end(self, patience_s: float) -> Exit:
-        """Ask it to end, wait, and take note; ended by force after `patience_s`, that is told."""
+        """Terminate it and record how it ended; kill it after `patience_s`."""
         assert self._process is not None, f"{self.name} does not run"
         self._wanted, self._asked = 0, True
         end(self._process, patience_s)
         return self._bury()
 
     def said(self) -> str:
-        """Give the end of what it has logged since its last start."""
+        """Return the end of what it has logged since its last start."""
         with self.log_file.open("rb") as log:
             log.seek(0, os.SEEK_END)
             log.seek(max(self._log_start, log.tell() - TAIL_BYTES))
@@ -166,5 +166,5 @@ class Supervised:
 
 
 def with_environment(values: Mapping[str, str], command: Sequence[str]) -> list[str]:
-    """Give a command line that runs `command` with more in its environment."""
+    """Return a command line that runs `command` with more in its environment."""
     return ["/usr/bin/env", *(f"{name}={value}" for name, value in values.items()), *command]

@@ -23,10 +23,10 @@ class LeakError(SegueError):
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model that is ready to predict, and what is told of it: kind, config, speed."""
+    """A model that is ready to predict, and its kind, config and speed."""
 
     model: NextSongModel
-    told: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -70,20 +70,20 @@ def _bundle(directory: Path) -> Fit:
     def fit(split: Split) -> Fitted:
         bundle, model = open_model(directory)
         manifest = bundle.manifest
-        told = {
+        facts = {
             "kind": manifest.kind,
             "version": manifest.version,
             "train_plays_per_s": manifest.training.get("train_plays_per_s"),
             "train_seconds": manifest.training.get("train_seconds"),
             "config": plain(manifest.config),
         }
-        return Fitted(model, told, tuple(leaks(directory, manifest, split)))
+        return Fitted(model, facts, tuple(leaks(directory, manifest, split)))
 
     return fit
 
 
 def leaks(directory: Path, manifest: Manifest, split: Split) -> Iterator[str]:
-    """Doubt that the bundle has seen nothing of the test part, as far as can be told.
+    """Doubt that the bundle has seen nothing of the test part, as far as it is known.
 
     LeakError where one log was split and the bundle has certainly learned from its test part.
     """
@@ -112,7 +112,7 @@ def _baseline(baseline: Baseline, seed: int) -> Fit:
         chosen = time.perf_counter()
         model = baseline.fit(split.train, split.catalogue, config)
         seconds = time.perf_counter() - chosen
-        told = {
+        facts = {
             "kind": "baseline",
             "description": baseline.description,
             "train_plays_per_s": len(split.train.sessions.values) / max(seconds, 1e-9),
@@ -120,13 +120,13 @@ def _baseline(baseline: Baseline, seed: int) -> Fit:
             "choice_seconds": chosen - began,
             "config": plain(asdict(config)),
         }
-        return Fitted(model, told)
+        return Fitted(model, facts)
 
     return fit
 
 
 def plain(value: Any) -> Any:
-    """Give a config as JSON can hold it: an infinite number becomes a word.
+    """Return a config as JSON can hold it: an infinite number becomes a word.
 
     >>> plain({"half_life_s": math.inf, "steps": (1, 2)})
     {'half_life_s': 'inf', 'steps': [1, 2]}

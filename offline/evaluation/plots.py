@@ -71,7 +71,7 @@ def _cutoff(figures: Figures) -> Figure:
     return figure
 
 
-def _by_slice(figures: Figures, way: str, told: str) -> Figure:
+def _by_slice(figures: Figures, way: str, label: str) -> Figure:
     """Draw the metrics over the parts of one slicing; under each, its share of predictions."""
     figure, axes = _panels()
     names = models_of(figures)
@@ -90,7 +90,7 @@ def _by_slice(figures: Figures, way: str, told: str) -> Figure:
         each.set_title(f"{each.get_title('left')} @20", loc="left")
         each.set_ylim(bottom=0)
     begin = ", from" if crowded else ""
-    figure.supxlabel(f"{told}{begin}; below, share of the predictions", fontsize="medium")
+    figure.supxlabel(f"{label}{begin}; below, share of the predictions", fontsize="medium")
     _legend(figure, axes[0])
     return figure
 

@@ -88,14 +88,14 @@ def _accuracy(figures: Figures) -> Iterator[Block]:
 
 
 def _slices(figures: Figures) -> Iterator[Block]:
-    told = {
+    ways = {
         "answer": "By what the next song was to the listener",
         "position": "By position: plays of the session before it",
         "popularity": "By the next song's popularity: thirds of all training plays",
     }
     names = models_of(figures)
     yield Heading("Where models are right")
-    for way, title in told.items():
+    for way, title in ways.items():
         parts = figures[names[0]]["slices"][way]
         total = sum(part["predictions"] for part in parts.values())
         values = [

@@ -79,7 +79,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Judge every contender on every split.
 
-    Gives each model's figures by its name, and beside them "_data" (what was learned from and
+    Returns each model's figures by its name, and beside them "_data" (what was learned from and
     predicted), "_tests" (every two models compared, all splits together), "_settings" and
     "_notes". Of several splits a model's figures are means, its "spread" their standard
     deviations and "splits" the single ones.
@@ -134,7 +134,7 @@ def _judge_split(
             predictions, len(split.catalogue), config.sampled_negatives, config.seed
         )
     judged: dict[str, ModelRanks] = {}
-    told: dict[str, dict[str, Any]] = {}
+    facts: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
     vectors = None
     for contender in contenders:
@@ -144,7 +144,7 @@ def _judge_split(
             judged[contender.name] = rank_predictions(
                 fitted.model, predictions, split.catalogue, negatives, on_progress=advance
             )
-        told[contender.name] = fitted.told
+        facts[contender.name] = fitted.facts
         notes += fitted.notes
         if vectors is None and isinstance(fitted.model, HasSongVectors):
             vectors = _vectors(fitted.model, split.catalogue)
@@ -157,7 +157,7 @@ def _judge_split(
             **model_figures(
                 judgement, negatives, parts, catalogue, clusters, config.replicates, config.seed
             ),
-            **told[name],
+            **facts[name],
         }
         for name, judgement in judged.items()
     }
@@ -171,14 +171,14 @@ def _judge_split(
 
 
 def _vectors(model: HasSongVectors, catalogue: Vocabulary) -> Tensor:
-    """Give the vectors by catalogue number, float32 [V + 1, D], 0 where the model has none."""
+    """Return the vectors by catalogue number, float32 [V + 1, D], 0 where the model has none."""
     there = catalogue.translation(model.vocabulary)
     vectors = model.song_vectors().detach().float()[torch.from_numpy(there)]
     return vectors.masked_fill(torch.from_numpy(there == 0).unsqueeze(1), 0.0)
 
 
 def _owners(predictions: Predictions) -> tuple[NDArray[np.int64], str]:
-    """Tell what is drawn anew in the bootstrap, int64 [P], and what that is."""
+    """Describe what is drawn anew in the bootstrap, int64 [P], and what that is."""
     listeners = np.unique(predictions.listeners)
     sessions = np.unique(predictions.sessions)
     if FEWEST_LISTENERS <= len(listeners) < len(sessions):

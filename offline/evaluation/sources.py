@@ -40,7 +40,7 @@ class SplitChoice:
 
     @property
     def several(self) -> bool:
-        """Tell whether models must be trained more than once."""
+        """Return whether models must be trained more than once."""
         return self.how in ("windows", "kfold")
 
 

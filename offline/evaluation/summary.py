@@ -27,7 +27,7 @@ def accuracy_names() -> list[str]:
 
 
 def accuracy_values(ranks: Ranks, names: Sequence[str]) -> Floats:
-    """Give what each prediction is worth, float64 [P, M], a column for each figure's name."""
+    """Return what each prediction is worth, float64 [P, M], a column for each figure's name."""
     columns = []
     for name in names:
         metric, _, n = name.rpartition("_at_")
@@ -44,7 +44,7 @@ def model_figures(
     replicates: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Give everything that is measured of one model on one split; None where it has no value.
+    """Return everything that is measured of one model on one split; None where it has no value.
 
     Intervals ("ci") are null where there is one cluster only, and so nothing to draw from.
     """
@@ -87,7 +87,7 @@ def _slice(
 
 
 def sampled_figures(ranks: Ranks, negatives: NDArray[np.int64]) -> dict[str, Any]:
-    """Give hit rate and NDCG among the sampled negatives, by names of their own.
+    """Return hit rate and NDCG among the sampled negatives, by names of their own.
 
     Predictions without enough unheard songs, whose negatives are all 0, are left out.
     """
@@ -142,7 +142,7 @@ def _numbers(values: list[Any]) -> bool:
 
 
 def spread(splits: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Give the standard deviation over splits of every plain number (n - 1 in the divisor).
+    """Return the standard deviation over splits of every plain number (n - 1 in the divisor).
 
     >>> spread([{"a": 1.0, "b": {}}, {"a": 2.0, "b": {}}, {"a": 3.0, "b": {}}])
     {'a': 1.0}

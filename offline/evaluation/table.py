@@ -17,7 +17,7 @@ def models_of(figures: Figures) -> list[str]:
 
 
 def facts_line(figures: Figures) -> str:
-    """Say in one line what was learned from and what was predicted."""
+    """Describe in one line what was learned from and what was predicted."""
     data = figures["_data"]
     sampled = ""
     if data["predictions"] < data["predictions_of_all"]:
@@ -77,7 +77,7 @@ def show(figures: Figures) -> None:
 
 
 def sampled_lines(figures: Figures) -> list[str]:
-    """Say what the sampled protocol found, its caution first; nothing where it was not asked."""
+    """Render the sampled protocol, its caution first; nothing where it was not run."""
     names = [name for name in models_of(figures) if "sampled_hit_rate_at_10" in figures[name]]
     if not names:
         return []

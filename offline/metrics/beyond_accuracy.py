@@ -30,7 +30,7 @@ class Catalogue:
 
     @classmethod
     def of(cls, play_counts: NDArray[np.float32], vectors: Tensor | None = None) -> Catalogue:
-        """Take play counts, float32 [V + 1], and vectors of any length, float32 [V + 1, D]."""
+        """Accept play counts, float32 [V + 1], and vectors of any length, float32 [V + 1, D]."""
         plays = play_counts.astype(np.float64)
         shares = np.maximum(plays, 1) / max(plays.sum(), 1)
         _, which, songs = np.unique(plays[1:], return_inverse=True, return_counts=True)
@@ -60,7 +60,7 @@ def list_figures(lists: NDArray[np.int32], n: int, catalogue: Catalogue) -> dict
 
 
 def answer_figures(answers: NDArray[np.int64], catalogue: Catalogue) -> dict[str, Figure]:
-    """Say the same of what was really played next: what lists are biased from."""
+    """Describe the same of what was really played next: what lists are biased from."""
     songs = answers[answers > 0]
     return {
         "novelty": _mean(catalogue.information[songs]),

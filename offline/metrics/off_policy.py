@@ -8,7 +8,7 @@ weights w_i / p_i the log is reweighted to what the new policy would have seen:
     SNIPS   the same, divided by the mean weight                      (Swaminathan, Joachims, 2015)
     DR      mean of v_i + (w_i / p_i) (r_i - q_i)                     (Dudik, Langford, Li, 2011)
 
-where q_i foretells the reward of the logged action and v_i that of the new policy's action. IPS
+where q_i predicts the reward of the logged action and v_i that of the new policy's action. IPS
 is right on average where every action of the new policy had a chance to be logged and the logged
 probabilities are true; SNIPS is slightly off and varies less; DR is right where either the
 probabilities or the forecasts are, and varies less the better these are.

@@ -32,7 +32,7 @@ class Clusters:
 
     @classmethod
     def by(cls, owners: NDArray[np.int64]) -> Clusters:
-        """Put predictions of one owner together; owners: int64 [P], any numbers."""
+        """Assemble predictions of one owner; owners: int64 [P], any numbers."""
         _, numbers = np.unique(owners, return_inverse=True)
         return cls(numbers.astype(np.int64), np.bincount(numbers).astype(np.float64))
 
@@ -47,7 +47,7 @@ class Clusters:
 
 
 def bootstrap(clusters: Clusters, values: Floats, replicates: int, seed: int) -> Floats:
-    """Give the means of `values` [P, M] over clusters drawn with replacement, [replicates, M].
+    """Return the means of `values` [P, M] over clusters drawn with replacement, [replicates, M].
 
     Equal seeds draw equal clusters: then two calls on the same clusters are paired.
     """
@@ -55,7 +55,7 @@ def bootstrap(clusters: Clusters, values: Floats, replicates: int, seed: int) ->
 
 
 def resampled_means(sums: Floats, sizes: Floats, replicates: int, seed: int) -> Floats:
-    """Give the same of values that are summed up already: sums [C, M], sizes [C]."""
+    """Return the same of values that are summed up already: sums [C, M], sizes [C]."""
     rng, count = np.random.default_rng(seed), len(sizes)
     means = np.empty((replicates, sums.shape[1]))
     step = max(1, AT_ONCE // count)
@@ -68,13 +68,13 @@ def resampled_means(sums: Floats, sizes: Floats, replicates: int, seed: int) -> 
 
 
 def intervals(means: Floats, level: float = 0.95) -> Floats:
-    """Give the percentile interval of each column of bootstrapped means, [M, 2]."""
+    """Return the percentile interval of each column of bootstrapped means, [M, 2]."""
     tail = (1 - level) / 2
     return np.quantile(means, [tail, 1 - tail], axis=0).T
 
 
 def sign_flip_p(clusters: Clusters, differences: Floats, flips: int, seed: int) -> Floats:
-    """Give the two-sided p of each column of `differences` [P, M] having mean 0, [M].
+    """Return the two-sided p of each column of `differences` [P, M] having mean 0, [M].
 
     A paired permutation test: were two models alike, each cluster's difference could as well
     have had the other sign. p = (1 + as extreme flips) / (1 + flips), never 0 (Phipson and
@@ -84,7 +84,7 @@ def sign_flip_p(clusters: Clusters, differences: Floats, flips: int, seed: int) 
 
 
 def flipped_p(sums: Floats, flips: int, seed: int) -> Floats:
-    """Give the same of differences that are summed up by cluster already, [C, M]."""
+    """Return the same of differences that are summed up by cluster already, [C, M]."""
     rng = np.random.default_rng(seed)
     seen = np.abs(sums.sum(0)) * (1 - 1e-9)  # equal sums may differ in their last bits
     extreme = np.zeros(sums.shape[1])
@@ -121,7 +121,7 @@ def compare(
 ) -> list[dict[str, Any]]:
     """Test each two models on each metric; values: by model, [P, M], a column a metric.
 
-    Gives for each: the models, better one first; the metric; the difference of the means; its
+    Returns for each: the models, better one first; the metric; the difference of the means; its
     95 % interval by the paired bootstrap; p by flipping clusters' signs; and p_holm, adjusted
     for all the tests of that metric.
     """
@@ -140,7 +140,7 @@ def compare_sums(
     flips: int,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Give the same of predictions summed up by cluster: sums by model, [C, M]; sizes: [C]."""
+    """Return the same of predictions summed up by cluster: sums by model, [C, M]; sizes: [C]."""
     pairs = list(combinations(sums, 2))
     if not pairs or len(sizes) < 2:
         return []

@@ -1,4 +1,4 @@
-"""The catalogue of a replayed topic: what the topic `songs` tells, and what it told meanwhile."""
+"""The catalogue of a replayed topic: what the topic `songs` holds, and what came meanwhile."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ QUIET_S = 1.0
 
 
 def with_live_catalogue(chosen: Sequence[Variant], file: Path) -> list[Variant]:
-    """Give variants without a catalogue of their own that of the topic `songs`, as workers have it.
+    """Give variants without a catalogue that of the topic `songs`, as workers have it.
 
     file: where it is written down; what a kept replay wrote there before holds on.
     """
     if all(one.settings.songs_file for one in chosen):
         return list(chosen)
     if not file.exists():
-        told = read_song_details(chosen[0].settings).items()
-        file.write_bytes(b"".join(encode_song(*song) + b"\n" for song in told))
+        songs = read_song_details(chosen[0].settings).items()
+        file.write_bytes(b"".join(encode_song(*song) + b"\n" for song in songs))
     return [
         one
         if one.settings.songs_file
@@ -37,7 +37,7 @@ def with_live_catalogue(chosen: Sequence[Variant], file: Path) -> list[Variant]:
 
 
 def catalogue_changes(settings: Settings, capture: Path) -> str | None:
-    """Say whether the topic `songs` told anything while lists were captured; None where not.
+    """Return whether the topic `songs` changed while lists were captured; None where not.
 
     No list says which catalogue it was made with, so a replay cannot follow such a change.
     """

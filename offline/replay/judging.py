@@ -56,7 +56,7 @@ class Before:
 def look_back(
     store: HistoryStore, plays: Sequence[Play], config: HistoryConfig
 ) -> Iterator[Before]:
-    """Tell what is remembered before each play of a batch that is yet to be appended.
+    """Describe what is remembered before each play of a batch that is yet to be appended.
 
     Histories grow here as they will in the store, so that nothing depends on the batch.
     """
@@ -97,14 +97,14 @@ class BatchJudge:
         appended: Sequence[Appended],
         lists: Sequence[RecommendationList],
     ) -> Records:
-        """Give the records from the log's end up to offset `end`; what is no play stays 0."""
+        """Return the records from the log's end up to offset `end`; what is no play stays 0."""
         records = np.zeros(end - self._log.end, self._log.type)
         if not appended:
             return records
         places = [one.play.offset - self._log.end for one in appended]
-        told = zip(before, appended, lists, strict=True)
+        answered = zip(before, appended, lists, strict=True)
         # Column by column: to write into one record after the other takes many times as long.
-        columns = zip(*(self._play(*one) for one in told), strict=True)
+        columns = zip(*(self._play(*one) for one in answered), strict=True)
         for name, column in zip(COLUMNS, columns, strict=True):
             records[name][places] = column
         for name, rows in zip(LIST_COLUMNS, self._lists(lists), strict=True):
@@ -113,7 +113,7 @@ class BatchJudge:
         return records
 
     def _play(self, before: Before, one: Appended, made: RecommendationList) -> tuple[int, ...]:
-        """Give a play's COLUMNS."""
+        """Return a play's COLUMNS."""
         play, heard = one.play, before.songs
         assert one.is_new, f"offset {play.offset} was counted before it was recorded"
         flags = PLAY | HEARD * before.heard | KNOWN * (play.song_id in self._known)
@@ -135,7 +135,7 @@ class BatchJudge:
     def _popularity_rank(
         self, song_id: str, session: Sequence[str], popular: tuple[PopularSong, ...]
     ) -> int:
-        """Give the place of a song among the popular ones as they stood before it, 0 for none."""
+        """Return the place of a song among the popular ones as they stood before it, 0 for none."""
         began = time.perf_counter()
         songs = self._popularity.songs_for(Request(session, popular))
         found = rank(song_id, songs) or 0
@@ -144,7 +144,7 @@ class BatchJudge:
         return found
 
     def _lists(self, lists: Sequence[RecommendationList]) -> Iterator[NDArray[Any]]:
-        """Give the LIST_COLUMNS, each [plays, list_length], 0-filled."""
+        """Return the LIST_COLUMNS, each [plays, list_length], 0-filled."""
         width = self._log.type["songs"].shape[0]
         song, source = self._log.songs.numbers, self._log.sources.numbers
         yield _filled([song([each.song_id for each in made.items]) for made in lists], width)
@@ -166,7 +166,7 @@ class BatchJudge:
 
 
 def listener_number(user_id: str) -> int:
-    """Give a number made of a user id: equal in every process, and in practice no one else's.
+    """Return a number made of a user id: equal in every process, and in practice no one else's.
 
     >>> listener_number("anna") == listener_number("anna") != listener_number("ben")
     True

@@ -65,13 +65,13 @@ class MemoryWatch:
         self._thread.join()
 
     def handled(self, plays: int) -> int:
-        """Be told how many plays are handled; give it back."""
+        """Count plays that are handled, and return their number."""
         self.plays = plays
         return plays
 
     @property
     def peak_mib(self) -> float | None:
-        """Give the most that was resident, mapped files included; None where nobody tells."""
+        """Return the most that was resident, mapped files included; None where nobody tells."""
         return max((one.own + one.file for one in self.looks), default=None)
 
     def _watch(self) -> None:
@@ -83,9 +83,9 @@ class MemoryWatch:
     def _look(self) -> None:
         at_s = time.monotonic() - self._began_s
         found = [resident_mib(process) for process in _processes()]
-        told = [one for one in found if one is not None]
-        if told:
-            own, file = sum(one.own for one in told), sum(one.file for one in told)
+        known = [one for one in found if one is not None]
+        if known:
+            own, file = sum(one.own for one in known), sum(one.file for one in known)
             self.looks.append(Look(at_s, self.step, self.plays, own, file))
 
 
@@ -100,7 +100,7 @@ def _processes() -> Iterator[Path]:
         yield from (SELF.parent / number for number in numbers)
 
 
-POINTS = 400  # more cannot be told apart
+POINTS = 400  # more cannot be distinguished
 
 
 def draw_memory(file: Path, looks: Sequence[Look]) -> None:

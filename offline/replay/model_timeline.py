@@ -19,7 +19,7 @@ Served = Mapping[int, tuple[tuple[int, Path | None], ...]]
 
 
 def served_bundles(capture: Path, root: Path) -> Served:
-    """Tell from captured lists which bundle below `root` served when.
+    """Report from captured lists which bundle below `root` served when.
 
     A worker swaps models between two batches, and every list names the one that made it: so a
     replay can swap at the same plays. Raises ReplayError where a bundle is not there.

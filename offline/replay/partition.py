@@ -41,11 +41,11 @@ class ListSink(Protocol):
     """Takes lists as they are made: to publish them, or to compare them."""
 
     def take(self, lists: Sequence[RecommendationList]) -> None:
-        """Take the lists of a batch, in order."""
+        """Accept the lists of a batch, in order."""
         ...
 
     def close(self) -> None:
-        """Be told that there are no more."""
+        """End the records."""
         ...
 
 

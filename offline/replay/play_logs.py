@@ -47,7 +47,7 @@ def read_log(
 
 
 def file_facts(file: Path, skip: float, limit: int | None, name: str | None) -> dict[str, object]:
-    """Say what tells the plays that `read_log` gives from others, without reading them."""
+    """Describe what tells the plays that `read_log` gives from others, without reading them."""
     return {"plays": digest(file), "skip": skip, "limit": limit, **_named(name)}
 
 
@@ -70,7 +70,7 @@ def generate_log(
 def world_facts(
     seed: int, changes: Sequence[str], skip: float | None, limit: int | None, name: str | None
 ) -> dict[str, object]:
-    """Say what tells the plays that `generate_log` gives from others, without making them."""
+    """Describe what tells the plays that `generate_log` gives from others, without making them."""
     share = DEMO_SKIP if skip is None else skip
     return {"world": [seed, *changes], "skip": share, "limit": limit, **_named(name)}
 

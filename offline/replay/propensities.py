@@ -56,7 +56,7 @@ def counterfactual(
 ) -> dict[str, Any]:
     """Estimate the mean reward of showing one of each list's first `slots` songs, drawn evenly.
 
-    Rewards of a song in other listeners' plays foretell its reward for the doubly robust
+    Rewards of a song in other listeners' plays predict its reward for the doubly robust
     estimate. Rows about no replayed play are left out and counted.
     """
     parts = [
@@ -87,7 +87,7 @@ def counterfactual(
 def _one(
     shown: pl.DataFrame, logs: Logs, which: int, catalogue: Vocabulary, slots: int
 ) -> tuple[NDArray[Any], ...]:
-    """Give rewards, propensities, songs, listeners and lists [N, slots] of one partition."""
+    """Return rewards, propensities, songs, listeners and lists [N, slots] of one partition."""
     log, numbers = logs.logs[which], logs.numbers[which]
     places = shown["offset"].to_numpy() - log.first
     inside = (places >= 0) & (places < log.count)

@@ -73,11 +73,11 @@ class Names:
         self._written = len(self.vocabulary)
 
     def number(self, name: str) -> int:
-        """Give the number of a name, a new one's the next."""
+        """Return the number of a name, a new one's the next."""
         return self.vocabulary.add(name)
 
     def numbers(self, names: Sequence[str]) -> list[int]:
-        """Give the numbers of names, new ones in their order."""
+        """Return the numbers of names, new ones in their order."""
         found = self.vocabulary.numbers_or_padding(names)
         if PADDING not in found:  # nearly always
             return found
@@ -133,19 +133,19 @@ class RecordLog:
         self.append(np.zeros(max(0, end - self.end), self.type))
 
     def read(self) -> Records:
-        """Give all records, read from the disk as they are looked at."""
+        """Return all records, read from the disk as they are looked at."""
         if not self.count:
             return np.empty(0, self.type)
         return np.memmap(self._file, self.type, "r", shape=(self.count,))
 
     def chunks(self, size: int) -> Iterator[tuple[int, Records]]:
-        """Give all records, `size` at a time, each time with the number of the first."""
+        """Return all records, `size` at a time, each time with the number of the first."""
         with self._file.open("rb") as file:
             for first in range(0, self.count, size):
                 yield first, np.fromfile(file, self.type, min(size, self.count - first))
 
     def lists(self, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Give the lists of these records, int32 [N, list_length]."""
+        """Return the lists of these records, int32 [N, list_length]."""
         found: NDArray[np.int32] = self.read()["songs"][numbers]
         return found
 
@@ -187,7 +187,7 @@ class JudgedPlays:
         return _ranks(self.records["popularity_rank"])
 
     def are_of_same_plays(self, other: JudgedPlays) -> bool:
-        """Tell whether entry by entry these are the same plays."""
+        """Return whether entry by entry these are the same plays."""
         same = self.partition == other.partition
         return same and np.array_equal(self.offsets, other.offsets)
 
@@ -221,13 +221,13 @@ class Logs:
         return cls(partitions, logs, numbers)
 
     def chunks(self) -> Iterator[tuple[RecordLog, Ints, Records]]:
-        """Give all records of plays, some at a time, with their log and its song numbers."""
+        """Return all records of plays, some at a time, with their log and its song numbers."""
         for log, numbers in zip(self.logs, self.numbers, strict=True):
             for _, records in log.chunks(AT_ONCE):
                 yield log, numbers, records[(records["flags"] & PLAY) > 0]
 
     def judged(self) -> Iterator[JudgedPlays]:
-        """Give all plays that were judged, some at a time."""
+        """Return all plays that were judged, some at a time."""
         for partition, log in zip(self.partitions, self.logs, strict=True):
             for first, records in log.chunks(AT_ONCE):
                 places = np.flatnonzero(records["flags"] & JUDGED)

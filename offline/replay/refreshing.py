@@ -51,7 +51,7 @@ class Cadence:
         return cls(f"every {text}", int(found[2]) * UNITS_MS[found[3]])
 
     def is_due(self, now_ms: int, since_ms: int, plays: int) -> bool:
-        """Tell whether a refresh is due, the last one having been at `since_ms`."""
+        """Return whether a refresh is due, the last one having been at `since_ms`."""
         if self.every_ms is not None:
             return now_ms - since_ms >= self.every_ms
         return plays >= (self.every_plays or 0)
@@ -68,7 +68,7 @@ class Chain:
     outcomes: tuple[Outcome, ...]
 
     def facts(self) -> dict[str, Any]:
-        """Give what is the same whenever the input is."""
+        """Return what is the same whenever the input is."""
         accepted = [one for one in self.outcomes if one.accepted]
         drifts = [one.drift.cosine for one in accepted if one.drift is not None]
         return {
@@ -81,7 +81,7 @@ class Chain:
 
     @property
     def cpu_s(self) -> float:
-        """Give the processor seconds that all of it took."""
+        """Return the processor seconds that all of it took."""
         return sum(one.cpu_s for one in self.outcomes)
 
 
@@ -163,7 +163,7 @@ def refresh_chain(
 
 
 def _in_time(source: PlaySource, end: Bound, settings: Settings) -> Iterator[Any]:
-    """Give all partitions' plays together, in the order of their records' times, in batches."""
+    """Return all partitions' plays together, in the order of their records' times, in batches."""
     streams = [
         source.records(partition, 0, source.span(partition, OPEN, end)[1])
         for partition in source.partitions

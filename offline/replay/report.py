@@ -44,7 +44,7 @@ def pictures(figures: Figures) -> Iterator[Picture]:
         yield png("time.png", _over_time(figures), "Hit rate and coverage over stream time")
         yield png("slices.png", _by_slice(figures), "Hit rate @20 by kind of play")
         if any(one.get("calibration") for one in contenders(figures).values()):
-            yield png("calibration.png", _calibration(figures), "Chances foretold and found")
+            yield png("calibration.png", _calibration(figures), "Chances predicted and found")
         yield png("sources.png", _sources(figures), "Where candidates and hits came from")
         if _grid(figures):
             yield png("settings.png", _settings(figures), "Hit rate @20 by setting")
@@ -113,15 +113,15 @@ def _calibration(figures: Figures) -> Figure:
     figure = Figure(figsize=(5.6, 4.6), layout="constrained")
     axes = figure.subplots()
     for place, (name, found) in enumerate(contenders(figures).items()):
-        told = found.get("calibration")
-        if told is not None:
-            pairs = zip(told["foretold"], told["found"], strict=True)
-            shown = [(foretold, hit) for foretold, hit in pairs if hit > 0]
+        calibration = found.get("calibration")
+        if calibration is not None:
+            pairs = zip(calibration["predicted"], calibration["found"], strict=True)
+            shown = [(predicted, hit) for predicted, hit in pairs if hit > 0]
             axes.plot(*zip(*shown, strict=True), label=name, **line_style(place)) if shown else None
     axes.axline((1e-4, 1e-4), (1, 1), color="#888888", linestyle=":")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel("Chance foretold, e to the score")
+    axes.set_xlabel("Chance predicted, e to the score")
     axes.set_ylabel("Share really played next")
     _legend(figure, axes)
     return figure
@@ -183,7 +183,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 CAUTION = (
-    "A replay tells what lists would have foretold of what was played. It does not tell what "
+    "A replay tells what lists would have predicted of what was played. It does not tell what "
     "listeners would have played, had they seen these lists: see docs/evaluation.md."
 )
 

@@ -19,7 +19,7 @@ BLOCK = 1 << 20
 def describe_replay(
     source: dict[str, Any], variants: Sequence[Variant], begin: Bound, end: Bound
 ) -> dict[str, Any]:
-    """Say what a replay depends on. source: what tells its plays from others."""
+    """Describe what a replay depends on. source: what tells its plays from others."""
     return {
         **source,
         "from": [begin.time_ms, [list(one) for one in begin.offsets]],
@@ -32,7 +32,7 @@ def describe_replay(
 
 
 def claim(directory: Path, facts: dict[str, Any]) -> bool:
-    """Take a directory for a replay; tell whether it was begun there before.
+    """Accept a directory for a replay; tell whether it was begun there before.
 
     Raises ReplayError where another replay, or something else, is in it.
     """
@@ -54,7 +54,7 @@ def claim(directory: Path, facts: dict[str, Any]) -> bool:
 
 
 def digest(path: Path) -> str:
-    """Give the sha256 of a file, or of all files under a directory."""
+    """Return the sha256 of a file, or of all files under a directory."""
     found = hashlib.sha256()
     for file in _files(path):
         with file.open("rb") as content:

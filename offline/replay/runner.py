@@ -74,8 +74,8 @@ def replay_all(
 ) -> tuple[list[Ran], float]:
     """Replay every variant and give what came of each, and the seconds that all of it took.
 
-    advance: told how many plays are handled, of all variants together. SIGINT and SIGTERM end
-    the replay after the batches under way; what is recorded by then is whole.
+    advance: called with how many plays are handled, of all variants together. SIGINT and SIGTERM
+    end the replay after the batches under way; what is recorded by then is whole.
     """
     tasks = list(_tasks(plan, variants))
     began = time.perf_counter()
@@ -116,7 +116,7 @@ def _run_here(tasks: Sequence[_Task], advance: Callable[[int], None]) -> list[tu
     handled = [0] * len(tasks)
     stop = [False]
 
-    def told(number: int, plays: int) -> None:
+    def on_plays(number: int, plays: int) -> None:
         handled[number] = plays
         advance(sum(handled))
 
@@ -124,7 +124,7 @@ def _run_here(tasks: Sequence[_Task], advance: Callable[[int], None]) -> list[tu
         stop[0] = True
 
     with _signals(end):
-        return [_run(task, told, lambda: stop[0]) for task in tasks]
+        return [_run(task, on_plays, lambda: stop[0]) for task in tasks]
 
 
 def _run_beside(
@@ -149,14 +149,14 @@ def _begin(stop: Any, handled: Any) -> None:
 
 
 def _run_in_process(task: _Task) -> tuple[Done, Checked]:
-    def told(number: int, plays: int) -> None:
+    def on_plays(number: int, plays: int) -> None:
         _shared["handled"][number] = plays
 
-    return _run(task, told, _shared["stop"].is_set)
+    return _run(task, on_plays, _shared["stop"].is_set)
 
 
 def _run(
-    task: _Task, told: Callable[[int, int], None], stopped: Callable[[], bool]
+    task: _Task, on_plays: Callable[[int, int], None], stopped: Callable[[], bool]
 ) -> tuple[Done, Checked]:
     number, job, verify, publish_to = task
     recommender, known = _model(job.settings)
@@ -165,7 +165,7 @@ def _run(
     sinks: list[ListSink] = [sink for sink in (verifier, publisher) if sink is not None]
     try:
         done = replay_partition(
-            job, recommender, known, sinks, lambda plays: told(number, plays), stopped
+            job, recommender, known, sinks, lambda plays: on_plays(number, plays), stopped
         )
         if verifier and done.finished:
             verifier.miss(done.first, done.end)

@@ -62,7 +62,7 @@ class Bound:
         return cls(parse_time(texts[0]))
 
     def offset(self, partition: int) -> int | None:
-        """Give the offset that bounds a partition; None where none was named."""
+        """Return the offset that bounds a partition; None where none was named."""
         return dict(self.offsets).get(partition)
 
 
@@ -95,19 +95,19 @@ class PlaySource(Protocol):
         ...
 
     def span(self, partition: int, begin: Bound, end: Bound) -> tuple[int, int]:
-        """Give the offsets of the first record of a range and after its last."""
+        """Return the offsets of the first record of a range and after its last."""
         ...
 
     def records(self, partition: int, start: int, end: int) -> Iterator[Record]:
-        """Give a partition's records from offset `start` up to, without, `end`, in order."""
+        """Return a partition's records from offset `start` up to, without, `end`, in order."""
         ...
 
     def rows(self, partition: int) -> NDArray[np.int64] | None:
-        """Give the row in the log of each offset, where there is a log."""
+        """Return the row in the log of each offset, where there is a log."""
         ...
 
     def ceiling(self) -> NDArray[np.float32] | None:
-        """Give for each row the best hit rate @20 that anybody could expect; None: unknown."""
+        """Return for each row the best hit rate @20 that anybody could expect; None: unknown."""
         ...
 
 
@@ -153,15 +153,15 @@ class LogSource:
 
     @classmethod
     def kept(cls, directory: Path) -> LogSource | None:
-        """Give what was written to `directory` before; None where that is not whole."""
+        """Return what was written to `directory` before; None where that is not whole."""
         file = directory / WHOLE_FILE
         if not file.exists():
             return None
-        told = json.loads(file.read_text(encoding="utf-8"))
-        return cls(directory, told["partitions"], told["name"])
+        state = json.loads(file.read_text(encoding="utf-8"))
+        return cls(directory, state["partitions"], state["name"])
 
     def ceiling(self) -> NDArray[np.float32] | None:
-        """Give for each row the best hit rate @20 that anybody could expect; None: unknown."""
+        """Return for each row the best hit rate @20 that anybody could expect; None: unknown."""
         file = self.directory / CEILING_FILE
         return np.load(file, allow_pickle=False) if file.exists() else None
 
@@ -171,14 +171,14 @@ class LogSource:
         return range(self.count)
 
     def span(self, partition: int, begin: Bound, end: Bound) -> tuple[int, int]:
-        """Give the offsets of the first record of a range and after its last."""
+        """Return the offsets of the first record of a range and after its last."""
         times = pl.read_parquet(_file(self.directory, partition), columns=["played_at_ms"])
         found = times["played_at_ms"].to_numpy()
         first = _bound(begin, partition, found, 0)
         return first, max(first, _bound(end, partition, found, len(found)))
 
     def records(self, partition: int, start: int, end: int) -> Iterator[Record]:
-        """Give a partition's records from offset `start` up to, without, `end`, in order."""
+        """Return a partition's records from offset `start` up to, without, `end`, in order."""
         table = pl.scan_parquet(_file(self.directory, partition))
         for first in range(start, end, CHUNK_PLAYS):
             chunk = table.slice(first, min(CHUNK_PLAYS, end - first)).collect()
@@ -189,7 +189,7 @@ class LogSource:
                 yield Record("", partition, offset, played_at_ms, key, encode(event))
 
     def rows(self, partition: int) -> NDArray[np.int64] | None:
-        """Give the row in the log of each offset."""
+        """Return the row in the log of each offset."""
         table = pl.read_parquet(_file(self.directory, partition), columns=["row"])
         return table["row"].to_numpy().astype(np.int64)
 
@@ -242,7 +242,7 @@ class TopicSource:
         return range(len(self.ends))
 
     def span(self, partition: int, begin: Bound, end: Bound) -> tuple[int, int]:
-        """Give the offsets of the first record of a range and after its last.
+        """Return the offsets of the first record of a range and after its last.
 
         Times are those of the records; they are looked at one by one, as not every broker can
         tell an offset by its time.
@@ -252,7 +252,7 @@ class TopicSource:
         return first, max(first, self._bound(end, partition, last))
 
     def records(self, partition: int, start: int, end: int) -> Iterator[Record]:
-        """Give a partition's records from offset `start` up to, without, `end`, in order."""
+        """Return a partition's records from offset `start` up to, without, `end`, in order."""
         if start >= end:
             return
         with _consumer(self.settings) as consumer:
@@ -270,11 +270,11 @@ class TopicSource:
                 yield from from_client(one for one in found if one.offset < end)
 
     def rows(self, partition: int) -> NDArray[np.int64] | None:
-        """Give nothing: a topic has no rows."""
+        """Return nothing: a topic has no rows."""
         return None
 
     def ceiling(self) -> NDArray[np.float32] | None:
-        """Give nothing: nobody knows."""
+        """Return nothing: nobody knows."""
         return None
 
     def _bound(self, bound: Bound, partition: int, otherwise: int) -> int:
@@ -320,14 +320,14 @@ def _places(topic: str, partitions: Sequence[int]) -> list[Any]:
 
 
 def _ends(consumer: Any, places: Sequence[Any]) -> Iterator[int]:
-    """Find where each partition ends: as told, or further where records still come."""
-    told: dict[Any, int] = consumer.end_offsets(places)
+    """Find where each partition ends: as ends, or further where records still come."""
+    ends: dict[Any, int] = consumer.end_offsets(places)
     consumer.assign(places)
     for place in places:
-        consumer.seek(place, max(0, told[place] - 1))
+        consumer.seek(place, max(0, ends[place] - 1))
     began = quiet_since = time.monotonic()
     while (now := time.monotonic()) - quiet_since < QUIET_S and now - began < BUSY_S:
         if consumer.poll(timeout_ms=POLL_MS):
             quiet_since = now
     for place in places:
-        yield max(told[place], consumer.position(place))
+        yield max(ends[place], consumer.position(place))

@@ -54,7 +54,7 @@ class Windows:
         return cls(np.linspace(first_ms, last_ms + 1, bins + 1).astype(np.int64))
 
     def bins_of(self, played_at_ms: Ints) -> Ints:
-        """Give the bin of each play; what lies outside goes to the nearest."""
+        """Return the bin of each play; what lies outside goes to the nearest."""
         found = np.searchsorted(self.edges, played_at_ms, side="right") - 1
         return np.clip(found, 0, len(self.edges) - 2)
 
@@ -113,7 +113,7 @@ class ListCounts:
         self.lists += len(records)
 
     def whole(self) -> dict[str, float | None]:
-        """Give the figures of all lists together."""
+        """Return the figures of all lists together."""
         found: dict[str, float | None] = {}
         for n in CUTOFFS:
             found[f"coverage_at_{n}"] = float(self._seen[n].any(0).sum() / max(self.catalogue, 1))
@@ -123,7 +123,7 @@ class ListCounts:
         return found
 
     def moving(self) -> dict[str, list[float | None]]:
-        """Give the same by moving window."""
+        """Return the same by moving window."""
         found: dict[str, list[float | None]] = {}
         for n in CUTOFFS:
             both = self._seen[n][:-1] | self._seen[n][1:]
@@ -135,18 +135,18 @@ class ListCounts:
 
 
 def ratio(part: float, whole: float) -> float | None:
-    """Give part / whole; None where there is nothing."""
+    """Return part / whole; None where there is nothing."""
     return float(part / whole) if whole else None
 
 
 def ratios(part: NDArray[Any], whole: NDArray[Any]) -> list[float | None]:
-    """Give part / whole by moving window, of values by bin."""
+    """Return part / whole by moving window, of values by bin."""
     pairs = zip(Windows.moving(part), Windows.moving(whole), strict=True)
     return [ratio(a, b) for a, b in pairs]
 
 
 class HitCounts:
-    """Which sources the hits came from, and whether songs were played as often as foretold.
+    """Which sources the hits came from, and whether songs were played as often as predicted.
 
     A list's scores are taken for log-probabilities where none is above 0. Then e^score, summed,
     is what was expected, to be held against how often the songs were really played next.
@@ -180,7 +180,7 @@ class HitCounts:
         self.calibrated += int(are_logs.sum())
 
     def calibration(self) -> dict[str, Any] | None:
-        """Give mean foretold and found chance by bin; None where scores are no logarithms."""
+        """Return mean predicted and found chance by bin; None where scores are no logarithms."""
         if not self.calibrated:
             return None
         filled = self._songs > 0
@@ -189,13 +189,13 @@ class HitCounts:
             "expected_hits": float(self._expected.sum()),
             "hits": int(self._hits.sum()),
             "songs": self._songs[filled].astype(int).tolist(),
-            "foretold": (self._expected[filled] / self._songs[filled]).tolist(),
+            "predicted": (self._expected[filled] / self._songs[filled]).tolist(),
             "found": (self._hits[filled] / self._songs[filled]).tolist(),
         }
 
 
 def shares(counts: Counter[str]) -> dict[str, float]:
-    """Give each source's share, the greatest first.
+    """Return each source's share, the greatest first.
 
     Sources that put a song forward together stand side by side, the one that had it highest
     first; where there are too many such groups to be read, songs count for that one alone.
@@ -256,7 +256,7 @@ def _between(
 
 
 def timing(ran: Ran) -> dict[str, Any]:
-    """Give plays/s of one variant, and the time that `handle_plays` took for a batch and a play.
+    """Return plays/s of one variant, and the time that `handle_plays` took for a batch and a play.
 
     Only what was replayed this time counts. None where nothing was.
     """
@@ -280,7 +280,7 @@ def timing(ran: Ran) -> dict[str, Any]:
 
 
 def popularity_plays_per_s(ran: Ran) -> float | None:
-    """Give how many plays a second lists of popular songs alone would take; None: none was made."""
+    """Return plays a second of lists of popular songs alone; None where none was made."""
     plays = sum(count for done in ran.done for count, _ in done.batches)
     seconds = sum(done.popularity_s for done in ran.done)
     return float(plays / seconds) if seconds else None
@@ -305,7 +305,7 @@ class Tally:
             self.sums[:, column] += np.bincount(kinds, worth, width)
 
     def means(self, kind: int) -> dict[str, float]:
-        """Give the mean of each figure over the plays of one kind."""
+        """Return the mean of each figure over the plays of one kind."""
         return dict(zip(NAMES, (self.sums[kind] / self.counts[kind]).tolist(), strict=True))
 
 
@@ -330,7 +330,7 @@ class AccuracyCounts:
                 tallies[name].add(np.zeros(int(mask.sum()), np.int64), values[mask])
 
     def figures(self, replicates: int, seed: int) -> Figures:
-        """Give accuracy as a whole with its intervals, by moving window and by slice."""
+        """Return accuracy as a whole with its intervals, by moving window and by slice."""
         judged = int(self.by_bin.counts.sum())
         means = (self.by_bin.sums.sum(0) / judged).tolist()
         return {
@@ -388,7 +388,7 @@ def replay_figures(
     ran: Sequence[Ran],
     config: FigureConfig,
 ) -> Figures:
-    """Give the figures of every variant: the first one's at the top, others' under their names.
+    """Return the figures of every variant: the first one's at the top, others' under their names.
 
     All of it is a function of the plays, the bundles and the settings.
     """
@@ -405,8 +405,8 @@ def replay_figures(
         figures = counts.figures(config.replicates, config.seed)
         figures |= _lists(made, windows, information, figures["windows"])
         if config.shown is not None:
-            told = counterfactual(config.shown, made, made.partitions, catalogue, config.slots)
-            figures["counterfactual"] = told
+            estimate = counterfactual(config.shown, made, made.partitions, catalogue, config.slots)
+            figures["counterfactual"] = estimate
         if one.variant.refreshes:
             figures["refreshes"] = dict(one.variant.refreshes)
         whole |= {one.variant.name: {**figures, "settings": dict(one.variant.changes)}}
@@ -424,7 +424,7 @@ def replay_figures(
 
 
 def _catalogue(ran: Sequence[Ran]) -> tuple[Vocabulary, Known]:
-    """Give all bundles' songs, and the first bundle's with their plays in training."""
+    """Return all bundles' songs, and the first bundle's with their plays in training."""
     found = [known_songs(one.variant.settings.bundle) for one in ran]
     catalogue = Vocabulary(dict.fromkeys(song for known in found for song in known.songs))
     return catalogue, found[0]
@@ -437,7 +437,7 @@ def _logs(plan: Plan, number: int, ran: Ran, catalogue: Vocabulary) -> Logs:
 
 
 def _information(catalogue: Vocabulary, known: Known, survey: Survey) -> NDArray[np.float64]:
-    """Give -log2 of each song's share of the plays, float64 [V + 1], in bits.
+    """Return -log2 of each song's share of the plays, float64 [V + 1], in bits.
 
     The plays are those of the first bundle's training; without it, those of the replay itself.
     A song that was not played counts as one that was played once.
@@ -481,7 +481,7 @@ def _lists(
 
 
 def _popular_coverage(logs: Logs, songs: int) -> float | None:
-    """Give the share of the catalogue that was ever among the popular songs; None: unrecorded."""
+    """Return the share of the catalogue that was ever among the popular songs; None: unrecorded."""
     if not all(log.has_popular for log in logs.logs):
         return None
     names = {name for log in logs.logs for name in log.popular.vocabulary.song_ids}
@@ -489,7 +489,7 @@ def _popular_coverage(logs: Logs, songs: int) -> float | None:
 
 
 def _ceiling(plan: Plan, logs: Logs, windows: Windows) -> Figures:
-    """Give the best hit rate @20 that anybody could expect, where the source knows."""
+    """Return the best hit rate @20 that anybody could expect, where the source knows."""
     ceiling = plan.source.ceiling()
     if ceiling is None:
         return {CEILING: None}
@@ -544,9 +544,9 @@ def _tests(
 def with_timing(figures: Figures, ran: Sequence[Ran], seconds: float) -> Figures:
     """Add what differs from run to run: plays_per_s of each variant, and `_timing`."""
     times = {one.variant.name: timing(one) for one in ran}
-    speeds = {name: told["plays_per_s"] for name, told in times.items()}
+    speeds = {name: timed["plays_per_s"] for name, timed in times.items()}
     speeds[POPULARITY] = popularity_plays_per_s(ran[0])
-    told = {**figures, "plays_per_s": speeds.pop(ran[0].variant.name)}
+    timed = {**figures, "plays_per_s": speeds.pop(ran[0].variant.name)}
     for name, speed in speeds.items():
-        told[name] = {**figures[name], "plays_per_s": speed}
-    return {**told, "_timing": {"seconds": seconds, **times}}
+        timed[name] = {**figures[name], "plays_per_s": speed}
+    return {**timed, "_timing": {"seconds": seconds, **times}}

@@ -12,13 +12,13 @@ Figures = dict[str, Any]
 
 
 def contenders(figures: Figures) -> dict[str, Figures]:
-    """Give the figures of every variant, the first one first, and popularity's last."""
+    """Return the figures of every variant, the first one first, and popularity's last."""
     first, *others = figures["_data"]["variants"]
     return {first: figures, **{name: figures[name] for name in (*others, POPULARITY)}}
 
 
 def facts_line(figures: Figures) -> str:
-    """Say in one line what was replayed and what was judged."""
+    """Describe in one line what was replayed and what was judged."""
     data, best = figures["_data"], figures[CEILING]
     ceiling = "" if best is None else f"; best possible hit rate @20 {best:.2%}"
     return (
@@ -59,18 +59,18 @@ def show(figures: Figures) -> None:
 
 
 def refresh_lines(figures: Figures) -> list[str]:
-    """Say what the refreshes of each variant came to, and what they took where that is known."""
+    """Render the refreshes of each variant, and their cost where it is known."""
     lines = []
     for name, found in contenders(figures).items():
-        told = found.get("refreshes")
-        if told is None:
+        counts = found.get("refreshes")
+        if counts is None:
             continue
         line = (
-            f"{name}: {told['accepted']:,} bundles accepted, {told['refused']:,} refused; "
-            f"{told['plays_learned']:,} plays and {told['new_songs']:,} new songs learned"
+            f"{name}: {counts['accepted']:,} bundles accepted, {counts['refused']:,} refused; "
+            f"{counts['plays_learned']:,} plays and {counts['new_songs']:,} new songs learned"
         )
         seconds = figures.get("_timing", {}).get(name, {}).get("refresh_cpu_s")
-        made = told["accepted"] + told["refused"]
+        made = counts["accepted"] + counts["refused"]
         if seconds is not None and made:
             line += f"; {seconds / made:.2f} s of processor time each"
         lines.append(line)
@@ -78,7 +78,7 @@ def refresh_lines(figures: Figures) -> list[str]:
 
 
 def test_lines(figures: Figures) -> list[str]:
-    """Say which differences of hit rate @20 are more than chance."""
+    """Return which differences of hit rate @20 are more than chance."""
     return [
         f"{test['models'][0]} over {test['models'][1]}: HR@20 {100 * test['difference']:+.2f} "
         "points [{:.2f}, {:.2f}]".format(*(100 * bound for bound in test["ci"]))
@@ -89,18 +89,20 @@ def test_lines(figures: Figures) -> list[str]:
 
 
 def counterfactual_lines(figures: Figures) -> list[str]:
-    """Say what showing each variant's lists would have earned; nothing where nobody logged it."""
+    """Render each variant's off-policy estimate; nothing where no rewards were logged."""
     lines = []
     for name, found in contenders(figures).items():
-        told = found.get("counterfactual")
-        if told is not None:
-            kinds = [kind for kind in ("ips", "snips", "dr") if kind in told]
+        estimate = found.get("counterfactual")
+        if estimate is not None:
+            kinds = [kind for kind in ("ips", "snips", "dr") if kind in estimate]
             values = ", ".join(
-                "{} {:.4f} [{:.4f}, {:.4f}]".format(kind, told[kind]["value"], *told[kind]["ci"])
+                "{} {:.4f} [{:.4f}, {:.4f}]".format(
+                    kind, estimate[kind]["value"], *estimate[kind]["ci"]
+                )
                 for kind in kinds
             )
             lines.append(
-                f"{name}: reward {values}; logged {told['logged_reward']:.4f}, from "
-                f"{told['shown']:,} shown songs worth {told['effective_samples']:,.0f}"
+                f"{name}: reward {values}; logged {estimate['logged_reward']:.4f}, from "
+                f"{estimate['shown']:,} shown songs worth {estimate['effective_samples']:,.0f}"
             )
     return lines

@@ -32,7 +32,7 @@ class Variant:
     """One contender: its name, its settings with its bundle, and what it changes of them.
 
     swaps: bundles that took over as time went by, each from a time on, Unix milliseconds.
-    refreshes: what is to be told of how they came about; refresh_cpu_s: what that took.
+    refreshes: how they came about; refresh_cpu_s: what that took.
     """
 
     name: str

@@ -16,16 +16,16 @@ from segue.stream.messages.events import RecommendationList, decode_recommendati
 
 @dataclass(frozen=True)
 class Difference:
-    """Where a published list and a replayed one part; told: how, line by line."""
+    """Where a published list and a replayed one part; lines: how, line by line."""
 
     partition: int
     offset: int
-    told: tuple[str, ...]
+    lines: tuple[str, ...]
 
     def text(self) -> str:
         """Write it for people."""
         where = f"partition {self.partition}, offset {self.offset}"
-        return "\n".join([f"The first difference, at {where}:", *(f"  {s}" for s in self.told)])
+        return "\n".join([f"The first difference, at {where}:", *(f"  {s}" for s in self.lines)])
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Checked:
     models: frozenset[str] = frozenset()
 
     def __add__(self, other: Checked) -> Checked:
-        """Take two partitions together; the first difference is that of the lower place."""
+        """Accept two partitions together; the first difference is that of the lower place."""
         found = [one.first for one in (self, other) if one.first is not None]
         first = min(found, key=lambda one: (one.partition, one.offset), default=None)
         return Checked(
@@ -52,15 +52,15 @@ class Checked:
         )
 
     def text(self) -> str:
-        """Say in one line what was found, and the remedy where no single bundle could do."""
-        told = f"{self.equal:,} lists are equal byte by byte, {self.different:,} are not"
+        """Describe in one line what was found, and the remedy where no single bundle could do."""
+        lines = f"{self.equal:,} lists are equal byte by byte, {self.different:,} are not"
         if len(self.models) < 2:
-            return told
-        told += f"; the captured lists are of {len(self.models)} models, swapped meanwhile"
+            return lines
+        lines += f"; the captured lists are of {len(self.models)} models, swapped meanwhile"
         if not self.different:
-            return told
+            return lines
         return (
-            f"{told} ({', '.join(sorted(self.models))}): --bundle-root names the directory below "
+            f"{lines} ({', '.join(sorted(self.models))}): --bundle-root names the directory below "
             "which they lie"
         )
 
@@ -100,7 +100,7 @@ class Verifier:
                 self._differ(offset, ["captured a list, replayed none: there is no such play"])
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         self._file.close()
 
     def _compare(self, place: int, made: RecommendationList) -> None:
@@ -114,26 +114,26 @@ class Verifier:
         else:
             self._differ(made.cause.offset, describe(captured, made))
 
-    def _differ(self, offset: int, told: Sequence[str]) -> None:
-        difference = Difference(self._partition, offset, tuple(told))
+    def _differ(self, offset: int, lines: Sequence[str]) -> None:
+        difference = Difference(self._partition, offset, tuple(lines))
         self.checked += Checked(different=1, first=difference)
 
 
 def describe(captured: RecommendationList, made: RecommendationList) -> list[str]:
-    """Say how two lists differ: field by field, and the first song that is not the same."""
-    told = [f"listener {made.user_id}, event {made.cause.event_id}"]
+    """Describe how two lists differ: field by field, and the first song that is not the same."""
+    lines = [f"listener {made.user_id}, event {made.cause.event_id}"]
     for name in ("user_id", "cause", "model"):
         ours, theirs = getattr(made, name), getattr(captured, name)
         if ours != theirs:
-            told.append(f"{name}: captured {_json(theirs)}, replayed {_json(ours)}")
+            lines.append(f"{name}: captured {_json(theirs)}, replayed {_json(ours)}")
     if len(captured.items) != len(made.items):
-        told.append(f"songs: captured {len(captured.items)}, replayed {len(made.items)}")
+        lines.append(f"songs: captured {len(captured.items)}, replayed {len(made.items)}")
     for place, (theirs, ours) in enumerate(zip(captured.items, made.items, strict=False), 1):
         if _json(theirs) != _json(ours):
-            told.append(f"song {place}: captured {_json(theirs)}")
-            told.append(f"{' ' * len(f'song {place}')}  replayed {_json(ours)}")
+            lines.append(f"song {place}: captured {_json(theirs)}")
+            lines.append(f"{' ' * len(f'song {place}')}  replayed {_json(ours)}")
             break
-    return told if len(told) > 1 else [*told, "the same lists, written as different bytes"]
+    return lines if len(lines) > 1 else [*lines, "the same lists, written as different bytes"]
 
 
 def _places(capture: Path, partition: int) -> dict[int, list[int]]:
@@ -146,7 +146,7 @@ def _places(capture: Path, partition: int) -> dict[int, list[int]]:
 
 
 def captured_lists(capture: Path) -> Iterator[tuple[int, RecommendationList]]:
-    """Give every captured list, and the byte at which it begins; ReplayError for what is none."""
+    """Return every captured list, and the byte at which it begins; ReplayError for what is none."""
     begins = 0
     with capture.open("rb") as file:
         for number, line in enumerate(file, 1):

@@ -34,7 +34,7 @@ LONGEST_PAUSE_MS = 3_000  # between a song and the next
 
 @dataclass(frozen=True)
 class World:
-    """A play log, what its songs are, and how well its plays could have been foretold.
+    """A play log, what its songs are, and how well its plays could have been predicted.
 
     log: every play with its session, sorted by time; every song, played or not.
     catalogue: (song_id, genre: String, released_at_ms: Int64), one row a song of `log.songs`.
@@ -86,7 +86,7 @@ def _plays(
     song: Ints,
     rng: np.random.Generator,
 ) -> tuple[pl.DataFrame, Ints]:
-    """Give PLAYS_SCHEMA sorted by time, and the order that sorted it."""
+    """Return PLAYS_SCHEMA sorted by time, and the order that sorted it."""
     session = np.repeat(np.arange(len(sessions.plays)), sessions.plays)
     listener = sessions.listener[session]
     loved = listeners.love(listener, sessions.day[session] // 7, song)
@@ -116,7 +116,7 @@ def _plays(
 
 
 def _details(known: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
-    """Give some of DETAIL_COLUMNS."""
+    """Return some of DETAIL_COLUMNS."""
     genres = known["genre"].reshape((-1, 1)).cast(pl.List(pl.String)).alias("genres")
     return genres, known["released_at_ms"]
 

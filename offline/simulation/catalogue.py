@@ -30,13 +30,13 @@ SECOND = (
 
 
 def unlike_names(count: int, rng: np.random.Generator) -> list[str]:
-    """Give `count` names of which no two are the same."""
+    """Return `count` names of which no two are the same."""
     pairs = rng.permutation(len(FIRST) * len(SECOND))
     return [_name(int(pairs[n % len(pairs)]), n // len(pairs)) for n in range(count)]
 
 
 def song_names(count: int, rng: np.random.Generator) -> list[str]:
-    """Give `count` names; two songs may share one, as songs do."""
+    """Return `count` names; two songs may share one, as songs do."""
     return [_name(int(pair), 0) for pair in rng.integers(len(FIRST) * len(SECOND), size=count)]
 
 
@@ -103,12 +103,12 @@ class Catalogue:
         )
 
     def song_ids(self) -> list[str]:
-        """Give the id of every song, in the order of the rows."""
+        """Return the id of every song, in the order of the rows."""
         width = len(str(len(self.genre) - 1))
         return [f"song-{number:0{width}}" for number in range(len(self.genre))]
 
     def frames(self, starts_at_ms: int, rng: np.random.Generator) -> tuple[pl.DataFrame, ...]:
-        """Give SONGS_SCHEMA with made-up names, and (song_id, genre, released_at_ms)."""
+        """Return SONGS_SCHEMA with made-up names, and (song_id, genre, released_at_ms)."""
         song_id = pl.Series("song_id", self.song_ids(), pl.String)
         artists = np.array(unlike_names(int(self.artist[-1]) + 1, rng))
         albums = np.array(song_names(int(self.album[-1]) + 1, rng))
@@ -142,7 +142,7 @@ def _owners(sizes: Ints, count: int) -> Ints:
 
 
 def _genres(artists: int, genres: int, rng: np.random.Generator) -> Ints:
-    """Give each artist a genre, in rising order, each genre at least one, the first the most."""
+    """Return each artist a genre, in rising order, each genre at least one, the first the most."""
     shares = 1 / np.sqrt(np.arange(1, genres + 1))
     others = rng.choice(genres, size=artists - genres, p=shares / shares.sum())
     return np.sort(np.concatenate([np.arange(genres), others]))
@@ -164,7 +164,7 @@ def _release_days(
     config: WorldConfig,
     rng: np.random.Generator,
 ) -> Ints:
-    """Give each album its day of release, int64 [albums].
+    """Return each album its day of release, int64 [albums].
 
     Half of the new songs come from artists who are new themselves, half from the latest
     albums of artists who were known before. Each genre keeps one artist known from the start.

@@ -66,12 +66,12 @@ class Charts:
         return found
 
     def probability(self, day: Ints, taste: Floats, songs: Ints) -> Floats:
-        """Give the probability that `draw` gives each of `songs` [B, C]; float64 [B, C]."""
+        """Return the probability that `draw` gives each of `songs` [B, C]; float64 [B, C]."""
         liking = np.take_along_axis(taste, self.catalogue.genre[songs], axis=1)
         return self.share[day[:, None], songs] * liking
 
     def most_probable(self, day: Ints, taste: Floats) -> Ints:
-        """Give the songs that `draw` gives most often, best first; int64 [B, depth]."""
+        """Return the songs that `draw` gives most often, best first; int64 [B, depth]."""
         depth = self.top.shape[2]
         chance = (self.top_share[day] * taste[:, :, None]).reshape(len(day), -1)
         best = np.argsort(-chance, axis=1, kind="stable")[:, :depth]
@@ -79,7 +79,7 @@ class Charts:
 
 
 def column_at(shares: Floats, chance: Floats) -> Ints:
-    """Give the column in which the running sum of `shares` [..., N] reaches `chance` [...].
+    """Return the column in which the running sum of `shares` [..., N] reaches `chance` [...].
 
     >>> column_at(np.array([[0.25, 0.75], [0.5, 0.5]]), np.array([0.2, 0.6])).tolist()
     [0, 1]

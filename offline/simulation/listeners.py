@@ -40,7 +40,7 @@ class Listeners:
 
     @classmethod
     def generate(cls, config: WorldConfig, charts: Charts, rng: np.random.Generator) -> Listeners:
-        """Give each listener a taste and favourites, and let both drift week by week."""
+        """Return each listener a taste and favourites, and let both drift week by week."""
         weeks = -(-config.days // 7)
         taste = _tastes(config, charts, weeks, rng)
         favourites = np.empty((config.listeners, weeks, config.favourites), np.int32)
@@ -54,7 +54,7 @@ class Listeners:
         return cls(taste, favourites, rng.dirichlet(likeness, size=config.listeners))
 
     def love(self, listener: Ints, week: Ints, song: Ints) -> NDArray[np.bool_]:
-        """Tell of each play, [plays], whether the song was a favourite in that week."""
+        """Report each play, [plays], whether the song was a favourite in that week."""
         found = np.empty(len(song), np.bool_)
         for start in range(0, len(song), AT_ONCE):
             some = slice(start, start + AT_ONCE)
@@ -79,7 +79,7 @@ class Sessions:
 
     @property
     def day(self) -> Ints:
-        """Give the day on which each session starts, int64 [sessions]."""
+        """Return the day on which each session starts, int64 [sessions]."""
         return self.starts_ms // DAY_MS
 
     @classmethod
@@ -126,7 +126,7 @@ def _draw_favourites(
 
 
 def _wished_starts(config: WorldConfig, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Give (listener, start in ms) of each session somebody wishes for, sorted by both."""
+    """Return (listener, start in ms) of each session somebody wishes for, sorted by both."""
     activity = rng.lognormal(-(ACTIVITY_SPREAD**2) / 2, ACTIVITY_SPREAD, size=config.listeners)
     per_day = config.sessions_per_week / 7 * activity
     counts = rng.poisson(np.broadcast_to(per_day[:, None], (config.listeners, config.days)))

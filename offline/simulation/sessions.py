@@ -119,7 +119,7 @@ class _Block:
             self.likely_jumps, self.played = self.likely_jumps[:active], self.played[:active]
 
     def _opens(self) -> tuple[Ints, Floats, Floats]:
-        """Give the named songs of the first step, their chances, and the chance to jump."""
+        """Return the named songs of the first step, their chances, and the chance to jump."""
         favourite, recent, jump = OPENING
         fresh = self.charts.fresh[self.day]
         liking = np.take_along_axis(self.taste, self.charts.catalogue.genre[fresh], axis=1)
@@ -131,7 +131,7 @@ class _Block:
         return songs, chances, np.full(len(self.day), jump)
 
     def _goes_on(self) -> tuple[Ints, Floats, Floats]:
-        """Give the named songs of a later step, their chances, and the chance to jump."""
+        """Return the named songs of a later step, their chances, and the chance to jump."""
         catalogue, last = self.charts.catalogue, self.played[:, -1]
         songs = [
             catalogue.next_track[last][:, None],
@@ -144,18 +144,18 @@ class _Block:
         return np.concatenate(songs, axis=1), np.concatenate(chance, axis=1), self.habit[:, -1]
 
     def _dearest(self) -> Floats:
-        """Give the chance of each favourite among them, [B, favourites]: the first the most."""
+        """Return the chance of each favourite among them, [B, favourites]: the first the most."""
         weight = np.arange(1, self.favourites.shape[1] + 1) ** -0.5
         return np.broadcast_to(weight / weight.sum(), self.favourites.shape)
 
     def _open_to(self, songs: Ints) -> NDArray[np.bool_]:
-        """Tell which of `songs` [B, C] are released and were not played in the session."""
+        """Report which of `songs` [B, C] are released and were not played in the session."""
         new: NDArray[np.bool_] = (songs[:, :, None] != self.played[:, None, :]).all(axis=2)
         released: NDArray[np.bool_] = self.charts.catalogue.released_day[songs] <= self.day[:, None]
         return new & released
 
     def _most_probable(self, songs: Ints, chance: Floats, jump: Floats) -> tuple[Ints, Floats]:
-        """Give the 20 songs of most chance, best first, and their chances' sum.
+        """Return the 20 songs of most chance, best first, and their chances' sum.
 
         A song that no way but the jump leads to can only be among the 20 when it is among the
         first 20 of the jumps, those already played not counted.

@@ -157,7 +157,7 @@ BASELINES: Mapping[str, Baseline] = {baseline.name: baseline for baseline in _AL
 def choose_config(
     baseline: Baseline, sessions: SessionLog, vocabulary: Vocabulary, seed: int
 ) -> Any:
-    """Give the config that does best on the last sessions when fitted on those before.
+    """Return the config that does best on the last sessions when fitted on those before.
 
     Best is the sum of the hit rate and the MRR at 20, over at most MOST_PREDICTIONS places
     drawn by `seed`; of equals the first. The default where there is nothing to choose, or

@@ -39,8 +39,8 @@ def read_hybrid(directory: Path) -> Bundle:
     Raises BundleError where it is none, EmbeddingError where its ranker has not.
     """
     bundle = read_bundle(directory, "hybrid")
-    told = bundle.manifest.config
-    if "content" not in told.get("features", ()) or told.get("content") is None:
+    config = bundle.manifest.config
+    if "content" not in config.get("features", ()) or config.get("content") is None:
         raise EmbeddingError(
             f"{directory}: its ranker has never seen a song without plays: train the hybrid "
             "again, from a log that knows its songs' artists or genres"

@@ -31,9 +31,9 @@ def judge_boosted(examples: Examples, validation: Examples, seed: int) -> dict[s
     trees.fit(np.concatenate(rows), np.concatenate(right))
 
     def score(inputs: RankingInputs) -> Tensor:
-        told = _features(inputs)
-        chances = trees.predict_proba(told.reshape(-1, told.shape[2]))[:, 1]
-        return torch.from_numpy(chances.reshape(told.shape[:2]).astype(np.float32))
+        features = _features(inputs)
+        chances = trees.predict_proba(features.reshape(-1, features.shape[2]))[:, 1]
+        return torch.from_numpy(chances.reshape(features.shape[:2]).astype(np.float32))
 
     return ranker_metrics(validation, score)
 
@@ -47,7 +47,7 @@ def _features(inputs: RankingInputs) -> NDArray[np.float32]:
 def _taken(
     inputs: RankingInputs, columns: Tensor, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Give the answers' features and those of some candidates beside each."""
+    """Return the answers' features and those of some candidates beside each."""
     features, counts = _features(inputs), (inputs.items != PADDING).sum(1).numpy()
     drawn = (rng.random((len(columns), WRONG_EACH)) * counts[:, None]).astype(np.int64)
     wanted = np.concatenate([columns.numpy()[:, None], drawn], 1)

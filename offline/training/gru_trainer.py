@@ -59,7 +59,7 @@ class TrainingSessions:
     def batches(
         self, batch_plays: int, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give all of them once, shuffled, in batches of about `batch_plays` predictions.
+        """Return all of them once, shuffled, in batches of about `batch_plays` predictions.
 
         Each is the pieces, int64 [B, T], right-padded with 0, T >= 2, and their histories,
         int64 [B, H], left-padded with 0.

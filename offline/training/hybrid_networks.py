@@ -64,7 +64,7 @@ def train_networks(
 ) -> Networks:
     """Train all on one log, in the numbers of `songs`.
 
-    judged: the predictions by which the best epoch is told; None runs all epochs.
+    judged: the predictions that choose the best epoch; None runs all epochs.
     """
     # Side by side: they spend their time in torch and gensim, which let other threads run.
     with ThreadPoolExecutor(2) as pool:
@@ -95,14 +95,14 @@ def _gru(
             epochs=plan.gru_epochs,
             patience=3,
         )
-        told = {"epoch": done.best.number, "plays_per_s": done.plays_per_s}
-        return done.network.state_dict(), told
+        facts = {"epoch": done.best.number, "plays_per_s": done.plays_per_s}
+        return done.network.state_dict(), facts
 
     key = _key("gru", log, config, plan.seed, plan.gru_epochs, judged)
-    weights, told = stages.once(key, train)
+    weights, facts = stages.once(key, train)
     network = GRU(config, len(songs))
     network.load_state_dict(weights)
-    return TrainedNetwork(network, int(told["epoch"]), told["plays_per_s"])
+    return TrainedNetwork(network, int(facts["epoch"]), facts["plays_per_s"])
 
 
 def _attention(
@@ -123,14 +123,14 @@ def _attention(
             epochs=plan.amnn_epochs,
             patience=1,
         )
-        told = {"epoch": done.best.number, "plays_per_s": done.best.plays_per_s}
-        return done.network.state_dict(), told
+        facts = {"epoch": done.best.number, "plays_per_s": done.best.plays_per_s}
+        return done.network.state_dict(), facts
 
     key = _key("amnn", log, config, plan.seed, plan.amnn_epochs, judged)
-    weights, told = stages.once(key, train)
+    weights, facts = stages.once(key, train)
     network = CandidateAttention(config, len(songs))
     network.load_state_dict(weights)
-    return TrainedNetwork(network, int(told["epoch"]), told["plays_per_s"])
+    return TrainedNetwork(network, int(facts["epoch"]), facts["plays_per_s"])
 
 
 def _skipgram(

@@ -110,23 +110,23 @@ class Examples:
 
 
 def without_some_details(predictions: Predictions) -> Predictions:
-    """Take times and skips away from every SILENT_EVERY-th context."""
+    """Accept times and skips away from every SILENT_EVERY-th context."""
     contexts = predictions.contexts
     silent = np.arange(len(predictions)) % SILENT_EVERY == 0
     return replace(predictions, contexts=contexts.without_details(silent))
 
 
 def _among(stream: PlayStream, rows: Predictions, silent: NDArray[np.bool_]) -> Contexts:
-    """Give the contexts of predictions with what was played of late, but for the silent ones."""
+    """Return the contexts of predictions with what was played of late, but for the silent ones."""
     moments = stream.snapshots(stream.numbers_before(rows.sessions, rows.positions))
-    told = [None if mute else moment for mute, moment in zip(silent, moments, strict=True)]
-    return replace(rows.contexts, moments=told)
+    values = [None if mute else moment for mute, moment in zip(silent, moments, strict=True)]
+    return replace(rows.contexts, moments=values)
 
 
 def _answers(
     inputs: RankingInputs, rows: Predictions, stream: PlayStream | None
 ) -> NDArray[np.int64]:
-    """Give the answers' item numbers, int64 [B], those of new songs in their listener's numbers."""
+    """Return the answers' item numbers, int64 [B]; new songs in their listener's numbers."""
     answers = rows.answers.copy()
     if stream is None:
         return answers
@@ -272,9 +272,9 @@ def _standardise(ranker: Ranker, examples: Examples) -> None:
         [x.candidate_features[x.items != PADDING][::7] for x, _ in examples.batches]
     )
     contexts = torch.cat([x.context_features for x, _ in examples.batches])
-    for name, told in (("candidate", candidates), ("context", contexts)):
-        getattr(ranker, f"{name}_mean").copy_(told.mean(0))
-        deviation = told.std(0, correction=0)
+    for name, values in (("candidate", candidates), ("context", contexts)):
+        getattr(ranker, f"{name}_mean").copy_(values.mean(0))
+        deviation = values.std(0, correction=0)
         # Of what never changes here nothing is learned, so that a change may not weigh much.
         scale = torch.where(deviation > LEAST_DEVIATION, deviation, 1.0)
         getattr(ranker, f"{name}_scale").copy_(scale)

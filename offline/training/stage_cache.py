@@ -19,7 +19,7 @@ import safetensors.torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-TOLD = "told"
+FACTS = "encoded"
 
 
 class FinishedStages:
@@ -36,7 +36,7 @@ class FinishedStages:
     def once(
         self, key: str, train: Callable[[], tuple[Mapping[str, Tensor], Mapping[str, Any]]]
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give what `train` gives: tensors by name, and what is told of them as plain values.
+        """Return what `train` gives: tensors by name, and facts about them as plain values.
 
         Where a stage of this key was finished before, nothing is trained. A file that cannot
         be read, as a crash may leave one, is made anew.
@@ -44,16 +44,16 @@ class FinishedStages:
         file = self.directory / f"{key}.safetensors"
         try:
             with safetensors.safe_open(str(file), "pt") as kept:
-                told = msgspec.json.decode(kept.metadata()[TOLD])
-                return {name: kept.get_tensor(name) for name in kept.keys()}, told  # noqa: SIM118
+                encoded = msgspec.json.decode(kept.metadata()[FACTS])
+                return {name: kept.get_tensor(name) for name in kept.keys()}, encoded  # noqa: SIM118
         except (OSError, safetensors.SafetensorError, KeyError, msgspec.DecodeError):
             pass
         tensors, facts = train()
         self.directory.mkdir(parents=True, exist_ok=True)
         fresh = file.with_suffix(".new")
-        told = msgspec.json.encode(facts).decode()
+        encoded = msgspec.json.encode(facts).decode()
         safetensors.torch.save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}, fresh, {TOLD: told}
+            {name: tensor.contiguous() for name, tensor in tensors.items()}, fresh, {FACTS: encoded}
         )
         os.replace(fresh, file)
         return dict(tensors), dict(facts)

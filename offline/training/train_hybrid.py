@@ -5,7 +5,7 @@
     |                                  | the stream that is asked, play by play |
     | then retrievers learn once more, from everything                        |
 
-So the ranker never learns from plays that its own inputs have learned from, and what is told
+So the ranker never learns from plays that its own inputs have learned from, and what is computed
 of it comes from plays that neither has seen.
 """
 
@@ -143,8 +143,8 @@ def train_hybrid_bundle(
     generator = _generator(networks, earlier, songs, artist_numbers(log, songs), config)
     content = generator.parts.content
     if content is not None:
-        told = with_decoys(log.details(), songs, options.decoys, options.seed)
-        content.update(Catalogue(told))
+        details = with_decoys(log.details(), songs, options.decoys, options.seed)
+        content.update(Catalogue(details))
         if not content.vectors.any():  # nobody knows what these songs are
             config = replace(config, content=None)
     last = numbering.number(parts[2], options.session_gap_s)
@@ -270,5 +270,5 @@ def _train_rankers(
 
 
 def table_of(report: HybridReport) -> Sequence[tuple[str, Metrics]]:
-    """Give the figures on validation, the best MRR@20 first."""
+    """Return the figures on validation, the best MRR@20 first."""
     return sorted(report.validation.items(), key=lambda entry: -entry[1]["mrr_at_20"])

@@ -226,7 +226,7 @@ def _step(learner: Learner[Network], batch: Any) -> float:
     if not math.isfinite(value):
         raise Diverged(f"the loss became {value}: lower the learning rates, or the scale")
     torch.autograd.backward(loss)
-    # torch warns unless told that nobody checks the indices, which are our own.
+    # torch warns unless it knows that nobody checks the indices, which are our own.
     with torch.sparse.check_sparse_tensor_invariants(False):  # type: ignore[no-untyped-call]
         for optimiser in learner.optimisers:
             optimiser.step()

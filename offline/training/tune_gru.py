@@ -65,11 +65,11 @@ class Trial:
 
     @property
     def best(self) -> EpochMetrics | None:
-        """Give the best epoch, the first where several are alike."""
+        """Return the best epoch, the first where several are alike."""
         return max(self.epochs, key=merit, default=None)
 
     def figures(self) -> dict[str, Any]:
-        """Give all of it for JSON."""
+        """Return all of it for JSON."""
         best = self.best
         return {
             "config": asdict(self.config),
@@ -81,7 +81,7 @@ class Trial:
 
 
 def merit(epoch: EpochMetrics) -> float:
-    """Give what is searched for the largest of: HR@20 + MRR@20.
+    """Return what is searched for the largest of: HR@20 + MRR@20.
 
     One asks for the next song to be in the list, the other for it to be on top.
     """
@@ -91,7 +91,7 @@ def merit(epoch: EpochMetrics) -> float:
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
-    """Give the best trial, the first where several are alike; TrainingError where all failed."""
+    """Return the best trial, the first where several are alike; TrainingError where all failed."""
     judged = [trial for trial in trials if trial.epochs]
     if not judged:
         raise TrainingError(f"none of {len(trials)} trials learned anything: {trials[0].ended}")
@@ -99,7 +99,7 @@ def best_of(trials: Sequence[Trial]) -> Trial:
 
 
 def space_of(config: GRUConfig, songs: int) -> dict[str, Setting]:
-    """Give what is searched; of a small catalogue, whose softmax is whole, not what is drawn."""
+    """Return what is searched; of a small catalogue, whose softmax is whole, not what is drawn."""
     return SPACE if songs <= config.full_softmax_songs else SPACE | SAMPLING_SPACE
 
 

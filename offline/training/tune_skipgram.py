@@ -119,7 +119,7 @@ def search_hyper_parameters(
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
-    """Give the trial of the best MRR@20, the first where several are alike."""
+    """Return the trial of the best MRR@20, the first where several are alike."""
     return max(trials, key=_merit)
 
 

@@ -25,7 +25,7 @@ class Setting(Protocol):
         ...
 
     def nearest(self, value: Any) -> Any:
-        """Give the value searched that is nearest to `value`."""
+        """Return the value searched that is nearest to `value`."""
         ...
 
 
@@ -46,7 +46,7 @@ class Whole:
         return int(trial.suggest_int(name, self.least, self.most, log=self.log))
 
     def nearest(self, value: int) -> int:
-        """Give the number that is nearest to `value`."""
+        """Return the number that is nearest to `value`."""
         return min(max(value, self.least), self.most)
 
 
@@ -63,7 +63,7 @@ class Real:
         return float(trial.suggest_float(name, self.least, self.most, log=self.log))
 
     def nearest(self, value: float) -> float:
-        """Give the number that is nearest to `value`."""
+        """Return the number that is nearest to `value`."""
         return min(max(value, self.least), self.most)
 
 
@@ -82,7 +82,7 @@ class Choice:
         return int(trial.suggest_categorical(name, self.values))
 
     def nearest(self, value: int) -> int:
-        """Give the one that is nearest to `value`."""
+        """Return the one that is nearest to `value`."""
         return min(self.values, key=lambda one: abs(one - value))
 
 
@@ -91,7 +91,7 @@ class Attempt:
     """One trial while it runs.
 
     number: from 1. settings: what to try; none in the first, which tries what was given.
-    report: to be told the merit after each epoch that is not the last; raises GivenUp where
+    report: called with the merit after each epoch that is not the last; raises GivenUp where
     that of most trials before was better at the same epoch.
     """
 
@@ -125,7 +125,7 @@ def search(
         ),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=TRIALS_BEFORE_PRUNING),
     )
-    # The search is told of the first trial, as well as its ranges can say it.
+    # The search knows the first trial, as well as its ranges can say it.
     study.enqueue_trial({name: one.nearest(base[name]) for name, one in space.items()})
     for number in range(1, trials + 1):
         trial = study.ask()

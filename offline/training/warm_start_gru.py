@@ -63,11 +63,11 @@ def parted_at_training(bundle: Bundle, log: PlayLog) -> tuple[PlayLog, PlayLog]:
 
 
 def continued_training(bundle: Bundle, newer: PlayLog, songs: Vocabulary) -> dict[str, Any]:
-    """Give what the next bundle says of its training."""
-    told = bundle.manifest.training
+    """Return what the next bundle says of its training."""
+    before = bundle.manifest.training
     return {
-        **told,
-        "plays": int(told.get("plays") or 0) + newer.plays.height,
+        **before,
+        "plays": int(before.get("plays") or 0) + newer.plays.height,
         "songs": len(songs),
         "to_ms": newer.plays["played_at_ms"].max(),
         "continued_from": bundle.manifest.version,
@@ -75,7 +75,7 @@ def continued_training(bundle: Bundle, newer: PlayLog, songs: Vocabulary) -> dic
 
 
 def _kept(songs: int, known: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Give each number itself, and those above `known` 0."""
+    """Return each number itself, and those above `known` 0."""
     numbers = np.arange(songs + 1)
     numbers[known + 1 :] = 0
     return numbers
@@ -176,7 +176,7 @@ class _Part:
         return self.plays.songs
 
     def beside(self, bundle: Bundle, judged: TrainedGRU) -> dict[str, float | None]:
-        """Give the figures of what was trained, and those of the bundle before, on what is held."""
+        """Return validation metrics of the trained network and of the bundle before."""
         assert self.validation is not None
         before = metrics_at_20(GRUNextSong.from_bundle(bundle), self.validation, self.songs)
         return {

@@ -82,7 +82,7 @@ def continue_hybrid_bundle(
 ) -> tuple[Manifest, dict[str, Any]]:
     """Go on from a hybrid with the plays since, and write the bundle that follows it.
 
-    Gives its manifest, and figures: those of the bundle before, on the same newest plays, stand
+    Returns its manifest, and figures: those of the bundle before, on the same newest plays, stand
     beside. Raises BundleError before anything is trained, TrainingError where nothing is newer,
     or too little is.
     """
@@ -99,8 +99,8 @@ def continue_hybrid_bundle(
         bundle, plays, judged, learned, _Epochs(options.gru_epochs, options.amnn_epochs), options
     )
     say(f"2/3 The ranker goes on learning: {len(taught):,} of the plays after them")
-    told = with_decoys(log.details(), early.vocabulary, options.decoys, options.seed)
-    ranker = _rank_on(early, taught, judged, stream, Catalogue(told), options)
+    details = with_decoys(log.details(), early.vocabulary, options.decoys, options.seed)
+    ranker = _rank_on(early, taught, judged, stream, Catalogue(details), options)
     say(f"3/3 The networks go on learning from all {newer.plays.height:,} newer plays")
     whole = NewerPlays.of(Numbering(bundle.vocabulary), older, newer, options.session_gap_s)
     written, _ = _go_on(bundle, whole, None, newer, best, options)
@@ -139,7 +139,7 @@ def continue_hybrid_bundle(
 def _held_back(
     numbering: Numbering, plays: NewerPlays, rest: PlayLog, options: ContinuedOptions
 ) -> tuple[Predictions, Predictions, PlayStream]:
-    """Give what the ranker learns from, what all is judged by, and the plays of both together."""
+    """Return what the ranker learns from, what all is judged by, and the plays of both together."""
     share = options.ranker_fraction / (options.ranker_fraction + options.validation_fraction)
     between, last = (
         numbering.number(part, options.session_gap_s) for part in rest.split_by_time(share)
@@ -223,7 +223,7 @@ def _rank_on(
 def _beside(
     bundle: Bundle, early: Bundle, ranker: Trained[Ranker], judged: Predictions
 ) -> dict[str, float | None]:
-    """Give the hit rate and MRR of both bundles on the newest plays, without the stream."""
+    """Return the hit rate and MRR of both bundles on the newest plays, without the stream."""
     now = HybridNextSong.from_bundle(early)
     after = HybridNextSong(
         now.generator, ranker.network, early.vocabulary, early.weights["popularity"]

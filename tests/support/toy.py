@@ -29,7 +29,7 @@ def partner(song_id: str) -> str:
 
 
 def paired_sessions(pairs: int, sessions: int, seed: int, pairs_each: int = 3) -> list[list[str]]:
-    """Make sessions of `pairs_each` pairs (2i, 2i + 1) in an order nobody can foretell."""
+    """Make sessions of `pairs_each` pairs (2i, 2i + 1) in an order nobody can predict."""
     rng = random.Random(seed)
     drawn = [rng.choices(range(pairs), k=pairs_each) for _ in range(sessions)]
     return [[song(2 * pair + side) for pair in each for side in (0, 1)] for each in drawn]

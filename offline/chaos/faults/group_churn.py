@@ -73,7 +73,7 @@ async def _join(consumer: AIOKafkaConsumer, settled: _Settled) -> None:
 
 
 async def pass_by_until(stopped: asyncio.Event, settings: Settings, count: Path) -> None:
-    """Pass by until told to stop, and keep count."""
+    """Pass by until stopped, and keep count."""
     times = int(count.read_text()) if count.exists() else 0
     while not stopped.is_set():
         times += await pass_by(settings)
@@ -90,5 +90,5 @@ async def _main(config: ProducerConfig, count: Path) -> None:
 
 
 if __name__ == "__main__":
-    told = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ProducerConfig)
-    asyncio.run(_main(told, Path(sys.argv[2])))
+    config = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ProducerConfig)
+    asyncio.run(_main(config, Path(sys.argv[2])))

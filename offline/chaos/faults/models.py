@@ -75,8 +75,8 @@ def not_a_number(ground: Ground, chance: Random) -> None:
 def climbing(ground: Ground, chance: Random) -> None:
     """A bundle whose manifest lists a file outside of it."""
     manifest = _copy(ground, chance) / MANIFEST
-    told = manifest.read_text().replace(f'"{WEIGHTS}"', f'"../{BUNDLES[1]}/{WEIGHTS}"')
-    manifest.write_text(told)
+    text = manifest.read_text().replace(f'"{WEIGHTS}"', f'"../{BUNDLES[1]}/{WEIGHTS}"')
+    manifest.write_text(text)
     _put(ground, manifest.parent.name)
 
 

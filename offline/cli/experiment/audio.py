@@ -10,7 +10,7 @@ import click
 from segue.offline.cli import options as opt
 
 if TYPE_CHECKING:
-    from segue.offline.experiments.cold_start_audio.models import Foretold, Pupils
+    from segue.offline.experiments.cold_start_audio.models import Predicted, Pupils
 
 
 @click.command()
@@ -84,7 +84,7 @@ def audio(
     )
     songs = read_emotify(emotify_directory)
 
-    def draw(predicted: Foretold, pupils: Pupils) -> None:
+    def draw(predicted: Predicted, pupils: Pupils) -> None:
         assert predicted.fitted is not None, "it is a network"
         write_view(out, predicted.fitted, songs.sound, pupils.new, seed=seed)
 

@@ -72,7 +72,7 @@ class Fold:
 
     @property
     def unseen(self) -> float:
-        """Give the share of test songs that nobody played in training."""
+        """Return the share of test songs that nobody played in training."""
         return float((self.training.listeners_of()[self.test[:, 0]] == 0).mean())
 
 
@@ -104,7 +104,7 @@ def read_tastes(log: PlayLog, protocol: Protocol) -> Tastes:
 
 
 def _counted(log: PlayLog) -> pl.DataFrame:
-    """Give user_id, song_id, count, "#listener" and "#place", one row a pair."""
+    """Return user_id, song_id, count, "#listener" and "#place", one row a pair."""
     rows = log.plays.with_row_index("#row").with_columns(pl.col("#row").cast(pl.Int64))
     pairs = rows.group_by("user_id", "song_id", maintain_order=True)
     if "count" in rows.columns:
@@ -117,7 +117,7 @@ def _counted(log: PlayLog) -> pl.DataFrame:
 
 
 def folds(tastes: Tastes, protocol: Protocol, seed: int) -> Iterator[Fold]:
-    """Give the folds of one seed, always the same."""
+    """Return the folds of one seed, always the same."""
     rng = np.random.default_rng(seed)
     owners = tastes.songs.row_numbers()
     order = np.lexsort((rng.random(len(owners)), owners))

@@ -119,7 +119,7 @@ class Run:
         return ranks
 
     def _config(self, name: str, contender: Contender, fold: Fold, seed: int) -> Any:
-        """Give what was chosen, once, on the validation songs of the first fold."""
+        """Return what was chosen, once, on the validation songs of the first fold."""
         kind = type(contender.configs[0])
         if name not in self.configs:
             chosen = contender.configs[0]

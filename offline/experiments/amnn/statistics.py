@@ -37,7 +37,7 @@ class Bootstrap:
         self._times = rng.multinomial(listeners, even, size=RESAMPLES).astype(np.float32)
 
     def interval(self, by_listener: NDArray[np.float64]) -> Interval:
-        """Give the mean of float64 [U] with its percentile interval."""
+        """Return the mean of float64 [U] with its percentile interval."""
         means = self._times @ by_listener.astype(np.float32) / len(by_listener)
         tail = (1 - CONFIDENCE) / 2
         low, high = np.quantile(means, [tail, 1 - tail])
@@ -45,7 +45,7 @@ class Bootstrap:
 
 
 def summary(ranks: NDArray[np.int64], bootstrap: Bootstrap) -> dict[str, Any]:
-    """Give HR and NDCG of ranks int64 [runs, U], at 10 with spread and interval, and at 1..10.
+    """Return HR and NDCG of ranks int64 [runs, U], at 10 with spread and interval, and at 1..10.
 
     spread: standard deviation over the runs (folds and seeds), 0 for a single one.
     """

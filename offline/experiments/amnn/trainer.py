@@ -62,7 +62,7 @@ def candidate_ranks(
 
 
 def validation_ndcg(scorer: TasteScorer, fold: Fold) -> float:
-    """Give NDCG@10 of the validation songs among their unheard ones."""
+    """Return NDCG@10 of the validation songs among their unheard ones."""
     return ndcg(candidate_ranks(scorer, fold.training, fold.validation), LIST_LENGTH)
 
 
@@ -141,7 +141,7 @@ class TasteLearner(Learner[TasteNetwork]):
 def histories_without(
     most_played: NDArray[np.int64], songs: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Take each row's song out of its history, or else the last one, int64 [B, K + 1].
+    """Accept each row's song out of its history, or else the last one, int64 [B, K + 1].
 
     Nobody could say whether a song belongs to a listener if it stood in the very history that
     is looked at; so in training, as in the test, the other songs must tell.

@@ -14,12 +14,12 @@ COEFFICIENTS = 20
 
 
 def mel_statistics(spectrograms: Sequence[Spectrogram]) -> Vectors:
-    """Give mean and variance of each band over a song, float32 [N, 2 bands]."""
+    """Return mean and variance of each band over a song, float32 [N, 2 bands]."""
     return np.stack([_moments(np.asarray(each, np.float32)) for each in spectrograms])
 
 
 def mfcc_statistics(spectrograms: Sequence[Spectrogram]) -> Vectors:
-    """Give mean and variance of each mel-frequency cepstral coefficient, float32 [N, 40].
+    """Return mean and variance of each mel-frequency cepstral coefficient, float32 [N, 40].
 
     The coefficients are the first 20 of the cosine transform (DCT-II) of the log-mel bands:
     the outline of the spectrum, without its fine structure.
@@ -53,7 +53,7 @@ def _moments(values: NDArray[np.float32]) -> Vectors:
 
 
 def _cosine_transform(bands: int) -> NDArray[np.float32]:
-    """Give the orthonormal DCT-II, float32 [bands, COEFFICIENTS]."""
+    """Return the orthonormal DCT-II, float32 [bands, COEFFICIENTS]."""
     place = (np.arange(bands)[:, None] + 0.5) * np.pi / bands
     cosines = np.cos(place * np.arange(COEFFICIENTS)) * np.sqrt(2 / bands)
     cosines[:, 0] /= np.sqrt(2)

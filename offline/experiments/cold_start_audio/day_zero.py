@@ -3,10 +3,10 @@
     | listeners | known songs | new songs |
     |---|---|---|
     | half A | songs are learned from their plays | the oracle alone learns from their plays |
-    | half B | what a listener's taste is told from | asked for: no model ever sees these plays |
+    | half B | whose preferences are computed | asked for: no model ever sees these plays |
 
 New songs have a vector from their sound or their genre; the oracle gives them the vector that
-half A's listening does, which is what a network of sound tries to foretell. It is counted how many
+half A's listening does, which is what a network of sound tries to predict. It is counted how many
 of the new songs that a listener of half B played stand in a list of 20: of all new songs, and of
 all songs, known or new, that he has not heard.
 """
@@ -49,7 +49,7 @@ class DayZeroLog:
 
     @classmethod
     def of(cls, log: PlayLog, song_ids: list[str], new: NDArray[np.int64]) -> DayZeroLog:
-        """Take a log apart; new: rows of the songs that are new, int64 [N]."""
+        """Accept a log apart; new: rows of the songs that are new, int64 [N]."""
         rows = {song_id: row for row, song_id in enumerate(song_ids)}
         users = log.plays["user_id"].unique().sort().to_list()
         numbers = {user: row for row, user in enumerate(users)}
@@ -61,15 +61,15 @@ class DayZeroLog:
         return cls(log, song_ids, counts, np.arange(len(users)) % 2 == 1, is_new)
 
     def learned(self, *, oracle: bool = False) -> NDArray[np.float32]:
-        """Give half A's plays to learn from, float32 [A, I]; the oracle's tell of new songs."""
+        """Return half A's plays to learn from, float32 [A, I]; the oracle's tell of new songs."""
         return np.where(self.new & (not oracle), 0, self.counts[~self.asked])
 
-    def told(self) -> NDArray[np.float32]:
-        """Give the plays by which half B's tastes are told, float32 [B, I]: of known songs."""
+    def known_plays(self) -> NDArray[np.float32]:
+        """Return half B's plays of known songs, float32 [B, I]."""
         return np.where(self.new, 0, self.counts[self.asked])
 
     def sessions(self, *, oracle: bool = False) -> PlayLog:
-        """Give the plays that are learned from as a log."""
+        """Return the plays that are learned from as a log."""
         users = self.log.plays["user_id"].unique().sort()
         kept = pl.col("user_id").is_in(users.filter(pl.Series(~self.asked)).implode())
         if not oracle:
@@ -80,7 +80,7 @@ class DayZeroLog:
     def hit_rates(self, scores: NDArray[np.float32]) -> dict[str, float]:
         """Judge half B's scores float32 [B, I]: among new songs, and among all not heard."""
         wanted = (self.counts[self.asked] > 0) & self.new
-        heard = self.told() > 0
+        heard = self.known_plays() > 0
         new = scores[:, self.new], heard[:, self.new], wanted[:, self.new]
         return {
             "hit_rate_at_20": hit_rate(*new),
@@ -92,7 +92,7 @@ class DayZeroLog:
 class Space:
     """A space of vectors learned from plays. songs: float32 [I, D], zero where never played.
 
-    listeners: of half B, float32 [B, D]. targets: what a network of sound is to foretell, of
+    listeners: of half B, float32 [B, D]. targets: what a network of sound is to predict, of
     known songs, in the order of `known`, their rows.
     """
 
@@ -119,8 +119,8 @@ def factor_space(day: DayZeroLog, config: FactorsConfig, *, oracle: bool = False
     factors = factorise(counts, config)
     # Of known songs alone: that somebody did not play a new one says nothing of his taste.
     everyone = np.flatnonzero(~day.new)
-    told = csr_matrix(day.told()[:, everyone])
-    listeners = solve_listeners(told, factors.songs[everyone], config)
+    known_plays = csr_matrix(day.known_plays()[:, everyone])
+    listeners = solve_listeners(known_plays, factors.songs[everyone], config)
     plays = np.asarray(counts.sum(0), np.float32).ravel()
     known = np.flatnonzero(plays)
     squares, products = error_terms(counts, factors.listeners, known, config)
@@ -146,5 +146,5 @@ def skipgram_space(day: DayZeroLog, config: SkipGramConfig, *, oracle: bool = Fa
     rows = np.flatnonzero(known)
     plays = learned.counts[known[rows]].astype(np.float32)
     targets = Targets(SKIPGRAM, [day.song_ids[row] for row in rows], songs[rows], plays)
-    listeners = listener_vectors(day.told(), songs)
+    listeners = listener_vectors(day.known_plays(), songs)
     return Space(SKIPGRAM, songs, listeners, rows, targets)

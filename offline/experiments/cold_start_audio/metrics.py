@@ -19,7 +19,7 @@ LIKING_PENALTY = 0.1
 
 
 def genre_precision(vectors: Vectors, genres: Sequence[str]) -> float:
-    """Give precision@10: the share of a song's 10 nearest songs that are of its genre.
+    """Return precision@10: the share of a song's 10 nearest songs that are of its genre.
 
     vectors: float32 [N, D], of unseen songs alone, so that neither of two has been learned from.
     """
@@ -30,22 +30,22 @@ def genre_precision(vectors: Vectors, genres: Sequence[str]) -> float:
     return float((labels[others[:, :NEIGHBOURS]] == labels[:, None]).mean())
 
 
-def liking_scores(vectors: Vectors, told: Vectors, liking: NDArray[np.int64]) -> Vectors:
+def liking_scores(vectors: Vectors, predicted: Vectors, liking: NDArray[np.int64]) -> Vectors:
     """Guess from vectors how well songs are liked, float32 [M].
 
     A line is fitted to the share of listeners who liked each known song, songs weighing alike.
-    vectors: of known songs, float32 [N, D]. told: of those asked for, float32 [M, D]. liking:
+    vectors: of known songs, float32 [N, D]. predicted: of those asked for, float32 [M, D]. liking:
     int64 [A, 2], (row of `vectors`, liked).
     """
     told_of, place = np.unique(liking[:, 0], return_inverse=True)
     shares = np.bincount(place, liking[:, 1]) / np.bincount(place)
     weights, intercept = ridge(vectors[told_of], shares[:, None].astype(np.float32), LIKING_PENALTY)
-    scores: Vectors = (told @ weights + intercept)[:, 0]
+    scores: Vectors = (predicted @ weights + intercept)[:, 0]
     return scores
 
 
 def area_under_curve(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> float:
-    """Give the chance that a positive has a higher score than a negative; ties count half.
+    """Return the chance that a positive has a higher score than a negative; ties count half.
 
     From ranks, after Mann and Whitney: (sum of the positives' ranks - P (P + 1) / 2) / (P N).
 
@@ -62,7 +62,7 @@ def area_under_curve(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -
 def hit_rate(
     scores: NDArray[np.float32], heard: NDArray[np.bool_], wanted: NDArray[np.bool_]
 ) -> float:
-    """Give the share of wanted songs that stand in the listener's list of LIST_LENGTH.
+    """Return the share of wanted songs that stand in the listener's list of LIST_LENGTH.
 
     All songs a listener has not heard are ranked, ties count against the song. scores: float32
     [U, I]. heard, wanted: bool [U, I], of which no song is both.
@@ -77,7 +77,7 @@ def hit_rate(
 
 
 def listener_vectors(counts: NDArray[np.float32], songs: Vectors) -> Vectors:
-    """Give the mean direction of the songs a listener played, float32 [U, D], of length 1.
+    """Return the mean direction of the songs a listener played, float32 [U, D], of length 1.
 
     counts: plays, float32 [U, I]. songs: float32 [I, D].
     """

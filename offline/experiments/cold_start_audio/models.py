@@ -1,4 +1,4 @@
-"""Who takes part in the test on real sound: what each foretells, and from what."""
+"""Who takes part in the test on real sound: what each predicts, and from what."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from segue.offline.audio.trainer import (
     HeardSongs,
     default_fit,
     fit_audio,
-    foretell,
     hold_back,
     likeness,
+    predict,
 )
 from segue.offline.experiments.cold_start_audio.baselines import (
     mel_statistics,
@@ -35,7 +35,7 @@ PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 @dataclass(frozen=True)
 class Contender:
-    """A network, the space it foretells and the loss it is taught by."""
+    """A network, the space it predicts and the loss it is taught by."""
 
     name: str
     architecture: str
@@ -54,7 +54,7 @@ LINES = {"line from MFCC": mfcc_statistics, "line from log-mel": mel_statistics}
 
 
 @dataclass(frozen=True)
-class Foretold:
+class Predicted:
     """What a contender says of songs that it has not heard.
 
     vectors: float32 [N, D]. likeness: on the songs held back of those it learned from.
@@ -76,14 +76,14 @@ class Pupils:
     seed: int
 
     def parts(self) -> tuple[HeardSongs, HeardSongs]:
-        """Give the songs learned from and those held back; the same for every contender."""
+        """Return the songs learned from and those held back; the same for every contender."""
         known = [self.sound.spectrograms[row] for row in self.space.known]
         return hold_back(HeardSongs(known, self.space.targets), self.validation_fraction, self.seed)
 
 
-def foretell_by_network(
+def predict_by_network(
     contender: Contender, pupils: Pupils, network: AudioConfig, epochs: int
-) -> Foretold:
+) -> Predicted:
     """Teach a network, and let it hear the new songs."""
     learned, held = pupils.parts()
     config = replace(
@@ -96,10 +96,10 @@ def foretell_by_network(
     fitted = fit_audio(learned, config, fit, validation=held, seed=pupils.seed)
     new = [pupils.sound.spectrograms[row] for row in pupils.new]
     assert fitted.likeness is not None, "songs are held back"
-    return Foretold(foretell(fitted.network, new), fitted.likeness, fitted)
+    return Predicted(predict(fitted.network, new), fitted.likeness, fitted)
 
 
-def foretell_by_line(statistics: Vectors, pupils: Pupils) -> Foretold:
+def predict_by_line(statistics: Vectors, pupils: Pupils) -> Predicted:
     """Fit a line, its penalty chosen on the songs held back. statistics: float32 [I, F]."""
     learned, held = pupils.parts()
     rows = {song_id: row for row, song_id in enumerate(pupils.sound.song_ids)}
@@ -112,19 +112,19 @@ def foretell_by_line(statistics: Vectors, pupils: Pupils) -> Foretold:
         weights, intercept = ridge(features[known], learned.targets.vectors, penalty)
         found = likeness(features[judged] @ weights + intercept, held, learned)
         if best is None or found > best.likeness:
-            best = Foretold(features[pupils.new] @ weights + intercept, found)
+            best = Predicted(features[pupils.new] @ weights + intercept, found)
     assert best is not None, "there are penalties"
     return best
 
 
 def genre_means(space: Space, genres: Sequence[str], new: Rows) -> Vectors:
-    """Give each new song the mean vector of the known songs of its genre, float32 [N, D]."""
+    """Return each new song the mean vector of the known songs of its genre, float32 [N, D]."""
     labels = np.array(genres)
     known = labels[space.known]
     means = {genre: space.songs[space.known[known == genre]].mean(0) for genre in set(known)}
     return np.stack([means[genre] for genre in labels[new]])
 
 
-def best_of(foretold: Mapping[str, Foretold]) -> str:
+def best_of(predicted: Mapping[str, Predicted]) -> str:
     """Name the contender that did best on the songs held back; the first at a tie."""
-    return max(foretold, key=lambda name: foretold[name].likeness)
+    return max(predicted, key=lambda name: predicted[name].likeness)

@@ -54,8 +54,8 @@ def _page(found: Mapping[str, Any], protocol: AudioProtocol) -> list[str]:
         "",
         "## Genre: how many of a new song's ten nearest are of its genre",
         "",
-        "Among new songs alone, by cosine. Networks are never told a genre, but listeners' tastes "
-        "follow it, and so do the vectors they foretell; statistics of the sound know nothing of "
+        "Among new songs alone, by cosine. Networks never see a genre, but listeners' tastes "
+        "follow it, and so do the vectors they predict; statistics of the sound know nothing of "
         "listeners.",
         "",
         *_table(table, "precision_at_10"),
@@ -88,8 +88,8 @@ def _table(table: Table, figure: str) -> list[str]:
     lines = ["| vectors | space | |", "|---|---|---|"]
     for space, contenders in table.items():
         for name, figures in contenders.items():
-            told = figure == "precision_at_10" and name in (METADATA, HALFWAY)
-            if figure in figures and not told:
+            uses_genre = figure == "precision_at_10" and name in (METADATA, HALFWAY)
+            if figure in figures and not uses_genre:
                 lines.append(f"| {name} | {TITLES[space]} | {_cell(figures[figure])} |")
     return lines
 
@@ -110,10 +110,10 @@ def _kept(found: Mapping[str, Any]) -> list[str]:
     lines = []
     for space in found["chosen"][0]:
         counts = Counter(chosen[space] for chosen in found["chosen"])
-        told = ", ".join(f"{name} in {times}" for name, times in counts.most_common())
+        chosen = ", ".join(f"{name} in {times}" for name, times in counts.most_common())
         lines.append(
-            f"- {TITLES[space]}: {told} of {len(found['chosen'])} splits; mean cosine of "
-            "foretold and true vectors, on the songs held back, from the mean vector:"
+            f"- {TITLES[space]}: {chosen} of {len(found['chosen'])} splits; mean cosine of "
+            "predicted and true vectors, on the songs held back, from the mean vector:"
         )
         names = found["likeness"][0][space]
         for name in names:
@@ -122,8 +122,8 @@ def _kept(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _cell(told: Mapping[str, Any], scale: float = 1.0) -> str:
-    low, high = (scale * end for end in told["ci"])
+def _cell(cell: Mapping[str, Any], scale: float = 1.0) -> str:
+    low, high = (scale * end for end in cell["ci"])
     digits = 3 if scale == 1 else 1
-    mean = f"{scale * told['mean']:.{digits}f}"
+    mean = f"{scale * cell['mean']:.{digits}f}"
     return mean if low == high else f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"

@@ -40,12 +40,12 @@ from segue.offline.experiments.cold_start_audio.metrics import (
 from segue.offline.experiments.cold_start_audio.models import (
     CONTENDERS,
     LINES,
-    Foretold,
+    Predicted,
     Pupils,
     best_of,
-    foretell_by_line,
-    foretell_by_network,
     genre_means,
+    predict_by_line,
+    predict_by_network,
 )
 from segue.offline.experiments.cold_start_audio.summary import Split
 from segue.offline.reporting.json_file import write_json
@@ -54,7 +54,7 @@ Rows = NDArray[np.int64]
 Say = Callable[[str, int, int], None]
 
 METADATA, HALFWAY = "metadata: mean of the genre", "kept, halfway to its genre"
-"""Vectors that are told the genre."""
+"""Vectors that use the genre."""
 
 # Chosen by how well the oracle does on another made-up log and other splits.
 LISTENING = ListeningConfig()
@@ -87,18 +87,18 @@ class AudioProtocol:
     seed: int = 1
 
     def network(self, architecture: str) -> AudioConfig:
-        """Give the network of an architecture, but for the shapes of its input and output."""
+        """Return the network of an architecture, but for the shapes of its input and output."""
         if architecture == DOCUMENT:
             return default_network(DOCUMENT, self.width, self.dense)
         network = default_network(architecture, self.residual_width)
         return replace(network, depth=self.depth, dropout=self.residual_dropout)
 
     def epochs(self, architecture: str) -> int:
-        """Say how long networks of an architecture learn."""
+        """Describe how long networks of an architecture learn."""
         return self.document_epochs if architecture == DOCUMENT else self.residual_epochs
 
 
-OnNetwork = Callable[[Foretold, Pupils], None]
+OnNetwork = Callable[[Predicted, Pupils], None]
 
 
 def split_songs(genres: Sequence[str], splits: int, seed: int) -> list[Rows]:
@@ -117,7 +117,7 @@ def run_experiment(
     protocol: AudioProtocol,
     directory: Path,
     *,
-    on_network: OnNetwork = lambda foretold, pupils: None,
+    on_network: OnNetwork = lambda predicted, pupils: None,
     say: Say = lambda what, done, total: None,
 ) -> list[Split]:
     """Run every split; those that stand in `directory` by the same protocol are not run again.
@@ -136,7 +136,7 @@ def run_experiment(
             continue
         day = DayZeroLog.of(log, list(sound.song_ids), new)
         one = _Run(songs, day, new, protocol, number, say)
-        split = one.run(on_network if number == 0 else lambda foretold, pupils: None)
+        split = one.run(on_network if number == 0 else lambda predicted, pupils: None)
         write_json(kept, asdict(split))
         found.append(split)
     return found
@@ -176,19 +176,18 @@ class _Run:
                 self.protocol.validation_fraction,
                 self.protocol.seed + self.number,
             )
-            foretold = {}
+            predicted: dict[str, Predicted] = {}
             for contender in CONTENDERS:
                 if contender.space != space.name:
                     continue
                 self.say(f"Split {self.number + 1}", done, len(CONTENDERS))
                 epochs = self.protocol.epochs(contender.architecture)
                 network = self.protocol.network(contender.architecture)
-                told = foretell_by_network(contender, pupils, network, epochs)
-                foretold[contender.name] = told
+                predicted[contender.name] = predict_by_network(contender, pupils, network, epochs)
                 if space.name == FACTORS and done == 0:
-                    on_network(foretold[contender.name], pupils)
+                    on_network(predicted[contender.name], pupils)
                 done += 1
-            self._judge_all(space, oracle, pupils, foretold)
+            self._judge_all(space, oracle, pupils, predicted)
         self.say(f"Split {self.number + 1}", done, len(CONTENDERS))
         return self.split
 
@@ -222,10 +221,10 @@ class _Run:
         self.split.figures[""] = figures
 
     def _judge_all(
-        self, space: Space, oracle: Space, pupils: Pupils, networks: dict[str, Foretold]
+        self, space: Space, oracle: Space, pupils: Pupils, networks: dict[str, Predicted]
     ) -> None:
         lines = {
-            name: foretell_by_line(statistics(self.songs.sound.spectrograms), pupils)
+            name: predict_by_line(statistics(self.songs.sound.spectrograms), pupils)
             for name, statistics in LINES.items()
         }
         chosen = best_of(networks)
@@ -233,16 +232,16 @@ class _Run:
         both: Vectors = (metadata + networks[chosen].vectors) / np.float32(2)
         vectors: dict[str, Vectors] = {
             METADATA: metadata,
-            **{name: told.vectors for name, told in {**lines, **networks}.items()},
+            **{name: predicted.vectors for name, predicted in {**lines, **networks}.items()},
             "kept: best on songs held back": networks[chosen].vectors,
             HALFWAY: both,
         }
         found = {
             name: {
-                **self._own_figures(space.songs, told),
-                **self.day.hit_rates(space.scores(self.new, told)),
+                **self._own_figures(space.songs, predicted),
+                **self.day.hit_rates(space.scores(self.new, predicted)),
             }
-            for name, told in vectors.items()
+            for name, predicted in vectors.items()
         }
         truth = oracle.songs[self.new]
         found["truth: as if listened to"] = {
@@ -252,21 +251,24 @@ class _Run:
         self.split.figures[space.name] = found
         self.split.chosen[space.name] = chosen
         self.split.likeness[space.name] = {
-            name: told.likeness for name, told in {**lines, **networks}.items()
+            name: predicted.likeness for name, predicted in {**lines, **networks}.items()
         }
 
-    def _own_figures(self, songs: Vectors, told: Vectors) -> dict[str, float]:
-        """Give what vectors are worth without listeners. songs: [I, D]; told: [N, D]."""
+    def _own_figures(self, songs: Vectors, predicted: Vectors) -> dict[str, float]:
+        """Return what vectors are worth without listeners. songs: [I, D]; predicted: [N, D]."""
         genres = [self.genres[row] for row in self.new]
-        return {"precision_at_10": genre_precision(told, genres), "auc": self._auc(songs, told)}
+        return {
+            "precision_at_10": genre_precision(predicted, genres),
+            "auc": self._auc(songs, predicted),
+        }
 
-    def _auc(self, songs: Vectors, told: Vectors) -> float:
-        scores = liking_scores(songs, told, self.liked)
+    def _auc(self, songs: Vectors, predicted: Vectors) -> float:
+        scores = liking_scores(songs, predicted, self.liked)
         place = np.searchsorted(self.new, self.judged[:, 0])
         return area_under_curve(scores[place], self.judged[:, 1] > 0)
 
     def _auc_of_truth(self) -> float:
-        """Give the most there can be: every new song's own share of listeners who like it."""
+        """Return the most there can be: every new song's own share of listeners who like it."""
         row, liked = self.judged.T
         shares = np.bincount(row, liked) / np.maximum(np.bincount(row), 1)
         return area_under_curve(shares[row].astype(np.float32), liked > 0)
@@ -277,5 +279,5 @@ class _Run:
 
 
 def _hash(protocol: AudioProtocol) -> str:
-    told = json.dumps(asdict(protocol), sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:8]
+    content = json.dumps(asdict(protocol), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:8]

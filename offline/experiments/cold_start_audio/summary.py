@@ -22,7 +22,7 @@ class Split:
 
 
 def gather(splits: Sequence[Split]) -> dict[str, Any]:
-    """Give mean and 95 % interval of every figure over splits, keyed for machines.
+    """Return mean and 95 % interval of every figure over splits, keyed for machines.
 
     The interval is Student's over the splits' figures: mean +- t s / sqrt(splits).
     """
@@ -37,8 +37,8 @@ def gather(splits: Sequence[Split]) -> dict[str, Any]:
                 spread = values.std(ddof=1) if len(values) > 1 else 0.0
                 half = float(quantile * spread / np.sqrt(len(values)))
                 mean = float(values.mean())
-                told = {"mean": mean, "ci": [mean - half, mean + half], "splits": values.tolist()}
-                table.setdefault(space, {}).setdefault(name, {})[figure] = told
+                cell = {"mean": mean, "ci": [mean - half, mean + half], "splits": values.tolist()}
+                table.setdefault(space, {}).setdefault(name, {})[figure] = cell
     return {
         "figures": table,
         "chosen": [split.chosen for split in splits],

@@ -107,7 +107,7 @@ def test_the_experiment_tells_songs_that_are_easy_to_tell(emotify, tmp_path, mon
         assert (tmp_path / picture).read_bytes()[1:4] == b"PNG"
     # What was run is not run again: it would be, without a network to run.
     monkeypatch.setattr(
-        "segue.offline.experiments.cold_start_audio.runner.foretell_by_network", None
+        "segue.offline.experiments.cold_start_audio.runner.predict_by_network", None
     )
     again = run(emotify, tmp_path)
     assert again.splitlines()[4:8] == page.splitlines()[4:8]

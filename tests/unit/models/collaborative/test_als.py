@@ -95,12 +95,12 @@ def test_the_weighted_error_is_that_of_every_listener(counts):
     factors = factorise(counts, CONFIG)
     songs = np.array([7, 3, 11])
     squares, products = error_terms(counts, factors.listeners, songs, CONFIG)
-    foretold = np.random.default_rng(5).normal(size=(3, 4)).astype(np.float32)
-    found = weighted_error(*map(torch.from_numpy, (foretold, squares, products)))
+    predicted = np.random.default_rng(5).normal(size=(3, 4)).astype(np.float32)
+    found = weighted_error(*map(torch.from_numpy, (predicted, squares, products)))
     r = counts.toarray()[:, songs]
     c = 1 + CONFIG.alpha * np.log(1 + r / CONFIG.epsilon)
-    wrong = (c * ((r > 0) - factors.listeners @ foretold.T) ** 2).sum(0)
-    constant = (c * (r > 0)).sum(0)  # which no foretold vector changes
+    wrong = (c * ((r > 0) - factors.listeners @ predicted.T) ** 2).sum(0)
+    constant = (c * (r > 0)).sum(0)  # which no predicted vector changes
     assert float(found) == pytest.approx(float((wrong - constant).mean()), rel=1e-4)
 
 

@@ -101,10 +101,10 @@ def test_a_listener_is_the_mean_direction_of_what_was_played():
 
 def test_nearest_rows_and_own_ranks_agree():
     rng = np.random.default_rng(4)
-    foretold, true = rng.normal(size=(2, 20, 5)).astype(np.float32)
-    nearest = nearest_rows(foretold, true, 20)
+    predicted, true = rng.normal(size=(2, 20, 5)).astype(np.float32)
+    nearest = nearest_rows(predicted, true, 20)
     places = (nearest == np.arange(20)[:, None]).argmax(1) + 1
-    assert own_ranks(foretold, true).tolist() == places.tolist()
+    assert own_ranks(predicted, true).tolist() == places.tolist()
 
 
 def test_statistics_are_means_and_variances_and_an_outline_of_the_spectrum():

@@ -20,7 +20,7 @@ from segue.offline.audio.sources import read_files
 from segue.offline.audio.spectrogram_cache import Hearing
 from segue.offline.audio.targets import Targets, bundle_targets, factor_targets, play_counts
 from segue.offline.audio.train_audio import train_audio_bundle
-from segue.offline.audio.trainer import FitConfig, fit_audio, foretell
+from segue.offline.audio.trainer import FitConfig, fit_audio, predict
 from segue.offline.datasets.readers import read_plays
 from segue.offline.training.trainer import TrainingError
 from tests.support.cli import segue
@@ -65,7 +65,7 @@ def test_songs_nobody_has_played_lie_among_those_that_sound_alike(trained):
         assert vector @ DIRECTIONS[song_id.partition("-")[0]] > 0.9
 
 
-def test_a_bundle_says_what_it_hears_and_whose_space_it_foretells(trained):
+def test_a_bundle_says_what_it_hears_and_whose_space_it_predicts(trained):
     _, directory, made = trained
     bundle = read_bundle(directory, "audio")
     assert bundle.manifest.config["mel"] == asdict(QUICK)
@@ -102,7 +102,7 @@ def test_every_network_learns_by_every_loss(trained, architecture, loss):
     config = AudioConfig(architecture, 103, 16, dim, width=8, depth=2, dense=16, dropout=0.0)
     fit = FitConfig(loss, epochs=10, batch=3, learning_rate=5e-3, judge_every=10, mixed=True)
     fitted = fit_audio(type(songs)(songs.spectrograms, targets), config, fit)
-    vectors = foretell(fitted.network, songs.spectrograms)
+    vectors = predict(fitted.network, songs.spectrograms)
     alike = (vectors * targets.vectors).sum(1) / np.linalg.norm(vectors, axis=1)
     assert alike.mean() > 0.8
 
