@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from segue.models.audio.network import AudioConfig, AudioNetwork
+from segue.offline.training.trainer import EpochMetrics
 from segue.offline.audio.decode import AudioError
 from segue.offline.audio.inspect import distinct_units, listen, write_view
 from segue.offline.audio.sources import read_spectrograms
@@ -166,7 +167,8 @@ def test_the_songs_that_excite_a_unit_are_those_whose_features_are_largest(emoti
 def test_a_page_says_whether_the_network_knows_the_songs(emotify, tmp_path):
     sound = read_spectrograms(emotify / "logmel.npz")
     network = small("residual")
-    fitted = FittedAudio(network, 1, None, [], torch.zeros_like(network.encoder.first_filters()))
+    began = torch.zeros_like(network.encoder.first_filters())
+    fitted = FittedAudio(network, [], EpochMetrics(1, 0.0, 1.0), "", 0.0, began)
     write_view(tmp_path, fitted, sound, np.arange(8), learned=True)
     assert "8 songs that it has learned from" in (tmp_path / "hears.md").read_text()
     write_view(tmp_path / "few", fitted, sound, np.arange(3))

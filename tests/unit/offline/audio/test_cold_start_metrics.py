@@ -150,7 +150,7 @@ def day():
 
 def test_nothing_learns_from_new_songs_but_the_oracle_and_that_from_others_plays(day):
     assert day.learned()[:, day.new].sum() == 0
-    assert day.told()[:, day.new].sum() == 0
+    assert day.known_plays()[:, day.new].sum() == 0
     others = day.counts[~day.asked][:, day.new].sum()
     assert day.learned(oracle=True)[:, day.new].sum() == others > 0
     plain, oracle = day.sessions().plays, day.sessions(oracle=True).plays

@@ -86,7 +86,7 @@ def test_rough_figures_do_not_mix_with_others(tmp_path: Path) -> None:
     [
         ("[]", r"report\.json is no report: remove it"),
         ('{"parts": {}}', r"report\.json is no report: remove it"),
-        ('{"format": 0, "parts": {}}', r"report\.json has format 0, this version writes 1"),
+        ('{"format": 0, "parts": {}}', r"report\.json has format 0, this version writes 2"),
     ],
 )
 def test_a_report_that_cannot_be_added_to_is_refused_before_anything_is_measured(

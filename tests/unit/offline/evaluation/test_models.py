@@ -68,9 +68,9 @@ def test_equal_names_are_told_apart_and_none_hides_a_section(tmp_path):
 def test_a_baseline_tells_its_config_and_speed():
     [contender] = contenders([], ["popularity"], seed=0)
     fitted = contender.fit(time_split(LOG, GAP_S, 0.2))
-    assert fitted.told["train_plays_per_s"] > 0
-    assert fitted.told["train_seconds"] >= 0
-    assert isinstance(fitted.told["config"], dict)
+    assert fitted.facts["train_plays_per_s"] > 0
+    assert fitted.facts["train_seconds"] >= 0
+    assert isinstance(fitted.facts["config"], dict)
 
 
 def test_an_unknown_baseline_is_answered_with_those_there_are():
