@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from segue.models.audio.network import AudioConfig, AudioNetwork
-from segue.offline.training.trainer import EpochMetrics
 from segue.offline.audio.decode import AudioError
 from segue.offline.audio.inspect import distinct_units, listen, write_view
 from segue.offline.audio.sources import read_spectrograms
@@ -19,6 +18,7 @@ from segue.offline.audio.windows import song_windows
 from segue.offline.experiments.cold_start_audio.emotify import EMOTIONS, read_emotify
 from segue.offline.experiments.cold_start_audio.runner import split_songs
 from segue.offline.experiments.cold_start_audio.summary import Split, gather
+from segue.offline.training.trainer import EpochMetrics
 from tests.support.cli import segue
 
 GENRES = ("classical", "rock")
