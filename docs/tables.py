@@ -20,6 +20,7 @@ from segue.models.hybrid.retrievers import RETRIEVERS, limit_of
 from segue.models.ranking.schema import FEATURE_GROUPS
 from segue.offline.cli import COMMANDS, main
 from segue.offline.datasets.readers import formats_table
+from segue.offline.training.baselines import BASELINES
 from segue.stream.config.settings import Settings
 from segue.stream.kafka.topics import plan_topics
 from segue.stream.observability.metrics import Metrics, ShadowMetrics
@@ -237,6 +238,12 @@ def features() -> str:
     return table(("group", "features", "meaning"), rows)
 
 
+def baselines() -> str:
+    """Every baseline that `segue evaluate` fits."""
+    rows = ((f"`{one.name}`", one.description) for one in BASELINES.values())
+    return table(("baseline", "next songs"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "commands": command_summaries,
@@ -247,6 +254,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "message-fields": message_fields,
     "retrievers": retrievers,
     "features": features,
+    "baselines": baselines,
     "formats": lambda: formats_table() + "\n",
 }
 

@@ -1,4 +1,4 @@
-"""Models that any other should beat, fitted when they are needed: no bundles."""
+"""Baselines: a registry of models that are fitted on the spot, without a bundle."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from segue.offline.datasets.sessions import Predictions
 from segue.offline.metrics.full_ranking import metrics_at_20
 from segue.offline.training.blend import BlendConfig, fit_gated
 
-HELD_BACK = 0.1
-"""Share of the sessions, the last, by which settings are chosen."""
-MOST_PREDICTIONS = 5_000
+VALIDATION_SHARE = 0.1
+"""The validation split: this share of the sessions, the last ones."""
+MAX_PREDICTIONS = 5_000
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """How to make one: `fit` takes sessions, their songs and one of `configs`.
+    """A registered baseline. fit: accepts sessions, their songs and one of `configs`.
 
-    configs: the first is the default; where there are several, validation chooses. They stand
-    from the simple to the less simple.
+    configs: the first is the default; where there are several, validation chooses. They are
+    ordered from simple to less simple.
     """
 
     name: str
@@ -65,10 +65,10 @@ LONG_MEMORY = replace(
 FORWARD = (replace(V_STAN, before_weight=0.5, match_idf=1.0), LONG_MEMORY)
 SR_SESSION = replace(SR, memory=0.7)
 
-_ALL = (
+REGISTERED = (
     Baseline(
         "popularity",
-        "the most played songs, of late or ever",
+        "songs by their play counts, which may decay with age",
         PopularNextSong.fit,
         [PopularityConfig(half_life) for half_life in (INF, 0.3, 0.1, 0.03, 0.01, 0.003)],
     ),
@@ -80,37 +80,37 @@ _ALL = (
     ),
     Baseline(
         "markov",
-        "what most often came right after the last song",
+        "songs that most often came right after the last one",
         Rules.fit,
         [RulesConfig(steps=1)],
     ),
     Baseline(
         "ar",
-        "association rules: what is heard in the same sessions as the last song",
+        "association rules: songs of the same sessions as the last song",
         Rules.fit,
         [AR, replace(AR, steps=5)],
     ),
     Baseline(
         "sr",
-        "sequential rules: what came after the last song, by 1 / distance",
+        "sequential rules (Kamehkhosh et al., 2017): songs after the last one, by 1 / distance",
         Rules.fit,
         [SR, replace(SR, steps=20), replace(SR, steps=5)],
     ),
     Baseline(
         "sr-session",
-        "sequential rules of all songs of the session, late ones more",
+        "sequential rules of all songs of the session, weighted by recency",
         Rules.fit,
         [SR_SESSION, replace(SR, memory=0.5), replace(SR, memory=0.7, half_life=0.3)],
     ),
     Baseline(
         "ct",
-        "context tree: what followed the longest run of songs that was heard before",
+        "context tree: songs that followed the longest known suffix of the session",
         ContextTree.fit,
         [ContextTreeConfig(), ContextTreeConfig(discount=0.9), ContextTreeConfig(discount=0.5)],
     ),
     Baseline(
         "itemknn",
-        "songs of the same sessions, or listeners, as those of the session",
+        "item neighbours: songs of the same sessions, or listeners, as those of the session",
         ItemNeighbours.fit,
         [
             ItemNeighboursConfig(memory=0.8),
@@ -120,7 +120,7 @@ _ALL = (
     ),
     Baseline(
         "vsknn",
-        "V-SKNN: the songs of the most similar sessions, with idf",
+        "V-SKNN (Ludewig and Jannach, 2018): songs of the most similar sessions, with idf",
         SessionNeighbours.fit,
         [
             V_SKNN,
@@ -131,19 +131,19 @@ _ALL = (
     ),
     Baseline(
         "vstan",
-        "V-STAN: the same, by when songs were played, and how near to the shared one",
+        "V-STAN (Ludewig et al., 2019): the same, by age and distance from the shared song",
         SessionNeighbours.fit,
         [V_STAN, LONG_MEMORY],
     ),
     Baseline(
         "vstan-gated",
-        "V-STAN, forward, behind a gate that learns who plays songs again",
+        "V-STAN, songs after the shared one first, with a trained repeat gate",
         fit_gated,
         [BlendConfig((config,)) for config in FORWARD],
     ),
     Baseline(
         "blend",
-        "V-STAN, rules, context tree and item neighbours, behind the same gate",
+        "V-STAN, rules, context tree and item neighbours, with the same gate",
         fit_gated,
         [
             BlendConfig((config, ContextTreeConfig(), SR_SESSION, ItemNeighboursConfig(memory=0.8)))
@@ -151,30 +151,27 @@ _ALL = (
         ],
     ),
 )
-BASELINES: Mapping[str, Baseline] = {baseline.name: baseline for baseline in _ALL}
+BASELINES: Mapping[str, Baseline] = {baseline.name: baseline for baseline in REGISTERED}
 
 
 def choose_config(
     baseline: Baseline, sessions: SessionLog, vocabulary: Vocabulary, seed: int
 ) -> Any:
-    """Return the config that does best on the last sessions when fitted on those before.
+    """Return the config that is best on the last sessions when fitted on those before.
 
-    Best is the sum of the hit rate and the MRR at 20, over at most MOST_PREDICTIONS places
-    drawn by `seed`; of equals the first. The default where there is nothing to choose, or
-    nothing to choose by.
+    Best is by HR@20 + MRR@20, over at most MAX_PREDICTIONS predictions drawn by `seed`; of
+    equals the first. The default where there is nothing to choose or to validate on.
     """
     if len(baseline.configs) == 1 or len(sessions) < 2:
         return baseline.configs[0]
-    cut = len(sessions) - max(int(len(sessions) * HELD_BACK), 1)
-    past, held_back = sessions.slice(0, cut), sessions.slice(cut, len(sessions))
-    judged = Predictions.of(held_back, len(vocabulary), past=past)
-    judged = judged.sample(MOST_PREDICTIONS, seed)
-    if not len(judged):
+    cut = len(sessions) - max(int(len(sessions) * VALIDATION_SHARE), 1)
+    past, later = sessions.slice(0, cut), sessions.slice(cut, len(sessions))
+    predictions = Predictions.of(later, len(vocabulary), past=past).sample(MAX_PREDICTIONS, seed)
+    if not len(predictions):
         return baseline.configs[0]
-    # `max` gives the first of equals.
     return max(
         baseline.configs,
-        key=lambda config: accuracy(baseline.fit(past, vocabulary, config), judged),
+        key=lambda config: accuracy(baseline.fit(past, vocabulary, config), predictions),
     )
 
 

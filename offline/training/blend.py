@@ -1,4 +1,4 @@
-"""Baselines behind a repeat gate, alone or blended: what is learned from, and how."""
+"""Fits neighbourhood models with a repeat gate before them, alone or blended."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from segue.models.neighborhood.session_knn import NeighboursConfig, SessionNeigh
 from segue.models.retrieval.sparse_scores import SparseNextSong
 from segue.offline.datasets.sessions import Predictions
 
-HELD_BACK = 0.1
-"""Share of the sessions, the last, that gates learn from."""
-MOST_PREDICTIONS = 20_000
+GATE_SHARE = 0.1
+"""Share of the sessions, the last ones, that gates are trained on."""
+MAX_PREDICTIONS = 20_000
 
 FITS: Mapping[type, Callable[[SessionLog, Vocabulary, Any], SparseNextSong]] = {
     NeighboursConfig: SessionNeighbours.fit,
@@ -28,12 +28,12 @@ FITS: Mapping[type, Callable[[SessionLog, Vocabulary, Any], SparseNextSong]] = {
     ContextTreeConfig: ContextTree.fit,
     ItemNeighboursConfig: ItemNeighbours.fit,
 }
-"""How each model that can stand behind a gate is fitted, by its config."""
+"""How each model that can be gated is fitted, by its config."""
 
 
 @dataclass(frozen=True)
 class BlendConfig:
-    """models: configs of the models that stand behind the gate, each one of FITS."""
+    """models: configs of the gated models, each of a type of FITS."""
 
     models: tuple[NeighboursConfig | RulesConfig | ContextTreeConfig | ItemNeighboursConfig, ...]
 
@@ -43,17 +43,16 @@ class BlendConfig:
 
 
 def fit_gated(log: SessionLog, vocabulary: Vocabulary, config: BlendConfig) -> GatedNextSong:
-    """Fit models, and the gate before them by the last sessions of the log.
+    """Fit models, and train the gate before them on the last sessions of the log.
 
-    Their next songs are predicted by models fitted on the sessions before, as those to come
-    will be by models that are fitted on all.
+    The gate trains on the scores of models fitted on the sessions before, as it will see later
+    the scores, for sessions to come, of models fitted on all.
     """
 
     def fit(sessions: SessionLog) -> list[SparseNextSong]:
         return [FITS[type(each)](sessions, vocabulary, each) for each in config.models]
 
-    cut = len(log) - int(np.ceil(len(log) * HELD_BACK))
-    past, held_back = log.slice(0, cut), log.slice(cut, len(log))
-    learned = Predictions.of(held_back, len(vocabulary), past=past)
-    learned = learned.sample(MOST_PREDICTIONS, seed=0)
-    return GatedNextSong.fit(fit(log), fit(past), learned.contexts, learned.answers)
+    cut = len(log) - int(np.ceil(len(log) * GATE_SHARE))
+    past, last = log.slice(0, cut), log.slice(cut, len(log))
+    predictions = Predictions.of(last, len(vocabulary), past=past).sample(MAX_PREDICTIONS, seed=0)
+    return GatedNextSong.fit(fit(log), fit(past), predictions.contexts, predictions.answers)

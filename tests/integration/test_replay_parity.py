@@ -15,8 +15,7 @@ from segue.stream.messages.events import PlayEvent, encode
 from tests.support.brokers import own_settings
 from tests.support.cli import segue
 from tests.support.live import Reader, Worker, answered, causes, lists, produce
-from tests.support.scorer_suite import numbered
-from tests.support.toy import song, write_toy_bundle
+from tests.support.toy import numbered, song, write_toy_bundle
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
 
 pytestmark = pytest.mark.broker

@@ -17,6 +17,8 @@ from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRU, GRUConfig
 
+PAIRS = 12
+
 
 def song(number: int) -> str:
     """Name a song of the toy world."""
@@ -40,6 +42,18 @@ def number_sessions(sessions: Sequence[Sequence[str]], songs: Vocabulary) -> Ses
     rows = Ragged.of([[songs.add(song_id) for song_id in session] for session in sessions])
     order = np.arange(len(sessions))
     return SessionLog(rows, order, order)
+
+
+def log_of(rows: list[list[int]], listeners: list[int] | None = None) -> SessionLog:
+    """Make a log of item numbers, an hour between the sessions, each of its own listener."""
+    owners = np.arange(len(rows)) if listeners is None else np.array(listeners, np.int64)
+    return SessionLog(Ragged.of(rows), owners, np.arange(len(rows)) * 3_600_000)
+
+
+def numbered(sessions: list[list[str]]) -> tuple[SessionLog, Vocabulary]:
+    """Number the sessions of a toy world."""
+    songs = Vocabulary()
+    return log_of([[songs.add(each) for each in row] for row in sessions]), songs
 
 
 def write_toy_bundle(

@@ -25,8 +25,7 @@ from segue.models.ranking.song_features import SongTraits
 from segue.offline.training.attention_trainer import train_attention
 from segue.offline.training.blend import BlendConfig, fit_gated
 from segue.offline.training.gru_trainer import train_gru
-from tests.support.scorer_suite import PAIRS, numbered
-from tests.support.toy import paired_sessions
+from tests.support.toy import PAIRS, numbered, paired_sessions
 
 CONFIG = HybridConfig(
     gru=GRUConfig(dim=16, hidden=16, batch_plays=64, learning_rate=0.01, dropout=0.1),

@@ -24,8 +24,7 @@ from segue.offline.datasets.play_stream import PlayStream
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.training.ranker_trainer import Examples
 from segue.stream.state.store import HistoryStore
-from tests.support.scorer_suite import PAIRS, numbered
-from tests.support.toy import number_sessions, paired_sessions, song
+from tests.support.toy import PAIRS, number_sessions, numbered, paired_sessions, song
 from tests.support.toy_hybrid import CONFIG, fit_hybrid, write_hybrid
 from tests.support.toy_store import answered, plays_of, store
 

@@ -16,8 +16,7 @@ from segue.models.hybrid.config import UNNAMED_RETRIEVERS
 from segue.models.recommenders.base import RecommenderConfig, Request
 from segue.models.recommenders.hybrid import HybridRecommender, Sources
 from segue.models.registry import recommender_of
-from tests.support.scorer_suite import PAIRS, numbered
-from tests.support.toy import paired_sessions, partner, song
+from tests.support.toy import PAIRS, numbered, paired_sessions, partner, song
 
 CONFIG = RecommenderConfig(list_length=8, no_repeat_songs=1, candidates=20)
 

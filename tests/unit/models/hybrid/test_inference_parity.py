@@ -22,7 +22,7 @@ from segue.models.ranking.inference import ServingRanker
 from segue.models.ranking.ranker import Ranker, RankerConfig
 from segue.models.recommenders.gru import likeness_reasons
 from segue.models.retrieval.sparse_scores import SparseScores, best_items
-from tests.support.scorer_suite import PAIRS
+from tests.support.toy import PAIRS
 from tests.support.toy_hybrid import CONFIG
 
 SIZES = CONFIG.gru.dim, CONFIG.gru.hidden, CONFIG.skipgram.dim

@@ -18,8 +18,7 @@ from segue.models.item2vec.retriever import SPACE_FEATURES
 from segue.models.ops.fast_math import to_logs, to_powers
 from segue.models.ranking.schema import CANDIDATE_FEATURES, LIKENESS_FEATURES
 from segue.models.recommenders.base import Request, contexts_of
-from tests.support.scorer_suite import PAIRS, numbered
-from tests.support.toy import paired_sessions, song
+from tests.support.toy import PAIRS, numbered, paired_sessions, song
 from tests.support.toy_hybrid import fit_hybrid
 from tests.unit.models.hybrid.reference_hybrid import plain_features, plain_lists
 from tests.unit.models.hybrid.test_inference_parity import with_any_weights

@@ -10,22 +10,10 @@ from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts, SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.neighborhood.context_tree import ContextTree, ContextTreeConfig
-from segue.models.neighborhood.item_knn import ItemNeighbours, ItemNeighboursConfig, similarities
-from tests.support.scorer_suite import SparseNextSongSuite, log_of
+from segue.models.neighborhood.item_knn import ItemNeighboursConfig, similarities
+from tests.support.toy import log_of
 
 SONGS = Vocabulary("abcd")
-
-
-class TestContextTree(SparseNextSongSuite):
-    @classmethod
-    def fit(cls, log: SessionLog, songs: Vocabulary) -> ContextTree:
-        return ContextTree.fit(log, songs, ContextTreeConfig())
-
-
-class TestItemNeighbours(SparseNextSongSuite):
-    @classmethod
-    def fit(cls, log: SessionLog, songs: Vocabulary) -> ItemNeighbours:
-        return ItemNeighbours.fit(log, songs, ItemNeighboursConfig())
 
 
 def named(log: SessionLog, session: list[int], config: ContextTreeConfig) -> dict[int, float]:

@@ -19,8 +19,7 @@ from segue.models.neighborhood.sequential_rules import (
     session_weights,
 )
 from segue.offline.training.baselines import BASELINES, Baseline, choose_config
-from tests.support.scorer_suite import SparseNextSongSuite, log_of, numbered
-from tests.support.toy import paired_sessions
+from tests.support.toy import log_of, numbered, paired_sessions
 
 ABCD = Vocabulary("abcd")
 
@@ -29,34 +28,6 @@ def scores_of(model, *sessions: list[int]) -> list[list[float]]:
     """Give the scores of songs 1 and up, one list for each session."""
     scores: list[list[float]] = model.scores(Contexts.of(Ragged.of(sessions)))[:, 1:].tolist()
     return scores
-
-
-class TestPopularity(SparseNextSongSuite):
-    test_partners_are_found = None  # nor does it look for them
-
-    @classmethod
-    def fit(cls, log: SessionLog, songs: Vocabulary) -> PopularNextSong:
-        return PopularNextSong.fit(log, songs, PopularityConfig(0.3))
-
-
-class TestRepeatLast(SparseNextSongSuite):
-    test_partners_are_found = None  # nor does it look for them
-
-    @classmethod
-    def fit(cls, log: SessionLog, songs: Vocabulary) -> RepeatLast:
-        return RepeatLast.fit(log, songs, PopularityConfig())
-
-
-class TestMarkov(SparseNextSongSuite):
-    @classmethod
-    def fit(cls, log: SessionLog, songs: Vocabulary) -> Rules:
-        return Rules.fit(log, songs, RulesConfig(steps=1))
-
-
-class TestSequentialRules(SparseNextSongSuite):
-    @classmethod
-    def fit(cls, log: SessionLog, songs: Vocabulary) -> Rules:
-        return Rules.fit(log, songs, RulesConfig(memory=0.5))
 
 
 def test_late_plays_count_more_by_their_half_life():

@@ -6,29 +6,14 @@ import numpy as np
 import pytest
 
 from segue.models.data.ragged import Ragged
-from segue.models.data.sessions import Contexts, SessionLog
+from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import Vocabulary
-from segue.models.neighborhood.blend import GatedNextSong
-from segue.models.neighborhood.context_tree import ContextTreeConfig
 from segue.models.neighborhood.repeat_gate import CONSTANTS, FEATURES, HeardSongs, RepeatGate
 from segue.models.neighborhood.score_union import named_together, places_of
 from segue.models.neighborhood.sequential_rules import RulesConfig
 from segue.models.retrieval.sparse_scores import SparseScores
 from segue.offline.training.blend import BlendConfig, fit_gated
-from tests.support.scorer_suite import SparseNextSongSuite, log_of
-
-
-class TestGatedRules(SparseNextSongSuite):
-    @classmethod
-    def fit(cls, log: SessionLog, songs: Vocabulary) -> GatedNextSong:
-        return fit_gated(log, songs, BlendConfig((RulesConfig(memory=0.5), ContextTreeConfig())))
-
-    def test_the_chances_of_each_context_sum_to_less_than_one(self, fitted):
-        contexts = self.many(fitted)
-        named = fitted.sparse_scores(contexts)
-        sums = np.bincount(named.rows(), named.scores, len(contexts))
-        assert (sums < 1).all()
-        assert sums.max() > 0.5
+from tests.support.toy import log_of
 
 
 def contexts_of(sessions: list[list[int]], histories: list[list[int]] | None = None) -> Contexts:

@@ -14,23 +14,10 @@ from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts, SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.neighborhood.session_knn import NeighboursConfig, SessionNeighbours
-from segue.offline.training.baselines import V_SKNN, V_STAN
-from tests.support.scorer_suite import SparseNextSongSuite, log_of
+from tests.support.toy import log_of
 
 SONGS = Vocabulary("abcdef")
 PLAIN = NeighboursConfig(length_power=0.0)
-
-
-class TestVSKNN(SparseNextSongSuite):
-    @classmethod
-    def fit(cls, log: SessionLog, songs: Vocabulary) -> SessionNeighbours:
-        return SessionNeighbours.fit(log, songs, V_SKNN)
-
-
-class TestVSTAN(SparseNextSongSuite):
-    @classmethod
-    def fit(cls, log: SessionLog, songs: Vocabulary) -> SessionNeighbours:
-        return SessionNeighbours.fit(log, songs, V_STAN)
 
 
 def named(log: SessionLog, config: NeighboursConfig, session: list[int]) -> dict[int, float]:

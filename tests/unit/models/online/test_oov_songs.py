@@ -16,8 +16,7 @@ from segue.models.ranking.schema import CANDIDATE_FEATURES
 from segue.models.recommenders.base import RecommenderConfig, Request, contexts_of
 from segue.models.recommenders.hybrid import HybridRecommender
 from segue.stream.state.store import HistoryStore
-from tests.support.scorer_suite import PAIRS
-from tests.support.toy import song
+from tests.support.toy import PAIRS, song
 from tests.support.toy_store import answered, plays_of, store
 
 CONFIG = RecommenderConfig(list_length=8, no_repeat_songs=2, candidates=20)

@@ -21,8 +21,7 @@ from segue.models.ranking.schema import (
 )
 from segue.models.recommenders.base import Request, contexts_of
 from tests.support.details import DAY, details
-from tests.support.scorer_suite import PAIRS, numbered
-from tests.support.toy import paired_sessions, song
+from tests.support.toy import PAIRS, numbered, paired_sessions, song
 from tests.support.toy_hybrid import fit_hybrid
 
 GROUPS = [*FEATURE_GROUPS]

@@ -21,7 +21,7 @@ from segue.models.retrieval.retriever import ContextBatch
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.training.ranker_trainer import Examples, train_ranker, without_some_details
 from tests.support.details import DAY, EVENING, MORNING, SECOND, TUESDAY_SIX, details
-from tests.support.scorer_suite import log_of
+from tests.support.toy import log_of
 from tests.support.toy_hybrid import CONFIG, fit_hybrid
 
 

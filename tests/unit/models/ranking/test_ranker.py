@@ -18,22 +18,13 @@ from segue.models.ranking.ranker import LOSSES, Ranker, RankerConfig
 from segue.models.ranking.schema import CANDIDATE_FEATURES, CONTEXT_FEATURES
 from segue.models.registry import open_model
 from segue.models.retrieval.candidates import CandidateList, Candidates
-from tests.support.scorer_suite import PAIRS, NextSongSuite, log_of, numbered
-from tests.support.toy import paired_sessions, song
-from tests.support.toy_hybrid import fit_hybrid, write_hybrid
+from tests.support.toy import PAIRS, log_of, numbered, paired_sessions, song
+from tests.support.toy_hybrid import write_hybrid
 
 
 @pytest.fixture(scope="module")
 def world():
     return numbered(paired_sessions(PAIRS, 200, seed=3))
-
-
-class TestHybrid(NextSongSuite):
-    @classmethod
-    def fit(cls, log, songs):
-        if not log.play_counts(songs)[1:].all() or len(songs) == 1:
-            pytest.skip("the networks are trained on songs that are played, and on two at least")
-        return fit_hybrid(log, songs)
 
 
 def column(inputs, name):

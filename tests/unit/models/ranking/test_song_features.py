@@ -24,7 +24,7 @@ from segue.models.ranking.song_features import (
 )
 from segue.offline.datasets.play_log import SONGS_SCHEMA, PlayLog, artist_numbers
 from tests.support.details import EVENING, HOUR, MORNING, details
-from tests.support.scorer_suite import log_of
+from tests.support.toy import log_of
 
 
 def described(traits: SongTraits, items: list[list[int]], contexts: Contexts) -> np.ndarray:

@@ -23,8 +23,7 @@ from segue.stream.messages.events import Play
 from segue.stream.serving.pipeline import handle_plays, request_of
 from segue.stream.serving.rules import decode_rules
 from segue.stream.state.store import HistoryStore, StoreConfig
-from tests.support.scorer_suite import PAIRS, numbered
-from tests.support.toy import paired_sessions, song
+from tests.support.toy import PAIRS, numbered, paired_sessions, song
 from tests.support.toy_hybrid import fit_hybrid
 
 LENGTH = 8

@@ -11,8 +11,7 @@ from segue.models.data.vocabulary import PADDING
 from segue.models.hybrid.retrievers import RETRIEVERS, limit_of
 from segue.models.recommenders.base import Request, contexts_of
 from segue.models.retrieval.retriever import ContextBatch
-from tests.support.scorer_suite import PAIRS, numbered
-from tests.support.toy import paired_sessions, song
+from tests.support.toy import PAIRS, numbered, paired_sessions, song
 from tests.support.toy_hybrid import fit_hybrid
 
 LIMITS = (1, 3, 20)

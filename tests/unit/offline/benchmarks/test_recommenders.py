@@ -23,8 +23,7 @@ from segue.offline.benchmarks.recommenders import (
 from segue.offline.simulation import generate_world
 from segue.stream.config.settings import load_settings
 from segue.stream.serving.factory import load_recommender
-from tests.support.scorer_suite import PAIRS, numbered
-from tests.support.toy import paired_sessions
+from tests.support.toy import PAIRS, numbered, paired_sessions
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
 
 SONGS, PLAYS = 200, 5_000

@@ -20,8 +20,7 @@ from segue.offline.training.ranker_trainer import (
 )
 from segue.offline.training.trainer import TrainingError
 from tests.support.cli import segue
-from tests.support.scorer_suite import PAIRS, log_of
-from tests.support.toy import number_sessions, paired_sessions, partner, song
+from tests.support.toy import PAIRS, log_of, number_sessions, paired_sessions, partner, song
 from tests.support.toy_hybrid import CONFIG
 from tests.unit.models.hybrid.reference_hybrid import told_instead
 

@@ -106,7 +106,6 @@ def test_the_options_have_the_defaults_of_the_config() -> None:
     assert {"dim", "window", "epochs", "ns_exponent", "sample", "readout", "decay"} <= shown
     assert {name: options[name] for name in shown} == {name: config[name] for name in shown}
     split = asdict(TrainConfig())
-    split["tune_plays"] = split.pop("trial_plays")
     assert {name: options[name] for name in split} == split
 
 
