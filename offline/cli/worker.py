@@ -59,7 +59,7 @@ def worker(refresh_every: int | None, **overrides: Any) -> None:
     settings = opt.load_settings(**overrides)
     with ExitStack() as stack:
         if refresh_every is not None:
-            from segue.offline.operations.refresh_sidecar import RefreshProcess
+            from segue.offline.operations.refresh_sidecar import refresh_sidecar
 
-            stack.enter_context(RefreshProcess(settings, refresh_every))
+            stack.enter_context(refresh_sidecar(settings, refresh_every))
         run_worker(settings)

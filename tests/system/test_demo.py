@@ -90,7 +90,7 @@ def test_a_directory_with_something_else_in_it_is_left_alone(log_file, tmp_path)
     (tmp_path / "precious.txt").write_text("mine")
     ran = subprocess.run(demo(log_file, tmp_path), capture_output=True, text=True)
     assert ran.returncode == 1
-    assert "holds something else: give another --dir" in ran.stderr
+    assert "has other files: give another --dir" in ran.stderr
     assert (tmp_path / "precious.txt").read_text() == "mine"
 
 
