@@ -41,12 +41,6 @@ class ByteVectors(NamedTuple):
             codes[rows] = np.rint(vectors[rows] / divisors)
         return cls(codes, scales)
 
-    def joined(self, more: ByteVectors) -> ByteVectors:
-        """Put further rows behind."""
-        codes = _aligned(len(self.codes) + len(more.codes), self.codes.shape[1])
-        np.concatenate([self.codes, more.codes], out=codes)
-        return ByteVectors(codes, np.concatenate([self.scales, more.scales]))
-
 
 @compiled_sums
 def byte_products(

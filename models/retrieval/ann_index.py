@@ -1,4 +1,4 @@
-"""Retrieval: from a query vector to the item numbers that may come next."""
+"""The ANN index: from query vectors to the items of the largest inner products."""
 
 from __future__ import annotations
 
@@ -26,34 +26,32 @@ from segue.models.ops.jit import compiled_sums
 def refine(
     vectors: NDArray[np.float32],
     rows: ByteVectors,
-    removed: NDArray[np.bool_],
     items: NDArray[np.int64],
     queries: NDArray[np.float32],
-    most: int,
+    limit: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Give the best `most` of each query's items, best first: [B, most] both.
+    """Return the best `limit` of each query's items, best first: [B, limit] both.
 
-    vectors: float32 [V + 1, D]; rows: the same in bytes, by which the best are told from the
-    rest, so that few rows of `vectors` are read. removed: bool [V + 1], items that are not
-    wanted. items: int64 [B, C], 0 for none; queries: float32 [B, D]. The products are those of
-    `vectors`; -inf and 0 where there are fewer.
+    vectors: float32 [V + 1, D]; rows: the same in bytes, which tell the best from the rest, so
+    that few rows of `vectors` are read. items: int64 [B, C], 0 for none; queries: float32
+    [B, D]. The products are those of `vectors`; -inf and 0 where there are fewer.
     """
     count, width = items.shape
-    products = np.full((count, most), -np.inf, np.float32)
-    found = np.zeros((count, most), np.int64)
+    products = np.full((count, limit), -np.inf, np.float32)
+    found = np.zeros((count, limit), np.int64)
     for row in range(count):
         query = queries[row : row + 1]
         nearly = np.zeros((width, 1), np.float32)
         multiply_bytes(rows, items[row], query, nearly)
         far = -nearly[:, 0]
         for slot in range(width):
-            if items[row, slot] == 0 or removed[items[row, slot]]:
+            if items[row, slot] == 0:
                 far[slot] = np.inf
         bound, ties = np.float32(np.inf), 0
-        if most < width:
-            bound = np.partition(far, most - 1)[most - 1]
-            ties = most - (far < bound).sum()
-        chosen, used = np.empty(most, np.int64), 0
+        if limit < width:
+            bound = np.partition(far, limit - 1)[limit - 1]
+            ties = limit - (far < bound).sum()
+        chosen, used = np.empty(limit, np.int64), 0
         for slot in range(width):
             among = far[slot] < bound
             if far[slot] == bound and bound < np.inf and ties > 0:
@@ -75,15 +73,13 @@ def refine(
 faiss.cvar.distance_compute_blas_threshold = 1 << 30
 
 FEWEST_CODED = 16
-"""A code of 4 bits names one of so many centres, and each needs a song to begin with."""
-
-
+"""A code of 4 bits is one of so many centres, and each needs a song to begin with."""
 FEWEST_FOUND = 32
-"""As many are looked for though fewer are wanted: codes name the very best songs badly."""
+"""As many are searched though fewer are asked for: codes rank the very best songs badly."""
 
 
 class IndexMismatch(SegueError):
-    """An index file that was not made of these vectors."""
+    """An index file of other vectors."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ class IndexConfig:
     """When to search approximately, and how hard.
 
     exact_songs: up to here one matrix product beats every index. scanned_songs: up to here the
-    codes of all songs are looked at, above only those of the nearest `probes` of about
+    codes of all songs are compared, above only those of the nearest `probes` of about
     sqrt(songs) cells; None: an eighth of the cells. rerank: times k, how many of the best by
     their codes are compared by a byte for each number; the k best of those by their vectors.
     """
@@ -115,20 +111,20 @@ class ItemIndex:
     """The items whose vectors have the largest inner product with a query.
 
     Exact up to `exact_songs`. Above, product quantisation (faiss's FastScan): 4 bits stand for
-    two numbers of a vector, so that a song takes a sixteenth of the room and the processor
-    compares 32 at once; then the best by these codes are told apart by bytes, `rows`, and the
-    best of those ordered by their vectors. Built the same from the same vectors every time, with
-    however many threads. The vectors themselves are the caller's own, not copied.
+    two numbers of a vector, so that a song takes a sixteenth of the memory and the processor
+    compares 32 at once; then the best by these codes are compared by bytes, `rows`, and the best
+    of those ordered by their vectors. The same vectors make the same index, with however many
+    threads. The vectors themselves are the caller's, not copied.
     """
 
     def __init__(self, vectors: Tensor, config: IndexConfig | None = None) -> None:
         """Index float32 [V + 1, D]; row 0 is padding and never found."""
         self.config = config or IndexConfig()
-        self._take(vectors, ByteVectors.of(vectors.numpy()))
+        self._set_vectors(vectors)
         self._codes: Any = self._coded() if self._is_coded() else None
 
     def search(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Give the best items of each query float32 [B, D], best first.
+        """Return the best items of each query float32 [B, D], best first.
 
         Returns their inner products, float32 [B, k], and item numbers, int64 [B, k]. The
         products are exact either way. Where fewer than k are found, the rest is -inf and 0.
@@ -136,25 +132,8 @@ class ItemIndex:
         k = min(k, self.songs)
         return self._exact(queries, k) if self._codes is None else self._near(queries, k)
 
-    def add(self, vectors: Tensor) -> None:
-        """Take in further items, float32 [N, D], numbered on from the last.
-
-        Their codes are of the centres that the first ones were trained to: where songs have
-        changed much, build a new index.
-        """
-        rows = self.rows.joined(ByteVectors.of(vectors.numpy()))
-        self._take(torch.cat([self._vectors, vectors]), rows, self._removed)
-        if self._codes is not None:
-            self._codes.add(vectors.numpy())
-        elif self._is_coded():
-            self._codes = self._coded()
-
-    def remove(self, items: Tensor) -> None:
-        """Find these item numbers, int64 [N], no more. They keep their numbers."""
-        self._removed[items] = True
-
     def content(self) -> bytes | None:
-        """Give the codes and a hash of the vectors as a file's bytes; None where search is exact.
+        """Return the codes and a hash of the vectors as a file's bytes; None where search is exact.
 
         The same vectors give the same bytes.
         """
@@ -163,31 +142,22 @@ class ItemIndex:
         codes: bytes = faiss.serialize_index(self._codes).tobytes()
         return codes + _fingerprint(self._vectors)
 
-    def save(self, path: Path) -> None:
-        """Write that file; nothing where search is exact."""
-        content = self.content()
-        if content is not None:
-            path.write_bytes(content)
-
     @classmethod
     def load(cls, path: Path, vectors: Tensor, config: IndexConfig | None = None) -> ItemIndex:
-        """Map a file that `save` has written, so that processes share its pages.
+        """Map a file with `content`, so that processes share its pages.
 
-        vectors: those that it was made of, float32 [V + 1, D]; IndexMismatch where it was not.
-        No file is needed where search is exact. Removed items are found again.
+        vectors: those of the index, float32 [V + 1, D]; IndexMismatch where it has others. No
+        file is needed where search is exact.
         """
-        made = cls.__new__(cls)
-        made.config = config or IndexConfig()
-        made._take(vectors, ByteVectors.of(vectors.numpy()))
-        made._codes = made._mapped(path) if made._is_coded() else None
-        return made
+        index = cls.__new__(cls)
+        index.config = config or IndexConfig()
+        index._set_vectors(vectors)
+        index._codes = index._mapped(path) if index._is_coded() else None
+        return index
 
-    def _take(self, vectors: Tensor, rows: ByteVectors, removed: Tensor | None = None) -> None:
+    def _set_vectors(self, vectors: Tensor) -> None:
         self.songs = len(vectors) - 1
-        self._vectors, self.rows = vectors, rows
-        self._removed = torch.zeros(len(vectors), dtype=torch.bool)
-        if removed is not None:
-            self._removed[: len(removed)] = removed
+        self._vectors, self.rows = vectors, ByteVectors.of(vectors.numpy())
         # Rows of songs a column each, which is how the product reads them.
         self._transposed = None if self._is_coded() else vectors[1:].T.contiguous()
 
@@ -195,23 +165,20 @@ class ItemIndex:
         return self.songs > max(self.config.exact_songs, FEWEST_CODED)
 
     def _exact(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Do so by the products with all items, [B, V]."""
         assert self._transposed is not None, "an index without codes has its vectors transposed"
         padded = F.pad(queries, (0, 0, 0, -len(queries) % ROW_BLOCK))
         products = (padded @ self._transposed)[: len(queries)]
-        scores, places = products.masked_fill_(self._removed[1:], -torch.inf).topk(k, dim=1)
-        return scores, (places + 1).masked_fill_(scores == -torch.inf, PADDING)
+        scores, places = products.topk(k, dim=1)
+        return scores, places + 1
 
     def _near(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Do so among the best by their codes."""
-        asked, vectors, removed = queries.numpy(), self._vectors.numpy(), self._removed.numpy()
+        vectors = self._vectors.numpy()
         count = min(max(k, FEWEST_FOUND) * self.config.rerank, self.songs)
-        items: NDArray[np.int64] = self._codes.search(asked, count)[1] + 1
-        products, found = refine(vectors, self.rows, removed, items, asked, k)
+        items: NDArray[np.int64] = self._codes.search(queries.numpy(), count)[1] + 1
+        products, found = refine(vectors, self.rows, items, queries.numpy(), k)
         return torch.from_numpy(products), torch.from_numpy(found)
 
     def _coded(self) -> Any:
-        """Train centres and give every song its codes."""
         rows = self._vectors[1:].numpy()
         dim = rows.shape[1]
         codes = dim // 2 if dim % 2 == 0 else dim
@@ -232,7 +199,7 @@ class ItemIndex:
         with path.open("rb") as file:
             file.seek(max(path.stat().st_size - len(fingerprint), 0))
             if file.read() != fingerprint:
-                msg = f"{path} was made of other vectors, or is no index: make it anew"
+                msg = f"{path} was made of other vectors, or is no index: write it again"
                 raise IndexMismatch(msg)
         return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
 
@@ -242,7 +209,7 @@ def _fingerprint(vectors: Tensor) -> bytes:
 
 
 def index_of(bundle: Bundle, vectors: Tensor) -> ItemIndex:
-    """Give the index over the vectors that songs are found by, float32 [V + 1, D].
+    """Return the index of a bundle over its vectors, float32 [V + 1, D]; built where it has none.
 
     A processor that rounds otherwise than the one that wrote the bundle has other vectors, by
     a last bit: then, too, the index is built.

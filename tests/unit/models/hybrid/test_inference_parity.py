@@ -135,9 +135,6 @@ def test_products_of_bytes_are_those_of_the_vectors_that_they_stand_for(size, di
     np.testing.assert_allclose(products, stood_for[items] @ against.T, rtol=1e-4, atol=1e-5)
     [alone] = byte_products(rows, items[None], against[:1])
     np.testing.assert_allclose(alone, products[:, 0], rtol=1e-4, atol=1e-5)
-    more = ByteVectors.of(vectors[:5]).joined(ByteVectors.of(vectors[5:]))
-    assert (more.codes == rows.codes).all()
-    assert (more.scales == rows.scales).all()
 
 
 def test_inner_products_are_those_of_each_row_s_own_directions():
