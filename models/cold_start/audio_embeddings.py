@@ -1,4 +1,4 @@
-"""Vectors of songs by what they sound like, as a bundle keeps them: for songs without plays."""
+"""Embeddings of songs from audio, as a bundle keeps them: for songs without plays."""
 
 from __future__ import annotations
 
@@ -26,44 +26,44 @@ class EmbeddedSongs:
 
     @classmethod
     def of(cls, weights: Mapping[str, Tensor]) -> Self:
-        """Take them from a bundle's tensors; none of a bundle that has none."""
+        """Read them from a bundle's tensors; none of a bundle that has none."""
         if VECTORS not in weights:
             return cls()
         song_ids = msgspec.json.decode(weights[SONG_IDS].numpy().tobytes(), type=list[str])
         return cls(song_ids, weights[VECTORS].numpy())
 
     def weights(self) -> dict[str, Tensor]:
-        """Give the tensors that a bundle keeps: song ids are the bytes of a JSON list."""
+        """Return the tensors of a bundle: song ids are the bytes of a JSON list."""
         if not self.song_ids:
             return {}
-        told = np.frombuffer(msgspec.json.encode(list(self.song_ids)), np.uint8).copy()
-        return {VECTORS: torch.from_numpy(self.vectors), SONG_IDS: torch.from_numpy(told)}
+        song_ids = np.frombuffer(msgspec.json.encode(list(self.song_ids)), np.uint8).copy()
+        return {VECTORS: torch.from_numpy(self.vectors), SONG_IDS: torch.from_numpy(song_ids)}
 
     def __len__(self) -> int:
         """Count the songs."""
         return len(self.song_ids)
 
     def rows(self, song_ids: Sequence[str]) -> NDArray[np.float32]:
-        """Give the vectors of songs, float32 [M, S]; 0 of one that is not among these."""
-        places = {song_id: place for place, song_id in enumerate(self.song_ids)}
+        """Return the vectors of songs, float32 [M, S]; 0 of one that is not among these."""
+        rows = {song_id: row for row, song_id in enumerate(self.song_ids)}
         found = np.zeros((len(song_ids), self.vectors.shape[1]), np.float32)
-        for row, song_id in enumerate(song_ids):
-            if song_id in places:
-                found[row] = self.vectors[places[song_id]]
+        for number, song_id in enumerate(song_ids):
+            if song_id in rows:
+                found[number] = self.vectors[rows[song_id]]
         return found
 
     def joined(self, newer: EmbeddedSongs) -> EmbeddedSongs:
-        """Give these and newer ones; of a song in both the newer vector holds."""
+        """Return these and newer ones; of a song in both the newer vector holds."""
         renewed = set(newer.song_ids)
-        old = [place for place, song in enumerate(self.song_ids) if song not in renewed]
+        old = [row for row, song in enumerate(self.song_ids) if song not in renewed]
         if not old:
             return newer
         return EmbeddedSongs(
-            [*(self.song_ids[place] for place in old), *newer.song_ids],
+            [*(self.song_ids[row] for row in old), *newer.song_ids],
             np.concatenate([self.vectors[old], newer.vectors.reshape(-1, self.vectors.shape[1])]),
         )
 
     def without(self, songs: Vocabulary) -> EmbeddedSongs:
-        """Leave out the songs of a vocabulary: a model that knows a song needs no more of it."""
-        kept = [place for place, song in enumerate(self.song_ids) if song not in songs]
-        return EmbeddedSongs([self.song_ids[place] for place in kept], self.vectors[kept])
+        """Return them without the songs of a vocabulary, which a model knows by their plays."""
+        kept = [row for row, song in enumerate(self.song_ids) if song not in songs]
+        return EmbeddedSongs([self.song_ids[row] for row in kept], self.vectors[kept])

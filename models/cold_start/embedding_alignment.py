@@ -1,11 +1,11 @@
-"""From somebody's own song vectors to a model's space, learned from the songs that both know.
+"""Alignment of external song vectors with a model's space, learned from songs with both.
 
-With x the own vector of a song, scaled to length 1 and less the mean m, and y its unit vector in
-the model's space, ridge regression finds
+With x the external vector of a song, scaled to length 1 and less the mean m, and y its unit
+vector in the model's space, ridge regression finds
 
     W = argmin of sum over known songs |x W + c - y|^2 + penalty |W|^2,    c the mean of y,
 
-and a song that the model does not know stands at unit((x - m) W + c).
+and the vector of a song that the model does not know is unit((x - m) W + c).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 PENALTIES = tuple(10.0**power for power in range(-3, 4))
 """As multiples of the mean of the diagonal of x'x."""
-HELD_BACK_EVERY = 5
+VALIDATED_EVERY = 5
 FEWEST = 20
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """mean: float64 [E]. weights: float64 [E, S]. centre: float64 [S]. penalty: what was chosen.
+    """mean: float64 [E]. weights: float64 [E, S]. centre: float64 [S]. penalty: the chosen one.
 
-    cosine: between where songs were put that it had not learned from and where they are, mean.
-    songs: learned from.
+    cosine: mean between the predicted and the true vectors of the validation songs. songs: how
+    many it was learned from.
     """
 
     mean: NDArray[np.float64]
@@ -38,14 +38,14 @@ class Alignment:
     songs: int
 
     @classmethod
-    def learn(cls, own: NDArray[np.float32], places: NDArray[np.float32]) -> Self:
-        """Learn from N >= FEWEST songs: own vectors, float32 [N, E], and places, [N, S].
+    def fit(cls, external: NDArray[np.float32], vectors: NDArray[np.float32]) -> Self:
+        """Learn from N >= FEWEST songs: float32 [N, E], and the model's vectors, [N, S].
 
-        The penalty is the one that puts every HELD_BACK_EVERY-th song best by the others.
+        The penalty is the one that predicts every VALIDATED_EVERY-th song best from the others.
         """
-        assert len(own) == len(places) >= FEWEST, f"{len(own)} songs teach nothing"
-        x, y = _unit(own), _unit(places)
-        held = np.arange(len(x)) % HELD_BACK_EVERY == 0
+        assert len(external) == len(vectors) >= FEWEST, f"{len(external)} songs are too few"
+        x, y = _unit(external), _unit(vectors)
+        held = np.arange(len(x)) % VALIDATED_EVERY == 0
         tried = []
         for penalty in PENALTIES:
             mean, weights, centre = _ridge(x[~held], y[~held], penalty)
@@ -54,20 +54,20 @@ class Alignment:
         cosine, penalty = max(tried)
         return cls(*_ridge(x, y, penalty), penalty, cosine, len(x))
 
-    def place(self, own: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give own vectors, float32 [N, E], their places, float32 [N, S], of length 1."""
-        placed = _unit((_unit(own) - self.mean) @ self.weights + self.centre)
-        return placed.astype(np.float32)
+    def align(self, external: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return vectors in the model's space, float32 [N, S], of length 1, of float32 [N, E]."""
+        aligned = _unit((_unit(external) - self.mean) @ self.weights + self.centre)
+        return aligned.astype(np.float32)
 
 
 def _ridge(
     x: NDArray[np.float64], y: NDArray[np.float64], penalty: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     mean, centre = x.mean(0), y.mean(0)
-    told = x - mean
-    gram = told.T @ told
+    centred = x - mean
+    gram = centred.T @ centred
     size = max(float(np.trace(gram)) / len(gram), 1e-12)
-    weights = np.linalg.solve(gram + penalty * size * np.eye(len(gram)), told.T @ (y - centre))
+    weights = np.linalg.solve(gram + penalty * size * np.eye(len(gram)), centred.T @ (y - centre))
     return mean, weights, centre
 
 

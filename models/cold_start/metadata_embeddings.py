@@ -1,4 +1,4 @@
-"""Where a song that nobody has played may stand: among known songs of its album, artist, genres.
+"""Embeddings of songs without plays from metadata: from known songs of album, artist, genres.
 
 A group's direction is that of the sum of its known songs' vectors, all of length 1:
 
@@ -21,7 +21,7 @@ from segue.models.data.catalogue import MOST_GENRES, SongColumns
 from segue.models.ops.vectors import unit_rows
 
 WAYS = 3
-"""Album, artist and genres: the ways in which a song may be placed."""
+"""Album, artist and genres: the ways in which a song gets an embedding."""
 GENRE_WEIGHTS = (1 / np.arange(1, MOST_GENRES + 1)).astype(np.float32)
 
 
@@ -37,7 +37,7 @@ class GroupDirections:
     def of(
         cls, columns: SongColumns, rows: NDArray[np.int64], vectors: NDArray[np.float32]
     ) -> Self:
-        """Take what is known of songs. rows: int64 [V + 1], theirs in the columns, 0 for none.
+        """Compute them from known songs. rows: int64 [V + 1], theirs in the columns, 0 for none.
 
         vectors: of the same songs, float32 [V + 1, S].
         """
@@ -49,13 +49,13 @@ class GroupDirections:
             _directions(genres.T.ravel(), np.tile(vectors, (genres.shape[1], 1))),
         )
 
-    def place(
+    def embed(
         self, columns: SongColumns, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Give the vectors of the songs in N rows, float32 [N, S], 0 where nothing places them.
+        """Return the embeddings of the songs in N rows, float32 [N, S], 0 where nothing is known.
 
-        And by what each was placed, int64 [N]: the same number for songs placed alike by album,
-        artist or first genre; 0 for none.
+        And by what, int64 [N]: the same number for songs with the same embedding by album, artist
+        or first genre; 0 for none.
         """
         albums, artists, genres = columns.albums[rows], columns.artists[rows], columns.genres[rows]
         by_genre = sum(
@@ -69,20 +69,20 @@ class GroupDirections:
             (_rows(self.artists, artists), artists),
             (unit_rows(by_genre), genres[:, 0]),
         )
-        for way, (placed, group) in enumerate(ways):
-            here = ~vectors.any(1) & placed.any(1)
-            vectors[here] = placed[here]
+        for way, (embedding, group) in enumerate(ways):
+            here = ~vectors.any(1) & embedding.any(1)
+            vectors[here] = embedding[here]
             groups[here] = WAYS * group[here].astype(np.int64) + way
         return vectors, groups
 
 
 def _directions(groups: NDArray[np.int32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give the direction of each group's sum. groups: int32 [N], 0 for none."""
+    """Return the direction of each group's sum. groups: int32 [N], 0 for none."""
     member = (groups > 0).astype(np.float32), (groups, np.arange(len(groups)))
     sums = csr_array(member, shape=(int(groups.max(initial=0)) + 1, len(groups))) @ vectors
     return unit_rows(sums)
 
 
 def _rows(directions: NDArray[np.float32], groups: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Give each song's group's direction; 0 for a group that no known song is of."""
+    """Return each song's group's direction; 0 for a group without known songs."""
     return directions[np.where(groups < len(directions), groups, 0)]

@@ -19,7 +19,7 @@ SMALL = 1e-6
 def probabilities(
     features: NDArray[np.float32], offsets: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Give the probability of each option, float64 [N].
+    """Return the probability of each option, float64 [N].
 
     features: float32 [N, F], of all contexts' options end to end; offsets: int64 [B + 1], where
     each context begins; weights: float64 [F].
@@ -30,8 +30,8 @@ def probabilities(
     greatest = np.maximum(_per_context(np.maximum, utilities, offsets), 0.0)
     powers = np.exp(utilities - np.repeat(greatest, counts))
     sums = np.exp(-greatest) + _per_context(np.add, powers, offsets)
-    likely: NDArray[np.float64] = powers / np.repeat(sums, counts)
-    return likely
+    chances: NDArray[np.float64] = powers / np.repeat(sums, counts)
+    return chances
 
 
 def fit_choice(
@@ -40,11 +40,11 @@ def fit_choice(
     chosen: NDArray[np.int64],
     prior: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Give the weights, float64 [F], of the greatest likelihood less |weights - prior|^2 / 2.
+    """Return the weights, float64 [F], of the greatest likelihood less |weights - prior|^2 / 2.
 
     features, offsets: as for `probabilities`. chosen: int64 [C], the options that were chosen,
-    by their places in `features`; at most one in a context, none where it was none of them.
-    prior: float64 [F], what is held to where there is little to learn from. The sum is concave,
+    by their rows in `features`; at most one in a context, none where it was none of them.
+    prior: float64 [F], the weights where there is little to learn from. The sum is concave,
     and Newton's steps, halved where they go too far, find its top.
     """
 
@@ -69,7 +69,7 @@ def _posterior(
     prior: NDArray[np.float64],
     weights: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Give the first and second derivative of what is maximised, [F] and [F, F], and itself."""
+    """Return the first and second derivative of what is maximised, [F] and [F, F], and itself."""
     away = weights - prior
     first, second, value = log_likelihood(features, offsets, weights)
     first += features[chosen].sum(0, dtype=np.float64) - away
@@ -81,7 +81,7 @@ def _posterior(
 def log_likelihood(
     features: NDArray[np.float32], offsets: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Give the log-likelihood as if nothing had been chosen, and its derivatives before it.
+    """Return the log-likelihood as if nothing had been chosen, and its derivatives before it.
 
     -log(1 + sum of exp(u)) of each context, whose first derivative is -E[x] and whose second is
     -(E[x x'] - E[x] E[x]'); [F], [F, F]. What was chosen adds its utility, which is linear.
@@ -92,9 +92,9 @@ def log_likelihood(
     for row in range(len(offsets) - 1):
         begin, end = offsets[row], offsets[row + 1]
         utilities = np.zeros(end - begin)
-        for place in range(begin, end):
+        for option in range(begin, end):
             for column in range(count):
-                utilities[place - begin] += features[place, column] * weights[column]
+                utilities[option - begin] += features[option, column] * weights[column]
         # None of them has utility 0, so that the greatest is never less.
         greatest = 0.0
         for utility in utilities:
@@ -103,13 +103,13 @@ def log_likelihood(
         total = np.exp(-greatest) + powers.sum()
         value -= greatest + np.log(total)
         mean[:], square[:] = 0.0, 0.0
-        for place in range(begin, end):
-            likely = powers[place - begin] / total
+        for option in range(begin, end):
+            chances = powers[option - begin] / total
             for column in range(count):
-                share = likely * features[place, column]
+                share = chances * features[option, column]
                 mean[column] += share
                 for other in range(column + 1):
-                    square[column, other] += share * features[place, other]
+                    square[column, other] += share * features[option, other]
         for column in range(count):
             first[column] -= mean[column]
             for other in range(column + 1):

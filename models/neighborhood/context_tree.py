@@ -1,4 +1,4 @@
-"""The next song by the longest run of songs that was heard before: a tree of contexts.
+"""A context tree: the next song by the longest run of last songs that training holds.
 
 A run of the last k songs has been followed by n songs in all, n(i) times by i, by t different
 ones. With a discount d its node says
@@ -6,7 +6,7 @@ ones. With a discount d its node says
     P_k(i) = max(n(i) - d, 0) / n + (d t / n) P_{k-1}(i)
 
 so what is taken from the songs seen goes to the shorter run (Ney, Essen and Kneser, 1994), and
-in the end to the songs' shares of all plays. A run never seen leaves it all to the shorter one.
+in the end to the songs' shares of all plays. A run never seen passes all to the shorter one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ContextTreeConfig:
 
 
 class ContextTree(SparseNextSong):
-    """Gives songs their probabilities by the runs of songs that a session ends with."""
+    """Scores songs by their probability after the runs of songs that a session ends with."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class ContextTree(SparseNextSong):
         followers: Relations,
         left_over: NDArray[np.float32],
     ) -> None:
-        """Take plays, float32 [V + 1], and what follows each run.
+        """popularity: plays, float32 [V + 1]. runs: those of training.
 
         followers: max(n(i) - d, 0) / n, a row for each run. left_over: float32 [R], d t / n.
         """
@@ -84,9 +84,9 @@ class ContextTree(SparseNextSong):
         # A run weighs what all longer ones have left over.
         weights[:, :-1] = np.cumprod(passed_on[:, ::-1], 1)[:, ::-1]
         rows = Ragged.from_lengths(found[seen], seen.sum(1))
-        named = self.followers.sums(rows, weights[:, 1:][seen])
-        unigrams = weights[named.rows(), 0] * self._shares[named.items]
-        return SparseScores(named.items, named.scores + unigrams, named.offsets)
+        scores = self.followers.sums(rows, weights[:, 1:][seen])
+        unigrams = weights[scores.rows(), 0] * self._shares[scores.items]
+        return SparseScores(scores.items, scores.scores + unigrams, scores.offsets)
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,12 @@ class Runs:
             alive = alive[sessions.lengths[alive] > shorter]
             song = sessions.values[sessions.offsets[alive + 1] - 1 - shorter]
             wanted = run[alive] * (self.songs + 1) + song
-            places = np.searchsorted(keys, wanted)
-            seen = places < len(keys)
-            seen[seen] = keys[places[seen]] == wanted[seen]
+            positions = np.searchsorted(keys, wanted)
+            seen = positions < len(keys)
+            seen[seen] = keys[positions[seen]] == wanted[seen]
             alive = alive[seen]
-            run[alive] = places[seen]
-            found[alive, shorter] = self.firsts[shorter] + places[seen]
+            run[alive] = positions[seen]
+            found[alive, shorter] = self.firsts[shorter] + positions[seen]
         return found
 
 

@@ -1,4 +1,4 @@
-"""Songs that are alike because the same sessions, or the same listeners, hold them.
+"""Item kNN: songs are similar when the same sessions, or the same listeners, hold them.
 
     similarity(i, j) = sessions with both / (sqrt(sessions with i * sessions with j) + shrinkage)
 
@@ -20,11 +20,11 @@ from segue.models.neighborhood.transition_matrix import RelatedSongs, Relations
 
 @dataclass(frozen=True)
 class ItemNeighboursConfig:
-    """What makes songs alike.
+    """How songs are compared.
 
     shrinkage: holds back songs of few sessions. listeners: those who hold both, not sessions.
     memory: what a song of the session counts, relative to the song after it; 0: the last song
-    alone. most: like songs that a song keeps.
+    alone. most: similar songs kept of each song.
     """
 
     shrinkage: float = 5.0
@@ -53,7 +53,7 @@ class ItemNeighbours(RelatedSongs):
 
 
 def similarities(log: SessionLog, songs: int, config: ItemNeighboursConfig) -> sparse.csr_matrix:
-    """Give how alike songs are, float64 [V + 1, V + 1]; a song is not like itself."""
+    """Return the similarity of songs, float64 [V + 1, V + 1]; 0 of a song with itself."""
     rows = log.sessions.row_numbers()
     holders = log.listeners[rows] if config.listeners else rows
     pairs = np.unique(np.stack([holders, log.sessions.values]), axis=1)

@@ -1,4 +1,4 @@
-"""The least that any model should beat: what everybody plays, and what was just played."""
+"""The simplest baselines: popularity, and the session's own songs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PopularityConfig:
 
 
 class PopularNextSong(SparseNextSong):
-    """Names no song: all score by their plays, late ones more, whatever the context."""
+    """Ranks all songs by their plays, late ones for more, whatever the context."""
 
     @classmethod
     def fit(cls, log: SessionLog, vocabulary: Vocabulary, config: PopularityConfig) -> Self:
@@ -42,7 +42,7 @@ class PopularNextSong(SparseNextSong):
 
 
 class RepeatLast(PopularNextSong):
-    """Names the session's own songs, the last first; all others by their plays."""
+    """Ranks the session's own songs, the last first, then all others by their plays."""
 
     def sparse_scores(self, contexts: Contexts) -> SparseScores:
         """Score the session's songs: the one played t songs ago scores 1 / (1 + t)."""
@@ -62,7 +62,7 @@ class OwnSongs:
 
 
 def own_songs(sessions: Ragged) -> OwnSongs:
-    """Give the songs of sessions, each once.
+    """Return the songs of sessions, each once.
 
     >>> own = own_songs(Ragged.of([[5, 6, 5], []]))
     >>> [songs.tolist() for songs in own.songs], own.ages.tolist()

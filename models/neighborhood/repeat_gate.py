@@ -1,4 +1,4 @@
-"""What listeners have heard, song by song, and what may tell whether they want it again."""
+"""The repeat gate: the probability that a song played before is played next."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from segue.models.data.sessions import Contexts
 from segue.models.neighborhood.conditional_logit import fit_choice, probabilities
-from segue.models.neighborhood.score_union import places_of
+from segue.models.neighborhood.score_union import positions_of
 from segue.models.ops.jit import compiled
 from segue.models.retrieval.sparse_scores import SparseScores
 
 LONGEST_SESSION, LONGEST_HISTORY = 50, 100
-"""Plays that are looked at, the last ones."""
+"""The last plays, which are looked at."""
 
 FEATURES = (
     "in the session",
@@ -38,13 +38,13 @@ FEATURES = (
     "in the history: share of the session that is in it",
     "in the history: log(1 + plays after its last), times share of the session that is in it",
 )
-"""What `features` gives of each song; those of the session are not of the history."""
+"""Columns of `PlayedSongs.features`. Those of the history are 0 for songs of the session."""
 CONSTANTS = ("in the session", "in the history")
-"""Those of them that say no more than that a song was heard."""
+"""Those that are 1 for every song of the session, or of the history alone."""
 
 
-class HeardSongs(NamedTuple):
-    """The songs that were heard, each once in a context, end to end.
+class PlayedSongs(NamedTuple):
+    """The songs that were played, each once in a context, end to end.
 
     offsets: int64 [B + 1], where each context begins. Of each song, [N]: its item number; plays
     of any song after its last one (age); its plays in the session and in the history; whether
@@ -66,16 +66,16 @@ class HeardSongs(NamedTuple):
     last_known: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, contexts: Contexts) -> HeardSongs:
-        """Go through the last plays of sessions and histories."""
+    def of(cls, contexts: Contexts) -> PlayedSongs:
+        """Collect the songs of the last plays of sessions and histories."""
         sessions = contexts.sessions.last(LONGEST_SESSION)
         histories = contexts.histories.last(LONGEST_HISTORY)
         plays = histories.joined(sessions)
         begins = plays.offsets[:-1] + histories.lengths
-        return _heard_songs(plays.values, plays.offsets, begins)
+        return _played_songs(plays.values, plays.offsets, begins)
 
     def features(self) -> NDArray[np.float32]:
-        """Give FEATURES of each song, float32 [N, len(FEATURES)]."""
+        """Return FEATURES of each song, float32 [N, len(FEATURES)]."""
         rows = np.repeat(np.arange(len(self.lengths)), np.diff(self.offsets))
         lengths = np.maximum(self.lengths, 1)
         repeats, known = (1 - self.first_plays / lengths)[rows], (self.known_plays / lengths)[rows]
@@ -111,10 +111,10 @@ class HeardSongs(NamedTuple):
 
 
 @compiled
-def _heard_songs(
+def _played_songs(
     plays: NDArray[np.int64], offsets: NDArray[np.int64], begins: NDArray[np.int64]
-) -> HeardSongs:
-    """Go through all plays; the session of each context begins at its place in `begins`."""
+) -> PlayedSongs:
+    """Collect the songs of all plays; each context's session begins at its index in `begins`."""
     items, last = np.empty(len(plays), np.int64), np.empty(len(plays), np.int64)
     within, before = np.zeros(len(plays), np.int64), np.zeros(len(plays), np.int64)
     follows = np.zeros(len(plays), np.bool_)
@@ -124,17 +124,17 @@ def _heard_songs(
     last_repeats, last_known = np.zeros(contexts, np.bool_), np.zeros(contexts, np.bool_)
     for row in range(contexts):
         first, end = used, offsets[row + 1]
-        for place in range(offsets[row], end):
-            song = plays[place]
+        for position in range(offsets[row], end):
+            song = plays[position]
             mine = first
             while mine < used and items[mine] != song:
                 mine += 1
             if mine == used:
                 items[used] = song
                 used += 1
-            last[mine] = place
-            follows[mine] |= place > offsets[row] and plays[place - 1] == plays[end - 1]
-            if place < begins[row]:
+            last[mine] = position
+            follows[mine] |= position > offsets[row] and plays[position - 1] == plays[end - 1]
+            if position < begins[row]:
                 before[mine] += 1
             else:
                 first_plays[row] += within[mine] == 0
@@ -145,7 +145,7 @@ def _heard_songs(
         for mine in range(first, used):
             last[mine] = end - 1 - last[mine]
         item_offsets[row + 1] = used
-    return HeardSongs(
+    return PlayedSongs(
         item_offsets,
         items[:used],
         last[:used],
@@ -161,12 +161,12 @@ def _heard_songs(
 
 
 PRIOR = -4.0
-"""What is assumed where there is nothing to learn from: each song heard has 1 chance in 55."""
+"""Utility where there is nothing to learn from: each song played has a probability of 1/55."""
 
 
 @dataclass(frozen=True)
 class RepeatGate:
-    """Gives songs that were heard their chance to be next.
+    """Predicts which of the songs played is played next, if any (conditional logit).
 
     weights: float64 [len(FEATURES)].
     """
@@ -176,14 +176,14 @@ class RepeatGate:
     @classmethod
     def fit(cls, contexts: Contexts, answers: NDArray[np.int64]) -> Self:
         """Learn from contexts and the songs that came next, int64 [B], 0 if unknown."""
-        heard = HeardSongs.of(contexts)
-        chosen = places_of(answers, heard.items, heard.offsets)
+        played = PlayedSongs.of(contexts)
+        chosen = positions_of(answers, played.items, played.offsets)
         prior = np.array([PRIOR if name in CONSTANTS else 0.0 for name in FEATURES])
-        weights = fit_choice(heard.features(), heard.offsets, chosen[chosen >= 0], prior)
+        weights = fit_choice(played.features(), played.offsets, chosen[chosen >= 0], prior)
         return cls(weights)
 
     def probabilities(self, contexts: Contexts) -> SparseScores:
-        """Give each song that was heard its probability to be the next; the rest is new songs'."""
-        heard = HeardSongs.of(contexts)
-        likely = probabilities(heard.features(), heard.offsets, self.weights)
-        return SparseScores(heard.items, likely.astype(np.float32), heard.offsets)
+        """Return the probability of each song played to be next; the rest is that of new songs."""
+        played = PlayedSongs.of(contexts)
+        chances = probabilities(played.features(), played.offsets, self.weights)
+        return SparseScores(played.items, chances.astype(np.float32), played.offsets)

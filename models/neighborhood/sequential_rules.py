@@ -77,7 +77,7 @@ def rule_matrix(log: SessionLog, songs: int, config: RulesConfig) -> sparse.csr_
 
 
 def session_weights(sessions: int, half_life: float) -> NDArray[np.float32]:
-    """Give what each session of a log weighs, float32 [S]; the last 1.
+    """Return the weight of each session of a log, float32 [S]; the last 1.
 
     half_life: share of the log's sessions after which one weighs half; inf: all weigh 1.
 

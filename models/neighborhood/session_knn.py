@@ -1,4 +1,4 @@
-"""Sessions like this one, and what was played in them: V-SKNN and V-STAN by one rule.
+"""Session kNN: similar sessions of training and their songs. V-SKNN and V-STAN by one rule.
 
 Of a running session s and a session n of the past that share songs,
 
@@ -81,14 +81,15 @@ FARTHEST = 100  # places from the shared song beyond which nothing of a neighbou
 
 @dataclass(frozen=True)
 class NeighboursConfig:
-    """What makes a session like another, and what it says.
+    """How sessions are compared, and how neighbours score songs.
 
-    newest: sessions of each song that are looked at, the latest. neighbours: those that speak.
+    newest: the latest sessions of each song, which are compared. neighbours: the most similar,
+        whose songs are scored.
     place_decay: plays after which a song of the running session weighs 1/e; 0: linearly, from
         1 for the last song to 1/length for the first. anchor_decay: the same for the shared
         song played last, by which a neighbour's songs are weighed as a whole; inf: not at all.
-    half_life: of a neighbour's weight, as a share of the log. length_power: how much long
-        neighbours are held back; 0.5 is the cosine.
+    half_life: of a neighbour's weight, as a share of the log. length_power: penalty of
+        long neighbours; 0.5 is the cosine.
     after_decay, before_decay: songs of a neighbour weigh 1/e so many places after, or before,
         the shared song; inf: distance is nothing. before_weight: what those before it count.
     match_idf, answer_idf: powers of the inverse document frequency of shared songs, and of
@@ -120,7 +121,7 @@ class NeighboursConfig:
 
 
 class Weights(NamedTuple):
-    """What counts how much: all of it float32, looked up by compiled code.
+    """Weights as tables for compiled code, float32.
 
     sessions: [S], recency and length of each. match, answer: [V + 1], of a song that is
     shared, and of one that is led to. after, before: [FARTHEST + 1], by places from the shared
@@ -135,7 +136,7 @@ class Weights(NamedTuple):
 
     @classmethod
     def of(cls, log: SessionLog, index: SessionIndex, config: NeighboursConfig) -> Weights:
-        """Work them out for a log."""
+        """Compute them for a log."""
         places = np.arange(FARTHEST + 1)
         lengths = np.maximum(log.sessions.lengths, 1)
         idf = inverse_frequencies(log.sessions, len(index.song_offsets) - 2)
@@ -183,7 +184,7 @@ class SessionNeighbours(SparseNextSong):
         places = place_weights(sessions, self.config.place_decay)
         anchors = place_weights(sessions, self.config.anchor_decay)
         return SparseScores(
-            *_named(
+            *_sparse_scores(
                 self.index,
                 self.weights,
                 sessions.values,
@@ -214,7 +215,7 @@ def place_weights(sessions: Ragged, decay: float) -> NDArray[np.float32]:
 
 
 def inverse_frequencies(sessions: Ragged, songs: int) -> NDArray[np.float64]:
-    """Give log(1 + S / sessions that hold the song), float64 [V + 1]; 1 for the padding."""
+    """Return log(1 + S / sessions that hold the song), float64 [V + 1]; 1 for the padding."""
     # Sorted, as `np.unique` hashes its values, which takes several times as long.
     keys = np.sort(sessions.values * len(sessions) + sessions.row_numbers())
     held = keys[np.diff(keys, prepend=-1) > 0] // max(len(sessions), 1)
@@ -226,7 +227,7 @@ def inverse_frequencies(sessions: Ragged, songs: int) -> NDArray[np.float64]:
 
 
 @compiled
-def _named(
+def _sparse_scores(
     index: SessionIndex,
     weights: Weights,
     songs: NDArray[np.int64],
@@ -239,7 +240,7 @@ def _named(
     position: NDArray[np.int32],
     total: NDArray[np.float32],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Name songs; `similarity`, [S], and `total`, [V + 1], are all 0 again after each context.
+    """Score songs; `similarity`, [S], and `total`, [V + 1], are all 0 again after each context.
 
     anchor, position: [S], written before they are read.
     """
@@ -303,7 +304,7 @@ def _named(
 def strongest(
     sessions: NDArray[np.int64], similarity: NDArray[np.float32], most: int
 ) -> NDArray[np.int64]:
-    """Keep the `most` most similar of `sessions`; of those alike the newest."""
+    """Return the `most` most similar of `sessions`; of equally similar ones the newest."""
     mine = similarity[sessions]
     least = np.partition(mine, len(mine) - most)[len(mine) - most]
     surely = sessions[mine > least]

@@ -1,4 +1,4 @@
-"""Songs that speak for other songs: a sparse matrix, whose rows are summed over a session."""
+"""Song-to-song scores: a sparse matrix whose rows are summed over a session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_MEMORY = 50
 
 @dataclass(frozen=True)
 class Relations:
-    """A sparse matrix: what each of its rows (a song, or a run of songs) says of songs.
+    """A sparse matrix: the scores of songs by a song, or by a run of songs, in each row.
 
     offsets: int64 [R + 1], where each row begins; items: int32 [N]; values: float32 [N], > 0.
     songs: V, the highest item number.
@@ -40,8 +40,8 @@ class Relations:
         matrix.sort_indices()
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         order = np.lexsort((-matrix.data, rows))
-        place = np.arange(len(order)) - matrix.indptr[:-1][rows]
-        kept = order[place < most]
+        position = np.arange(len(order)) - matrix.indptr[:-1][rows]
+        kept = order[position < most]
         offsets = np.zeros(matrix.shape[0] + 1, np.int64)
         np.cumsum(np.minimum(np.diff(matrix.indptr), most), out=offsets[1:])
         return cls(
@@ -55,7 +55,7 @@ class Relations:
         """Add up rows of the matrix, several for each context.
 
         rows: row numbers for each of B contexts; weights: float32 [N], what each of them
-        counts; those that count nothing are passed over.
+        counts.
         """
         return SparseScores(
             *_sums(
@@ -75,7 +75,7 @@ class Relations:
 
 
 class RelatedSongs(SparseNextSong):
-    """Scores songs by what the session's songs say of them, the last one most."""
+    """Scores songs by the rows of the session's songs, the last one most."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class RelatedSongs(SparseNextSong):
         relations: Relations,
         memory: float,
     ) -> None:
-        """Take plays, float32 [V + 1], relations in V + 1 rows, and what a song counts.
+        """popularity: plays, float32 [V + 1]. relations: of V + 1 rows.
 
         memory: what a play counts, relative to the one after it; 0: the last one alone.
         """
@@ -124,11 +124,11 @@ def _sums(
     used = 0
     for context in range(len(offsets) - 1):
         first = used
-        for place in range(offsets[context], offsets[context + 1]):
-            begin, end = matrix_offsets[rows[place]], matrix_offsets[rows[place] + 1]
+        for position in range(offsets[context], offsets[context + 1]):
+            begin, end = matrix_offsets[rows[position]], matrix_offsets[rows[position] + 1]
             found = with_room(found, used, end - begin)
             for entry in range(begin, end):
-                item, value = matrix_items[entry], weights[place] * matrix_values[entry]
+                item, value = matrix_items[entry], weights[position] * matrix_values[entry]
                 if value == 0:
                     continue
                 if total[item] == 0:

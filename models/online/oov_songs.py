@@ -1,11 +1,11 @@
-"""What recent plays say of candidates, the songs among them that no model knows included.
+"""Out-of-vocabulary songs in the play buffer, and what the buffer knows of any candidate.
 
-A song that the vocabulary does not know has, for one listener and one list, an item number
-above all others: the k-th such song of a listener, from 0, is number V + 1 + k, whichever
-other listeners it is worked out with. Who it is, is told by its slot among the recent plays;
-or, where it has none, by its number in the table of content songs, below 0. Its company is the
-direction of the mean of the songs that were played right before and after it; its vector lies
-between that and its content's, as content_songs says.
+A song outside the vocabulary has, for one listener and one list, an item number above all
+others: the k-th such song of a listener, from 0, is number V + 1 + k, whatever the batch. It is
+identified by its slot in the play buffer; or, where it has none, by its number in the table of
+content songs, below 0. Its co-occurrence vector is the direction of the mean of the songs played
+right before and after it; its vector lies between that and its content's, as
+models/cold_start/content_retriever.py defines.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from segue.models.ops.jit import compiled
 
 MOST_COUNTED = 20  # plays of one song that are counted, its newest in other sessions
 MOST_AROUND = 6  # plays of a new song whose neighbours make its vector
-OWN_PLAYS = 100  # of the listener, that are looked at
+OWN_PLAYS = 100  # of the listener, which are searched
 
 
 @compiled
 def own_new_songs(
     ring: Ring, window: int, as_of: NDArray[np.int64], items: NDArray[np.int64], most: int
 ) -> NDArray[np.int32]:
-    """Name the songs that listeners played of late and that have no item number, last first.
+    """Return the songs without an item number that listeners played, last first.
 
     as_of: int64 [B], plays. items: int64, item number by slot. Returns slots, int32 [B, most],
     0 behind the last.
@@ -53,11 +53,11 @@ def own_new_songs(
 def numbered(
     slots: NDArray[np.int32], items: NDArray[np.int64], songs: int, new: NDArray[np.int32]
 ) -> NDArray[np.int64]:
-    """Give songs, int32 [B, n], their item numbers, int64 [B, n]; 0 where there is none.
+    """Return the item numbers of songs, int32 [B, n], as int64 [B, n]; 0 where there is none.
 
     slots: of songs, below 0 those of content songs without a slot.
-    items: int64, item number by slot. songs: V. new: int32 [B, M], taken up with the slots of
-    songs that have no item number, in the order of their coming: the k-th is item V + 1 + k,
+    items: int64, item number by slot. songs: V. new: int32 [B, M], filled with the slots of
+    songs that have no item number, in the order in which they come: the k-th is item V + 1 + k,
     and those beyond the M-th are none.
     """
     given = np.zeros(slots.shape, np.int64)
@@ -96,11 +96,11 @@ def new_vectors(
     content: NDArray[np.float32],
     half: float,
 ) -> NDArray[np.float32]:
-    """Give the vectors of new songs, int32 [B, M], as of the plays as_of, float32 [B, M, D].
+    """Return the vectors of new songs, int32 [B, M], as of plays: float32 [B, M, D].
 
     items: int64, item number by slot. vectors: float32 [V + 1, D]. rows: int64 [B, M], of
-    `content`, float32 [N + 1, D]; 0 for a song that has none. half: plays after which company
-    counts as much as content. 0 where nothing is known of a song, or where there is none.
+    `content`, float32 [N + 1, D]; 0 for a song that has none. half: plays after which
+    co-occurrence counts as much as content. 0 where there is no song, or nothing known of it.
     """
     size = vectors.shape[1]
     made = np.zeros((new.shape[0], new.shape[1], size), np.float32)
@@ -112,7 +112,7 @@ def new_vectors(
                 break
             plays = plays_of(ring, new[row, k], least, number, 0, entries)
             mine, other = made[row, k], content[rows[row, k]]
-            _add_company(ring, least, number, entries[:plays], items, vectors, mine)
+            _add_neighbours(ring, least, number, entries[:plays], items, vectors, mine)
             _scale(mine)
             if other.any():
                 weight = np.float32(plays / (plays + half)) if mine.any() else np.float32(0)
@@ -123,7 +123,7 @@ def new_vectors(
 
 
 @compiled
-def _add_company(
+def _add_neighbours(
     ring: Ring,
     least: int,
     number: int,
@@ -147,7 +147,7 @@ def _add_company(
 
 @compiled
 def _scale(vector: NDArray[np.float32]) -> None:
-    """Give a vector, float32 [D], the length 1; one of zeros stays so."""
+    """Scale a vector, float32 [D], to length 1; one of zeros stays so."""
     length = np.float32(0)
     for column in range(len(vector)):
         length += vector[column] ** 2
@@ -193,7 +193,7 @@ def buffer_features(
     recent: int,
     out: NDArray[np.float32],
 ) -> None:
-    """Write how candidates, int64 [C], were played of late, as of play `number`, to `out`.
+    """Write what the buffer holds of candidates, int64 [C], as of play `number`, to `out`.
 
     slots: int32 [V + 1], by item. items: int64, by slot. new: int32 [M]. shares: float32
     [V + 1], of all plays of training. out: LIVE_FEATURES, float32 [C, 4], of plays in other
@@ -251,10 +251,10 @@ def new_song_repeats(
     new: NDArray[np.int32],
     repeats: NDArray[np.float32],
 ) -> None:
-    """Write of the new songs among candidates, int64 [B, C], when the listener played them.
+    """Write when the listener played the new songs among candidates, int64 [B, C].
 
     as_of: int64 [R], plays of these rows, int64 [R]. repeats: float32 [B, C, 7], as
-    `repeat_features` gives it. songs: V. new: int32 [B, M].
+    `repeat_features` returns it. songs: V. new: int32 [B, M].
     """
     capacity = len(ring.songs)
     for number, row in zip(as_of, rows):  # noqa: B905 (compiled code knows no `strict`)
@@ -285,28 +285,28 @@ def new_song_repeats(
 
 
 class UnknownSongs(NamedTuple):
-    """Songs that no model knows, among the candidates of B listeners: M of each at most.
+    """Songs without an item number among the candidates of B listeners: M of each at most.
 
-    slots: int32 [B, M], their slots among the recent plays, or below 0 their numbers as content
-    songs; 0 behind the last. vectors: float32 [B, M, D], places, content: float32 [B, M, S]:
-    where they stand among the GRU's songs; in the skip-gram space; and there by their content
-    alone. log_twins: float32 [B, M], of the songs placed alike. artists: int32 [B, M], 0 where
+    slots: int32 [B, M], their slots in the play buffer, or below 0 their numbers as content
+    songs; 0 behind the last. vectors: float32 [B, M, D], skipgram, content: float32 [B, M, S]:
+    vectors among the GRU's; in the skip-gram space; and there by content alone. log_twins:
+    float32 [B, M], log of the number of songs with the same content. artists: int32 [B, M], 0 where
     unknown.
     """
 
     slots: NDArray[np.int32]
     vectors: NDArray[np.float32]
-    places: NDArray[np.float32]
+    skipgram: NDArray[np.float32]
     content: NDArray[np.float32]
     log_twins: NDArray[np.float32]
     artists: NDArray[np.int32]
 
 
 class BufferQueries(NamedTuple):
-    """The recent plays of one partition, and the listeners who ask them.
+    """The play buffer of one partition, and its listeners.
 
-    rows: int64 [R], which of the batch. as_of: int64 [R], plays; 0 where there are no recent
-    plays to be as_of. slots: int32 [V + 1], by item; items: int64, by slot: as SlotNumbers has
+    rows: int64 [R], which of the batch. as_of: int64 [R], plays; 0 where there is no
+    buffer. slots: int32 [V + 1], by item; items: int64, by slot: as SlotNumbers has
     them.
     """
 

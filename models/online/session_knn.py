@@ -1,4 +1,4 @@
-"""Session neighbours among the plays of the last minutes: what the stream says comes next.
+"""Streaming session kNN: similar sessions among the plays of the buffer.
 
 As in STAN (Garg et al., 2019), a session n of the recent plays that shares songs with the
 running session s is worth
@@ -9,9 +9,9 @@ running session s is worth
 where steps(i) is how far back i was played in s, i* the shared song played last in s, age(i*)
 the plays of the whole partition since n played i*, and idf(i) falls with how often others
 played i. The songs that n played after i* score strength(n) * exp(-places / after_decay), and
-those before it, less. Nothing is trained: each play counts from the moment that it is there.
+those before it, less. Nothing is trained: each play counts as soon as the buffer holds it.
 
-Everything is asked as of a play, and sees what was there at that play: see recent_plays.
+Every query is as of a play, and sees the buffer at that play: see models/data/play_buffer.py.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ TABLE = 1 << 12  # places of the table in which neighbours are found by their se
 
 @dataclass(frozen=True)
 class LiveConfig:
-    """What the recent plays are asked; bad values raise ValueError.
+    """How the play buffer is searched; bad values raise ValueError.
 
-    songs: of the running session, the last different ones. newest: plays of each that are
-    looked at, the latest of other sessions. place_decay: plays of the running session after
+    songs: of the running session, the last different ones. newest: the latest plays of each in
+    other sessions, which are compared. place_decay: plays of the running session after
     which a song weighs 1/e. recency: plays of the partition after which a neighbour does.
     reach_after, reach_before: places from the shared song that count. after_decay,
-    before_decay: places after which they weigh 1/e; before_weight: what those before count.
+    before_decay: places after which they weigh 1/e; before_weight: of those before.
     trending_plays: the plays in which trends are looked for, against the rest of the window.
     """
 
@@ -92,45 +92,45 @@ class NeighbourQuery(NamedTuple):
 
 
 def live_songs(
-    ring: Ring, window: int, asked: NDArray[np.int64], query: NeighbourQuery, most: int
+    ring: Ring, window: int, as_of: NDArray[np.int64], query: NeighbourQuery, limit: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
-    """Name the songs that recent sessions lead to, as of each of the plays asked, int64 [B].
+    """Return the songs that recent sessions lead to, as of plays, int64 [B].
 
-    Returns their slots, int32 [B, most], 0 behind the last; their shares of all that was named,
-    float32 [B, most], greatest first; and how many were named, int64 [B]. Of songs that score
-    alike the one come upon first stands first, which no slot has a part in.
+    Returns their slots, int32 [B, limit], 0 behind the last; their shares of all scores,
+    float32 [B, limit], greatest first; and how many were scored, int64 [B]. Of equal scores the
+    song found first comes first, whatever its slot.
     """
-    return _live_songs(ring, window, asked, query, most, _TOTALS.room(len(ring.newest)))
+    return _live_songs(ring, window, as_of, query, limit, _TOTALS.room(len(ring.newest)))
 
 
 @compiled
 def _live_songs(
     ring: Ring,
     window: int,
-    asked: NDArray[np.int64],
+    as_of: NDArray[np.int64],
     query: NeighbourQuery,
-    most: int,
+    limit: int,
     total: NDArray[np.float32],
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
-    """Do so with a total of every slot, all 0 before and after."""
-    capacity, rows = len(ring.songs), len(asked)
-    slots, shares = np.zeros((rows, most), np.int32), np.zeros((rows, most), np.float32)
+    """total: of every slot, all 0 before and after."""
+    capacity, rows = len(ring.songs), len(as_of)
+    slots, shares = np.zeros((rows, limit), np.int32), np.zeros((rows, limit), np.float32)
     counts = np.zeros(rows, np.int64)
-    named = np.empty(1024, np.int32)
-    heard, steps = np.empty(query.songs, np.int32), np.empty(query.songs, np.int64)
+    found_slots = np.empty(1024, np.int32)
+    recent, steps = np.empty(query.songs, np.int32), np.empty(query.songs, np.int64)
     entries = np.empty(query.newest, np.int64)
     table = np.zeros(TABLE, np.int64)  # 1 + the place of a neighbour; all 0 again after each row
     most_neighbours = query.songs * query.newest
     sessions, anchors = np.empty(most_neighbours, np.int64), np.empty(most_neighbours, np.int64)
     strengths, used = np.empty(most_neighbours, np.float32), np.empty(most_neighbours, np.int64)
     for row in range(rows):
-        number = asked[row]
+        number = as_of[row]
         least = max(1, number - window + 1)
         mine = ring.sessions[number % capacity]
-        length = _last_songs(ring, number, least, heard, steps)
+        length = _last_songs(ring, number, least, recent, steps)
         neighbours = 0
         for song in range(length):
-            seen = _other_plays(ring, heard[song], number, least, mine, entries)
+            seen = _other_plays(ring, recent[song], number, least, mine, entries)
             if seen == 0:
                 continue
             rarity = np.log1p((number - least + 1) / seen)
@@ -151,14 +151,14 @@ def _live_songs(
             table[used[neighbour]] = 0
             anchor, session = anchors[neighbour], sessions[neighbour]
             strength = np.float32(strengths[neighbour] * np.exp(-(number - anchor) / query.recency))
-            named = with_room(named, found, len(query.after) + len(query.before))
+            found_slots = with_room(found_slots, found, len(query.after) + len(query.before))
             place = ring.following[anchor % capacity]
             for away in range(len(query.after)):
                 if place == 0 or place > number or ring.sessions[place % capacity] != session:
                     break
                 slot = ring.songs[place % capacity]
                 if total[slot] == 0:
-                    named[found] = slot
+                    found_slots[found] = slot
                     found += 1
                 total[slot] += strength * query.after[away]
                 place = ring.following[place % capacity]
@@ -168,12 +168,12 @@ def _live_songs(
                     break
                 slot = ring.songs[place % capacity]
                 if total[slot] == 0:
-                    named[found] = slot
+                    found_slots[found] = slot
                     found += 1
                 total[slot] += strength * query.before[away]
                 place = ring.previous[place % capacity]
         counts[row] = found
-        _best(named[:found], total, slots[row], shares[row])
+        _best(found_slots[:found], total, slots[row], shares[row])
     return slots, shares, counts
 
 
@@ -182,20 +182,20 @@ def _last_songs(
     ring: Ring,
     number: int,
     least: int,
-    heard: NDArray[np.int32],
+    recent: NDArray[np.int32],
     steps: NDArray[np.int64],
 ) -> int:
-    """Fill `heard` with the running session's last songs, and `steps` with how far back each is."""
+    """Fill `recent` with the session's last songs, and `steps` with how far back each is."""
     capacity, found, step, place = len(ring.songs), 0, 0, number
     mine = ring.sessions[number % capacity]
-    while found < len(heard) and place >= least and ring.sessions[place % capacity] == mine:
+    while found < len(recent) and place >= least and ring.sessions[place % capacity] == mine:
         slot = ring.songs[place % capacity]
-        if not (heard[:found] == slot).any():
-            heard[found], steps[found] = slot, step
+        if not (recent[:found] == slot).any():
+            recent[found], steps[found] = slot, step
             found += 1
         step += 1
         place = ring.previous[place % capacity]
-        if step == 5 * len(heard):
+        if step == 5 * len(recent):
             break
     return found
 
@@ -218,21 +218,21 @@ def _other_plays(
 
 @compiled
 def _best(
-    named: NDArray[np.int32],
+    found_slots: NDArray[np.int32],
     total: NDArray[np.float32],
     slots: NDArray[np.int32],
     shares: NDArray[np.float32],
 ) -> None:
-    """Write the best of the named songs and their shares; leave `total` all 0."""
-    scores = total[named]
-    total[named] = 0
+    """Write the best of the songs found and their shares; leave `total` all 0."""
+    scores = total[found_slots]
+    total[found_slots] = 0
     everything = scores.sum()
-    if len(named) > len(slots):
-        bound = np.partition(scores, len(named) - len(slots))[len(named) - len(slots)]
+    if len(found_slots) > len(slots):
+        bound = np.partition(scores, len(found_slots) - len(slots))[len(found_slots) - len(slots)]
         kept = scores >= bound
-        named, scores = named[kept], scores[kept]
+        found_slots, scores = found_slots[kept], scores[kept]
     order = np.argsort(-scores, kind="mergesort")[: len(slots)]
-    slots[: len(order)] = named[order]
+    slots[: len(order)] = found_slots[order]
     shares[: len(order)] = scores[order] / everything
 
 
@@ -242,8 +242,8 @@ def plays_of(
 ) -> int:
     """Fill `entries` with a song's plays, newest first, and count them.
 
-    Those numbered `least` to `number`, but none of one session; 0 leaves out no session. slot:
-    the song's; one below 1 is that of a song without plays.
+    Those numbered `least` to `number` outside of one session; 0: of all sessions. slot: the
+    song's; one below 1 is that of a song without plays.
     """
     capacity, found = len(ring.songs), 0
     entry = ring.newest[max(slot, 0)]

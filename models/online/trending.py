@@ -1,4 +1,4 @@
-"""Songs that rise: played more of late than the plays before let expect."""
+"""Trends: songs played more in the last plays than expected from those before."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from segue.models.online.session_knn import plays_of
 from segue.models.ops.jit import Scratch, compiled
 
 _PLAYS = Scratch(0, np.int32)
-TRENDING_STEP = 32  # what trends is worked out anew after so many plays
-STEPS_KEPT = 8  # of which the trends are not worked out again: batches overlap them
-COUNTED_BEFORE = 100  # plays of a song, at most, by which it is known how often it is played
+TRENDING_STEP = 32  # plays after which trends are computed again
+STEPS_KEPT = 8  # whose trends are cached: batches overlap them
+COUNTED_BEFORE = 100  # plays of a song, at most, by which its rate is estimated
 
 
 class Trends:
-    """The songs that rise in one partition, worked out once for all who ask at about a time.
+    """The trending songs of one partition, computed once every TRENDING_STEP plays.
 
-    A song's plays among the last `recent` are held against what those before let expect:
+    A song's plays among the last `recent` are compared with those expected from the plays before:
     (plays - expected) / sqrt(expected + 1). A session's plays of a song in a row count once, and
-    what only one session played does not trend.
+    songs of one session alone do not trend.
     """
 
-    def __init__(self, recent: int, most: int) -> None:
-        """Name at most `most` songs."""
+    def __init__(self, recent: int, limit: int) -> None:
+        """recent: the plays that are compared with those before. limit: songs found, at most."""
         self.recent = recent
-        self.most = most
+        self.limit = limit
         self._kept: dict[tuple[int, int], NDArray[np.int32]] = {}
 
-    def songs(self, plays: RecentPlays, asked: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Name them as of the plays asked, int64 [B], int32 [B, most], best first, 0 behind."""
-        steps, rows = np.unique(asked - asked % TRENDING_STEP, return_inverse=True)
+    def songs(self, plays: RecentPlays, as_of: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return their slots as of plays, int64 [B]: int32 [B, limit], best first, 0 behind."""
+        steps, rows = np.unique(as_of - as_of % TRENDING_STEP, return_inverse=True)
         return np.stack([self._at(plays, number) for number in steps.tolist()])[rows]
 
     def _at(self, plays: RecentPlays, number: int) -> NDArray[np.int32]:
@@ -39,11 +39,11 @@ class Trends:
         found = self._kept.get(step)
         if found is None:
             ring = plays.ring
-            found = np.zeros(self.most, np.int32)
-            named, counts = np.empty(self.recent, np.int32), _PLAYS.room(len(ring.newest))
+            found = np.zeros(self.limit, np.int32)
+            found_slots, counts = np.empty(self.recent, np.int32), _PLAYS.room(len(ring.newest))
             # Shorter than the window, so that it lies in the window of every play of the step.
             least = max(1, number - plays.window + TRENDING_STEP + 1)
-            _rising(ring, number, least, self.recent, counts, named, found)
+            _rising(ring, number, least, self.recent, counts, found_slots, found)
             kept = [*self._kept.items()][1 - STEPS_KEPT :]
             self._kept = dict([*kept, (step, found)])  # at once, as other threads look, too
         return found
@@ -56,10 +56,10 @@ def _rising(
     least: int,
     recent: int,
     plays: NDArray[np.int32],
-    named: NDArray[np.int32],
+    found_slots: NDArray[np.int32],
     slots: NDArray[np.int32],
 ) -> None:
-    """Write them to `slots`, all 0, with a count of every slot's plays, all 0 before and after."""
+    """Write them to `slots`, all 0. plays: of every slot, all 0 before and after."""
     capacity, found = len(ring.songs), 0
     since = max(least, number - recent + 1)
     for entry in range(number, since - 1, -1):
@@ -69,12 +69,12 @@ def _rising(
         if before >= least and ring.sessions[before % capacity] == ring.sessions[entry % capacity]:
             continue
         if plays[slot] == 0:
-            named[found] = slot
+            found_slots[found] = slot
             found += 1
         plays[slot] += 1
     scores = np.empty(found, np.float32)
     for place in range(found):
-        slot = named[place]
+        slot = found_slots[place]
         expected = 0.0
         if plays[slot] > 1 and since > least:
             expected = (number - since + 1) * _rate_before(ring, slot, since, least)
@@ -85,12 +85,12 @@ def _rising(
     order = np.argsort(-scores, kind="mergesort")[: len(slots)]
     for place in range(len(order)):
         if scores[order[place]] > 0:
-            slots[place] = named[order[place]]
+            slots[place] = found_slots[order[place]]
 
 
 @compiled
 def _rate_before(ring: Ring, slot: int, since: int, least: int) -> float:
-    """Give a song's share of the plays before `since`, by at most its last COUNTED_BEFORE."""
+    """Return a song's share of the plays before `since`, by its last COUNTED_BEFORE at most."""
     entries = np.empty(COUNTED_BEFORE, np.int64)
     count = plays_of(ring, slot, least, since - 1, 0, entries)
     oldest = entries[count - 1] if count == COUNTED_BEFORE else least

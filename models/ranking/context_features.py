@@ -1,8 +1,8 @@
-"""The moment at which a next song is asked for: when it is, how long since, and what was skipped.
+"""Context features of time and skips.
 
-It is the time of the session's last play, which is when its listener is features what comes next.
-Hours and weekdays are points on a circle, so that 23:59 lies beside 00:00. They are those of
-UTC: where a listener lives is not known, but a listener's own plays are all shifted alike.
+The time of a context is that of the session's last play, after which a next song is recommended.
+Hours and weekdays are points on a circle, so that 23:59 is next to 00:00. They are those of UTC:
+where a listener lives is not known, but a listener's own plays are all shifted alike.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MONDAY_MS = 4 * DAY_MS
 
 
 def context_features(contexts: Contexts) -> NDArray[np.float32]:
-    """Give TIME_AND_SKIP_FEATURES of each context, float32 [B, M]; 0 where unknown."""
+    """Return TIME_AND_SKIP_FEATURES of each context, float32 [B, M]; 0 where unknown."""
     features = np.zeros((len(contexts), len(TIME_AND_SKIP_FEATURES)), np.float32)
     during, before = contexts.session_details, contexts.history_details
     if len(during):
@@ -73,7 +73,7 @@ def _write_times(
 
 @compiled
 def _log_seconds(first: int, then: int) -> float:
-    """Give log(1 + seconds) from one time to another; 0 where one is unknown, or they run back."""
+    """Return log(1 + seconds) between two times; 0 where one is unknown, or they run back."""
     if first == UNKNOWN or then == UNKNOWN:
         return 0.0
     return math.log1p(max(then - first, 0) / 1000)

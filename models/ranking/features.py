@@ -44,13 +44,13 @@ from segue.models.ranking.song_features import (
 class SongTables(NamedTuple):
     """What is known of songs, by item number.
 
-    vectors: [V + 1, D], the GRU's. places: [V + 1, S], in the skip-gram space. popularity, trend:
+    vectors: [V + 1, D], the GRU's. skipgram: [V + 1, S]. popularity, trend:
     float32 [V + 1]. shares: float32 [V + 1], of all plays of training. recent_plays: of the
     buffer, which trends are counted in.
     """
 
     vectors: ByteVectors
-    places: ByteVectors
+    skipgram: ByteVectors
     popularity: NDArray[np.float32]
     trend: NDArray[np.float32]
     traits: TraitTables
@@ -62,14 +62,14 @@ class SongTables(NamedTuple):
 class QueryVectors(NamedTuple):
     """What the candidates of B listeners are compared with.
 
-    vectors: float32 [B, 5, D], the GRU's query, then those of LIKENESS_FEATURES. places: float32
+    vectors: float32 [B, 5, D], the GRU's query, then those of LIKENESS_FEATURES. skipgram: float32
     [B, 3, S], those of SPACE_FEATURES. content: float32 [B, 1, S], that of CONTENT_FEATURES.
     attended: int64 [B, K], the songs that AMNN attends to. log_new: float32 [B], as `GRUSearch`
     has it. times_ms: int64 [B], UNKNOWN where unknown.
     """
 
     vectors: NDArray[np.float32]
-    places: NDArray[np.float32]
+    skipgram: NDArray[np.float32]
     content: NDArray[np.float32]
     attended: NDArray[np.int64]
     log_new: NDArray[np.float32]
@@ -141,8 +141,8 @@ def write_features(
 
     items, scores, ranks: as `Candidates` has them.
     """
-    for place in range(len(buffer.rows)):
-        row = buffer.rows[place]
+    for number in range(len(buffer.rows)):
+        row = buffer.rows[number]
         count = _filled(items[row])
         mine = items[row, :count].copy().reshape(1, count)
         known = _known(mine, len(songs.popularity) - 1)
@@ -151,7 +151,7 @@ def write_features(
         out = out[:count]
         _write_retrieved(scores[row], ranks[row], retrievers, out)
         _write_popularity(known[0], songs, out)
-        _write_repeats(row, place, mine, known, plays, unknown, buffer, out)
+        _write_repeats(row, number, mine, known, plays, unknown, buffer, out)
         _write_similarities(row, mine, known[0], songs, queries, unknown, out)
         traits = np.zeros((1, count, _TRAIT_COUNT), np.float32)
         trait_features(
@@ -163,7 +163,7 @@ def write_features(
             traits,
         )
         _copy(traits[0], out, _TRAITS)
-        _write_buffer_features(row, place, mine[0], songs, unknown, buffer, out)
+        _write_buffer_features(row, number, mine[0], songs, unknown, buffer, out)
         _write_content(row, mine[0], len(songs.popularity) - 1, queries, unknown, out)
 
 
@@ -242,7 +242,7 @@ def _write_popularity(
 @compiled
 def _write_repeats(
     row: int,
-    place: int,
+    number: int,
     items: NDArray[np.int64],
     known: NDArray[np.int64],
     plays: PlayColumns,
@@ -257,11 +257,11 @@ def _write_repeats(
         plays.histories,
         plays.history_offsets[row : row + 2],
     )
-    if buffer.as_of[place] and unknown.slots.shape[1]:
+    if buffer.as_of[number] and unknown.slots.shape[1]:
         new_song_repeats(
             buffer.ring,
             buffer.window,
-            buffer.as_of[place : place + 1],
+            buffer.as_of[number : number + 1],
             np.zeros(1, np.int64),
             items,
             len(buffer.slots) - 1,
@@ -283,19 +283,19 @@ def _write_similarities(
 ) -> None:
     """Write the probabilities by the GRU and AMNN, and the cosines with queries."""
     above, count = len(songs.popularity) - 1, len(out)
-    against, places = queries.vectors[row], queries.places[row]
+    against, near = queries.vectors[row], queries.skipgram[row]
     products = np.zeros((1, count, len(against)), np.float32)
-    cosines = np.zeros((1, count, len(places)), np.float32)
+    cosines = np.zeros((1, count, len(near)), np.float32)
     shares = np.full(count, -np.inf, np.float32)
     # One pass over the candidates' vectors for everything they are compared with.
     multiply_bytes(songs.vectors, known, against, products[0])
-    multiply_bytes(songs.places, known, places, cosines[0])
+    multiply_bytes(songs.skipgram, known, near, cosines[0])
     share_out(songs.attention, queries.attended[row], known, shares)
     if unknown.slots.shape[1]:
         one = slice(row, row + 1)
-        against, places = queries.vectors[one], queries.places[one]
+        against, near = queries.vectors[one], queries.skipgram[one]
         add_new_products(products, items, above, unknown.vectors[one], against)
-        add_new_products(cosines, items, above, unknown.places[one], places)
+        add_new_products(cosines, items, above, unknown.skipgram[one], near)
     _copy(products[0, :, 1:], out, _LIKENESS)
     _copy(cosines[0], out, _SPACE)
     least = np.float32(LEAST_LOG_PROBABILITY)
@@ -309,18 +309,18 @@ def _write_similarities(
 @compiled
 def _write_buffer_features(
     row: int,
-    place: int,
+    number: int,
     items: NDArray[np.int64],
     songs: SongTables,
     unknown: UnknownSongs,
     buffer: BufferQueries,
     out: NDArray[np.float32],
 ) -> None:
-    if buffer.as_of[place]:
+    if buffer.as_of[number]:
         buffer_features(
             buffer.ring,
             buffer.window,
-            buffer.as_of[place],
+            buffer.as_of[number],
             items,
             buffer.slots,
             buffer.items,

@@ -1,8 +1,8 @@
-"""The trained ranker as it serves: the same logits as `Ranker`, in a fraction of the time.
+"""The trained ranker's inference: the logits of `Ranker`, in a fraction of the time.
 
-Features are not standardised one by one, as their means and scales are folded into the first
-layer. Candidates are packed end to end, and listeners ranked by few, so that nothing is worked
-out for padding and what lies between two layers stays in the processor's cache.
+Features are not standardised one by one: their means and scales are folded into the first layer.
+Candidates are packed end to end, and listeners ranked few at a time, so that nothing is computed
+for padding and what lies between two layers stays in the processor's cache.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from segue.models.ranking.ranker import Ranker, halves
 
 
 class ServingRanker:
-    """Gives candidates their log-shares. A row depends on itself alone, bit by bit."""
+    """Computes log-shares of candidates. A row depends on itself alone, bit by bit."""
 
     def __init__(self, ranker: Ranker, vectors: ByteVectors) -> None:
-        """Take a trained ranker and the songs' vectors, [V + 1, D]."""
+        """ranker: trained. vectors: of songs, [V + 1, D]."""
         self.ranker = ranker.eval()
         self.vectors = vectors
         with torch.no_grad():
@@ -41,7 +41,7 @@ class ServingRanker:
 
     @torch.inference_mode()
     def shares(self, inputs: RankingInputs) -> Tensor:
-        """Give the candidates' log-shares, float32 [B, C]; -inf where there is none."""
+        """Return the candidates' log-shares, float32 [B, C]; -inf where there is none."""
         first, second, preference = self._by_listener(inputs)
         items, table = inputs.items.numpy(), inputs.table.rows
         known = inputs.known_items.numpy()
@@ -52,7 +52,7 @@ class ServingRanker:
             begins = inputs.table.begins[start : start + ROW_BLOCK + 1]
             packed = table[begins[0] : begins[-1]]
             hidden = F.linear(torch.from_numpy(packed), self._own)
-            _cut_off(hidden.numpy(), begins, first[rows])
+            _add_and_rectify(hidden.numpy(), begins, first[rows])
             if missing := -hidden.shape[1] % SUM_LANES:
                 hidden = F.pad(hidden, (0, missing))
             hidden = F.linear(hidden, self._joined)
@@ -71,7 +71,7 @@ class ServingRanker:
         return torch.from_numpy(shares)
 
     def _by_listener(self, inputs: RankingInputs) -> tuple[NDArray[np.float32], ...]:
-        """Give what the listener adds to each of the two layers, and what is preferred."""
+        """Return what the listener adds to each of the two layers, and the preference."""
         count, ranker = len(inputs), self.ranker
         whole = torch.arange(count + -count % ROW_BLOCK).clamp_max(count - 1)
         inputs = inputs.without_candidates().take(whole)
@@ -92,10 +92,10 @@ def _padded(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 @compiled
-def _cut_off(
+def _add_and_rectify(
     hidden: NDArray[np.float32], begins: NDArray[np.int64], shared: NDArray[np.float32]
 ) -> None:
-    """Add to the first layer, [N, width], what the listener adds, and cut it off at 0."""
+    """Add the listener's part to the first layer, [N, width], and apply ReLU."""
     for row in range(len(shared)):
         for place in range(begins[row] - begins[0], begins[row + 1] - begins[0]):
             for column in range(hidden.shape[1]):
@@ -118,8 +118,8 @@ def _finish(
 ) -> None:
     """Add up the logits and write their log-softmax to `shares`, float32 [B, C], -inf before.
 
-    hidden: float32 [N, width], the second layer without what the listener adds to it, `shared`,
-    float32 [B, width], and not yet cut off at 0. packed: float32 [N, columns], the features.
+    hidden: float32 [N, width], the second layer without the listener's part, `shared`,
+    float32 [B, width], and before ReLU. packed: float32 [N, columns], the features.
     """
     for row in range(len(items)):
         begin, greatest = begins[row] - begins[0], np.float32(-np.inf)

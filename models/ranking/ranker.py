@@ -1,8 +1,8 @@
-"""The ranker of the hybrid: candidates in, the order in which they are recommended out.
+"""The ranker: a softmax over a context's candidates.
 
-After the hybrid document: a layer of features for the listener, one for the context of the
-play and one for each candidate are joined into a representation of what is preferred, and a
-softmax over the candidates is the chance of each to come next. Three losses are combined,
+A layer of features for the listener, one for the context and one for each candidate are joined
+into a representation of what is preferred, and a softmax over the candidates is the probability
+of each to come next. Three losses are combined,
 
     classification   cross-entropy of the song that came next among the candidates
     features         how far the preference lies from the vector of the song that came next
@@ -29,7 +29,7 @@ from segue.models.ranking.schema import CANDIDATE_FEATURES, CONTEXT_FEATURES
 LOSSES = ("classification", "features", "retrieval")
 LEAST_BALANCE = -1.0
 FIRST_WEIGHTS = {"gru": 0.5, "amnn": 0.1, "blend": 0.6}
-"""What the best models weigh before anything is learned: a product of their shares."""
+"""Weights of the best models before training: a product of their shares."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Ranker(nn.Module):
     def forward(
         self, inputs: RankingInputs, vectors: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Give each candidate's logit, float32 [B, C], -inf for none, and the preferences [B, D].
+        """Return each candidate's logit, float32 [B, C], -inf for none, and the preferences [B, D].
 
         vectors: of the candidates, float32 [B, C, D]. generator: draws the dropout in training.
         """
@@ -126,7 +126,7 @@ class Ranker(nn.Module):
         return logits.masked_fill(inputs.items == PADDING, -torch.inf), preference
 
     def layers(self, inputs: RankingInputs, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the listener layer and the context layer, float32 [B, width] each.
+        """Return the listener layer and the context layer, float32 [B, width] each.
 
         context: float32 [B, G], the context features, standardised.
         """
@@ -135,7 +135,7 @@ class Ranker(nn.Module):
         return listener.relu(), of_play.relu()
 
     def preferred(self, listener: Tensor, of_play: Tensor) -> Tensor:
-        """Give the direction of what is preferred, float32 [B, D], from both layers."""
+        """Return the direction of what is preferred, float32 [B, D], from both layers."""
         return F.normalize(padded_linear(self.preference, torch.cat([listener, of_play], 1)), dim=1)
 
     def losses(
@@ -146,7 +146,7 @@ class Ranker(nn.Module):
         answer_vectors: Tensor,
         generator: torch.Generator,
     ) -> Tensor:
-        """Give the three losses, float32 [3].
+        """Return the three losses, float32 [3].
 
         answers: int64 [B], the column of the song that came next. answer_vectors: float32
         [B, D], of unit length.
@@ -166,7 +166,7 @@ class Ranker(nn.Module):
         return torch.stack([classification, features, agreement.sum(1).mean()])
 
     def combine(self, losses: Tensor) -> Tensor:
-        """Weigh the losses by what was learned of them."""
+        """Return the weighted sum of the losses, or the classification loss alone."""
         if not self.config.combined:
             return losses[0]
         # A loss that can be made nothing would else weigh without bound.
@@ -181,7 +181,7 @@ class Ranker(nn.Module):
 
 
 def halves(layer: nn.Linear, first: int) -> tuple[Tensor, Tensor]:
-    """Give a layer's weights of its `first` inputs, and those of the others."""
+    """Return a layer's weights of its `first` inputs, and those of the others."""
     return layer.weight[:, :first], layer.weight[:, first:]
 
 
@@ -189,7 +189,7 @@ def padded_linear(layer: nn.Linear, inputs: Tensor) -> Tensor:
     """Run a layer so that a row's bits do not depend on which rows come with it.
 
     Products over a number of columns that is not a multiple of SUM_LANES end in a remainder,
-    which is added up differently by a row's place in the batch.
+    which is added up differently by a row's position in the batch.
     """
     missing = -inputs.shape[-1] % SUM_LANES
     return F.linear(F.pad(inputs, (0, missing)), F.pad(layer.weight, (0, missing)), layer.bias)

@@ -1,4 +1,4 @@
-"""Replays: when each candidate was heard before, and how much a session repeats itself."""
+"""Repeat features: when each candidate was played before, and a session's repeats."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def repeat_features(
     history_songs: NDArray[np.int64],
     history_offsets: NDArray[np.int64],
 ) -> NDArray[np.float32]:
-    """Describe when each candidate was heard, float32 [B, C, 7].
+    """Return when each candidate was played, float32 [B, C, 7].
 
     items: int64 [B, C], ascending, 0 behind the last. Of the session, then of the history:
     whether it holds the song, log(1 + plays since), log(1 + how often); and whether the song is
@@ -30,15 +30,15 @@ def repeat_features(
             songs = session_songs if part == 0 else history_songs
             offsets = session_offsets if part == 0 else history_offsets
             begin, end = offsets[row], offsets[row + 1]
-            for place in range(begin, end):
-                slot = np.searchsorted(items[row, : known[row]], songs[place])
-                if slot == known[row] or items[row, slot] != songs[place]:
+            for position in range(begin, end):
+                slot = np.searchsorted(items[row, : known[row]], songs[position])
+                if slot == known[row] or items[row, slot] != songs[position]:
                     continue
                 features[row, slot, 3 * part] = 1
-                features[row, slot, 3 * part + 1] = np.log1p(end - place)
+                features[row, slot, 3 * part + 1] = np.log1p(end - position)
                 features[row, slot, 3 * part + 2] += 1
                 if part == 0:
-                    features[row, slot, 6] = place == end - 1
+                    features[row, slot, 6] = position == end - 1
         for slot in range(known[row]):
             for plays in (2, 5):
                 if features[row, slot, plays] > 0:
@@ -50,12 +50,12 @@ def repeat_features(
 def count_repeats(
     songs: NDArray[np.int64], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Count each session's plays of songs that it held already, and tell if the last was one."""
+    """Count each session's plays of songs that it held already; and whether its last was one."""
     rows = len(offsets) - 1
     counts, last = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
     for row in range(rows):
-        for place in range(offsets[row] + 1, offsets[row + 1]):
-            again = (songs[offsets[row] : place] == songs[place]).any()
+        for position in range(offsets[row] + 1, offsets[row + 1]):
+            again = (songs[offsets[row] : position] == songs[position]).any()
             counts[row] += again
             last[row] = again
     return counts, last

@@ -131,7 +131,7 @@ for _group in (
 
 @dataclass(frozen=True)
 class RetrieverColumns:
-    """The columns that a retriever fills. number: its place in `ranks`. -1: it has none."""
+    """The columns that a retriever fills. number: its index in `ranks`. -1: it has none."""
 
     name: str
     number: int
@@ -162,8 +162,8 @@ class FeatureSchema:
         for number, each in enumerate(retrievers):
             own = {"share": each.name, "rank": f"{each.name}_rank"}
             names += [own[kind] for kind in each.features if own[kind] not in names]
-            places = {kind: names.index(own[kind]) for kind in each.features}
-            columns.append(RetrieverColumns(each.name, number, **places))
+            indices = {kind: names.index(own[kind]) for kind in each.features}
+            columns.append(RetrieverColumns(each.name, number, **indices))
         groups = [
             each
             for each in FEATURE_GROUPS.values()
@@ -193,7 +193,7 @@ class FeatureSchema:
 
     @property
     def ablations(self) -> tuple[str, ...]:
-        """What can be taken away: every group and every retriever."""
+        """The ablations: every group of features and every retriever."""
         return tuple(dict.fromkeys((*FEATURE_GROUPS, *self.retriever_names)))
 
     def columns_of(self, ablation: str) -> tuple[list[int], list[int]]:
@@ -205,5 +205,5 @@ class FeatureSchema:
         columns = [self.names.index(name) for name in group.columns if name in self.names]
         for each in self.retrievers:
             if each.name == ablation:
-                columns += [place for place in (each.share, each.rank) if place >= 0]
+                columns += [column for column in (each.share, each.rank) if column >= 0]
         return columns, [CONTEXT_FEATURES.index(name) for name in group.context_columns]

@@ -1,4 +1,8 @@
-"""What is known of songs themselves, and of what a listener made of them and their artists."""
+"""Features of songs, and of a listener's plays of them and their artists.
+
+hour_match is r(song, hour) = log P(song is played in this part of the day) / P(any song is),
+smoothed by SMOOTHING plays.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ SMOOTHING = 10.0
 
 
 def hours_of(log: SessionLog, songs: int) -> NDArray[np.float32]:
-    """Give r of every song, float32 [V + 1, SLOTS]; [0, SLOTS] where no time is known.
+    """Return r of every song, float32 [V + 1, SLOTS]; [0, SLOTS] where no time is known.
 
     songs: V.
     """
@@ -26,12 +30,12 @@ def hours_of(log: SessionLog, songs: int) -> NDArray[np.float32]:
     timed = times != UNKNOWN
     if not timed.any():
         return np.zeros((0, SLOTS), np.float32)
-    places = log.sessions.values[timed] * SLOTS + times[timed] // SLOT_MS % SLOTS
-    plays = np.bincount(places, minlength=(songs + 1) * SLOTS).reshape(-1, SLOTS)
-    # An hour at which nobody listens says nothing of a song, and is divided by all the same.
+    cells = log.sessions.values[timed] * SLOTS + times[timed] // SLOT_MS % SLOTS
+    plays = np.bincount(cells, minlength=(songs + 1) * SLOTS).reshape(-1, SLOTS)
+    # An hour without any plays is smoothed, too, so that nothing is divided by 0.
     expected = (plays.sum(0) + 1) / (plays.sum() + SLOTS)
-    likely = (plays + SMOOTHING * expected) / (plays.sum(1, keepdims=True) + SMOOTHING)
-    hours: NDArray[np.float32] = np.log(likely / expected).astype(np.float32)
+    smoothed = (plays + SMOOTHING * expected) / (plays.sum(1, keepdims=True) + SMOOTHING)
+    hours: NDArray[np.float32] = np.log(smoothed / expected).astype(np.float32)
     return hours
 
 
@@ -42,17 +46,17 @@ def hour_match(
     hours: NDArray[np.float32],
     out: NDArray[np.float32],
 ) -> None:
-    """Write r of candidates, int64 [B, C], at the time of asking to `out`, float32 [B, C].
+    """Write r of candidates, int64 [B, C], at the contexts' times to `out`, float32 [B, C].
 
-    times_ms: int64 [B]. hours: as `hours_of` gives them. Nothing where song or time is not known.
+    times_ms: int64 [B]. hours: as `hours_of` returns them. Nothing where song or time is unknown.
     """
     for row in range(items.shape[0]):
         if times_ms[row] == UNKNOWN:
             continue
         slot = times_ms[row] // SLOT_MS % SLOTS
-        for place in range(items.shape[1]):
-            if items[row, place] < len(hours):
-                out[row, place] = hours[items[row, place], slot]
+        for position in range(items.shape[1]):
+            if items[row, position] < len(hours):
+                out[row, position] = hours[items[row, position], slot]
 
 
 ARTIST_FEATURES = ("artist_known", "artist_is_last", "artist_session", "artist_history")
@@ -60,8 +64,8 @@ SKIP_FEATURES = ("skips_known", "skipped_before")
 TRAIT_FEATURES = ("age", *ARTIST_FEATURES, *SKIP_FEATURES, "hour_match")
 """age: log of the share of all training plays that came after the song's first. artist_is_last:
 the last play was of the same artist. artist_session, artist_history: log(1 + plays of the
-artist). skips_known: log(1 + this listener's plays of the song of which it is known whether they
-were skipped); skipped_before: the share of those that were. hour_match: see song_hours."""
+artist). skips_known: log(1 + this listener's plays of the song with a known skip state);
+skipped_before: the share of those that were skipped."""
 NO_ARTIST = 0
 
 
@@ -78,7 +82,7 @@ class PlayColumns(NamedTuple):
     """What B listeners played, end to end, as compiled code takes it.
 
     sessions, histories: int64, item numbers; their offsets: int64 [B + 1]. session_skips,
-    history_skips: int8, of each play, UNKNOWN where nobody says.
+    history_skips: int8, of each play, UNKNOWN where unknown.
     """
 
     sessions: NDArray[np.int64]
@@ -90,7 +94,7 @@ class PlayColumns(NamedTuple):
 
     @classmethod
     def of(cls, contexts: Contexts) -> Self:
-        """Take them from contexts."""
+        """Return the plays of contexts."""
         sessions, histories = contexts.sessions, contexts.histories
         return cls(
             sessions.values,
@@ -103,10 +107,9 @@ class PlayColumns(NamedTuple):
 
 
 class SongTraits:
-    """Who made each song, when it was first played and at what hours, by item number.
+    """Each song's artist, first play and hours, by item number.
 
-    A number above V is a song that came out after training: its artist is unknown unless known,
-    its age the least there is.
+    A number above V is a song that came out after training: its age is the least there is.
     """
 
     def __init__(
@@ -117,7 +120,7 @@ class SongTraits:
     ) -> None:
         """artists: int32 [V + 1], numbers >= 1, 0 where unknown. ages: float32 [V + 1].
 
-        hours: as `hours_of` gives them.
+        hours: as `hours_of` returns them.
         """
         self.artists = artists
         self.ages = ages
@@ -126,7 +129,7 @@ class SongTraits:
 
     @classmethod
     def of(cls, log: SessionLog, artists: NDArray[np.int32]) -> Self:
-        """Take ages and hours from a log in the item numbers of `artists`, int32 [V + 1]."""
+        """Compute ages and hours of a log in the item numbers of `artists`, int32 [V + 1]."""
         plays = log.sessions.values
         first = np.full(len(artists), len(plays), np.int64)
         np.minimum.at(first, plays, np.arange(len(plays)))
@@ -135,7 +138,7 @@ class SongTraits:
 
     @property
     def tables(self) -> TraitTables:
-        """Give them as compiled code takes them."""
+        """Return them as compiled code takes them."""
         return TraitTables(self.artists, self.ages, self._youngest, self.hours)
 
 
@@ -150,7 +153,7 @@ def trait_features(
 ) -> None:
     """Write TRAIT_FEATURES of candidates, int64 [B, C], to `out`, float32 [B, C, T], all 0.
 
-    items: ascending, 0 behind the last. times_ms: int64 [B], UNKNOWN where nobody says. new:
+    items: ascending, 0 behind the last. times_ms: int64 [B], UNKNOWN where unknown. new:
     int32 [B, M], the artist of each listener's song V + 1 + k, 0 where unknown.
     """
     _write_artists(items, plays, tables.artists, new, out)
@@ -212,7 +215,7 @@ def _count_artist(names: NDArray[np.int32], counts: NDArray[np.float32], artist:
 
 @compiled
 def _spot(names: NDArray[np.int32], artist: int) -> int:
-    """Find an artist's place in a table, or the free one where it belongs.
+    """Find an artist's index in a table, or the free one where it belongs.
 
     The table's length is a power of 2.
     """
@@ -250,13 +253,13 @@ def _count_skips(
     skipped: NDArray[np.int8],
     out: NDArray[np.float32],
 ) -> None:
-    """Add to `out`, [B, C, 2], the plays of which it is known, and those that were skipped."""
+    """Add to `out`, [B, C, 2], the plays with a known skip state, and those skipped."""
     for row in range(len(items)):
         known = (items[row] != PADDING).sum()
-        for place in range(offsets[row], offsets[row + 1]):
-            if skipped[place] == UNKNOWN:
+        for position in range(offsets[row], offsets[row + 1]):
+            if skipped[position] == UNKNOWN:
                 continue
-            slot = np.searchsorted(items[row, :known], songs[place])
-            if slot < known and items[row, slot] == songs[place]:
+            slot = np.searchsorted(items[row, :known], songs[position])
+            if slot < known and items[row, slot] == songs[position]:
                 out[row, slot, 0] += 1
-                out[row, slot, 1] += skipped[place]
+                out[row, slot, 1] += skipped[position]

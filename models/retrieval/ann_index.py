@@ -16,7 +16,6 @@ from torch import Tensor
 
 from segue.models.bundles.bundle import Bundle
 from segue.models.data.batching import ROW_BLOCK
-from segue.models.data.vocabulary import PADDING
 from segue.models.errors import SegueError
 from segue.models.ops.dot_products import ByteVectors, multiply, multiply_bytes
 from segue.models.ops.jit import compiled_sums

@@ -92,8 +92,8 @@ def aligned(songs: EmbeddedSongs, bundle: Bundle) -> tuple[EmbeddedSongs, Alignm
             f"give those of {FEWEST} or more, which teach how to bring the others into its space"
         )
     places = bundle.weights["skipgram.vectors"].numpy()[numbers[known]]
-    alignment = Alignment.learn(songs.vectors[known], places)
-    return EmbeddedSongs(songs.song_ids, alignment.place(songs.vectors)), alignment
+    alignment = Alignment.fit(songs.vectors[known], places)
+    return EmbeddedSongs(songs.song_ids, alignment.align(songs.vectors)), alignment
 
 
 def embed(bundle: Bundle, songs: EmbeddedSongs, out: Path, *, overwrite: bool = False) -> Embedded:

@@ -14,9 +14,9 @@ from segue.models.data.sessions import Contexts
 from segue.models.gru.inference import ServingHeard, hide_heard
 from segue.models.gru.network import GRU, GRUConfig
 from segue.models.gru.repeat_head import Heard
-from segue.models.neighborhood.blend import NewSongs
+from segue.models.neighborhood.blend import NewSongs, blend_features
 from segue.models.neighborhood.conditional_logit import probabilities
-from segue.models.neighborhood.score_union import named_together
+from segue.models.neighborhood.score_union import unite_scores
 from segue.models.ops.dot_products import ByteVectors, byte_products, inner_products, multiply_bytes
 from segue.models.ranking.inference import ServingRanker
 from segue.models.ranking.ranker import Ranker, RankerConfig
@@ -212,8 +212,10 @@ def test_the_blend_gives_new_songs_the_choice_s_probabilities():
     slots = np.zeros(songs + 1, np.int32)
     found = new_songs.blended(models, heard, slots)
     assert not slots.any()
-    together = named_together(models, heard, songs)
-    likely = probabilities(new_songs.features(together), together.offsets, new_songs.weights)
+    together = unite_scores(models, heard, songs)
+    likely = probabilities(
+        blend_features(together, new_songs.log_plays), together.offsets, new_songs.weights
+    )
     for row in range(12):
         heard_here = slice(*heard.offsets[row : row + 2])
         new_here = slice(*together.offsets[row : row + 2])

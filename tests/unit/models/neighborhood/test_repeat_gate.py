@@ -8,8 +8,8 @@ import pytest
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import Vocabulary
-from segue.models.neighborhood.repeat_gate import CONSTANTS, FEATURES, HeardSongs, RepeatGate
-from segue.models.neighborhood.score_union import named_together, places_of
+from segue.models.neighborhood.repeat_gate import CONSTANTS, FEATURES, PlayedSongs, RepeatGate
+from segue.models.neighborhood.score_union import positions_of, unite_scores
 from segue.models.neighborhood.sequential_rules import RulesConfig
 from segue.models.retrieval.sparse_scores import SparseScores
 from segue.offline.training.blend import BlendConfig, fit_gated
@@ -20,7 +20,7 @@ def contexts_of(sessions: list[list[int]], histories: list[list[int]] | None = N
     return Contexts.of(Ragged.of(sessions), Ragged.of(histories) if histories else None)
 
 
-def feature(heard: HeardSongs, item: int, name: str) -> float:
+def feature(heard: PlayedSongs, item: int, name: str) -> float:
     row = heard.items.tolist().index(item)
     value: float = heard.features()[row, FEATURES.index(name)]
     return value
@@ -28,7 +28,7 @@ def feature(heard: HeardSongs, item: int, name: str) -> float:
 
 def test_what_is_known_of_songs_by_hand():
     # Before: 1 2 3. Now: 4 1 4. After an earlier play of 4, the last song, came 1.
-    heard = HeardSongs.of(contexts_of([[4, 1, 4]], [[1, 2, 3]]))
+    heard = PlayedSongs.of(contexts_of([[4, 1, 4]], [[1, 2, 3]]))
     assert dict(zip(heard.items.tolist(), heard.ages.tolist(), strict=True)) == {
         1: 1,
         2: 4,
@@ -53,13 +53,13 @@ def test_what_is_known_of_songs_by_hand():
 
 
 def test_of_listeners_who_heard_nothing_nothing_is_known():
-    heard = HeardSongs.of(contexts_of([[], [2]]))
+    heard = PlayedSongs.of(contexts_of([[], [2]]))
     assert heard.offsets.tolist() == [0, 0, 1]
     assert heard.features().shape == (1, len(FEATURES))
 
 
 def test_an_empty_session_still_has_a_history():
-    heard = HeardSongs.of(contexts_of([[]], [[2, 1, 2]]))
+    heard = PlayedSongs.of(contexts_of([[]], [[2, 1, 2]]))
     assert feature(heard, 2, "in the history") == 1
     assert feature(heard, 1, "in the history: has followed the last song") == 1
     assert np.isfinite(heard.features()).all()
@@ -110,7 +110,7 @@ def test_songs_of_the_past_come_back_by_the_history():
     contexts = contexts_of([[31]] * 500, [history.tolist() for history in histories])
     gate = RepeatGate.fit(contexts, answers)
     found = gate.probabilities(contexts)
-    places = places_of(answers, found.items, found.offsets)
+    places = positions_of(answers, found.items, found.offsets)
     assert found.scores.sum() / 500 == pytest.approx(1, abs=0.1)
     assert (found.scores[places] > 1 / 7).mean() > 0.9
     assert gate.weights[FEATURES.index("in the history")] != 0
@@ -131,8 +131,8 @@ def test_sets_of_songs_by_hand():
     first = SparseScores(np.array([1, 2, 3]), np.float32([1, 2, 3]), np.array([0, 2, 3]))
     second = SparseScores(np.array([2, 4]), np.float32([5, 6]), np.array([0, 1, 2]))
     barred = SparseScores(np.array([4]), np.float32([1]), np.array([0, 0, 1]))
-    together = named_together([first, second], barred, songs=4)
+    together = unite_scores([first, second], barred, songs=4)
     assert together.items.tolist() == [1, 2, 3]
     assert together.scores.tolist() == [[1, 0], [2, 5], [3, 0]]
     assert together.offsets.tolist() == [0, 2, 3]
-    assert places_of(np.array([2, 2]), first.items, first.offsets).tolist() == [1, -1]
+    assert positions_of(np.array([2, 2]), first.items, first.offsets).tolist() == [1, -1]

@@ -56,11 +56,11 @@ def test_alignment_tells_how_well_it_does_on_songs_it_has_not_learned_from():
     chance = np.random.default_rng(1)
     own = chance.normal(size=(300, 12)).astype(np.float32)
     places = own @ chance.normal(size=(12, 6)).astype(np.float32)
-    good = Alignment.learn(own, places)
-    noise = Alignment.learn(own, chance.normal(size=(300, 6)).astype(np.float32))
+    good = Alignment.fit(own, places)
+    noise = Alignment.fit(own, chance.normal(size=(300, 6)).astype(np.float32))
     assert good.cosine > 0.95
     assert abs(noise.cosine) < 0.3
-    assert np.linalg.norm(good.place(own), axis=1) == pytest.approx(1, abs=1e-5)
+    assert np.linalg.norm(good.align(own), axis=1) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize(
