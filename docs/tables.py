@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from segue.models.hybrid.config import HybridConfig
 from segue.models.hybrid.retrievers import RETRIEVERS, limit_of
 from segue.models.ranking.schema import FEATURE_GROUPS
+from segue.models.registry import KINDS
 from segue.offline.cli import COMMANDS, main
 from segue.offline.datasets.readers import formats_table
 from segue.offline.training.baselines import BASELINES
@@ -242,10 +243,18 @@ def baselines() -> str:
     """Every baseline that `segue evaluate` fits."""
     rows = ((f"`{one.name}`", one.description) for one in BASELINES.values())
     return table(("baseline", "next songs"), rows)
+def bundle_kinds() -> str:
+    """Every kind of bundle: what trains it, what it is, and whether it serves."""
+    rows = (
+        (f"`{name}`", f"`segue train {name}`", kind.summary, "yes" if kind.recommender else "no")
+        for name, kind in KINDS.items()
+    )
+    return table(("kind", "trained by", "what it is", "serves lists"), rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
+    "bundle-kinds": bundle_kinds,
     "commands": command_summaries,
     "command-options": command_options,
     "worker-metrics": worker_metrics,

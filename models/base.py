@@ -10,6 +10,7 @@ from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import Vocabulary
 
 
+@runtime_checkable
 class NextSongModel(Protocol):
     """Scores every song of its vocabulary as the next one. Deterministic; rows do not mix."""
 

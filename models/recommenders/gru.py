@@ -9,17 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segue.models.bundles.bundle import Bundle
 from segue.models.data.batching import pad_listeners
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import PADDING, Vocabulary
-from segue.models.gru.network import GRU
+from segue.models.gru.network import GRU, gru_from_bundle
 from segue.models.gru.retriever import GRURetriever
 from segue.models.ops.jit import compiled, compiled_sums
 from segue.models.recommenders.base import RecommenderConfig, Request, Stage
 from segue.models.recommenders.two_stage import Described, Ranked, RankedRecommender, plain
 from segue.models.reranking.rule_engine import RuleBook
-from segue.models.retrieval.ann_index import ItemIndex
+from segue.models.retrieval.ann_index import ItemIndex, index_of
 
 
 def likeness_reasons(
@@ -111,6 +112,16 @@ class GRURecommender(RankedRecommender):
         super().__init__(vocabulary, popularity, version, config or RecommenderConfig(), book)
         self.model = model.eval()
         self.retriever = GRURetriever(model, popularity, index)
+
+    @classmethod
+    def from_bundle(
+        cls, bundle: Bundle, config: RecommenderConfig, book: RuleBook
+    ) -> GRURecommender:
+        """Build it from a verified bundle of kind "gru"."""
+        network, popularity = gru_from_bundle(bundle), bundle.weights["popularity"]
+        index = index_of(bundle, network.item_vectors())
+        version = bundle.manifest.version
+        return cls(network, bundle.vocabulary, popularity, version, config, index, book)
 
     @property
     def vectors(self) -> Tensor:

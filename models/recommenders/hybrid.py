@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segue.models.bundles.bundle import Bundle
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.hybrid.model import HybridNextSong
@@ -87,6 +88,14 @@ class HybridRecommender(RankedRecommender):
         self._sources = Sources(model.generator.schema.retriever_names)
         live = model.parts.online.config
         self.fallback = LiveFallback(config, self.fallback.trained, live, self.book)
+
+    @classmethod
+    def from_bundle(
+        cls, bundle: Bundle, config: RecommenderConfig, book: RuleBook
+    ) -> HybridRecommender:
+        """Build it from a verified bundle of kind "hybrid"."""
+        model, popularity = HybridNextSong.from_bundle(bundle), bundle.weights["popularity"]
+        return cls(model, popularity, bundle.manifest.version, config, book)
 
     @property
     def vectors(self) -> Tensor:

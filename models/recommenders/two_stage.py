@@ -101,7 +101,7 @@ class RankedRecommender(ABC):
         """
         self.vocabulary = vocabulary
         self.version = version
-        self.learned_ms = 0  # time of the last play it was trained on; 0 where nobody says
+        self.trained_through_ms = 0  # time of the last play it was trained on; 0 if unknown
         self.config = config
         self.book = book or RuleBook(config.rules)
         self.fallback = PopularityRecommender(

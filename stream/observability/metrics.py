@@ -172,7 +172,7 @@ class Metrics:
         self.model_since.set(now_s)
         songs, learned_ms = 0, 0
         if isinstance(recommender, RankedRecommender):
-            songs, learned_ms = len(recommender.vocabulary), recommender.learned_ms
+            songs, learned_ms = len(recommender.vocabulary), recommender.trained_through_ms
         self.model_songs.set(songs)
         self.model_learned.set(learned_ms / 1000 if learned_ms else math.nan)
 

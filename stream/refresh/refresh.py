@@ -17,7 +17,7 @@ from segue.models.gru.scorer import GRUNextSong
 from segue.models.hybrid.model import HybridNextSong
 from segue.models.refresh.bundle_refresh import NewPlays, Refreshed, extended, refresh_bundle
 from segue.models.refresh.embedding_refresh import Drift, RefreshConfig
-from segue.models.registry import KINDS
+from segue.models.registry import model_of
 from segue.models.retrieval.ann_index import ItemIndex
 from segue.stream.refresh.guardrails import GuardRails, Verdict, check_refreshed
 from segue.stream.refresh.sessions import Session
@@ -129,10 +129,9 @@ def refresh(
     )
     if not len(plays.sessions):
         return None
-    made = refresh_bundle(bundle, plays, plan.vectors, seed=seed)
-    kind = bundle.manifest.kind
-    after = KINDS[kind](replace(bundle, weights=made.weights, vocabulary=made.songs, index=None))
-    verdict = check_refreshed(plan.rails, KINDS[kind](bundle), after, made, held_back)
+    kind, made = bundle.manifest.kind, refresh_bundle(bundle, plays, plan.vectors, seed=seed)
+    after = model_of(replace(bundle, weights=made.weights, vocabulary=made.songs, index=None))
+    verdict = check_refreshed(plan.rails, model_of(bundle), after, made, held_back)
     manifest = _write(root / CANDIDATE, bundle, made, plays, to_ms, verdict, _codes(after))
     accepted = not verdict.problems
     outcome = Outcome(

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segue.models.recommenders.base import (
-    PopularityRecommender,
-    Recommender,
-    RecommenderConfig,
-    Request,
-)
+from segue.models.recommenders.base import PopularityRecommender, Recommender, RecommenderConfig
 from segue.models.reranking.rule_engine import RuleBook
 from segue.stream.config.settings import Settings
 from segue.stream.serving.rules import load_rules
@@ -49,9 +44,7 @@ def load_bundle(
         raise BundleError(
             f"{directory} holds {bundle.manifest.version}, not {version}: activate what it holds"
         )
-    made = recommender_of(bundle, config, book)
-    made.recommend([Request(bundle.vocabulary.song_ids[:2], ())])
-    return made
+    return recommender_of(bundle, config, book)
 
 
 def recommender_config(settings: Settings) -> RecommenderConfig:

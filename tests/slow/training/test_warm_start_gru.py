@@ -11,7 +11,7 @@ import torch
 from segue.models.bundles.bundle import read_bundle
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
-from segue.models.registry import KINDS
+from segue.models.registry import model_of
 from tests.support.cli import segue
 from tests.support.toy import paired_sessions, partner, song
 
@@ -54,7 +54,7 @@ def tuesday_sessions():
 
 
 def best_next(bundle, *heard):
-    model = KINDS["gru"](bundle)
+    model = model_of(bundle)
     numbers = bundle.vocabulary.numbers(heard)
     [scores] = model.scores(Contexts.of(Ragged.of([numbers])))
     scores = scores.index_fill(

@@ -11,7 +11,7 @@ from segue.models.bundles.bundle import read_bundle, write_bundle
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import Vocabulary
-from segue.models.registry import KINDS
+from segue.models.registry import model_of
 from tests.slow.training.test_warm_start_gru import START_S, tuesday_sessions, write_plays
 from tests.support.cli import segue
 from tests.support.toy import number_sessions, paired_sessions, partner, song
@@ -53,7 +53,7 @@ def bundles(directory):
 
 def best_next(bundle, *heard):
     numbers = bundle.vocabulary.numbers(heard)
-    [scores] = KINDS["hybrid"](bundle).scores(Contexts.of(Ragged.of([numbers])))
+    [scores] = model_of(bundle).scores(Contexts.of(Ragged.of([numbers])))
     scores = scores.index_fill(0, torch.tensor(numbers), -torch.inf)
     return bundle.vocabulary.song(int(scores.argmax()))
 

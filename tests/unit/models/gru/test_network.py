@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from segue.models.bundles.bundle import read_bundle
 from segue.models.data.batching import ROW_BLOCK, pad_sessions
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import Vocabulary
-from segue.models.gru.network import GRU, GRUConfig, gru_from_bundle
+from segue.models.gru.network import GRU, GRUConfig
 from segue.models.gru.repeat_head import Heard
 from segue.models.gru.scorer import GRUNextSong
 from segue.models.ops.negative_sampling import Negatives, NegativeSampler
-from tests.support.toy import write_toy_bundle
 
 NOTHING = torch.zeros(1, 0, dtype=torch.int64)
 EVENLY = torch.tensor([0.0] + [1.0] * 30)
@@ -112,15 +109,6 @@ def test_only_the_last_songs_count() -> None:
 def test_dropout_is_for_training_alone() -> None:
     model = make_gru(dropout=0.9).train()
     assert torch.equal(encode(model, [[1, 2]]), encode(model, [[1, 2]]))
-
-
-def test_it_comes_back_from_a_bundle(tmp_path: Path) -> None:
-    write_toy_bundle(tmp_path / "bundle", seed=7)
-    again = gru_from_bundle(read_bundle(tmp_path / "bundle"))
-    model = GRU(again.config, 6)
-    model.initialise(seeded(7))
-    assert torch.equal(encode(again, [[1, 2], [3]]), encode(model, [[1, 2], [3]]))
-    assert not again.training
 
 
 def test_the_global_generator_is_left_alone() -> None:

@@ -19,7 +19,7 @@ from segue.models.item2vec.skipgram import SkipGramConfig, train_skipgram
 from segue.models.refresh.bundle_refresh import NewPlays, extended, refresh_bundle
 from segue.models.refresh.embedding_init import Company
 from segue.models.refresh.embedding_refresh import RefreshConfig, refresh_vectors, turn_back
-from segue.models.registry import KINDS
+from segue.models.registry import model_of
 from tests.support.toy import number_sessions, paired_sessions, partner, song, write_toy_bundle
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
 
@@ -158,7 +158,7 @@ class TestBundles:
         assert made.songs.song_ids == [*bundle.vocabulary.song_ids, "new"]
         assert torch.equal(made.weights["songs.weight"][:7], bundle.weights["songs.weight"])
         assert made.weights["popularity"].tolist() == [0, 0.5, 2, 2.5, 2, 2.5, 3, 1]
-        model = KINDS["gru"](replace(bundle, weights=made.weights, vocabulary=made.songs))
+        model = model_of(replace(bundle, weights=made.weights, vocabulary=made.songs))
         assert scored(model, ["song-1"])[7] > -torch.inf
 
     def test_a_hybrid_recommends_a_new_song_where_it_was_heard(self, tmp_path):
@@ -171,7 +171,7 @@ class TestBundles:
         bundle = replace(bundle, details={s: SongDetails(artist=a) for s, a in told.items()})
         rows = [["song-4", "new"] for _ in range(30)]
         made = refresh_bundle(bundle, new_plays(bundle, rows), RefreshConfig())
-        model = KINDS["hybrid"](replace(bundle, weights=made.weights, vocabulary=made.songs))
+        model = model_of(replace(bundle, weights=made.weights, vocabulary=made.songs))
         best = scored(model, ["song-20", "song-21", "song-4"]).topk(3).indices.tolist()
         assert made.songs.number("new") in best
         assert scored(model, [song(8)]).argmax() == made.songs.number(partner(song(8)))
@@ -245,7 +245,7 @@ class TestBundles:
         empty = SessionLog(log.sessions, log.listeners, log.began_ms)
         made = refresh_bundle(bundle, NewPlays(grown, empty, Ragged.of([]), 1.0), RefreshConfig())
         assert made.drift.cosine > 0.9
-        model = KINDS["skipgram"](replace(bundle, weights=made.weights, vocabulary=made.songs))
+        model = model_of(replace(bundle, weights=made.weights, vocabulary=made.songs))
         assert scored(model, ["first"]).argmax() in grown.numbers(
             ["first", "second", "song-0", "song-1"]
         )

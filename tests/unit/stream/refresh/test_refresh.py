@@ -16,7 +16,7 @@ from segue.models.item2vec.scorer import bundle_weights
 from segue.models.item2vec.skipgram import SkipGramConfig, train_skipgram
 from segue.models.refresh.bundle_refresh import Refreshed
 from segue.models.refresh.embedding_refresh import RefreshConfig
-from segue.models.registry import KINDS
+from segue.models.registry import model_of
 from segue.stream.refresh.guardrails import GuardRails, check_refreshed
 from segue.stream.refresh.refresh import RefreshPlan, learned_ms, refresh
 from segue.stream.refresh.sessions import Session
@@ -138,7 +138,7 @@ def test_one_whose_vectors_moved_too_far_is_set_aside(song_vectors, tmp_path):
 def test_numbers_that_are_none_are_a_problem(song_vectors):
     weights = {"songs.weight": torch.tensor([[0.0], [float("nan")]])}
     made = Refreshed(weights, Vocabulary(["a"]), None)
-    model = KINDS["skipgram"](read_bundle_of(song_vectors))
+    model = model_of(read_bundle_of(song_vectors))
     verdict = check_refreshed(GuardRails(), model, model, made, sessions_of([["a", "b"]] * 40))
     assert verdict.problems == ("tensor 'songs.weight' holds numbers that are not finite",)
 
