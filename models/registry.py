@@ -31,8 +31,8 @@ from segue.models.reranking.rule_engine import RuleBook
 class BundleKind:
     """What a kind of bundle is for.
 
-    summary: for the table in docs/models.md. model: builds the model of a verified bundle, or raises
-    BundleError. recommender: builds what serves the bundle; None where it cannot serve alone.
+    summary: for the table in docs/models.md. model: builds the model of a verified bundle, or
+    raises BundleError. recommender: builds what serves it; None where it cannot serve alone.
     """
 
     summary: str
