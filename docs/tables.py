@@ -243,6 +243,8 @@ def baselines() -> str:
     """Every baseline that `segue evaluate` fits."""
     rows = ((f"`{one.name}`", one.description) for one in BASELINES.values())
     return table(("baseline", "next songs"), rows)
+
+
 def bundle_kinds() -> str:
     """Every kind of bundle: what trains it, what it is, and whether it serves."""
     rows = (

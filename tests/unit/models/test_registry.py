@@ -47,9 +47,7 @@ def scorer(request: pytest.FixtureRequest, directories: dict[str, Path]) -> Next
 
 
 @pytest.fixture(scope="module", params=SERVING)
-def recommender(
-    request: pytest.FixtureRequest, directories: dict[str, Path]
-) -> RankedRecommender:
+def recommender(request: pytest.FixtureRequest, directories: dict[str, Path]) -> RankedRecommender:
     return recommender_of(read_bundle(directories[request.param], request.param), CONFIG)
 
 
