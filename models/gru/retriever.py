@@ -19,7 +19,7 @@ from segue.models.retrieval.candidates import CandidateList
 from segue.models.retrieval.retriever import ContextBatch, RetrieverFeature
 
 SAMPLED_SONGS = 1024
-"""Songs that stand for all but the candidates in the sum that a song's share is taken of."""
+"""Songs sampled for the softmax's sum, instead of all but the candidates."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class GRURetriever:
         self.model = model.eval()
         self.vectors = model.item_vectors()
         self._states = GRUTables.of(model)
-        self._heard = ServingHeard(model.heard, model.songs.weight)
+        self._repeat_head = ServingHeard(model.heard, model.songs.weight)
         self.index = index or ItemIndex(self.vectors)
-        # A song more than were played, so that every song can be drawn.
+        # One play more of each, so that every song can be drawn.
         sampler = NegativeSampler(popularity + 1, SAMPLED_SONGS, 1.0, full_softmax_songs=0)
         self._sample = sampler.draw(torch.Generator().manual_seed(0))
         self._sampled_vectors = self.vectors[self._sample.items].T.contiguous()  # [D, K]
@@ -100,8 +100,8 @@ class GRURetriever:
         products, found = self.index.search(queries[:count], limit)
         missing = (0, 0, 0, len(queries) - count)
         products, found = F.pad(products, missing), F.pad(found, missing)  # [B, C]
-        gate = self._heard.gate(states, batch)  # [B, 1]
-        again, shares = self._heard.log_shares(states, batch)  # [B, S]
+        gate = self._repeat_head.gate(states, batch)  # [B, 1]
+        again, shares = self._repeat_head.log_shares(states, batch)  # [B, S]
         new = products.clone()
         hide_heard(new.numpy(), found.numpy(), again)
         log_new = F.logsigmoid(-gate) - self._log_sum(queries, products, new)
@@ -110,7 +110,7 @@ class GRURetriever:
             states,
             queries,
             torch.cat([found, torch.from_numpy(again)], 1),
-            # A listener who heard every song has no new one, and nothing to divide by.
+            # A listener who played every song has no new one, and nothing to divide by.
             scores.nan_to_num_(nan=-torch.inf, neginf=-torch.inf),
             found.shape[1],
             gate[:, 0],
@@ -121,7 +121,7 @@ class GRURetriever:
         """Return the logarithm of the softmax's sum over new songs, float32 [B, 1]."""
         rest = queries @ self._sampled_vectors
         everything = products.shape[1] == self.index.songs
-        # Drawn songs so near to the query are among the candidates, and count already.
+        # Sampled songs as near as the candidates are among them, and count already.
         among = rest >= (-torch.inf if everything else products.amin(1, keepdim=True))
         rest = (rest + self._sample.log_weights).masked_fill_(among, -torch.inf)
         # Not by logaddexp, which rounds the last rows of a batch otherwise than the rest.

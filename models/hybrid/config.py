@@ -50,7 +50,7 @@ MOST_RETRIEVERS = 15
 class RetrievalConfig:
     """How many songs each retriever returns. others: of retrievers without a field here.
 
-    With the defaults 0.99 of the songs stand in lists that stood in them when the first eight
+    With the defaults 0.99 of the listed songs are those of lists for which the first eight
     returned 100, 100, 30, 50, 50, 100, 20 and 50: the blend has what the four before it agree
     on.
     """

@@ -127,7 +127,7 @@ def _own(parts: HybridParts) -> Retriever:
 
 
 def _trending(parts: HybridParts) -> Retriever:
-    """Songs played more of late than expected."""
+    """Songs played more in the last plays than expected from those before."""
     return OnlineRetriever("trending", parts.online)
 
 

@@ -67,7 +67,7 @@ class BlendRetriever:
 
 
 class PopularityRetriever:
-    """The songs played most of late, the same for everybody."""
+    """The most played songs, the same for every context."""
 
     features: Sequence[RetrieverFeature] = ()
 

@@ -1,4 +1,4 @@
-"""Rules between songs: what is heard after a song, or with it (Ludewig and Jannach, 2018).
+"""Sequential rules: what is played after a song, or with it (Ludewig and Jannach, 2018).
 
 A rule a -> b weighs the sum, over all plays of a and later plays of b in the same session, of
 1 / distance (sequential rules, SR), of 1 (association rules, AR, which look backwards too), or

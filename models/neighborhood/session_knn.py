@@ -11,7 +11,7 @@ a song j of theirs scores
     sum over n of similarity(s, n) * anchor(i*) * distance(j) * idf(j)^answer_idf
 
 where i* is the shared song played last in s, and distance(j) falls with how far from i* in n
-the song j stands, by sides: songs after i* are what is asked for. With a linear place and
+the song j is, by sides: songs after i* are predicted. With a linear place and
 anchor and no distance it is V-SKNN (Ludewig and Jannach, 2018), with exponential ones STAN
 (Garg et al., 2019) and V-STAN (Ludewig, Mauro, Latifi and Jannach, 2019).
 """

@@ -212,7 +212,7 @@ def buffer_features(
         slot = slots[item] if item <= songs else new[item - songs - 1]
         if item <= songs and items[slot] != item:
             slot = 0
-        entries[place] = ring.newest[max(slot, 0)]  # below 0: a content song, which nobody played
+        entries[place] = ring.newest[max(slot, 0)]  # below 0: a content song without plays
         if entries[place] >= least:
             going[left], left = place, left + 1
     # All songs go one play back at a time: where the next one lies is known when the last has come
@@ -264,7 +264,7 @@ def new_song_repeats(
                 continue
             slot = new[row, candidates[row, place] - songs - 1]
             if slot < 0:
-                continue  # nobody played it
+                continue  # without plays
             play, begun = number, 0
             for ago in range(OWN_PLAYS):
                 if play < least:

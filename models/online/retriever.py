@@ -192,7 +192,7 @@ class OnlineCandidates:
 
     @cached_property
     def _used(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """`rows` and `new` without the columns that nobody uses; once all are searched."""
+        """`rows` and `new` without the columns of no listener; once all are searched."""
         most = int((self.new != 0).sum(1).max(initial=0))
         return self.rows[:, :most], self.new[:, :most]
 

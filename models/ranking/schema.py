@@ -83,7 +83,7 @@ for _group in (
     FeatureGroup("amnn", "Log-share among the candidates by AMNN's attention.", ("amnn",)),
     FeatureGroup(
         "popularity",
-        "Log of the share of all plays, and its change of late.",
+        "Log of the share of all plays, and of the recent share against it.",
         ("popularity", "trend"),
     ),
     FeatureGroup(
@@ -121,7 +121,7 @@ for _group in (
         ("live_named", "live_window"),
     ),
     FeatureGroup("own", "Whether no trained model knows the song.", ("is_new",)),
-    FeatureGroup("trending", "Plays of late against those expected.", ("rise",)),
+    FeatureGroup("trending", "Log of the last plays against those expected.", ("rise",)),
     FeatureGroup(
         "content", "Cosine of the song's content with the session; songs alike.", CONTENT_FEATURES
     ),
