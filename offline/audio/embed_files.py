@@ -14,7 +14,7 @@ from segue.models.bundles.bundle import fitting_parts, read_bundle
 from segue.models.ops.vectors import unit_rows
 from segue.offline.audio.decode import AudioError
 from segue.offline.audio.library import Failure, find_files, read_library
-from segue.offline.audio.spectrogram_cache import Hearing
+from segue.offline.audio.spectrogram_cache import SpectrogramConfig
 from segue.offline.audio.windows import song_windows
 
 
@@ -53,12 +53,12 @@ def embed_directory(
     network = AudioNetwork.from_bundle(bundle)
     with fitting_parts(bundle):
         config = audio_bundle_config(bundle)
-    hearing = Hearing(config.mel, config.network.frames)
+    spectrogram_config = SpectrogramConfig(config.mel, config.network.frames)
     song_ids, vectors, failures = list[str](), list[NDArray[np.float32]](), list[Failure]()
     files = find_files(directory)
     heard = read_library(
         files,
-        hearing,
+        spectrogram_config,
         cache=cache,
         workers=workers,
         on_file=lambda done: on_file(done, len(files)),
@@ -68,7 +68,9 @@ def embed_directory(
             failures.append(made)
         else:
             song_ids.append(file.song_id)
-            vectors.append(network.song_vector(song_windows(made, hearing.frames)).numpy())
+            vectors.append(
+                network.song_vector(song_windows(made, spectrogram_config.frames)).numpy()
+            )
     if not vectors:
         first = failures[0]
         raise AudioError(f"{directory}: no file can be heard; {first.path}: {first.reason}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +15,8 @@ from torch import Tensor
 from segue.models.audio.network import AudioNetwork
 from segue.offline.audio.nearest import Vectors, nearest_rows
 from segue.offline.audio.sources import Sound
+from segue.offline.audio.trainer import TrainedAudio
 from segue.offline.audio.windows import song_windows
-
-if TYPE_CHECKING:
-    pass
-from segue.offline.audio.trainer import FittedAudio
 
 UNITS = 16
 EXCITED = 10
@@ -88,8 +85,8 @@ def distinct_units(features: NDArray[np.float32], count: int) -> NDArray[np.int6
     chosen: list[int] = []
     for _ in range(min(count, features.shape[1])):
         chosen.append(int(unexplained.argmax()))
-        likeness = scaled.T @ scaled[:, chosen[-1]] / len(features)
-        unexplained = np.minimum(unexplained, np.square(spread) * (1 - np.square(likeness)))
+        correlation = scaled.T @ scaled[:, chosen[-1]] / len(features)
+        unexplained = np.minimum(unexplained, np.square(spread) * (1 - np.square(correlation)))
         unexplained[chosen] = -1
     return np.array(chosen, np.int64)
 
@@ -190,7 +187,7 @@ SONGS_TOLD = 12
 
 def write_view(
     directory: Path,
-    fitted: FittedAudio,
+    fitted: TrainedAudio,
     sound: Sound,
     rows: NDArray[np.int64],
     *,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from segue.models.audio.mel_spectrogram import Spectrogram
 from segue.offline.audio.decode import SUFFIXES, AudioError
-from segue.offline.audio.spectrogram_cache import Hearing, SpectrogramCache
+from segue.offline.audio.spectrogram_cache import SpectrogramCache, SpectrogramConfig
 
 NAMES = "songs.csv"
 AHEAD = 2  # files a worker that wait to be taken
@@ -59,7 +59,7 @@ def find_files(directory: Path) -> list[AudioFile]:
 
 def read_library(
     files: list[AudioFile],
-    hearing: Hearing,
+    spectrogram_config: SpectrogramConfig,
     *,
     cache: Path | None = None,
     workers: int = 1,
@@ -74,7 +74,7 @@ def read_library(
 
     def read(file: AudioFile) -> Spectrogram | Failure:
         try:
-            return kept.read(file.path, hearing)
+            return kept.read(file.path, spectrogram_config)
         except AudioError as error:
             return Failure(file.path, str(error).removeprefix(f"{file.path}: "))
 

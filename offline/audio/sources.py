@@ -13,7 +13,7 @@ import numpy as np
 from segue.models.audio.mel_spectrogram import MelConfig, Spectrogram
 from segue.offline.audio.decode import AudioError
 from segue.offline.audio.library import Failure, find_files, read_library
-from segue.offline.audio.spectrogram_cache import Hearing
+from segue.offline.audio.spectrogram_cache import SpectrogramConfig
 
 WINDOW_S = 3.0
 
@@ -22,7 +22,7 @@ WINDOW_S = 3.0
 class Sound:
     """Songs as spectrograms. labels: their genres, "" where unknown."""
 
-    hearing: Hearing
+    spectrogram_config: SpectrogramConfig
     song_ids: Sequence[str]
     spectrograms: Sequence[Spectrogram]
     labels: Sequence[str]
@@ -31,7 +31,7 @@ class Sound:
 
 def read_files(
     directory: Path,
-    hearing: Hearing,
+    spectrogram_config: SpectrogramConfig,
     *,
     cache: Path | None = None,
     workers: int = 1,
@@ -41,7 +41,9 @@ def read_files(
     found: dict[str, Spectrogram] = {}
     failures = []
     files = find_files(directory)
-    for file, made in read_library(files, hearing, cache=cache, workers=workers, on_file=on_file):
+    for file, made in read_library(
+        files, spectrogram_config, cache=cache, workers=workers, on_file=on_file
+    ):
         if isinstance(made, Failure):
             failures.append(made)
         else:
@@ -49,7 +51,7 @@ def read_files(
     if not found:
         first = failures[0]
         raise AudioError(f"{directory}: no file can be heard; {first.path}: {first.reason}")
-    return Sound(hearing, list(found), list(found.values()), [""] * len(found), failures)
+    return Sound(spectrogram_config, list(found), list(found.values()), [""] * len(found), failures)
 
 
 def read_spectrograms(path: Path, mel: MelConfig | None = None) -> Sound:
@@ -77,7 +79,7 @@ def read_spectrograms(path: Path, mel: MelConfig | None = None) -> Sound:
     labels = [str(label) for label in arrays.get("label", [""] * len(song_ids))]
     # Frame by frame, as files are heard.
     spectrograms = list(np.ascontiguousarray(levels.swapaxes(1, 2)))
-    return Sound(Hearing(config, frames), song_ids, spectrograms, labels)
+    return Sound(SpectrogramConfig(config, frames), song_ids, spectrograms, labels)
 
 
 def _arrays(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Hearing:
+class SpectrogramConfig:
     """How files are heard. frames: of a window, the least a file must last.
 
     longest_s: what is heard of a file at most, from its beginning, so that an hour takes no
@@ -30,16 +30,19 @@ class Hearing:
     longest_s: float = 180.0
 
 
-def make_spectrogram(path: Path, hearing: Hearing) -> Spectrogram:
+def make_spectrogram(path: Path, spectrogram_config: SpectrogramConfig) -> Spectrogram:
     """Decode a file and give its spectrogram, uint8 [frames, bands].
 
     AudioError where it cannot be decoded, is shorter than a window, or silent.
     """
-    stream = MelStream(hearing.mel)
-    blocks = decode(path, hearing.mel.sample_rate, hearing.longest_s)
+    stream = MelStream(spectrogram_config.mel)
+    blocks = decode(path, spectrogram_config.mel.sample_rate, spectrogram_config.longest_s)
     made = np.concatenate([*map(stream.push, blocks), stream.finish()])
-    if len(made) < hearing.frames:
-        lasts, needs = hearing.mel.seconds(len(made)), hearing.mel.seconds(hearing.frames)
+    if len(made) < spectrogram_config.frames:
+        lasts, needs = (
+            spectrogram_config.mel.seconds(len(made)),
+            spectrogram_config.mel.seconds(spectrogram_config.frames),
+        )
         raise AudioError(f"{path}: lasts {lasts:.1f} s, less than a window of {needs:.1f} s")
     if not made.any():
         raise AudioError(f"{path}: is silent")
@@ -56,30 +59,35 @@ class SpectrogramCache:
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
 
-    def read(self, path: Path, hearing: Hearing) -> Spectrogram:
+    def read(self, path: Path, spectrogram_config: SpectrogramConfig) -> Spectrogram:
         """Return the spectrogram of a file, made now or before; AudioError as above."""
         if self._directory is None:
-            return make_spectrogram(path, hearing)
-        kept = self._directory / f"{_key(path, hearing)}.npy"
+            return make_spectrogram(path, spectrogram_config)
+        kept = self._directory / f"{_key(path, spectrogram_config)}.npy"
         try:
             found: Spectrogram = np.load(kept, mmap_mode="r")
         except (OSError, ValueError, EOFError):  # not there yet, or damaged: made anew
             pass
         else:
-            if found.dtype == np.uint8 and found.shape[1:] == (hearing.mel.bands,):
+            if found.dtype == np.uint8 and found.shape[1:] == (spectrogram_config.mel.bands,):
                 return found
-        made = make_spectrogram(path, hearing)
+        made = make_spectrogram(path, spectrogram_config)
         _write(kept, made)
         return made
 
 
-def _key(path: Path, hearing: Hearing) -> str:
+def _key(path: Path, spectrogram_config: SpectrogramConfig) -> str:
     try:
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise AudioError(f"{path}: {error.strerror or error}") from error
-    content_key = [FORMAT_VERSION, content, asdict(hearing.mel), hearing.longest_s]
+    content_key = [
+        FORMAT_VERSION,
+        content,
+        asdict(spectrogram_config.mel),
+        spectrogram_config.longest_s,
+    ]
     return hashlib.sha256(msgspec.json.encode(content_key, order="sorted")).hexdigest()[:32]
 
 

@@ -17,12 +17,12 @@ from segue.offline.audio.nearest import own_ranks
 from segue.offline.audio.sources import Sound
 from segue.offline.audio.targets import Targets
 from segue.offline.audio.trainer import (
+    AudibleSongs,
     FitConfig,
-    FittedAudio,
-    HeardSongs,
-    fit_audio,
-    hold_back,
+    TrainedAudio,
     predict,
+    train_audio,
+    validation_split,
 )
 from segue.offline.training.trainer import TrainingError
 
@@ -32,9 +32,9 @@ class AudioBundle:
     """What was written, and how it came about. figures: those for people and machines."""
 
     manifest: Manifest
-    fitted: FittedAudio
-    learned: HeardSongs
-    held: HeardSongs
+    fitted: TrainedAudio
+    learned: AudibleSongs
+    held: AudibleSongs
     figures: dict[str, Any]
 
 
@@ -61,18 +61,20 @@ def train_audio_bundle(
     songs = join(sound, targets)
     config = replace(
         config,
-        frames=sound.hearing.frames,
-        bands=sound.hearing.mel.bands,
+        frames=sound.spectrogram_config.frames,
+        bands=sound.spectrogram_config.mel.bands,
         dim=targets.vectors.shape[1],
     )
-    learned, held = hold_back(songs, validation_fraction, seed)
-    fitted = fit_audio(learned, config, fit, validation=held, seed=seed, on_windows=on_windows)
+    learned, held = validation_split(songs, validation_fraction, seed)
+    fitted = train_audio(learned, config, fit, validation=held, seed=seed, on_windows=on_windows)
     metrics = _metrics(fitted, held)
     known = songs.targets
     manifest = write_bundle(
         out,
         kind="audio",
-        config=asdict(AudioBundleConfig(config, sound.hearing.mel, known.space, known.version)),
+        config=asdict(
+            AudioBundleConfig(config, sound.spectrogram_config.mel, known.space, known.version)
+        ),
         weights={
             **fitted.network.state_dict(),
             "popularity": torch.from_numpy(np.concatenate([[0], known.plays]).astype(np.float32)),
@@ -100,7 +102,7 @@ def train_audio_bundle(
     return AudioBundle(manifest, fitted, learned, held, figures)
 
 
-def join(sound: Sound, targets: Targets) -> HeardSongs:
+def join(sound: Sound, targets: Targets) -> AudibleSongs:
     """Return the songs that have both sound and a target; TrainingError where none has."""
     rows = {song_id: row for row, song_id in enumerate(targets.song_ids)}
     both = [place for place, song_id in enumerate(sound.song_ids) if song_id in rows]
@@ -110,17 +112,17 @@ def join(sound: Sound, targets: Targets) -> HeardSongs:
             f"among {len(rows):,} songs with a vector: name the song ids in songs.csv"
         )
     at = np.array([rows[sound.song_ids[place]] for place in both])
-    return HeardSongs([sound.spectrograms[place] for place in both], targets.take(at))
+    return AudibleSongs([sound.spectrograms[place] for place in both], targets.take(at))
 
 
-def _metrics(fitted: FittedAudio, held: HeardSongs) -> dict[str, float | None]:
+def _metrics(fitted: TrainedAudio, held: AudibleSongs) -> dict[str, float | None]:
     """Describe how near predicted vectors of the songs held back lie to their own true ones."""
-    if fitted.likeness is None:
+    if fitted.centred_cosine is None:
         return {}
     vectors = predict(fitted.network, held.spectrograms)
     ranks = own_ranks(vectors, held.targets.vectors)
     return {
-        "cosine": fitted.likeness,
+        "cosine": fitted.centred_cosine,
         "median_rank": float(np.median(ranks)),
         "median_rank_by_chance": (len(held) + 1) / 2,
     }

@@ -59,7 +59,7 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
-class HeardSongs:
+class AudibleSongs:
     """Songs with their sound and their vectors, row by row."""
 
     spectrograms: Sequence[Spectrogram]
@@ -69,13 +69,13 @@ class HeardSongs:
         """Count them."""
         return len(self.spectrograms)
 
-    def take(self, rows: NDArray[np.int64]) -> HeardSongs:
+    def take(self, rows: NDArray[np.int64]) -> AudibleSongs:
         """Return these of them, in this order."""
-        return HeardSongs([self.spectrograms[row] for row in rows], self.targets.take(rows))
+        return AudibleSongs([self.spectrograms[row] for row in rows], self.targets.take(rows))
 
 
 @dataclass(frozen=True)
-class FittedAudio(Trained[AudioNetwork]):
+class TrainedAudio(Trained[AudioNetwork]):
     """The network as it was when it did best on the validation split; at the end without any.
 
     began: the first filters before anything was learned, float32 [width, bands, frames].
@@ -84,27 +84,29 @@ class FittedAudio(Trained[AudioNetwork]):
     began: Tensor
 
     @property
-    def likeness(self) -> float | None:
-        """How near predicted vectors come to the true ones, see `likeness`; None without."""
-        return self.best.validation.get("likeness")
+    def centred_cosine(self) -> float | None:
+        """How near predicted vectors come to the true ones, see `centred_cosine`; None without."""
+        return self.best.validation.get("centred_cosine")
 
 
-def hold_back(songs: HeardSongs, fraction: float, seed: int) -> tuple[HeardSongs, HeardSongs]:
+def validation_split(
+    songs: AudibleSongs, fraction: float, seed: int
+) -> tuple[AudibleSongs, AudibleSongs]:
     """Part songs by chance into those learned from and a share to be judged by."""
     order = np.random.default_rng(seed).permutation(len(songs))
     held = math.ceil(fraction * len(songs)) if fraction else 0
     return songs.take(np.sort(order[held:])), songs.take(np.sort(order[:held]))
 
 
-def fit_audio(
-    songs: HeardSongs,
+def train_audio(
+    songs: AudibleSongs,
     config: AudioConfig,
     fit: FitConfig,
     *,
-    validation: HeardSongs | None = None,
+    validation: AudibleSongs | None = None,
     seed: int = 0,
     on_windows: Callable[[int], None] = lambda windows: None,
-) -> FittedAudio:
+) -> TrainedAudio:
     """Teach a network; the same input and seed give the same weights on the same machine.
 
     on_windows: called with how many windows are done, of `fit.epochs * len(songs)`. Trains on a GPU
@@ -120,19 +122,19 @@ def fit_audio(
     def validate(network: AudioNetwork) -> Metrics:
         assert validation is not None
         vectors = predict(network, validation.spectrograms)
-        return {"likeness": likeness(vectors, validation, songs)}
+        return {"centred_cosine": centred_cosine(vectors, validation, songs)}
 
     trained = train(
         learner,
         epochs=fit.epochs,
         validate=validate if validation is not None and len(validation) else None,
-        merit=lambda metrics: metrics["likeness"],
+        merit=lambda metrics: metrics["centred_cosine"],
         validate_every=fit.judge_every,
         on_progress=lambda progress: on_windows(
             (progress.epoch - 1) * progress.total + progress.done
         ),
     )
-    return FittedAudio(**vars(trained), began=learner.began)
+    return TrainedAudio(**vars(trained), began=learner.began)
 
 
 def predict(network: AudioNetwork, spectrograms: Sequence[Spectrogram]) -> NDArray[np.float32]:
@@ -143,7 +145,9 @@ def predict(network: AudioNetwork, spectrograms: Sequence[Spectrogram]) -> NDArr
     return made
 
 
-def likeness(vectors: NDArray[np.float32], judged: HeardSongs, learned: HeardSongs) -> float:
+def centred_cosine(
+    vectors: NDArray[np.float32], judged: AudibleSongs, learned: AudibleSongs
+) -> float:
     """Return the mean cosine of predicted vectors with the true ones, seen from the mean vector.
 
     From there, as vectors that all say the mean would else seem near to every song. vectors:
@@ -158,7 +162,7 @@ def likeness(vectors: NDArray[np.float32], judged: HeardSongs, learned: HeardSon
 class AudioLearner(Learner[AudioNetwork]):
     """An audio network in training: a window of every song an epoch."""
 
-    def __init__(self, songs: HeardSongs, config: AudioConfig, fit: FitConfig, seed: int) -> None:
+    def __init__(self, songs: AudibleSongs, config: AudioConfig, fit: FitConfig, seed: int) -> None:
         self.songs = songs
         self.examples = len(songs)
         self.fit = fit

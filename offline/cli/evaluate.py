@@ -114,7 +114,7 @@ def evaluate(
       segue evaluate --baselines popularity --plays plays.csv --sampled-negatives 99 --out report
     For play counts without an order (HetRec 2011, Taste Profile) use `segue experiment amnn`.
     """
-    from segue.offline.evaluation.models import contenders
+    from segue.offline.evaluation.models import evaluated_models
     from segue.offline.evaluation.report import check_drawable, write_report
     from segue.offline.evaluation.runner import EvaluationConfig
     from segue.offline.evaluation.runner import evaluate as evaluate_all
@@ -126,7 +126,7 @@ def evaluate(
     if out is not None:
         check_drawable()
     names = [name.strip() for name in baselines.split(",") if name.strip()]
-    models = contenders(bundles, names, seed)
+    models = evaluated_models(bundles, names, seed)
     choice = SplitChoice(
         split or ("windows" if window_count else "time"),
         test_fraction=test_fraction,

@@ -71,10 +71,10 @@ def songs(
     catalogue = _read_catalogue(plays_file, format_name, values_file, world)
     if unplayed_songs is not None and bundle is not None:
         from segue.models.bundles.bundle import read_bundle
-        from segue.offline.training.cold_start_augmentation import with_decoys
+        from segue.offline.training.cold_start_augmentation import with_unplayed_songs
 
         vocabulary = read_bundle(bundle, kind=None).vocabulary
-        catalogue = with_decoys(catalogue, vocabulary, unplayed_songs, seed=0)
+        catalogue = with_unplayed_songs(catalogue, vocabulary, unplayed_songs, seed=0)
     if not catalogue:
         raise click.ClickException("the source has no details of songs: name another one")
     if out is not None:

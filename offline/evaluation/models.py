@@ -31,14 +31,16 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Contender:
+class EvaluatedModel:
     """A model by its short name, made ready for a split."""
 
     name: str
     fit: Callable[[Split], Fitted]
 
 
-def contenders(bundles: Sequence[Path], baselines: Sequence[str], seed: int) -> list[Contender]:
+def evaluated_models(
+    bundles: Sequence[Path], baselines: Sequence[str], seed: int
+) -> list[EvaluatedModel]:
     """Name all that are to be judged; SegueError where there are none, or an unknown one."""
     unknown = [name for name in baselines if name not in BASELINES]
     if unknown:
@@ -49,7 +51,7 @@ def contenders(bundles: Sequence[Path], baselines: Sequence[str], seed: int) -> 
     named: list[tuple[str, Fit]] = []
     named += [(directory.resolve().name, _bundle(directory)) for directory in bundles]
     named += [(name, _baseline(BASELINES[name], seed)) for name in dict.fromkeys(baselines)]
-    return [Contender(name, fit) for name, fit in _distinct(named)]
+    return [EvaluatedModel(name, fit) for name, fit in _distinct(named)]
 
 
 Fit = Callable[[Split], Fitted]

@@ -16,7 +16,7 @@ from segue.models.base import HasSongVectors
 from segue.models.data.vocabulary import Vocabulary
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.datasets.splits import Split
-from segue.offline.evaluation.models import Contender
+from segue.offline.evaluation.models import EvaluatedModel
 from segue.offline.evaluation.sampled import draw_negatives
 from segue.offline.evaluation.slices import slices
 from segue.offline.evaluation.summary import (
@@ -73,20 +73,20 @@ class _SplitResult:
 
 def evaluate(
     splits: Iterable[Split],
-    contenders: Sequence[Contender],
+    models: Sequence[EvaluatedModel],
     config: EvaluationConfig,
     watch: Watch = lambda what, total: nullcontext(lambda done: None),
 ) -> dict[str, Any]:
-    """Judge every contender on every split.
+    """Judge every model on every split.
 
     Returns each model's figures by its name, and beside them "_data" (what was learned from and
     predicted), "_tests" (every two models compared, all splits together), "_settings" and
     "_notes". Of several splits a model's figures are means, its "spread" their standard
     deviations and "splits" the single ones.
     """
-    results = [_judge_split(split, contenders, config, watch) for split in splits]
+    results = [_judge_split(split, models, config, watch) for split in splits]
     assert results, "no splits, no figures"
-    names = [contender.name for contender in contenders]
+    names = [model.name for model in models]
     data = results[0].facts if len(results) == 1 else mean_figures([r.facts for r in results])
     return {
         **{name: _over_splits([result.models[name] for result in results]) for name in names},
@@ -123,7 +123,7 @@ def _tests(
 
 
 def _judge_split(
-    split: Split, contenders: Sequence[Contender], config: EvaluationConfig, watch: Watch
+    split: Split, models: Sequence[EvaluatedModel], config: EvaluationConfig, watch: Watch
 ) -> _SplitResult:
     predictions = split.predictions
     if config.limit is not None:
@@ -137,14 +137,14 @@ def _judge_split(
     facts: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
     vectors = None
-    for contender in contenders:
-        with watch(f"fitting {contender.name}", None):
-            fitted = contender.fit(split)
-        with watch(contender.name, len(predictions)) as advance:
-            judged[contender.name] = rank_predictions(
+    for model in models:
+        with watch(f"fitting {model.name}", None):
+            fitted = model.fit(split)
+        with watch(model.name, len(predictions)) as advance:
+            judged[model.name] = rank_predictions(
                 fitted.model, predictions, split.catalogue, negatives, on_progress=advance
             )
-        facts[contender.name] = fitted.facts
+        facts[model.name] = fitted.facts
         notes += fitted.notes
         if vectors is None and isinstance(fitted.model, HasSongVectors):
             vectors = _vectors(fitted.model, split.catalogue)
@@ -152,7 +152,7 @@ def _judge_split(
     catalogue = Catalogue.of(play_counts, vectors)
     owners, unit = _owners(predictions)
     parts, clusters = slices(predictions, play_counts), Clusters.by(owners)
-    models = {
+    metrics = {
         name: {
             **model_figures(
                 judgement, negatives, parts, catalogue, clusters, config.replicates, config.seed
@@ -162,7 +162,7 @@ def _judge_split(
         for name, judgement in judged.items()
     }
     return _SplitResult(
-        models,
+        metrics,
         _facts(split, predictions, unit, len(clusters), catalogue),
         {name: accuracy_values(each.ranks, TESTED) for name, each in judged.items()},
         owners,

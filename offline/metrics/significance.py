@@ -73,18 +73,13 @@ def intervals(means: Floats, level: float = 0.95) -> Floats:
     return np.quantile(means, [tail, 1 - tail], axis=0).T
 
 
-def sign_flip_p(clusters: Clusters, differences: Floats, flips: int, seed: int) -> Floats:
-    """Return the two-sided p of each column of `differences` [P, M] having mean 0, [M].
+def sign_flip_p(sums: Floats, flips: int, seed: int) -> Floats:
+    """Compute the two-sided p of each column of differences having mean 0, [M].
 
-    A paired permutation test: were two models alike, each cluster's difference could as well
-    have had the other sign. p = (1 + as extreme flips) / (1 + flips), never 0 (Phipson and
-    Smyth, 2010).
+    sums: differences of two models, summed by cluster, [C, M]. A paired permutation test: were
+    two models alike, each cluster's difference could as well have had the other sign.
+    p = (1 + as extreme flips) / (1 + flips), never 0 (Phipson and Smyth, 2010).
     """
-    return flipped_p(clusters.sums(differences), flips, seed)
-
-
-def flipped_p(sums: Floats, flips: int, seed: int) -> Floats:
-    """Return the same of differences that are summed up by cluster already, [C, M]."""
     rng = np.random.default_rng(seed)
     seen = np.abs(sums.sum(0)) * (1 - 1e-9)  # equal sums may differ in their last bits
     extreme = np.zeros(sums.shape[1])
@@ -146,7 +141,7 @@ def compare_sums(
         return []
     differences = np.concatenate([sums[a] - sums[b] for a, b in pairs], axis=1)
     between = intervals(resampled_means(differences, sizes, replicates, seed))
-    p = flipped_p(differences, flips, seed)
+    p = sign_flip_p(differences, flips, seed)
     means = differences.sum(0) / sizes.sum()
     found: list[dict[str, Any]] = []
     for column, ((a, b), metric) in enumerate(product(pairs, metrics)):

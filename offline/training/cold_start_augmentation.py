@@ -1,11 +1,11 @@
-"""Songs that nobody plays, so that a ranker learns what a song without plays is worth.
+"""Cold-start augmentation: artificial songs that nobody plays.
 
-A log names the songs that were played in it. Were only these in the table of content songs, each
-would be about to be played, and one that is new would look as good as one that is loved. A real
-catalogue is full of songs that nobody will play soon. So for each song that is new to the
-retrievers the table gets some decoys: what is known of a song of the log, drawn at random, under
-an id that is never played. How many there are is no figure to be tuned but an assumption about
-the catalogue: with d decoys one in d + 1 of its new songs is played in a while.
+A log names only songs that were played. Were only these in the catalogue, every song without
+plays would be about to be played, and the ranker would learn to prefer new songs. A real
+catalogue is full of songs that nobody plays soon. So for each song that is new to the retrievers,
+the catalogue gets some artificial ones: the metadata of a random song of the log, under an id
+that is never played. Their number is an assumption about the catalogue, not a hyper-parameter:
+with d of them, one in d + 1 new songs is played soon.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from segue.models.data.catalogue import SongDetails
 from segue.models.data.vocabulary import Vocabulary
 
 
-def with_decoys(
+def with_unplayed_songs(
     details: Mapping[str, SongDetails], known: Vocabulary, share: float, seed: int
 ) -> dict[str, SongDetails]:
-    """Add decoys to what is known of songs, `share` for each that is not in `known`.
+    """Return `details` and `share` artificial songs for each song that is not in `known`.
 
-    Each is like a song drawn evenly from `details`, but was out from the beginning.
+    Each has the metadata of a song drawn evenly from `details` by `seed`, without release date.
     """
     songs = list(details)
     new = sum(song_id not in known for song_id in songs)
     drawn = np.random.default_rng(seed).integers(max(len(songs), 1), size=round(share * new))
     added = {
-        f"decoy-{number}-of-{songs[place]}": _undated(details[songs[place]])
-        for number, place in enumerate(drawn.tolist())
+        f"decoy-{number}-of-{songs[row]}": _undated(details[songs[row]])
+        for number, row in enumerate(drawn.tolist())
     }
     return {**details, **added}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,13 +69,6 @@ def read_vectors(file: Path) -> EmbeddedSongs:
     if len(set(song_ids)) < len(song_ids):
         raise EmbeddingError(f"{file}: a song stands twice in {SONG_IDS!r}: give each once")
     return EmbeddedSongs(song_ids, vectors)
-
-
-def write_vectors(file: Path, songs: EmbeddedSongs) -> None:
-    """Write such a file."""
-    from safetensors.numpy import save_file
-
-    save_file({VECTORS: songs.vectors}, file, {SONG_IDS: json.dumps(list(songs.song_ids))})
 
 
 def aligned(songs: EmbeddedSongs, bundle: Bundle) -> tuple[EmbeddedSongs, Alignment]:

@@ -1,4 +1,4 @@
-"""The ranker's rival: gradient-boosted trees on the same features."""
+"""A baseline for the ranker: gradient-boosted trees on the same features."""
 
 from __future__ import annotations
 

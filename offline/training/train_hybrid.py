@@ -37,7 +37,7 @@ from segue.offline.datasets.play_stream import PlayStream
 from segue.offline.datasets.sessions import Numbering, Predictions
 from segue.offline.training.baselines import BASELINES, choose_config
 from segue.offline.training.blend import BlendConfig, fit_gated
-from segue.offline.training.cold_start_augmentation import with_decoys
+from segue.offline.training.cold_start_augmentation import with_unplayed_songs
 from segue.offline.training.hybrid_networks import NetworkPlan, Networks, train_networks
 from segue.offline.training.ranker_trainer import (
     SILENT,
@@ -59,9 +59,10 @@ MOST_EARLY_JUDGED = 2_000
 class HybridOptions:
     """How a hybrid is trained. examples: that the ranker learns from, at most.
 
-    decoys: songs that nobody plays, for each that is new to the retrievers: see `decoys`.
+    unplayed_songs: artificial songs for each that is new to the retrievers, see
+    `cold_start_augmentation`.
 
-    ablate: train once more without each of `FeatureSchema.ablations`. staged, rival: train the
+    ablate: train once more without each of `FeatureSchema.ablations`. staged, boosted: train the
     ranker in the document's stages too, or gradient-boosted trees on the same features, and tell.
     """
 
@@ -72,10 +73,10 @@ class HybridOptions:
     gru_epochs: int = 12
     amnn_epochs: int = 6
     examples: int = MOST_EXAMPLES
-    decoys: float = 3.0
+    unplayed_songs: float = 3.0
     ablate: bool = False
     staged: bool = False
-    rival: bool = False
+    boosted: bool = False
 
 
 @dataclass
@@ -143,14 +144,14 @@ def train_hybrid_bundle(
     generator = _generator(networks, earlier, songs, artist_numbers(log, songs), config)
     content = generator.parts.content
     if content is not None:
-        details = with_decoys(log.details(), songs, options.decoys, options.seed)
+        details = with_unplayed_songs(log.details(), songs, options.unplayed_songs, options.seed)
         content.update(Catalogue(details))
         if not content.vectors.any():  # nobody knows what these songs are
             config = replace(config, content=None)
     last = numbering.number(parts[2], options.session_gap_s)
     stream = PlayStream(between.joined(last), numbering.songs.song_ids)
-    taught = without_some_details(held_back.sample(options.examples, options.seed))
-    examples = Examples.of(generator, taught, stream, SILENT, options.seed)
+    ranker_predictions = without_some_details(held_back.sample(options.examples, options.seed))
+    examples = Examples.of(generator, ranker_predictions, stream, SILENT, options.seed)
     both = earlier.joined(between)
     judged = Predictions.of(last, len(songs), past=both).sample(MOST_JUDGED, options.seed)
     judged = replace(judged, sessions=judged.sessions + len(between))
@@ -259,7 +260,7 @@ def _train_rankers(
         combined = replace(config.ranker, combined=not config.ranker.combined)
         name = "combined loss" if combined.combined else "classification loss alone"
         tell(f"ranker, {name}", trained(examples, validation, combined).best.validation)
-    if options.rival:
+    if options.boosted:
         from segue.offline.training.gbdt_ranker import judge_boosted
 
         tell("boosted trees", judge_boosted(examples, validation, options.seed))

@@ -20,22 +20,30 @@ from segue.offline.training.trainer import (
     Progress,
     TrainingError,
 )
-from segue.offline.training.tuning import Attempt, Choice, GivenUp, Real, Setting, Whole, search
+from segue.offline.training.tuning import (
+    Categorical,
+    HyperParameter,
+    Integer,
+    Pruned,
+    Real,
+    TrialRun,
+    search,
+)
 
-SPACE: dict[str, Setting] = {
-    "dim": Choice((64, 128, 192)),
+SPACE: dict[str, HyperParameter] = {
+    "dim": Categorical((64, 128, 192)),
     "scale": Real(8.0, 32.0, log=True),
     "dropout": Real(0.0, 0.6),
     "heard_dropout": Real(0.0, 0.8),
     "learning_rate": Real(5e-4, 1e-2, log=True),
     "song_learning_rate": Real(0.05, 0.6, log=True),
-    "batch_plays": Whole(512, 4096, log=True),
+    "batch_plays": Integer(512, 4096, log=True),
 }
-SAMPLING_SPACE: dict[str, Setting] = {
-    "negatives": Whole(512, 4096, log=True),
+SAMPLING_SPACE: dict[str, HyperParameter] = {
+    "negatives": Integer(512, 4096, log=True),
     "sampling_power": Real(0.25, 1.0),
 }
-GIVEN_UP = "worse than most at this epoch"
+PRUNED = "worse than most at this epoch"
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ def best_of(trials: Sequence[Trial]) -> Trial:
     return max(judged, key=lambda trial: max(map(merit, trial.epochs)))
 
 
-def space_of(config: GRUConfig, songs: int) -> dict[str, Setting]:
+def space_of(config: GRUConfig, songs: int) -> dict[str, HyperParameter]:
     """Return what is searched; of a small catalogue, whose softmax is whole, not what is drawn."""
     return SPACE if songs <= config.full_softmax_songs else SPACE | SAMPLING_SPACE
 
@@ -125,7 +133,7 @@ def search_hyper_parameters(
     tried: list[Trial] = []
     deadline = clock() + plan.budget_s
 
-    def attempt(given: Attempt) -> float | None:
+    def attempt(given: TrialRun) -> float | None:
         config, part = _with(base, given.settings), f"Trial {given.number} of {plan.trials}"
         epochs: list[EpochMetrics] = []
 
@@ -148,8 +156,8 @@ def search_hyper_parameters(
                 on_epoch=on_epoch,
                 clock=clock,
             ).ended
-        except GivenUp:
-            tried.append(Trial(config, tuple(epochs), GIVEN_UP))
+        except Pruned:
+            tried.append(Trial(config, tuple(epochs), PRUNED))
             raise
         except Diverged as error:
             tried.append(Trial(config, (), str(error)))

@@ -16,17 +16,24 @@ from segue.models.item2vec.scorer import SkipGramNextSong
 from segue.models.item2vec.skipgram import READOUTS, SkipGram, SkipGramConfig, train_skipgram
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.metrics.full_ranking import metrics_at_20
-from segue.offline.training.tuning import Attempt, Choice, Real, Setting, Whole, search
+from segue.offline.training.tuning import (
+    Categorical,
+    HyperParameter,
+    Integer,
+    Real,
+    TrialRun,
+    search,
+)
 
 DECAYS = (0.0, 0.4, 0.8)
 
 MOST_SAMPLE = 300.0  # 0 passes over nothing, and neither do so many average songs
-SPACE: dict[str, Setting] = {
-    "window": Whole(1, 10, log=True),
-    "epochs": Whole(10, 80, log=True),
+SPACE: dict[str, HyperParameter] = {
+    "window": Integer(1, 10, log=True),
+    "epochs": Integer(10, 80, log=True),
     "ns_exponent": Real(-1.0, 1.0),
     "sample": Real(0.3, MOST_SAMPLE, log=True),
-    "dim": Choice((64, 128)),
+    "dim": Categorical((64, 128)),
 }
 
 ShowProgress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -106,7 +113,7 @@ def search_hyper_parameters(
     """
     tried: list[Trial] = []
 
-    def attempt(given: Attempt) -> float:
+    def attempt(given: TrialRun) -> float:
         config = replace(base, **given.settings)
         what = f"Trial {given.number} of {trials}"
         vectors = learned.fit(config, seed, what=what, progress=progress)

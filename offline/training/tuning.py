@@ -13,11 +13,11 @@ MOST_RANDOM_TRIALS = 10
 TRIALS_BEFORE_PRUNING = 3  # the median of fewer says little
 
 
-class GivenUp(Exception):
+class Pruned(Exception):
     """A trial that is worse than the median of those before it, and need not go on."""
 
 
-class Setting(Protocol):
+class HyperParameter(Protocol):
     """Which values of one setting are searched."""
 
     def suggest(self, trial: optuna.Trial, name: str) -> Any:
@@ -30,10 +30,10 @@ class Setting(Protocol):
 
 
 @dataclass(frozen=True)
-class Whole:
-    """Whole numbers from `least` to `most`. log: steps are by factors, not by differences.
+class Integer:
+    """Integer numbers from `least` to `most`. log: steps are by factors, not by differences.
 
-    >>> Whole(1, 10).nearest(70)
+    >>> Integer(1, 10).nearest(70)
     10
     """
 
@@ -68,10 +68,10 @@ class Real:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Categorical:
     """A few numbers, of which the search does not suppose that neighbours do alike.
 
-    >>> Choice((64, 128)).nearest(100)
+    >>> Categorical((64, 128)).nearest(100)
     128
     """
 
@@ -87,11 +87,11 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class TrialRun:
     """One trial while it runs.
 
     number: from 1. settings: what to try; none in the first, which tries what was given.
-    report: called with the merit after each epoch that is not the last; raises GivenUp where
+    report: called with the merit after each epoch that is not the last; raises Pruned where
     that of most trials before was better at the same epoch.
     """
 
@@ -101,10 +101,10 @@ class Attempt:
 
 
 def search(
-    space: Mapping[str, Setting],
+    space: Mapping[str, HyperParameter],
     base: Mapping[str, Any],
     trials: int,
-    attempt: Callable[[Attempt], float | None],
+    attempt: Callable[[TrialRun], float | None],
     *,
     seed: int,
     out_of_time: Callable[[], bool] = lambda: False,
@@ -131,10 +131,10 @@ def search(
         trial = study.ask()
         settings = {name: one.suggest(trial, name) for name, one in space.items()}
         try:
-            merit = attempt(Attempt(number, {} if number == 1 else settings, _reporter(trial)))
+            merit = attempt(TrialRun(number, {} if number == 1 else settings, _reporter(trial)))
             state = optuna.trial.TrialState.COMPLETE if merit is not None else None
             study.tell(trial, merit, state or optuna.trial.TrialState.FAIL)
-        except GivenUp:
+        except Pruned:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         if out_of_time():
             return
@@ -144,6 +144,6 @@ def _reporter(trial: optuna.Trial) -> Callable[[int, float], None]:
     def report(epoch: int, merit: float) -> None:
         trial.report(merit, epoch)
         if trial.should_prune():
-            raise GivenUp
+            raise Pruned
 
     return report

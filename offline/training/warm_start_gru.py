@@ -10,7 +10,14 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from segue.models.bundles.bundle import Bundle, Manifest, check_writable, read_bundle, write_bundle
+from segue.models.bundles.bundle import (
+    Bundle,
+    Manifest,
+    check_writable,
+    extended_training,
+    read_bundle,
+    write_bundle,
+)
 from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRU, gru_from_bundle
@@ -54,7 +61,7 @@ class NewerPlays:
         return self.old.joined(self.new)
 
 
-def parted_at_training(bundle: Bundle, log: PlayLog) -> tuple[PlayLog, PlayLog]:
+def split_at_training(bundle: Bundle, log: PlayLog) -> tuple[PlayLog, PlayLog]:
     """Part a log where a bundle's training ended; TrainingError where nothing is newer."""
     older, newer = log.split_at(int(bundle.manifest.training.get("to_ms") or 0))
     if newer.plays.is_empty():
@@ -62,16 +69,18 @@ def parted_at_training(bundle: Bundle, log: PlayLog) -> tuple[PlayLog, PlayLog]:
     return older, newer
 
 
-def continued_training(bundle: Bundle, newer: PlayLog, songs: Vocabulary) -> dict[str, Any]:
-    """Return what the next bundle says of its training."""
-    before = bundle.manifest.training
-    return {
-        **before,
-        "plays": int(before.get("plays") or 0) + newer.plays.height,
-        "songs": len(songs),
-        "to_ms": newer.plays["played_at_ms"].max(),
-        "continued_from": bundle.manifest.version,
-    }
+def warm_start_training(
+    bundle: Bundle, newer: PlayLog, songs: Vocabulary, **more: Any
+) -> dict[str, Any]:
+    """Return the next bundle's `training`."""
+    return extended_training(
+        bundle.manifest.training,
+        plays=newer.plays.height,
+        songs=len(songs),
+        to_ms=newer.plays["played_at_ms"].max(),  # type: ignore[arg-type]
+        continued_from=bundle.manifest.version,
+        **more,
+    )
 
 
 def _kept(songs: int, known: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -82,7 +91,7 @@ def _kept(songs: int, known: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 @dataclass(frozen=True)
-class ContinuedGRU:
+class WarmStartedGRU:
     """What was written; figures, for people and machines: those of the bundle before are beside."""
 
     manifest: Manifest
@@ -90,7 +99,7 @@ class ContinuedGRU:
     figures: dict[str, Any]
 
 
-def continue_gru_bundle(
+def warm_start_gru_bundle(
     directory: Path,
     log: PlayLog,
     out: Path,
@@ -102,7 +111,7 @@ def continue_gru_bundle(
     patience: int = 1,
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> ContinuedGRU:
+) -> WarmStartedGRU:
     """Train the network of a bundle on the plays since, and write the bundle that follows it.
 
     Of the log, plays after the bundle's training.to_ms are new; as many of the last ones before
@@ -113,7 +122,7 @@ def continue_gru_bundle(
     """
     check_writable(out, overwrite=overwrite)
     bundle = read_bundle(directory)
-    newer = parted_at_training(bundle, log)[1]
+    newer = split_at_training(bundle, log)[1]
     metrics: dict[str, float | None] = {}
     if validation_fraction:
         part = _Part.of(bundle, log, validation_fraction, session_gap_s)
@@ -122,11 +131,9 @@ def continue_gru_bundle(
         epochs = judged.best.number
     whole = _Part.of(bundle, log, 0.0, session_gap_s)
     written = whole.train(bundle, epochs, epochs, seed, on_progress)
-    training = {
-        **continued_training(bundle, newer, whole.songs),
-        "continued_epochs": written.best.number,
-        "seed": seed,
-    }
+    training = warm_start_training(
+        bundle, newer, whole.songs, continued_epochs=written.best.number, seed=seed
+    )
     manifest = write_bundle(
         out,
         kind="gru",
@@ -148,7 +155,7 @@ def continue_gru_bundle(
         **metrics,
         "bundle": str(out),
     }
-    return ContinuedGRU(manifest, written, figures)
+    return WarmStartedGRU(manifest, written, figures)
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,7 @@ class _Part:
 
     @classmethod
     def of(cls, bundle: Bundle, log: PlayLog, held_back: float, gap_s: float) -> _Part:
-        older, newer = parted_at_training(bundle, log)
+        older, newer = split_at_training(bundle, log)
         learned, rest = newer.split_by_time(1 - held_back) if held_back else (newer, None)
         numbering = Numbering(bundle.vocabulary)
         plays = NewerPlays.of(numbering, older, learned, gap_s)

@@ -30,7 +30,7 @@ from segue.offline.datasets.play_stream import PlayStream
 from segue.offline.datasets.sessions import Numbering, Predictions
 from segue.offline.metrics.full_ranking import metrics_at_20
 from segue.offline.training.attention_trainer import train_attention
-from segue.offline.training.cold_start_augmentation import with_decoys
+from segue.offline.training.cold_start_augmentation import with_unplayed_songs
 from segue.offline.training.gru_trainer import train_gru
 from segue.offline.training.ranker_trainer import (
     SILENT,
@@ -39,16 +39,16 @@ from segue.offline.training.ranker_trainer import (
     without_some_details,
 )
 from segue.offline.training.trainer import Trained, WarmStart
-from segue.offline.training.warm_start_gru import NewerPlays, continued_training, parted_at_training
+from segue.offline.training.warm_start_gru import NewerPlays, split_at_training, warm_start_training
 from segue.stream.refresh.refresh import RefreshPlan, share_left
 
 
 @dataclass(frozen=True)
-class ContinuedOptions:
+class WarmStartOptions:
     """How a hybrid goes on. gru_epochs, amnn_epochs: at most; what is best is found first.
 
     examples, judged: predictions that the ranker learns from, and that all is judged by, at most.
-    decoys: see segue.offline.training.cold_start_augmentation.
+    unplayed_songs: see segue.offline.training.cold_start_augmentation.
     """
 
     session_gap_s: float
@@ -58,7 +58,7 @@ class ContinuedOptions:
     amnn_epochs: int = 6
     examples: int = 10_000
     judged: int = 2_000
-    decoys: float = 3.0
+    unplayed_songs: float = 3.0
     seed: int = 0
 
 
@@ -71,11 +71,11 @@ class _Epochs:
     patience: int = 1
 
 
-def continue_hybrid_bundle(
+def warm_start_hybrid_bundle(
     directory: Path,
     log: PlayLog,
     out: Path,
-    options: ContinuedOptions,
+    options: WarmStartOptions,
     *,
     overwrite: bool = False,
     say: Callable[[str], None] = lambda line: None,
@@ -88,19 +88,21 @@ def continue_hybrid_bundle(
     """
     check_writable(out, overwrite=overwrite)
     bundle = read_bundle(directory, kind="hybrid")
-    older, newer = parted_at_training(bundle, log)
+    older, newer = split_at_training(bundle, log)
     held_back = options.ranker_fraction + options.validation_fraction
     learned, rest = newer.split_by_time(1 - held_back)
     numbering = Numbering(bundle.vocabulary)
     plays = NewerPlays.of(numbering, older, learned, options.session_gap_s)
-    taught, judged, stream = _held_back(numbering, plays, rest, options)
+    ranker_predictions, judged, stream = _held_back(numbering, plays, rest, options)
     say(f"1/3 The networks go on learning: {learned.plays.height:,} newer plays")
     early, best = _go_on(
         bundle, plays, judged, learned, _Epochs(options.gru_epochs, options.amnn_epochs), options
     )
-    say(f"2/3 The ranker goes on learning: {len(taught):,} of the plays after them")
-    details = with_decoys(log.details(), early.vocabulary, options.decoys, options.seed)
-    ranker = _rank_on(early, taught, judged, stream, Catalogue(details), options)
+    say(f"2/3 The ranker goes on learning: {len(ranker_predictions):,} of the plays after them")
+    details = with_unplayed_songs(
+        log.details(), early.vocabulary, options.unplayed_songs, options.seed
+    )
+    ranker = _rank_on(early, ranker_predictions, judged, stream, Catalogue(details), options)
     say(f"3/3 The networks go on learning from all {newer.plays.height:,} newer plays")
     whole = NewerPlays.of(Numbering(bundle.vocabulary), older, newer, options.session_gap_s)
     written, _ = _go_on(bundle, whole, None, newer, best, options)
@@ -114,11 +116,13 @@ def continue_hybrid_bundle(
         vocabulary=whole.songs,
         titles={**bundle.titles, **log.titles()},
         details=written.details,
-        training={
-            **continued_training(bundle, newer, whole.songs),
-            "continued_epochs": {"gru": best.gru, "amnn": best.amnn},
-            "seed": options.seed,
-        },
+        training=warm_start_training(
+            bundle,
+            newer,
+            whole.songs,
+            continued_epochs={"gru": best.gru, "amnn": best.amnn},
+            seed=options.seed,
+        ),
         metrics=metrics,
         overwrite=overwrite,
     )
@@ -128,7 +132,7 @@ def continue_hybrid_bundle(
         "new_songs": len(whole.songs) - len(bundle.vocabulary),
         "gru_epochs": best.gru,
         "amnn_epochs": best.amnn,
-        "examples": len(taught),
+        "examples": len(ranker_predictions),
         "judged": len(judged),
         "ranker": {"before": ranker.history[0].validation, "now": ranker.best.validation},
         **metrics,
@@ -137,7 +141,7 @@ def continue_hybrid_bundle(
 
 
 def _held_back(
-    numbering: Numbering, plays: NewerPlays, rest: PlayLog, options: ContinuedOptions
+    numbering: Numbering, plays: NewerPlays, rest: PlayLog, options: WarmStartOptions
 ) -> tuple[Predictions, Predictions, PlayStream]:
     """Return what the ranker learns from, what all is judged by, and the plays of both together."""
     share = options.ranker_fraction / (options.ranker_fraction + options.validation_fraction)
@@ -145,11 +149,11 @@ def _held_back(
         numbering.number(part, options.session_gap_s) for part in rest.split_by_time(share)
     )
     songs, past, seed = len(plays.songs), plays.both, options.seed
-    taught = Predictions.of(between, songs, past=past).sample(options.examples, seed)
+    ranker_predictions = Predictions.of(between, songs, past=past).sample(options.examples, seed)
     judged = Predictions.of(last, songs, past=past.joined(between)).sample(options.judged, seed)
     judged = replace(judged, sessions=judged.sessions + len(between))
     stream = PlayStream(between.joined(last), numbering.songs.song_ids)
-    return without_some_details(taught), judged, stream
+    return without_some_details(ranker_predictions), judged, stream
 
 
 def _go_on(
@@ -158,7 +162,7 @@ def _go_on(
     judged: Predictions | None,
     newer: PlayLog,
     epochs: _Epochs,
-    options: ContinuedOptions,
+    options: WarmStartOptions,
 ) -> tuple[Bundle, _Epochs]:
     """Renew a bundle by newer plays, its ranker as it was; tell how many epochs were best."""
     config, songs, seed = _config(bundle), plays.songs, options.seed
@@ -202,16 +206,16 @@ def _go_on(
 
 def _rank_on(
     early: Bundle,
-    taught: Predictions,
+    ranker_predictions: Predictions,
     judged: Predictions,
     stream: PlayStream,
     catalogue: Catalogue,
-    options: ContinuedOptions,
+    options: WarmStartOptions,
 ) -> Trained[Ranker]:
     model, config = HybridNextSong.from_bundle(early), _config(early)
     if model.parts.content is not None:
         model.parts.content.update(catalogue)
-    examples = Examples.of(model.generator, taught, stream, SILENT, options.seed)
+    examples = Examples.of(model.generator, ranker_predictions, stream, SILENT, options.seed)
     validation = Examples.of(model.generator, judged, stream)
     return train_ranker(
         *(examples, validation, model.parts.gru.vectors, config.gru.hidden, config.ranker),

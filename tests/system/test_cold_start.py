@@ -17,7 +17,7 @@ from segue.models.data.vocabulary import Vocabulary
 from segue.models.hybrid.model import HybridNextSong
 from segue.models.ranking.schema import CANDIDATE_FEATURES
 from segue.offline.audio.sources import read_files
-from segue.offline.audio.spectrogram_cache import Hearing
+from segue.offline.audio.spectrogram_cache import SpectrogramConfig
 from segue.offline.audio.targets import bundle_targets
 from segue.offline.audio.train_audio import train_audio_bundle
 from segue.offline.audio.trainer import FitConfig
@@ -65,7 +65,7 @@ def root(tmp_path_factory):
     write_hybrid(root / "hybrid", believer(fit_hybrid(log, songs, epochs=2)), log)
     write_genres(root / "sound" / "known", EACH)
     write_genres(root / "sound" / "new", 1, first=9)
-    sound = read_files(root / "sound" / "known", Hearing(QUICK, frames=103))
+    sound = read_files(root / "sound" / "known", SpectrogramConfig(QUICK, frames=103))
     targets = bundle_targets(root / "hybrid")
     fit = FitConfig(epochs=12, batch=4, learning_rate=5e-3, judge_every=3)
     train_audio_bundle(sound, targets, root / "audio", SMALL, fit, validation_fraction=0)

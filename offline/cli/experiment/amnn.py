@@ -92,7 +92,7 @@ def amnn(
     from segue.offline.datasets.readers import read_plays
     from segue.offline.experiments.amnn.protocol import Protocol, read_tastes
     from segue.offline.experiments.amnn.report import gather, write_report
-    from segue.offline.experiments.amnn.runner import Run, trials
+    from segue.offline.experiments.amnn.runner import Run, variants
     from segue.offline.reporting.json_file import write_json
     from segue.offline.reporting.progress import fits_progress
 
@@ -111,7 +111,7 @@ def amnn(
     tastes = read_tastes(read_plays(plays_file, format_name), protocol)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = Run(out, tastes, protocol, device, choose=choose and not quick)
-    fits = trials(names, lengths[::2] if quick else lengths)
+    fits = variants(names, lengths[::2] if quick else lengths)
     with fits_progress() as show:
         ranks = run.run(fits, show)
     figures = gather(run, ranks)
@@ -137,14 +137,14 @@ def _lengths(histories: str) -> list[int]:
 
 
 def _show(figures: dict[str, Any], protocol: Protocol, out: Path) -> None:
-    from segue.offline.experiments.amnn.models import CONTENDERS
+    from segue.offline.experiments.amnn.models import MODELS
 
     data = figures["data"]
     keys = ("hr_at_10", "hr_at_10_spread", "ndcg_at_10", "ndcg_at_10_spread")
     print_table(
         ("", "HR@10", "±", "NDCG@10", "±"),
         [
-            (CONTENDERS[name].name, *(f"{found[key]:.4f}" for key in keys))
+            (MODELS[name].name, *(f"{found[key]:.4f}" for key in keys))
             for name, found in figures["models"].items()
         ],
         title=f"{data['listeners']:,} listeners, {data['songs']:,} songs, {data['rows']:,} rows",

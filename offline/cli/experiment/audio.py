@@ -10,7 +10,7 @@ import click
 from segue.offline.cli import options as opt
 
 if TYPE_CHECKING:
-    from segue.offline.experiments.cold_start_audio.models import Predicted, Pupils
+    from segue.offline.experiments.cold_start_audio.models import ColdStartTask, Predicted
 
 
 @click.command()
@@ -84,9 +84,9 @@ def audio(
     )
     songs = read_emotify(emotify_directory)
 
-    def draw(predicted: Predicted, pupils: Pupils) -> None:
+    def draw(predicted: Predicted, task: ColdStartTask) -> None:
         assert predicted.fitted is not None, "it is a network"
-        write_view(out, predicted.fitted, songs.sound, pupils.new, seed=seed)
+        write_view(out, predicted.fitted, songs.sound, task.new, seed=seed)
 
     with steps_progress() as say:
         found = run_experiment(songs, protocol, out, on_network=draw, say=say)

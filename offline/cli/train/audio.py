@@ -156,14 +156,16 @@ def _sound(
     from segue.models.audio.mel_spectrogram import MelConfig
     from segue.offline.audio.library import find_files
     from segue.offline.audio.sources import read_files, read_spectrograms
-    from segue.offline.audio.spectrogram_cache import Hearing
+    from segue.offline.audio.spectrogram_cache import SpectrogramConfig
     from segue.offline.reporting.progress import plays_progress
 
     if spectrograms is not None:
         return read_spectrograms(spectrograms)
     assert audio is not None
     with plays_progress("Decoding", len(find_files(audio)), unit="files") as show:
-        return read_files(audio, Hearing(MelConfig()), cache=cache, workers=workers, on_file=show)
+        return read_files(
+            audio, SpectrogramConfig(MelConfig()), cache=cache, workers=workers, on_file=show
+        )
 
 
 def _draw(trained: AudioBundle, sound: Sound, directory: Path) -> None:

@@ -13,7 +13,7 @@ from segue.offline.cli.output import show_metrics
 if TYPE_CHECKING:
     from segue.offline.training.train_gru import GRUBundle
     from segue.offline.training.tune_gru import Trial
-    from segue.offline.training.warm_start_gru import ContinuedGRU
+    from segue.offline.training.warm_start_gru import WarmStartedGRU
 
 
 @click.command()
@@ -80,12 +80,12 @@ def gru(
     from segue.offline.reporting.progress import training_progress
     from segue.offline.training.train_gru import train_gru_bundle
     from segue.offline.training.tune_gru import GRUSearch
-    from segue.offline.training.warm_start_gru import continue_gru_bundle
+    from segue.offline.training.warm_start_gru import warm_start_gru_bundle
 
     log = read_plays(plays_file, format_name)
     with training_progress() as show:
         if continued is not None:
-            followed = continue_gru_bundle(continued, log, on_progress=show, **training)
+            followed = warm_start_gru_bundle(continued, log, on_progress=show, **training)
         else:
             trained = train_gru_bundle(
                 log,
@@ -126,7 +126,7 @@ def _show(trained: GRUBundle) -> None:
     click.echo(f"  segue worker --bundle {figures['bundle']}")
 
 
-def _show_warm_start(trained: ContinuedGRU) -> None:
+def _show_warm_start(trained: WarmStartedGRU) -> None:
     figures = trained.figures
     click.echo(
         f"{trained.manifest.version}: {figures['plays']:,} newer plays, {figures['new_songs']:,} "

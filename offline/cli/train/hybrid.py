@@ -74,7 +74,7 @@ def hybrid(
     from segue.offline.datasets.readers import read_plays
     from segue.offline.reporting.json_file import write_json
     from segue.offline.training.train_hybrid import HybridOptions, train_hybrid_bundle
-    from segue.offline.training.warm_start_hybrid import ContinuedOptions, continue_hybrid_bundle
+    from segue.offline.training.warm_start_hybrid import WarmStartOptions, warm_start_hybrid_bundle
 
     def say(line: str) -> None:
         click.echo(line, err=True)
@@ -82,10 +82,10 @@ def hybrid(
     if continued is not None and (ablate or staged or boosted):
         raise click.UsageError("--ablate, --staged and --boosted do not go with --continue")
     log = read_plays(plays_file, format_name)
-    training |= {"session_gap_s": session_gap_s, "decoys": unplayed_songs}
+    training |= {"session_gap_s": session_gap_s, "unplayed_songs": unplayed_songs}
     if continued is not None:
-        manifest, figures = continue_hybrid_bundle(
-            continued, log, out, ContinuedOptions(**training), overwrite=overwrite, say=say
+        manifest, figures = warm_start_hybrid_bundle(
+            continued, log, out, WarmStartOptions(**training), overwrite=overwrite, say=say
         )
         write_json(json_file, figures)
         click.echo(
@@ -98,7 +98,7 @@ def hybrid(
         log,
         out,
         HybridConfig(gru=GRUConfig(dim=dim, hidden=dim), retrievers=tuple(RETRIEVERS)),
-        HybridOptions(**training, ablate=ablate, staged=staged, rival=boosted),
+        HybridOptions(**training, ablate=ablate, staged=staged, boosted=boosted),
         overwrite=overwrite,
         say=say,
     )

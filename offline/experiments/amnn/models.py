@@ -28,7 +28,7 @@ Fit = Callable[[Fold, Any, int, torch.device], TasteScorer]
 
 
 @dataclass(frozen=True)
-class Contender:
+class ExperimentModel:
     """A model: how it is fitted, and its configs, of which the first is the default.
 
     name: for tables. trained: it has epochs.
@@ -62,14 +62,14 @@ def _shapes(base: TasteConfig) -> list[Any]:
     ]
 
 
-CONTENDERS: Mapping[str, Contender] = {
-    "popularity": Contender(
+MODELS: Mapping[str, ExperimentModel] = {
+    "popularity": ExperimentModel(
         "Popularity",
         _closed(Popularity),
         (PopularityConfig(), PopularityConfig(plays=True)),
         trained=False,
     ),
-    "itemknn": Contender(
+    "itemknn": ExperimentModel(
         "ItemKNN",
         _closed(ItemKNN),
         tuple(
@@ -79,15 +79,15 @@ CONTENDERS: Mapping[str, Contender] = {
         ),
         trained=False,
     ),
-    "ease": Contender(
+    "ease": ExperimentModel(
         "EASE",
         _closed(EASE),
         tuple(EASEConfig(l2) for l2 in (100.0, 1.0, 10.0, 1000.0)),
         trained=False,
     ),
-    "neumf": Contender("NeuMF", _network(NeuMF), _shapes(TasteConfig())),
-    "nnrec": Contender("NNRec", _network(NNRec), _shapes(TasteConfig())),
-    "dnn": Contender("DNN", _network(AMNN), _shapes(AMNNConfig(attention=False))),
-    "amnn": Contender("AMNN", _network(AMNN), _shapes(AMNNConfig())),
+    "neumf": ExperimentModel("NeuMF", _network(NeuMF), _shapes(TasteConfig())),
+    "nnrec": ExperimentModel("NNRec", _network(NNRec), _shapes(TasteConfig())),
+    "dnn": ExperimentModel("DNN", _network(AMNN), _shapes(AMNNConfig(attention=False))),
+    "amnn": ExperimentModel("AMNN", _network(AMNN), _shapes(AMNNConfig())),
 }
 """In the order of the tables; DNN is AMNN without attention."""

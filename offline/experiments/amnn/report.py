@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segue.models.collaborative.base import TasteConfig
-from segue.offline.experiments.amnn.models import CONTENDERS
-from segue.offline.experiments.amnn.runner import BY_HISTORY, Run, Trial
+from segue.offline.experiments.amnn.models import MODELS
+from segue.offline.experiments.amnn.runner import BY_HISTORY, Run, Variant
 from segue.offline.experiments.amnn.statistics import CONFIDENCE, Bootstrap, differences, summary
 from segue.offline.reporting.json_file import write_json
 
@@ -98,18 +98,18 @@ FIGURE_4 = "figure4-history-length.png"
 Figures = dict[str, Any]
 
 
-def gather(run: Run, ranks: Mapping[Trial, NDArray[np.int64]]) -> Figures:
-    """Turn ranks int64 [runs, U] by trial into every figure, keyed for machines."""
+def gather(run: Run, ranks: Mapping[Variant, NDArray[np.int64]]) -> Figures:
+    """Turn ranks int64 [runs, U] by variant into every figure, keyed for machines."""
     bootstrap = Bootstrap(len(run.tastes))
     default = TasteConfig().history
     table = {
-        trial.contender: found for trial, found in ranks.items() if trial.history in (0, default)
+        variant.model: found for variant, found in ranks.items() if variant.history in (0, default)
     }
     curves: dict[str, dict[str, Figures]] = {}
-    for trial, found in ranks.items():
-        if trial.contender in BY_HISTORY:
-            by_length = curves.setdefault(trial.contender, {})
-            by_length[str(trial.history)] = summary(found, bootstrap)
+    for variant, found in ranks.items():
+        if variant.model in BY_HISTORY:
+            by_length = curves.setdefault(variant.model, {})
+            by_length[str(variant.history)] = summary(found, bootstrap)
     return {
         "data": {
             "listeners": len(run.tastes),
@@ -128,10 +128,10 @@ def gather(run: Run, ranks: Mapping[Trial, NDArray[np.int64]]) -> Figures:
 def write_report(directory: Path, figures: Figures) -> None:
     """Write report.md, figures.json and the pictures."""
     write_json(directory / "figures.json", figures)
-    labelled = {CONTENDERS[name].name: found for name, found in figures["models"].items()}
+    labelled = {MODELS[name].name: found for name, found in figures["models"].items()}
     draw_list_lengths(labelled, directory / FIGURE_3)
     curves = {
-        CONTENDERS[name].name: {int(k): found[k] for k in sorted(found, key=int)}
+        MODELS[name].name: {int(k): found[k] for k in sorted(found, key=int)}
         for name, found in sorted(figures["histories"].items(), reverse=True)
     }
     if curves:
@@ -170,7 +170,7 @@ def _page(figures: Figures) -> list[str]:
         "## Chosen on validation",
         "",
         *(
-            f"- {CONTENDERS[name].name}: "
+            f"- {MODELS[name].name}: "
             + ", ".join(f"{key} {value}" for key, value in config.items())
             for name, config in figures["configs"].items()
         ),
@@ -182,7 +182,7 @@ def _table(models: Mapping[str, Figures]) -> list[str]:
     best = {key: max(found[key] for found in models.values()) for key in ("hr_at_10", "ndcg_at_10")}
     for name, found in models.items():
         cells = [_cell(found, key, found[key] == best[key]) for key in best]
-        lines.append(f"| {CONTENDERS[name].name} | {' | '.join(cells)} |")
+        lines.append(f"| {MODELS[name].name} | {' | '.join(cells)} |")
     return lines
 
 
@@ -198,7 +198,7 @@ def _difference_table(rows: list[Figures]) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
-        names = CONTENDERS[row["model"]].name, CONTENDERS[row["than"]].name
+        names = MODELS[row["model"]].name, MODELS[row["than"]].name
         relative = "" if row["relative"] is None else f"{row['relative']:+.1%}"
         metric = row["metric"].replace("_at_", "@").upper()
         low, high = row["ci"]
@@ -217,6 +217,6 @@ def _histories(curves: Mapping[str, Mapping[str, Figures]]) -> list[str]:
     for name, by_length in curves.items():
         for k in sorted(by_length, key=int):
             cells = [_cell(by_length[k], key, False) for key in ("hr_at_10", "ndcg_at_10")]
-            lines.append(f"| {CONTENDERS[name].name} | {k} | {' | '.join(cells)} |")
+            lines.append(f"| {MODELS[name].name} | {k} | {' | '.join(cells)} |")
     picture = f"![HR@10 and NDCG@10 against the length of the history]({FIGURE_4})"
     return [*lines, "", picture, ""]

@@ -1,4 +1,4 @@
-"""Runs the contenders over folds and seeds, and keeps every rank, so that a run can go on."""
+"""Runs the models over folds and seeds, and keeps every rank, so that a run can go on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from segue.models.collaborative.base import TasteConfig
 from segue.models.collaborative.interactions import Tastes
-from segue.offline.experiments.amnn.models import CONTENDERS, Contender
+from segue.offline.experiments.amnn.models import MODELS, ExperimentModel
 from segue.offline.experiments.amnn.protocol import ExperimentError, Fold, Protocol, folds
 from segue.offline.experiments.amnn.trainer import candidate_ranks, validation_ndcg
 
@@ -25,23 +25,23 @@ RANKS = "ranks"
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A contender at one length of the history, 0 where it looks at none."""
+class Variant:
+    """A model at one length of the history, 0 where it looks at none."""
 
-    contender: str
+    model: str
     history: int
 
     @property
     def name(self) -> str:
         """Name it in files and tables."""
-        return f"{self.contender}-k{self.history}" if self.history else self.contender
+        return f"{self.model}-k{self.history}" if self.history else self.model
 
 
-def trials(names: Sequence[str], histories: Sequence[int]) -> list[Trial]:
-    """List what is fitted in each fold: all contenders, and two of them at every length."""
+def variants(names: Sequence[str], histories: Sequence[int]) -> list[Variant]:
+    """List what is fitted in each fold: all models, and two of them at every length."""
     default = TasteConfig().history
-    table = [Trial(name, default if CONTENDERS[name].trained else 0) for name in names]
-    curves = [Trial(name, length) for name in BY_HISTORY if name in names for length in histories]
+    table = [Variant(name, default if MODELS[name].trained else 0) for name in names]
+    curves = [Variant(name, length) for name in BY_HISTORY if name in names for length in histories]
     return list(dict.fromkeys([*table, *curves]))
 
 
@@ -49,7 +49,7 @@ class Run:
     """One experiment in one directory.
 
     protocol.json                 what is measured on what; another protocol is refused
-    configs.json                  what each contender chose on validation
+    configs.json                  what each model chose on validation
     ranks/TRIAL-seedS-foldF.npy   the test song's rank for every listener, int16 [U]
     """
 
@@ -62,7 +62,7 @@ class Run:
         *,
         choose: bool,
     ) -> None:
-        """choose: let each contender choose among its configs, else it takes its default."""
+        """choose: let each model choose among its configs, else it takes its default."""
         self.directory = directory
         self.tastes = tastes
         self.protocol = protocol
@@ -77,40 +77,40 @@ class Run:
         self.unseen: list[float] = []
 
     def run(
-        self, wanted: Sequence[Trial], on_progress: Callable[[str, int, int], None]
-    ) -> Mapping[Trial, NDArray[np.int64]]:
-        """Fit what was not fitted before; return ranks int64 [seeds * folds, U] by trial.
+        self, wanted: Sequence[Variant], on_progress: Callable[[str, int, int], None]
+    ) -> Mapping[Variant, NDArray[np.int64]]:
+        """Fit what was not fitted before; return ranks int64 [seeds * folds, U] by variant.
 
         on_progress: called with the current fit, the fits done and all fits.
         """
-        ranks: dict[Trial, list[NDArray[np.int64]]] = {trial: [] for trial in wanted}
+        ranks: dict[Variant, list[NDArray[np.int64]]] = {variant: [] for variant in wanted}
         total = self.protocol.seeds * self.protocol.folds * len(wanted)
         done = 0
         for seed, number, fold in self._folds():
             self.unseen.append(fold.unseen)
-            for trial in wanted:
-                doing = f"seed {seed + 1}, fold {number + 1}: {trial.name}"
+            for variant in wanted:
+                doing = f"seed {seed + 1}, fold {number + 1}: {variant.name}"
                 on_progress(doing, done, total)
-                ranks[trial].append(self._ranks(trial, fold, seed, number))
+                ranks[variant].append(self._ranks(variant, fold, seed, number))
                 done += 1
         on_progress("done", done, total)
-        return {trial: np.stack(found) for trial, found in ranks.items()}
+        return {variant: np.stack(found) for variant, found in ranks.items()}
 
     def _folds(self) -> Iterator[tuple[int, int, Fold]]:
         for seed in range(self.protocol.seeds):
             for number, fold in enumerate(folds(self.tastes, self.protocol, seed)):
                 yield seed, number, fold
 
-    def _ranks(self, trial: Trial, fold: Fold, seed: int, number: int) -> NDArray[np.int64]:
-        path = self.directory / RANKS / f"{trial.name}-seed{seed}-fold{number}.npy"
+    def _ranks(self, variant: Variant, fold: Fold, seed: int, number: int) -> NDArray[np.int64]:
+        path = self.directory / RANKS / f"{variant.name}-seed{seed}-fold{number}.npy"
         if path.exists():
             kept: NDArray[np.int16] = np.load(path, allow_pickle=False)
             return kept.astype(np.int64)
-        contender = CONTENDERS[trial.contender]
-        config = self._config(trial.contender, contender, fold, seed)
-        if trial.history:
-            config = replace(config, history=trial.history)
-        scorer = contender.fit(fold, config, seed, self._device)
+        model = MODELS[variant.model]
+        config = self._config(variant.model, model, fold, seed)
+        if variant.history:
+            config = replace(config, history=variant.history)
+        scorer = model.fit(fold, config, seed, self._device)
         ranks = candidate_ranks(scorer, fold.training, fold.test)
         beside = path.with_suffix(".part")
         with beside.open("wb") as file:
@@ -118,16 +118,16 @@ class Run:
         beside.rename(path)  # whole or not at all: the next run takes what is there
         return ranks
 
-    def _config(self, name: str, contender: Contender, fold: Fold, seed: int) -> Any:
+    def _config(self, name: str, model: ExperimentModel, fold: Fold, seed: int) -> Any:
         """Return what was chosen, once, on the validation songs of the first fold."""
-        kind = type(contender.configs[0])
+        kind = type(model.configs[0])
         if name not in self.configs:
-            chosen = contender.configs[0]
-            if self._choose and len(contender.configs) > 1:
+            chosen = model.configs[0]
+            if self._choose and len(model.configs) > 1:
                 chosen = max(
-                    contender.configs,
+                    model.configs,
                     key=lambda config: validation_ndcg(
-                        contender.fit(fold, config, seed, self._device), fold
+                        model.fit(fold, config, seed, self._device), fold
                     ),
                 )
             self.configs[name] = asdict(chosen)

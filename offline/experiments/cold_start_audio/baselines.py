@@ -1,4 +1,4 @@
-"""What a song sounds like without learning: statistics of its spectrogram."""
+"""Baselines without a network: ridge regression from statistics of the spectrogram."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import dct
+from sklearn.linear_model import Ridge
 
 from segue.models.audio.mel_spectrogram import Spectrogram
 
@@ -24,8 +26,7 @@ def mfcc_statistics(spectrograms: Sequence[Spectrogram]) -> Vectors:
     The coefficients are the first 20 of the cosine transform (DCT-II) of the log-mel bands:
     the outline of the spectrum, without its fine structure.
     """
-    cosines = _cosine_transform(spectrograms[0].shape[1])
-    return np.stack([_moments(np.asarray(each, np.float32) @ cosines) for each in spectrograms])
+    return np.stack([_moments(_cepstrum(np.asarray(each, np.float32))) for each in spectrograms])
 
 
 def standardised(vectors: Vectors, known: NDArray[np.int64]) -> Vectors:
@@ -36,15 +37,14 @@ def standardised(vectors: Vectors, known: NDArray[np.int64]) -> Vectors:
 
 
 def ridge(features: Vectors, targets: Vectors, penalty: float) -> tuple[Vectors, Vectors]:
-    """Fit targets float32 [N, D] by a line in features [N, F]: weights [F, D], intercept [D].
+    """Fit ridge regression: weights float32 [F, D] and intercept float32 [D].
 
-    minimise  |(X - mean) W - (Y - mean)|^2 + penalty N |W|^2
+    features: float32 [N, F]. targets: float32 [N, D]. Minimises
+    |(X - mean) W - (Y - mean)|^2 + penalty N |W|^2.
     """
-    x_mean, y_mean = features.mean(0), targets.mean(0)
-    x, y = (features - x_mean).astype(np.float64), targets - y_mean
-    gram = x.T @ x + penalty * len(x) * np.eye(x.shape[1])
-    weights = np.linalg.solve(gram, x.T @ y)
-    return weights.astype(np.float32), (y_mean - x_mean @ weights).astype(np.float32)
+    fitted = Ridge(penalty * len(features)).fit(features.astype(np.float64), targets)
+    weights = fitted.coef_.reshape(targets.shape[1], -1).T  # sklearn drops the axis of one target
+    return weights.astype(np.float32), np.atleast_1d(fitted.intercept_).astype(np.float32)
 
 
 def _moments(values: NDArray[np.float32]) -> Vectors:
@@ -52,10 +52,6 @@ def _moments(values: NDArray[np.float32]) -> Vectors:
     return moments
 
 
-def _cosine_transform(bands: int) -> NDArray[np.float32]:
-    """Return the orthonormal DCT-II, float32 [bands, COEFFICIENTS]."""
-    place = (np.arange(bands)[:, None] + 0.5) * np.pi / bands
-    cosines = np.cos(place * np.arange(COEFFICIENTS)) * np.sqrt(2 / bands)
-    cosines[:, 0] /= np.sqrt(2)
-    transform: NDArray[np.float32] = cosines.astype(np.float32)
-    return transform
+def _cepstrum(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    coefficients: NDArray[np.float32] = dct(values, type=2, norm="ortho")[:, :COEFFICIENTS]
+    return coefficients

@@ -13,13 +13,13 @@ from segue.models.audio.network import DOCUMENT, FACTORS, RESIDUAL, SKIPGRAM, Au
 from segue.offline.audio.nearest import Vectors
 from segue.offline.audio.sources import Sound
 from segue.offline.audio.trainer import (
-    FittedAudio,
-    HeardSongs,
+    AudibleSongs,
+    TrainedAudio,
+    centred_cosine,
     default_fit,
-    fit_audio,
-    hold_back,
-    likeness,
     predict,
+    train_audio,
+    validation_split,
 )
 from segue.offline.experiments.cold_start_audio.baselines import (
     mel_statistics,
@@ -34,7 +34,7 @@ PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 @dataclass(frozen=True)
-class Contender:
+class AudioModel:
     """A network, the space it predicts and the loss it is taught by."""
 
     name: str
@@ -43,30 +43,30 @@ class Contender:
     loss: str
 
 
-CONTENDERS = (
-    Contender("document's CNN", DOCUMENT, FACTORS, SQUARED),
-    Contender("document's CNN, weighted error", DOCUMENT, FACTORS, WEIGHTED),
-    Contender("document's CNN, squared error", DOCUMENT, SKIPGRAM, SQUARED),
-    Contender("residual rival, contrastive", RESIDUAL, SKIPGRAM, CONTRASTIVE),
+MODELS = (
+    AudioModel("document's CNN", DOCUMENT, FACTORS, SQUARED),
+    AudioModel("document's CNN, weighted error", DOCUMENT, FACTORS, WEIGHTED),
+    AudioModel("document's CNN, squared error", DOCUMENT, SKIPGRAM, SQUARED),
+    AudioModel("residual rival, contrastive", RESIDUAL, SKIPGRAM, CONTRASTIVE),
 )
-LINES = {"line from MFCC": mfcc_statistics, "line from log-mel": mel_statistics}
+RIDGE_BASELINES = {"line from MFCC": mfcc_statistics, "line from log-mel": mel_statistics}
 """Ridge regression from statistics of the spectrogram: what learning layers must beat."""
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a contender says of songs that it has not heard.
+    """What a model says of songs that it has not heard.
 
-    vectors: float32 [N, D]. likeness: on the songs held back of those it learned from.
+    vectors: float32 [N, D]. centred_cosine: on the songs held back of those it learned from.
     """
 
     vectors: Vectors
-    likeness: float
-    fitted: FittedAudio | None = None
+    centred_cosine: float
+    fitted: TrainedAudio | None = None
 
 
 @dataclass(frozen=True)
-class Pupils:
+class ColdStartTask:
     """The songs of one split and one space: learned from, held back to choose by, and new."""
 
     sound: Sound
@@ -75,34 +75,36 @@ class Pupils:
     validation_fraction: float
     seed: int
 
-    def parts(self) -> tuple[HeardSongs, HeardSongs]:
-        """Return the songs learned from and those held back; the same for every contender."""
+    def parts(self) -> tuple[AudibleSongs, AudibleSongs]:
+        """Return the songs learned from and those held back; the same for every model."""
         known = [self.sound.spectrograms[row] for row in self.space.known]
-        return hold_back(HeardSongs(known, self.space.targets), self.validation_fraction, self.seed)
+        return validation_split(
+            AudibleSongs(known, self.space.targets), self.validation_fraction, self.seed
+        )
 
 
 def predict_by_network(
-    contender: Contender, pupils: Pupils, network: AudioConfig, epochs: int
+    model: AudioModel, task: ColdStartTask, network: AudioConfig, epochs: int
 ) -> Predicted:
     """Teach a network, and let it hear the new songs."""
-    learned, held = pupils.parts()
+    learned, held = task.parts()
     config = replace(
         network,
-        frames=pupils.sound.hearing.frames,
-        bands=pupils.sound.hearing.mel.bands,
-        dim=pupils.space.songs.shape[1],
+        frames=task.sound.spectrogram_config.frames,
+        bands=task.sound.spectrogram_config.mel.bands,
+        dim=task.space.songs.shape[1],
     )
-    fit = default_fit(contender.architecture, epochs, contender.loss)
-    fitted = fit_audio(learned, config, fit, validation=held, seed=pupils.seed)
-    new = [pupils.sound.spectrograms[row] for row in pupils.new]
-    assert fitted.likeness is not None, "songs are held back"
-    return Predicted(predict(fitted.network, new), fitted.likeness, fitted)
+    fit = default_fit(model.architecture, epochs, model.loss)
+    fitted = train_audio(learned, config, fit, validation=held, seed=task.seed)
+    new = [task.sound.spectrograms[row] for row in task.new]
+    assert fitted.centred_cosine is not None, "songs are held back"
+    return Predicted(predict(fitted.network, new), fitted.centred_cosine, fitted)
 
 
-def predict_by_line(statistics: Vectors, pupils: Pupils) -> Predicted:
+def predict_by_line(statistics: Vectors, task: ColdStartTask) -> Predicted:
     """Fit a line, its penalty chosen on the songs held back. statistics: float32 [I, F]."""
-    learned, held = pupils.parts()
-    rows = {song_id: row for row, song_id in enumerate(pupils.sound.song_ids)}
+    learned, held = task.parts()
+    rows = {song_id: row for row, song_id in enumerate(task.sound.song_ids)}
     known, judged = (
         np.array([rows[song_id] for song_id in part.targets.song_ids]) for part in (learned, held)
     )
@@ -110,9 +112,9 @@ def predict_by_line(statistics: Vectors, pupils: Pupils) -> Predicted:
     best = None
     for penalty in PENALTIES:
         weights, intercept = ridge(features[known], learned.targets.vectors, penalty)
-        found = likeness(features[judged] @ weights + intercept, held, learned)
-        if best is None or found > best.likeness:
-            best = Predicted(features[pupils.new] @ weights + intercept, found)
+        found = centred_cosine(features[judged] @ weights + intercept, held, learned)
+        if best is None or found > best.centred_cosine:
+            best = Predicted(features[task.new] @ weights + intercept, found)
     assert best is not None, "there are penalties"
     return best
 
@@ -126,5 +128,5 @@ def genre_means(space: Space, genres: Sequence[str], new: Rows) -> Vectors:
 
 
 def best_of(predicted: Mapping[str, Predicted]) -> str:
-    """Name the contender that did best on the songs held back; the first at a tie."""
-    return max(predicted, key=lambda name: predicted[name].likeness)
+    """Name the model that did best on the songs held back; the first at a tie."""
+    return max(predicted, key=lambda name: predicted[name].centred_cosine)

@@ -11,7 +11,6 @@ from segue.offline.audio.inspect import PAGE as VIEW
 from segue.offline.experiments.cold_start_audio.runner import HALFWAY, METADATA, AudioProtocol
 from segue.offline.reporting.json_file import write_json
 
-HITS = ("hit_rate_at_20", "all_hit_rate_at_20")
 PAGE, FIGURES = "audio.md", "figures.json"
 TITLES = {"": "", "factors": "factors", "skipgram": "skip-gram"}
 Table = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -86,8 +85,8 @@ def _page(found: Mapping[str, Any], protocol: AudioProtocol) -> list[str]:
 
 def _table(table: Table, figure: str) -> list[str]:
     lines = ["| vectors | space | |", "|---|---|---|"]
-    for space, contenders in table.items():
-        for name, figures in contenders.items():
+    for space, models in table.items():
+        for name, figures in models.items():
             uses_genre = figure == "precision_at_10" and name in (METADATA, HALFWAY)
             if figure in figures and not uses_genre:
                 lines.append(f"| {name} | {TITLES[space]} | {_cell(figures[figure])} |")
@@ -96,8 +95,8 @@ def _table(table: Table, figure: str) -> list[str]:
 
 def _day_zero(table: Table) -> list[str]:
     lines = ["| vectors of new songs | space | among new songs | among all |", "|---|---|---|---|"]
-    for space, contenders in table.items():
-        for name, figures in contenders.items():
+    for space, models in table.items():
+        for name, figures in models.items():
             if "hit_rate_at_20" in figures:
                 cells = [
                     _cell(figures[key], 100) for key in ("hit_rate_at_20", "all_hit_rate_at_20")
@@ -115,9 +114,9 @@ def _kept(found: Mapping[str, Any]) -> list[str]:
             f"- {TITLES[space]}: {chosen} of {len(found['chosen'])} splits; mean cosine of "
             "predicted and true vectors, on the songs held back, from the mean vector:"
         )
-        names = found["likeness"][0][space]
+        names = found["centred_cosine"][0][space]
         for name in names:
-            values = [likeness[space][name] for likeness in found["likeness"]]
+            values = [centred_cosine[space][name] for centred_cosine in found["centred_cosine"]]
             lines.append(f"  - {name}: {sum(values) / len(values):.3f}")
     return lines
 

@@ -1,4 +1,4 @@
-"""The test on real sound: every contender in every split, three figures each."""
+"""The test on real sound: every model in every split, three figures each."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from segue.offline.experiments.cold_start_audio.metrics import (
     liking_scores,
 )
 from segue.offline.experiments.cold_start_audio.models import (
-    CONTENDERS,
-    LINES,
+    MODELS,
+    RIDGE_BASELINES,
+    ColdStartTask,
     Predicted,
-    Pupils,
     best_of,
     genre_means,
     predict_by_line,
@@ -98,7 +98,7 @@ class AudioProtocol:
         return self.document_epochs if architecture == DOCUMENT else self.residual_epochs
 
 
-OnNetwork = Callable[[Predicted, Pupils], None]
+OnNetwork = Callable[[Predicted, ColdStartTask], None]
 
 
 def split_songs(genres: Sequence[str], splits: int, seed: int) -> list[Rows]:
@@ -117,7 +117,7 @@ def run_experiment(
     protocol: AudioProtocol,
     directory: Path,
     *,
-    on_network: OnNetwork = lambda predicted, pupils: None,
+    on_network: OnNetwork = lambda predicted, task: None,
     say: Say = lambda what, done, total: None,
 ) -> list[Split]:
     """Run every split; those that stand in `directory` by the same protocol are not run again.
@@ -136,7 +136,7 @@ def run_experiment(
             continue
         day = DayZeroLog.of(log, list(sound.song_ids), new)
         one = _Run(songs, day, new, protocol, number, say)
-        split = one.run(on_network if number == 0 else lambda predicted, pupils: None)
+        split = one.run(on_network if number == 0 else lambda predicted, task: None)
         write_json(kept, asdict(split))
         found.append(split)
     return found
@@ -169,7 +169,7 @@ class _Run:
         )
         done = 0
         for space, oracle in spaces:
-            pupils = Pupils(
+            task = ColdStartTask(
                 self.songs.sound,
                 space,
                 self.new,
@@ -177,18 +177,18 @@ class _Run:
                 self.protocol.seed + self.number,
             )
             predicted: dict[str, Predicted] = {}
-            for contender in CONTENDERS:
-                if contender.space != space.name:
+            for model in MODELS:
+                if model.space != space.name:
                     continue
-                self.say(f"Split {self.number + 1}", done, len(CONTENDERS))
-                epochs = self.protocol.epochs(contender.architecture)
-                network = self.protocol.network(contender.architecture)
-                predicted[contender.name] = predict_by_network(contender, pupils, network, epochs)
+                self.say(f"Split {self.number + 1}", done, len(MODELS))
+                epochs = self.protocol.epochs(model.architecture)
+                network = self.protocol.network(model.architecture)
+                predicted[model.name] = predict_by_network(model, task, network, epochs)
                 if space.name == FACTORS and done == 0:
-                    on_network(predicted[contender.name], pupils)
+                    on_network(predicted[model.name], task)
                 done += 1
-            self._judge_all(space, oracle, pupils, predicted)
-        self.say(f"Split {self.number + 1}", done, len(CONTENDERS))
+            self._judge_all(space, oracle, task, predicted)
+        self.say(f"Split {self.number + 1}", done, len(MODELS))
         return self.split
 
     def _factors_oracle(self) -> Space:
@@ -221,11 +221,11 @@ class _Run:
         self.split.figures[""] = figures
 
     def _judge_all(
-        self, space: Space, oracle: Space, pupils: Pupils, networks: dict[str, Predicted]
+        self, space: Space, oracle: Space, task: ColdStartTask, networks: dict[str, Predicted]
     ) -> None:
         lines = {
-            name: predict_by_line(statistics(self.songs.sound.spectrograms), pupils)
-            for name, statistics in LINES.items()
+            name: predict_by_line(statistics(self.songs.sound.spectrograms), task)
+            for name, statistics in RIDGE_BASELINES.items()
         }
         chosen = best_of(networks)
         metadata = genre_means(space, self.genres, self.new)
@@ -250,8 +250,8 @@ class _Run:
         }
         self.split.figures[space.name] = found
         self.split.chosen[space.name] = chosen
-        self.split.likeness[space.name] = {
-            name: predicted.likeness for name, predicted in {**lines, **networks}.items()
+        self.split.centred_cosine[space.name] = {
+            name: predicted.centred_cosine for name, predicted in {**lines, **networks}.items()
         }
 
     def _own_figures(self, songs: Vectors, predicted: Vectors) -> dict[str, float]:

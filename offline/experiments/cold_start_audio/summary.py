@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 Figures = dict[str, dict[str, dict[str, float]]]
-"""Space ("" where none is meant), contender, name of the figure."""
+"""Space ("" where none is meant), model, name of the figure."""
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Split:
 
     figures: Figures = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
-    likeness: dict[str, dict[str, float]] = field(default_factory=dict)
+    centred_cosine: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def gather(splits: Sequence[Split]) -> dict[str, Any]:
@@ -30,8 +30,8 @@ def gather(splits: Sequence[Split]) -> dict[str, Any]:
 
     quantile = float(t.ppf(0.975, max(len(splits) - 1, 1)))
     table: dict[str, Any] = {}
-    for space, contenders in splits[0].figures.items():
-        for name, figures in contenders.items():
+    for space, models in splits[0].figures.items():
+        for name, figures in models.items():
             for figure in figures:
                 values = np.array([split.figures[space][name][figure] for split in splits])
                 spread = values.std(ddof=1) if len(values) > 1 else 0.0
@@ -42,5 +42,5 @@ def gather(splits: Sequence[Split]) -> dict[str, Any]:
     return {
         "figures": table,
         "chosen": [split.chosen for split in splits],
-        "likeness": [split.likeness for split in splits],
+        "centred_cosine": [split.centred_cosine for split in splits],
     }

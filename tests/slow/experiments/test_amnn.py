@@ -14,7 +14,7 @@ from segue.models.collaborative.amnn import AMNN, AMNNConfig
 from segue.models.collaborative.interactions import Tastes
 from segue.offline.datasets.readers import read_plays
 from segue.offline.experiments.amnn.protocol import ExperimentError, Protocol, folds, read_tastes
-from segue.offline.experiments.amnn.runner import Trial, trials
+from segue.offline.experiments.amnn.runner import Variant, variants
 from segue.offline.experiments.amnn.statistics import Bootstrap, differences, summary
 from segue.offline.experiments.amnn.trainer import (
     candidate_ranks,
@@ -174,8 +174,8 @@ def test_differences_are_paired() -> None:
 
 
 def test_what_is_fitted_once_serves_the_table_and_the_curves() -> None:
-    found = trials(["popularity", "amnn"], [5, 10])
-    assert found == [Trial("popularity", 0), Trial("amnn", 10), Trial("amnn", 5)]
+    found = variants(["popularity", "amnn"], [5, 10])
+    assert found == [Variant("popularity", 0), Variant("amnn", 10), Variant("amnn", 5)]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from segue.models.audio.network import AudioConfig, AudioNetwork
 from segue.offline.audio.decode import AudioError
 from segue.offline.audio.inspect import distinct_units, listen, write_view
 from segue.offline.audio.sources import read_spectrograms
-from segue.offline.audio.trainer import FittedAudio
+from segue.offline.audio.trainer import TrainedAudio
 from segue.offline.audio.windows import song_windows
 from segue.offline.experiments.cold_start_audio.emotify import EMOTIONS, read_emotify
 from segue.offline.experiments.cold_start_audio.runner import split_songs
@@ -168,7 +168,7 @@ def test_a_page_says_whether_the_network_knows_the_songs(emotify, tmp_path):
     sound = read_spectrograms(emotify / "logmel.npz")
     network = small("residual")
     began = torch.zeros_like(network.encoder.first_filters())
-    fitted = FittedAudio(network, [], EpochMetrics(1, 0.0, 1.0), "", 0.0, began)
+    fitted = TrainedAudio(network, [], EpochMetrics(1, 0.0, 1.0), "", 0.0, began)
     write_view(tmp_path, fitted, sound, np.arange(8), learned=True)
     assert "8 songs that it has learned from" in (tmp_path / "hears.md").read_text()
     write_view(tmp_path / "few", fitted, sound, np.arange(3))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segue.models.audio.mel_spectrogram import MelConfig, MelStream, mel_filters
-from segue.offline.audio.spectrogram_cache import Hearing, make_spectrogram
+from segue.offline.audio.spectrogram_cache import SpectrogramConfig, make_spectrogram
 from segue.offline.experiments.cold_start_audio.emotify import MEL, read_emotify
 from tests.support.toy_audio import QUICK, tone
 
@@ -67,11 +67,11 @@ def test_real_clips_give_the_spectrograms_that_others_published_of_them(data_dir
     sound = read_emotify(data_dir / "audio_emotify").sound
     for name in ("classical-2", "rock-1", "pop-3"):
         clip = data_dir / "audio_clips" / f"{name}.mp3"
-        made = make_spectrogram(clip, Hearing(sound.hearing.mel))
+        made = make_spectrogram(clip, SpectrogramConfig(sound.spectrogram_config.mel))
         published = sound.spectrograms[sound.song_ids.index(name.replace("-", "/"))]
         # Theirs are the second quarter and the third, of a decoder that begins a little earlier.
         start = int(15 * 22_050 / 512) + 1
         heard = made[start : start + len(published)]
-        decibels = sound.hearing.mel.decibels
+        decibels = sound.spectrogram_config.mel.decibels
         assert np.abs(decibels(heard) - decibels(published)).mean() < 3.0
         assert np.corrcoef(heard.ravel(), published.ravel())[0, 1] > 0.95

@@ -12,7 +12,7 @@ from segue.models.data.catalogue import Catalogue, SongDetails
 from segue.models.data.play_metadata import UNKNOWN
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.item2vec.retriever import SkipGramRetriever
-from segue.offline.training.cold_start_augmentation import with_decoys
+from segue.offline.training.cold_start_augmentation import with_unplayed_songs
 
 KNOWN = Vocabulary(["a", "b", "c", "d"])
 PLACES = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.6, 0.8, 0]], np.float32)
@@ -162,9 +162,9 @@ class TestEmbeddedSongs:
 
 def test_decoys_are_like_songs_of_the_log_and_are_never_played():
     details = {"a": SongDetails("A", "Can"), "x": SongDetails("X", "Neu!", released_at_ms=9)}
-    made = with_decoys(details, Vocabulary(["a"]), 5.0, seed=1)
+    made = with_unplayed_songs(details, Vocabulary(["a"]), 5.0, seed=1)
     decoys = {name: each for name, each in made.items() if name not in details}
     assert len(decoys) == 5  # one song is new
     assert {each.artist for each in decoys.values()} <= {"Can", "Neu!"}
     assert all(each.released_at_ms is None for each in decoys.values())
-    assert with_decoys(details, Vocabulary(["a"]), 5.0, seed=1) == made
+    assert with_unplayed_songs(details, Vocabulary(["a"]), 5.0, seed=1) == made

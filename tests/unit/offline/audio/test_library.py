@@ -13,23 +13,28 @@ from segue.models.audio.mel_spectrogram import MelConfig
 from segue.offline.audio.decode import AudioError, decode
 from segue.offline.audio.library import Failure, find_files, read_library
 from segue.offline.audio.sources import read_spectrograms
-from segue.offline.audio.spectrogram_cache import Hearing, SpectrogramCache, make_spectrogram
+from segue.offline.audio.spectrogram_cache import (
+    SpectrogramCache,
+    SpectrogramConfig,
+    make_spectrogram,
+)
 from tests.support.toy_audio import QUICK, tone, write_tone
 
-HEARING = Hearing(QUICK, frames=43)
+SPECTROGRAM = SpectrogramConfig(QUICK, frames=43)
 
 
 def library(directory, **options):
     return {
-        file.song_id: made for file, made in read_library(find_files(directory), HEARING, **options)
+        file.song_id: made
+        for file, made in read_library(find_files(directory), SPECTROGRAM, **options)
     }
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
 @pytest.mark.parametrize("rate", [22_050, 44_100])
 def test_every_format_and_rate_sounds_the_same(tmp_path, suffix, rate):
-    heard = make_spectrogram(write_tone(tmp_path / f"song.{suffix}", 600, rate=rate), HEARING)
-    true = make_spectrogram(write_tone(tmp_path / "true.wav", 600), HEARING)
+    heard = make_spectrogram(write_tone(tmp_path / f"song.{suffix}", 600, rate=rate), SPECTROGRAM)
+    true = make_spectrogram(write_tone(tmp_path / "true.wav", 600), SPECTROGRAM)
     assert abs(len(heard) - len(true)) <= 6  # what an mp3 is padded by
     loud = true[40].argmax()
     assert (heard[10:-10].argmax(1) == loud).all()
@@ -61,7 +66,7 @@ def test_a_file_of_any_length_takes_the_same_memory(tmp_path):
 
 def test_only_the_beginning_of_a_long_file_is_heard(tmp_path):
     path = write_tone(tmp_path / "long.wav", 440, seconds=30)
-    made = make_spectrogram(path, Hearing(QUICK, 43, longest_s=5))
+    made = make_spectrogram(path, SpectrogramConfig(QUICK, 43, longest_s=5))
     assert QUICK.seconds(len(made)) == pytest.approx(5, abs=0.1)
 
 
@@ -94,25 +99,25 @@ def test_a_file_that_breaks_off_is_heard_as_far_as_it_goes(tmp_path):
 def test_the_cache_knows_a_file_by_its_content(tmp_path, monkeypatch):
     first = write_tone(tmp_path / "a.wav", 440)
     cache = SpectrogramCache(tmp_path / "cache")
-    made = np.array(cache.read(first, HEARING))
+    made = np.array(cache.read(first, SPECTROGRAM))
     moved = first.rename(tmp_path / "moved.wav")
     with monkeypatch.context() as nothing_is_decoded:
         nothing_is_decoded.setattr("segue.offline.audio.spectrogram_cache.decode", None)
-        assert np.array_equal(cache.read(moved, HEARING), made)
+        assert np.array_equal(cache.read(moved, SPECTROGRAM), made)
     write_tone(moved, 880)
-    assert not np.array_equal(cache.read(moved, HEARING), made)
-    louder = Hearing(MelConfig(window=512, hop=512, bands=16, ceiling_db=60), frames=43)
-    assert not np.array_equal(cache.read(moved, louder), cache.read(moved, HEARING))
+    assert not np.array_equal(cache.read(moved, SPECTROGRAM), made)
+    louder = SpectrogramConfig(MelConfig(window=512, hop=512, bands=16, ceiling_db=60), frames=43)
+    assert not np.array_equal(cache.read(moved, louder), cache.read(moved, SPECTROGRAM))
 
 
 def test_a_damaged_cache_is_made_anew(tmp_path):
     song = write_tone(tmp_path / "a.wav", 440)
     cache = SpectrogramCache(tmp_path / "cache")
-    made = np.array(cache.read(song, HEARING))
+    made = np.array(cache.read(song, SPECTROGRAM))
     [kept] = (tmp_path / "cache").iterdir()
     for damage in (b"", b"\x93NUMPY", kept.read_bytes()[:-100]):
         kept.write_bytes(damage)
-        assert np.array_equal(cache.read(song, HEARING), made)
+        assert np.array_equal(cache.read(song, SPECTROGRAM), made)
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npy"]
 
 
@@ -171,8 +176,8 @@ def test_spectrograms_made_elsewhere_are_read_frame_by_frame(tmp_path):
     sound = read_spectrograms(archive(tmp_path / "mel.npz", logmel_u8=levels))
     assert sound.song_ids == ["rock/1", "pop/2"]
     assert np.array_equal(sound.spectrograms[1], levels[1].T)
-    assert sound.hearing.frames == 129
-    assert sound.hearing.mel.decibels(np.array([0, 255], np.uint8)).tolist() == [-60, 30]
+    assert sound.spectrogram_config.frames == 129
+    assert sound.spectrogram_config.mel.decibels(np.array([0, 255], np.uint8)).tolist() == [-60, 30]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from segue.models.errors import SegueError
 from segue.offline.datasets.splits import Split, leave_last_out, split_by_log, time_split
-from segue.offline.evaluation.models import LeakError, contenders, leaks
+from segue.offline.evaluation.models import LeakError, evaluated_models, leaks
 from tests.support.logs import lines_log, play_log
 from tests.support.toy import song, write_toy_bundle
 
@@ -60,14 +60,14 @@ def test_equal_names_are_told_apart_and_none_hides_a_section(tmp_path):
     directories = [tmp_path / part for part in ("a/popularity", "b/popularity", "_tests")]
     for directory in directories:
         write_toy_bundle(directory)
-    judged = contenders(directories, ["popularity", "popularity"], seed=0)
+    judged = evaluated_models(directories, ["popularity", "popularity"], seed=0)
     names = [each.name for each in judged]
     assert names == ["popularity", "popularity-2", "tests", "popularity-3"]
 
 
 def test_a_baseline_tells_its_config_and_speed():
-    [contender] = contenders([], ["popularity"], seed=0)
-    fitted = contender.fit(time_split(LOG, GAP_S, 0.2))
+    [model] = evaluated_models([], ["popularity"], seed=0)
+    fitted = model.fit(time_split(LOG, GAP_S, 0.2))
     assert fitted.facts["train_plays_per_s"] > 0
     assert fitted.facts["train_seconds"] >= 0
     assert isinstance(fitted.facts["config"], dict)
@@ -75,4 +75,4 @@ def test_a_baseline_tells_its_config_and_speed():
 
 def test_an_unknown_baseline_is_answered_with_those_there_are():
     with pytest.raises(SegueError, match=r"no baseline 'pop': choose from .*popularity"):
-        contenders([], ["pop"], seed=0)
+        evaluated_models([], ["pop"], seed=0)

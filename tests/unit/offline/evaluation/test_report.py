@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from segue.offline.datasets.splits import time_split, windows
-from segue.offline.evaluation.models import contenders
+from segue.offline.evaluation.models import evaluated_models
 from segue.offline.evaluation.report import write_report
 from segue.offline.evaluation.runner import EvaluationConfig, evaluate
 from segue.offline.reporting.document import Heading, Paragraph, Picture, Table, markdown, page
@@ -28,7 +28,7 @@ def figures(tmp_path_factory) -> dict[str, Any]:
     log = lines_log(*(" ".join(each) for each in paired_sessions(10, 60, seed=1)))
     bundle = tmp_path_factory.mktemp("bundles") / "a|b"
     write_toy_bundle(bundle, songs=20)
-    judged = contenders([bundle], ["popularity"], seed=0)
+    judged = evaluated_models([bundle], ["popularity"], seed=0)
     return evaluate([time_split(log, 1800.0, 0.2)], judged, CONFIG)
 
 
@@ -93,7 +93,7 @@ def test_the_best_stands_first_and_is_bold(figures, tmp_path):
 
 def test_a_report_of_several_windows_tells_their_spread(tmp_path: Path):
     log = lines_log(*(" ".join(each) for each in paired_sessions(10, 90, seed=1)))
-    judged = contenders([], ["popularity"], seed=0)
+    judged = evaluated_models([], ["popularity"], seed=0)
     figures = evaluate(windows(log, 1800.0, 3, 0.2), judged, CONFIG)
     single = [each["mrr_at_20"] for each in figures["popularity"]["splits"]]
     assert figures["popularity"]["mrr_at_20"] == pytest.approx(sum(single) / 3)

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from segue.models.bundles.bundle import read_bundle, write_bundle
 from segue.models.cold_start.audio_embeddings import EmbeddedSongs
@@ -16,11 +17,15 @@ from segue.models.data.ragged import Ragged
 from segue.models.refresh.bundle_refresh import NewPlays, extended, refresh_bundle
 from segue.models.refresh.embedding_refresh import Content, RefreshConfig
 from segue.offline.operations.catalogue import write_songs
-from segue.offline.training.embed_songs import EmbeddingError, read_vectors, write_vectors
+from segue.offline.training.embed_songs import SONG_IDS, VECTORS, EmbeddingError, read_vectors
 from segue.stream.messages.songs import read_songs
 from tests.support.cli import segue
 from tests.support.toy import number_sessions, song
 from tests.support.toy_hybrid import CONFIG
+
+
+def write_vectors(file, songs):
+    save_file({VECTORS: songs.vectors}, file, {SONG_IDS: json.dumps(list(songs.song_ids))})
 
 
 def own_vectors(directory, file, extra=()):

@@ -17,16 +17,16 @@ from segue.models.item2vec.skipgram import SkipGram, SkipGramConfig
 from segue.offline.audio.decode import AudioError
 from segue.offline.audio.embed_files import embed_directory
 from segue.offline.audio.sources import read_files
-from segue.offline.audio.spectrogram_cache import Hearing
+from segue.offline.audio.spectrogram_cache import SpectrogramConfig
 from segue.offline.audio.targets import Targets, bundle_targets, factor_targets, play_counts
 from segue.offline.audio.train_audio import train_audio_bundle
-from segue.offline.audio.trainer import FitConfig, fit_audio, predict
+from segue.offline.audio.trainer import FitConfig, predict, train_audio
 from segue.offline.datasets.readers import read_plays
 from segue.offline.training.trainer import TrainingError
 from tests.support.cli import segue
 from tests.support.toy_audio import QUICK, write_genres, write_tone
 
-HEARING = Hearing(QUICK, frames=103)
+SPECTROGRAM = SpectrogramConfig(QUICK, frames=103)
 SMALL = AudioConfig("document", width=8, dense=16, dropout=0.1)
 FIT = FitConfig(epochs=12, batch=4, learning_rate=5e-3, judge_every=3)
 DIRECTIONS = {"low": (1.0, 0.0, 0.0), "high": (0.0, 1.0, 0.0)}
@@ -43,7 +43,7 @@ def trained(tmp_path_factory):
     root = tmp_path_factory.mktemp("audio")
     song_ids = write_genres(root / "known", 6)
     write_genres(root / "new", 2, first=6)
-    sound = read_files(root / "known", HEARING, workers=2)
+    sound = read_files(root / "known", SPECTROGRAM, workers=2)
     made = train_audio_bundle(
         sound, genre_targets(song_ids), root / "bundle", SMALL, FIT, validation_fraction=0.2
     )
@@ -79,7 +79,7 @@ def test_the_same_seed_gives_the_same_bundle(trained, tmp_path):
     new = trained[0]
     versions = {
         train_audio_bundle(
-            read_files(new, HEARING),
+            read_files(new, SPECTROGRAM),
             genre_targets(["high-6", "high-7", "low-6", "low-7"]),
             tmp_path / f"{name}",
             SMALL,
@@ -101,7 +101,7 @@ def test_every_network_learns_by_every_loss(trained, architecture, loss):
     targets = Targets(*list(vars(targets).values())[:5], squares=eye, products=targets.vectors)
     config = AudioConfig(architecture, 103, 16, dim, width=8, depth=2, dense=16, dropout=0.0)
     fit = FitConfig(loss, epochs=10, batch=3, learning_rate=5e-3, judge_every=10, mixed=True)
-    fitted = fit_audio(type(songs)(songs.spectrograms, targets), config, fit)
+    fitted = train_audio(type(songs)(songs.spectrograms, targets), config, fit)
     vectors = predict(fitted.network, songs.spectrograms)
     alike = (vectors * targets.vectors).sum(1) / np.linalg.norm(vectors, axis=1)
     assert alike.mean() > 0.8
@@ -110,7 +110,9 @@ def test_every_network_learns_by_every_loss(trained, architecture, loss):
 def test_the_network_that_did_best_on_songs_held_back_is_kept(trained):
     history = trained[2].fitted.history
     assert [epoch.number for epoch in history] == [3, 6, 9, 12]
-    assert trained[2].fitted.likeness == max(epoch.validation["likeness"] for epoch in history)
+    assert trained[2].fitted.centred_cosine == max(
+        epoch.validation["centred_cosine"] for epoch in history
+    )
 
 
 @pytest.fixture
@@ -201,7 +203,7 @@ def test_a_bundle_without_that_space_is_refused(tmp_path):
 
 
 def test_songs_without_sound_or_sound_without_songs_is_refused(trained, tmp_path):
-    sound = read_files(trained[0], HEARING)
+    sound = read_files(trained[0], SPECTROGRAM)
     with pytest.raises(TrainingError, match=r"such as 'high-6'.*songs\.csv"):
         train_audio_bundle(sound, genre_targets(["low-0"]), tmp_path / "out", SMALL, FIT)
     with pytest.raises(TrainingError, match="1 songs with sound and a vector are left"):
@@ -260,7 +262,7 @@ def test_outputs_of_the_weighted_error_begin_at_the_best_constant_and_count_alik
         products=products,
     )
     config = AudioConfig("document", 103, 16, 3, width=4, dense=8)
-    fitted = fit_audio(
+    fitted = train_audio(
         type(songs)(songs.spectrograms, told), config, FitConfig("weighted", 1, learning_rate=1e-9)
     )
     constant = fitted.network.vector_mean.numpy()

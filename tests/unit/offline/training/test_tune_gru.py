@@ -20,7 +20,7 @@ from segue.offline.cli.train.gru import gru
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.training.trainer import INTERRUPTED, EpochMetrics, Progress, TrainingError
 from segue.offline.training.tune_gru import (
-    GIVEN_UP,
+    PRUNED,
     SAMPLING_SPACE,
     SPACE,
     GRUSearch,
@@ -30,7 +30,7 @@ from segue.offline.training.tune_gru import (
     search_hyper_parameters,
     space_of,
 )
-from segue.offline.training.tuning import Attempt, Choice, Real, Whole, search
+from segue.offline.training.tuning import Categorical, Integer, Real, TrialRun, search
 from tests.support.cli import segue
 from tests.support.toy import number_sessions, paired_sessions
 
@@ -120,7 +120,7 @@ def test_the_defaults_lie_in_what_is_searched() -> None:
 def test_a_trial_worse_than_the_median_is_given_up() -> None:
     reported: list[tuple[int, int]] = []
 
-    def attempt(given: Attempt) -> float:
+    def attempt(given: TrialRun) -> float:
         quality = [3, 5, 4, 1, 9][given.number - 1]
         for epoch in (1, 2):
             reported.append((given.number, epoch))
@@ -135,12 +135,12 @@ def test_a_trial_worse_than_the_median_is_given_up() -> None:
 def test_the_search_finds_where_a_known_merit_is_highest() -> None:
     tried: list[dict[str, Any]] = []
 
-    def attempt(given: Attempt) -> float:
+    def attempt(given: TrialRun) -> float:
         tried.append({"x": 0.0, "n": 1, "c": 1, **given.settings})
         last = tried[-1]
         return -((last["x"] - 0.7) ** 2) - (last["n"] - 30) ** 2 / 1e4 + (last["c"] == 4)
 
-    space = {"x": Real(0, 1), "n": Whole(1, 100, log=True), "c": Choice((1, 4))}
+    space = {"x": Real(0, 1), "n": Integer(1, 100, log=True), "c": Categorical((1, 4))}
     search(space, {"x": 0.0, "n": 1, "c": 1}, 40, attempt, seed=1)
     assert tried[0] == {"x": 0.0, "n": 1, "c": 1}
     best = max(tried, key=lambda t: -((t["x"] - 0.7) ** 2) - (t["n"] - 30) ** 2 / 1e4 + t["c"])
@@ -150,10 +150,10 @@ def test_the_search_finds_where_a_known_merit_is_highest() -> None:
 
 def test_what_is_given_up_was_worse_than_most_trials_before_it() -> None:
     trials = study(trials=8)
-    given_up = [number for number, trial in enumerate(trials) if trial.ended == GIVEN_UP]
-    assert given_up
-    for number in given_up:
-        whole = [trial for trial in trials[:number] if trial.ended != GIVEN_UP]
+    pruned = [number for number, trial in enumerate(trials) if trial.ended == PRUNED]
+    assert pruned
+    for number in pruned:
+        whole = [trial for trial in trials[:number] if trial.ended != PRUNED]
         [only] = trials[number].epochs
         assert merit(only) < median(merit(trial.epochs[0]) for trial in whole)
 
