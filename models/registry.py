@@ -16,7 +16,7 @@ from segue.models.attention.scorer import CandidateAttentionNextSong
 from segue.models.audio.network import AudioNetwork
 from segue.models.base import HasSongVectors, NextSongModel
 from segue.models.bundles.bundle import Bundle, BundleError, read_bundle
-from segue.models.data.play_buffer import Moment, RecentPlays
+from segue.models.data.play_buffer import BufferSnapshot, RecentPlays
 from segue.models.gru.scorer import GRUNextSong
 from segue.models.hybrid.model import HybridNextSong
 from segue.models.item2vec.scorer import SkipGramNextSong
@@ -134,7 +134,7 @@ def _full_request(songs: Sequence[str]) -> Request:
     """Return a request that reaches every part: two listeners, and an out-of-vocabulary song."""
     recent = RecentPlays(8)
     recent.add(songs[0], 0, 0)
-    recent.add("\n", 1, 1, after=0, goes_on=True)  # no song has such an id
-    recent.add(songs[-1], 2, 2, after=1, goes_on=True)
+    recent.add("\n", 1, 1, after=0, continues_session=True)  # no song has such an id
+    recent.add(songs[-1], 2, 2, after=1, continues_session=True)
     play = recent.add(songs[0], 3, 3)
-    return Request(songs, (), moment=Moment(recent, play.number))
+    return Request(songs, (), snapshot=BufferSnapshot(recent, play.number))

@@ -102,17 +102,18 @@ class RecentPlays:
         played_at_ms: int,
         after: int | None = None,
         *,
-        goes_on: bool = False,
+        continues_session: bool = False,
     ) -> RecentPlay:
         """Take one play.
 
-        after: the offset of its listener's play before it, None for none. goes_on: whether the
-        two are of one session; where that play is no longer held, a session begins all the same.
+        after: the offset of its listener's play before it, None for none. continues_session:
+        whether the two are of one session; where that play is no longer held, a session
+        begins all the same.
         """
         number = self.end + 1
         previous = 0 if after is None else self.number_at(after) or 0
         session = number
-        if previous and goes_on:
+        if previous and continues_session:
             session = int(self.ring.sessions[previous % self.capacity])
         play = RecentPlay(number, offset, played_at_ms, previous, session, song_id)
         self._put(play)
@@ -229,7 +230,7 @@ class RecentPlays:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class BufferSnapshot:
     """The recent plays as of one of them, that of the listener who asks; number: which.
 
     Moments are equal where their numbers are.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from segue.models.data.play_buffer import Moment
+from segue.models.data.play_buffer import BufferSnapshot
 from segue.models.data.play_metadata import NO_DETAILS, UNKNOWN, PlayDetails
 from segue.models.data.ragged import Ragged
 from segue.models.data.vocabulary import PADDING, Vocabulary
@@ -23,14 +23,14 @@ class Contexts:
     empty where there are none, or where nobody says who listens. session_details,
     history_details: of every play of `sessions` and of `histories`, or of none. A next song is
     asked for when the session's last play is told of, so that its time is the time of asking.
-    moments: what was played of late, as of the last play of each; empty where nobody says.
+    snapshots: what was played of late, as of the last play of each; empty where nobody says.
     """
 
     sessions: Ragged
     histories: Ragged
     session_details: PlayDetails = NO_DETAILS
     history_details: PlayDetails = NO_DETAILS
-    moments: Sequence[Moment | None] = ()
+    snapshots: Sequence[BufferSnapshot | None] = ()
 
     @classmethod
     def of(
@@ -57,7 +57,7 @@ class Contexts:
             self.histories.slice(start, stop),
             self.session_details.take(_stretch(self.sessions, start, stop)),
             self.history_details.take(_stretch(self.histories, start, stop)),
-            self.moments[start:stop],
+            self.snapshots[start:stop],
         )
 
     def take(self, rows: NDArray[np.int64]) -> Contexts:
@@ -67,7 +67,7 @@ class Contexts:
             self.histories.take(rows),
             _details_of(self.sessions, self.session_details, rows),
             _details_of(self.histories, self.history_details, rows),
-            [self.moments[row] for row in rows] if self.moments else (),
+            [self.snapshots[row] for row in rows] if self.snapshots else (),
         )
 
     def known(self) -> NDArray[np.int64]:
@@ -99,7 +99,7 @@ class Contexts:
             self.histories.keep(histories),
             self.session_details.take(sessions),
             self.history_details.take(histories),
-            self.moments,
+            self.snapshots,
         )
 
     def without_details(self, rows: NDArray[np.bool_]) -> Contexts:

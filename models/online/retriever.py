@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segue.models.cold_start.content_retriever import ContentSongs
-from segue.models.data.play_buffer import Moment, RecentPlays, Ring, SlotNumbers
+from segue.models.data.play_buffer import BufferSnapshot, RecentPlays, Ring, SlotNumbers
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.item2vec.retriever import SkipGramRetriever
 from segue.models.online.oov_songs import (
@@ -266,7 +266,7 @@ class OnlineSearch:
         if self.content is not None and len(self.content):
             near = self.content.nearest(self.space.queries(batch), contexts.query_times_ms())
         with self._numbering:
-            partitions = list(self._partitions(contexts.moments))
+            partitions = list(self._partitions(contexts.snapshots))
         found = OnlineCandidates(self, partitions, len(batch), near)
         query = self.config.query()
         for each in found.partitions:
@@ -274,15 +274,17 @@ class OnlineSearch:
         found.add_without_buffer()
         return found
 
-    def _partitions(self, moments: Sequence[Moment | None]) -> Iterator[PartitionListeners]:
+    def _partitions(
+        self, snapshots: Sequence[BufferSnapshot | None]
+    ) -> Iterator[PartitionListeners]:
         rings: dict[int, tuple[RecentPlays, list[int], list[int]]] = {}
-        for row, moment in enumerate(moments):
-            if moment is None:
+        for row, snapshot in enumerate(snapshots):
+            if snapshot is None:
                 continue
-            recent = moment.recent
+            recent = snapshot.recent
             _, rows, as_of = rings.setdefault(id(recent), (recent, [], []))
             rows.append(row)
-            as_of.append(moment.number)
+            as_of.append(snapshot.number)
         for recent, rows, as_of in rings.values():
             if recent not in self._learned:
                 content = Vocabulary() if self.content is None else self.content.songs

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from segue.models.data.decayed_popularity import PopularSong
-from segue.models.data.play_buffer import Moment
+from segue.models.data.play_buffer import BufferSnapshot
 from segue.models.data.play_metadata import NOTHING_TOLD, DetailLists, PlayDetails
 from segue.models.data.ragged import Ragged
 from segue.models.data.recommendation import RecommendedSong
@@ -64,7 +64,7 @@ class Request:
     """What is known of one listener.
 
     session, history: song ids, oldest first; history: those before the session. popular:
-    heaviest first. session_details, history_details: of the plays of each, or empty. moment:
+    heaviest first. session_details, history_details: of the plays of each, or empty. snapshot:
     what the listener's partition played of late, as of the session's last play; None where
     nobody says.
     """
@@ -74,7 +74,7 @@ class Request:
     history: Sequence[str] = ()
     session_details: DetailLists = NOTHING_TOLD
     history_details: DetailLists = NOTHING_TOLD
-    moment: Moment | None = None
+    snapshot: BufferSnapshot | None = None
 
 
 class Recommender(Protocol):
@@ -187,7 +187,7 @@ def contexts_of(requests: Sequence[Request], vocabulary: Vocabulary) -> Contexts
         Ragged.of(histories),
         PlayDetails.of_lists([each.session_details for each in requests], [*map(len, sessions)]),
         PlayDetails.of_lists([each.history_details for each in requests], [*map(len, histories)]),
-        [each.moment for each in requests],
+        [each.snapshot for each in requests],
     ).without_padding()
 
 

@@ -33,9 +33,9 @@ class LiveFallback(PopularityRecommender):
         }
 
     def _live(self, request: Request) -> list[str]:
-        if request.moment is None:
+        if request.snapshot is None:
             return []
-        recent, asked = request.moment.recent, np.array([request.moment.number])
+        recent, asked = request.snapshot.recent, np.array([request.snapshot.number])
         most = self.config.list_length + self.config.no_repeat_songs
         slots, _, _ = live_songs(recent.ring, recent.window, asked, self._query, most)
         return [recent.song_ids[slot] for slot in slots[0].tolist() if slot]

@@ -21,7 +21,7 @@ from segue.models.recommenders.base import Recommender
 from segue.models.recommenders.two_stage import RankedRecommender
 from segue.offline.benchmarks.dataset import bench_world
 from segue.offline.benchmarks.in_process import (
-    Served,
+    ModelVersion,
     WorldFeed,
     one_thread,
     requests_of,
@@ -162,7 +162,7 @@ def dimension_figures(
     }
 
 
-Points = Mapping[int, Served]
+Points = Mapping[int, ModelVersion]
 """What is measured at each size."""
 
 
@@ -209,7 +209,7 @@ class _Growth:
             for turn in range(longest):
                 past = regulars.past if turn >= longest - length else regulars.strangers
                 requests_of(past(), store, settings)
-            points[length] = Served(store, recommender, regulars, settings)
+            points[length] = ModelVersion(store, recommender, regulars, settings)
         return points
 
     def users(self) -> Points:
@@ -224,7 +224,7 @@ class _Growth:
                 for records in crowd.records(partition, settings.topic_partitions, TOGETHER):
                     requests_of(records, store, settings)
             feed = partial(crowd.more, settings.topic_partitions)
-            points[users] = Served(store, recommender, feed, settings)
+            points[users] = ModelVersion(store, recommender, feed, settings)
         return points
 
     def list(self) -> Points:
@@ -235,12 +235,12 @@ class _Growth:
             for length in self.config.list
         }
 
-    def _on_world(self, name: str, recommender: Recommender, plays: pl.DataFrame) -> Served:
+    def _on_world(self, name: str, recommender: Recommender, plays: pl.DataFrame) -> ModelVersion:
         settings = load_settings()
         store = scratch_store(self.directory / name, settings)
         feed = WorldFeed(plays, settings.topic_partitions)
         requests_of(feed(WARM_UP_PLAYS), store, settings)
-        return Served(store, recommender, feed, settings)
+        return ModelVersion(store, recommender, feed, settings)
 
     def _world(self, songs: int) -> tuple[Recommender, pl.DataFrame]:
         config = self.config

@@ -52,7 +52,7 @@ class WorldFeed:
         return self._log.record(place, user_id, song_id, at_ms, ms_played, skipped)
 
 
-class Served:
+class ModelVersion:
     """A store and what makes lists, fed batch by batch by one process's one thread.
 
     records: where batches come from.

@@ -22,7 +22,7 @@ from segue.offline.reporting.plots import STYLE, line_style, png
 from segue.stream.config.settings import Settings, load_settings
 from segue.stream.messages.records import Record, read_batch
 from segue.stream.serving.factory import store_config
-from segue.stream.serving.pipeline import count_batch
+from segue.stream.serving.pipeline import recover_batch
 from segue.stream.state import codec as layout
 from segue.stream.state.history import encode_history
 from segue.stream.state.store import HistoryStore
@@ -128,7 +128,7 @@ class _Histories:
         growth = [self._grown(0)]
         for records in self._log():
             began, cpu_began = time.perf_counter(), time.process_time()
-            count_batch(read_batch(records, self.settings), self.store)
+            recover_batch(read_batch(records, self.settings), self.store)
             seconds += time.perf_counter() - began
             cpu_s += time.process_time() - cpu_began
             done += len(records)

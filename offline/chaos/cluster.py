@@ -26,7 +26,12 @@ from segue.stream.config.settings import Settings, load_settings
 from segue.stream.kafka.clients import kafka_python_config, reaching
 from segue.stream.kafka.embedded_broker import EmbeddedBroker
 from segue.stream.kafka.topics import ensure_topics
-from segue.stream.serving.model_registry import Announcement, Served, activation, announce
+from segue.stream.serving.model_registry import (
+    ActiveModel,
+    ModelVersion,
+    promote,
+    publish_active_model,
+)
 
 LISTENERS = 300
 PAST_MS = 40 * 86_400_000
@@ -73,7 +78,7 @@ class Ground:
     guests: list[Supervised] = field(default_factory=list)
     passers_by: list[Supervised] = field(default_factory=list)
     extra: dict[str, dict[str, str]] = field(default_factory=dict)
-    active: Announcement | None = None
+    active: ActiveModel | None = None
     broker_busy: bool = False
     groups_mended: int = 0
     _worked_at: float = field(default_factory=time.monotonic)
@@ -143,8 +148,8 @@ class Ground:
 
     def announce(self, name: str) -> None:
         """Put one of the bundles into service."""
-        made = activation(Served(self.versions[name], name), self.active)
-        announce(self.settings, made)
+        made = promote(ModelVersion(self.versions[name], name), self.active)
+        publish_active_model(self.settings, made)
         self.active = made
 
     def look(self) -> None:

@@ -125,11 +125,15 @@ def _embed_audio(
 
 def _activate(out: Path, root: Path | None) -> None:
     from segue.offline.operations.bundle_inventory import find_bundle, require_root
-    from segue.stream.serving.model_registry import activation, announce, read_announcements
+    from segue.stream.serving.model_registry import (
+        promote,
+        publish_active_model,
+        read_model_registry,
+    )
 
     settings = opt.load_settings(bundle_root=root)
     served = find_bundle(settings, require_root(settings), str(out))
-    before = read_announcements(settings).in_service
-    announce(settings, activation(served, before))
+    before = read_model_registry(settings).active
+    publish_active_model(settings, promote(served, before))
     previous = before.version if before else "nothing"
     click.echo(f"{served.version} is active; before it {previous}")

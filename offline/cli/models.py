@@ -46,10 +46,10 @@ def list_command(root: Path | None, json_file: Path | None) -> None:
     """
     from segue.offline.operations.bundle_inventory import list_bundles, require_root
     from segue.offline.reporting.json_file import write_json
-    from segue.stream.serving.model_registry import read_announcements
+    from segue.stream.serving.model_registry import read_model_registry
 
     settings = opt.load_settings(bundle_root=root)
-    rows = list_bundles(require_root(settings), read_announcements(settings).in_service)
+    rows = list_bundles(require_root(settings), read_model_registry(settings).active)
     write_json(json_file, {"models": [row.row() for row in rows]})
     _show(rows)
 
@@ -69,17 +69,21 @@ def activate(bundle: str, root: Path | None) -> None:
       segue models activate bundles/gru --bundle-root bundles
     """
     from segue.offline.operations.bundle_inventory import find_bundle, require_root
-    from segue.stream.serving.model_registry import activation, announce, read_announcements
+    from segue.stream.serving.model_registry import (
+        promote,
+        publish_active_model,
+        read_model_registry,
+    )
 
     settings = opt.load_settings(bundle_root=root)
     served = find_bundle(settings, require_root(settings), bundle)
-    before = read_announcements(settings).of_kind(served.version.rpartition("-")[0])
-    if before is not None and before.served == served:
+    before = read_model_registry(settings).of_kind(served.version.rpartition("-")[0])
+    if before is not None and before.current == served:
         # Announced again all the same: a worker that rejected it tries once more.
-        announce(settings, before)
+        publish_active_model(settings, before)
         click.echo(f"{served.version} is active already")
         return
-    announce(settings, activation(served, before))
+    publish_active_model(settings, promote(served, before))
     click.echo(f"{served.version} is active; before it {before.version if before else 'nothing'}")
 
 
@@ -93,14 +97,14 @@ def rollback(root: Path | None) -> None:
       segue models rollback --bundle-root bundles
     """
     from segue.offline.operations.bundle_inventory import check_loadable, require_root
-    from segue.stream.serving.model_registry import announce, read_announcements
+    from segue.stream.serving.model_registry import publish_active_model, read_model_registry
     from segue.stream.serving.model_registry import rollback as step_back
 
     settings = opt.load_settings(bundle_root=root)
-    before = read_announcements(settings).in_service
+    before = read_model_registry(settings).active
     previous = step_back(before)
-    check_loadable(settings, require_root(settings), previous.served)
-    announce(settings, previous)
+    check_loadable(settings, require_root(settings), previous.current)
+    publish_active_model(settings, previous)
     replaced = before.version if before else "nothing"
     click.echo(f"{previous.version} is active again; before it {replaced}")
 

@@ -98,4 +98,4 @@ def _request(
     if played:  # their times are unknown, so the whole session is read without details
         session, during = [*session, *played][-settings.session_max_songs :], NOTHING_TOLD
     earlier = stored.history
-    return Request(session, stored.popular, earlier.songs, during, earlier.details, stored.moment)
+    return Request(session, stored.popular, earlier.songs, during, earlier.details, stored.snapshot)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segue.models.data.play_buffer import Moment, RecentPlays
+from segue.models.data.play_buffer import BufferSnapshot, RecentPlays
 from segue.models.data.sessions import SessionLog
 
 WINDOW = 200_000
@@ -47,11 +47,11 @@ class PlayStream:
         sessions = self.log.sessions
         return self.song_ids[int(sessions.values[sessions.offsets[row] + position]) - 1]
 
-    def snapshots(self, numbers: NDArray[np.int64]) -> list[Moment]:
+    def snapshots(self, numbers: NDArray[np.int64]) -> list[BufferSnapshot]:
         """Return the buffer as of these plays, int64 [B], after replaying all up to the last."""
         self._replay(int(numbers.max(initial=0)))
         assert not len(numbers) or int(numbers.min()) > self.recent.end - self.recent.window
-        return [Moment(self.recent, number) for number in numbers.tolist()]
+        return [BufferSnapshot(self.recent, number) for number in numbers.tolist()]
 
     def _replay(self, end: int) -> None:
         values, listeners = self.log.sessions.values, self.log.listeners
@@ -62,5 +62,5 @@ class PlayStream:
             after, before = self._last.get(listener, (None, -1))
             song_id = self.song_ids[int(values[index]) - 1]
             time_ms = int(self._times[index])
-            self.recent.add(song_id, number, time_ms, after, goes_on=before == session)
+            self.recent.add(song_id, number, time_ms, after, continues_session=before == session)
             self._last[listener] = number, session

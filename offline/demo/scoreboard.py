@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from segue.models.data.decayed_popularity import RecentPopularity
 from segue.models.recommenders.base import PopularityRecommender, Request
 from segue.stream.messages.events import Play
-from segue.stream.state.history import History, HistoryConfig
+from segue.stream.state.config import HistoryConfig
+from segue.stream.state.history import History
 
 JUDGED_AT = 20
 

@@ -17,9 +17,9 @@ from segue.stream.serving.factory import load_bundle, recommender_config
 from segue.stream.serving.model_registry import (
     SERVING_KINDS,
     VECTORS,
-    Announcement,
-    AnnouncementError,
-    Served,
+    ActiveModel,
+    ModelVersion,
+    RegistryError,
     bundle_directory,
 )
 
@@ -49,15 +49,15 @@ class BundleRow:
 
 
 def require_root(settings: Settings) -> Path:
-    """Return the bundle root; AnnouncementError where none is set."""
+    """Return the bundle root; RegistryError where none is set."""
     if settings.bundle_root is None:
-        raise AnnouncementError(
+        raise RegistryError(
             "no bundle root is set: give --bundle-root or SEGUE_BUNDLE_ROOT, as workers have it"
         )
     return settings.bundle_root
 
 
-def list_bundles(root: Path, active: Announcement | None) -> list[BundleRow]:
+def list_bundles(root: Path, active: ActiveModel | None) -> list[BundleRow]:
     """Return every bundle below the root, the active one first."""
     previous = [] if active is None else [each.version for each in active.previous]
     rows = []
@@ -77,25 +77,27 @@ def list_bundles(root: Path, active: Announcement | None) -> list[BundleRow]:
     return sorted(rows, key=lambda row: (STATES.index(row.state), row.version, row.location))
 
 
-def find_bundle(settings: Settings, root: Path, name: str) -> Served:
+def find_bundle(settings: Settings, root: Path, name: str) -> ModelVersion:
     """Find a bundle by its version or its directory, and check that it can be loaded here.
 
-    Raises AnnouncementError where there is none, BundleError where it cannot be loaded.
+    Raises RegistryError where there is none, BundleError where it cannot be loaded.
     """
     if (Path(name) / MANIFEST).is_file():
         location = _location(root, Path(name))
     else:
         found = [where for where, manifest in _manifests(root) if manifest.version == name]
         if not found:
-            raise AnnouncementError(
+            raise RegistryError(
                 f"{name!r} is neither a bundle's directory nor a version below {root}: "
                 "see `segue models list`"
             )
         location = found[0]
-    return check_loadable(settings, root, Served(read_manifest(root / location).version, location))
+    return check_loadable(
+        settings, root, ModelVersion(read_manifest(root / location).version, location)
+    )
 
 
-def check_loadable(settings: Settings, root: Path, served: Served) -> Served:
+def check_loadable(settings: Settings, root: Path, served: ModelVersion) -> ModelVersion:
     """Check that a bundle can be activated: complete, of a usable kind, and able to recommend.
 
     Song embeddings serve no lists; `segue refresh` follows and updates them.
@@ -108,7 +110,7 @@ def check_loadable(settings: Settings, root: Path, served: Served) -> Served:
         read_bundle(directory, kind)
     else:
         usable = ", ".join((*SERVING_KINDS, VECTORS))
-        raise AnnouncementError(f"{kind} bundles cannot be activated: give one of {usable}")
+        raise RegistryError(f"{kind} bundles cannot be activated: give one of {usable}")
     return served
 
 

@@ -22,7 +22,7 @@ from segue.stream.config.settings import Settings, load_settings
 from segue.stream.kafka.embedded_broker import EmbeddedBroker
 from segue.stream.kafka.topics import ensure_topics
 from segue.stream.runtime.processes import ChildProcess, free_port
-from segue.stream.serving.model_registry import Served, activation, announce
+from segue.stream.serving.model_registry import ModelVersion, promote, publish_active_model
 
 READY_TIMEOUT_S = 300.0  # a first start compiles, also on a busy machine
 SENDER_END_S = 10.0
@@ -69,8 +69,8 @@ class LocalStack:
             if self.refresh_every:
                 # Announced, so that a rollback can return to it.
                 location = str(self.bundle.relative_to(self.directory))
-                served = Served(read_manifest(self.bundle).version, location)
-                announce(self.settings, activation(served, None))
+                served = ModelVersion(read_manifest(self.bundle).version, location)
+                publish_active_model(self.settings, promote(served, None))
             self._worker = self._stack.enter_context(self._make_worker())
             self._worker.wait_until(self._is_ready, READY_TIMEOUT_S, "ready")
             self._stack = self._stack.pop_all()

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segue.models.data.decayed_popularity import PopularSong
+from segue.models.metrics import rank_in
 from segue.models.recommenders.base import PopularityRecommender, Request
 from segue.offline.replay.record_log import (
     HEARD,
@@ -23,8 +24,8 @@ from segue.offline.replay.record_log import (
     Records,
 )
 from segue.stream.messages.events import Play, RecommendationList
-from segue.stream.online_eval.next_play import rank
-from segue.stream.state.history import History, HistoryConfig
+from segue.stream.state.config import HistoryConfig
+from segue.stream.state.history import History
 from segue.stream.state.store import HistoryStore
 from segue.stream.state.transaction import Appended
 
@@ -77,9 +78,9 @@ class BatchJudge:
     """Turns what came of a batch into records.
 
     A play is judged by the list that the play before it, of the same listener, caused, and
-    beside it by what was popular at that moment: as `online_eval.next_play.Judge` does, but for any
-    number of listeners. known: the bundle's songs. popularity_s: the time that making the lists
-    of popular songs took.
+    beside it by what was popular at that moment: as
+    `online_eval.prequential.PrequentialEvaluator` does, but for any number of listeners.
+    known: the bundle's songs. popularity_s: the time for the lists of popular songs.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class BatchJudge:
             records[name][places] = column
         for name, rows in zip(LIST_COLUMNS, self._lists(lists), strict=True):
             records[name][places] = rows
-        self._rank(records)
+        self._rank_in(records)
         return records
 
     def _play(self, before: Before, one: Appended, made: RecommendationList) -> tuple[int, ...]:
@@ -122,7 +123,7 @@ class BatchJudge:
         if before.offset is not None and before.offset >= self._log.first:
             previous = before.offset - self._log.first
             flags |= JUDGED
-            popular = self._popularity_rank(play.song_id, before.session, one.popular_before)
+            popular = self._popularity_rank_in(play.song_id, before.session, one.popular_before)
         again = [
             song for song in made.items if song.song_id in heard or song.song_id == play.song_id
         ]
@@ -132,13 +133,13 @@ class BatchJudge:
             *(listener_number(play.user_id), previous),
         )
 
-    def _popularity_rank(
+    def _popularity_rank_in(
         self, song_id: str, session: Sequence[str], popular: tuple[PopularSong, ...]
     ) -> int:
         """Return the place of a song among the popular ones as they stood before it, 0 for none."""
         began = time.perf_counter()
         songs = self._popularity.songs_for(Request(session, popular))
-        found = rank(song_id, songs) or 0
+        found = rank_in(song_id, songs) or 0
         self.popularity_s += time.perf_counter() - began
         self._log.popular.numbers(songs[:LONGEST_CUTOFF])
         return found
@@ -153,7 +154,7 @@ class BatchJudge:
             [source(["+".join(each.sources) for each in made.items]) for made in lists], width
         )
 
-    def _rank(self, records: Records) -> None:
+    def _rank_in(self, records: Records) -> None:
         """Find each judged play's song in the list before, which may be one of this batch."""
         judged = np.flatnonzero(records["flags"] & JUDGED)
         previous = records["previous"][judged]

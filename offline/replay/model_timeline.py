@@ -14,11 +14,11 @@ from segue.offline.replay.sources import ReplayError
 from segue.offline.replay.verification import captured_lists
 from segue.stream.messages.records import Record
 
-Served = Mapping[int, tuple[tuple[int, Path | None], ...]]
+ServedModels = Mapping[int, tuple[tuple[int, Path | None], ...]]
 """By partition, the bundles that made its lists: from which offset on, and where each lies."""
 
 
-def served_bundles(capture: Path, root: Path) -> Served:
+def served_bundles(capture: Path, root: Path) -> ServedModels:
     """Report from captured lists which bundle below `root` served when.
 
     A worker swaps models between two batches, and every list names the one that made it: so a

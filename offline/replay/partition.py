@@ -28,7 +28,7 @@ from segue.stream.serving.factory import (
     recommender_config,
     store_config,
 )
-from segue.stream.serving.pipeline import count_batch, handle_plays
+from segue.stream.serving.pipeline import handle_plays, recover_batch
 from segue.stream.serving.rules import load_rules
 from segue.stream.state.store import HistoryStore
 
@@ -144,8 +144,8 @@ def _replay_batch(
     done: Done,
 ) -> None:
     batch = read_batch(records, job.settings)
-    done.rejected += len(batch.rejected)
-    for erasures, plays, next_offsets in batch.parts():
+    done.rejected += len(batch.dead_letters)
+    for erasures, plays, next_offsets in batch.sub_batches():
         if erasures:
             store.forget(erasures)
         before = list(look_back(store, plays, store.config.history))
@@ -200,7 +200,7 @@ def _warm_up(job: Job, store: HistoryStore, reached: int, stopped: Callable[[], 
     """Bring histories and popularity up to offset `reached`, making no list; tell if they are."""
     position = store.position(job.partition) or 0
     for records in _batches(job, position, reached):
-        count_batch(read_batch(records, job.settings), store)
+        recover_batch(read_batch(records, job.settings), store)
         if stopped():
             return (store.position(job.partition) or 0) >= reached
     return True

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from segue.models.recommenders.base import Recommender
-from segue.offline.replay.model_timeline import Served
+from segue.offline.replay.model_timeline import ServedModels
 from segue.offline.replay.partition import Done, Job, ListSink, replay_partition
 from segue.offline.replay.publishing import ListPublisher
 from segue.offline.replay.sources import OPEN, Bound, PlaySource
@@ -42,7 +42,7 @@ class Plan:
     keep: bool = False
     clock_ms: int | None = None
     verify: Path | None = None
-    served: Served = field(default_factory=dict)
+    served: ServedModels = field(default_factory=dict)
     publish_to: str | None = None
     processes: int = 1
 

@@ -118,9 +118,9 @@ def without_some_details(predictions: Predictions) -> Predictions:
 
 def _among(stream: PlayStream, rows: Predictions, silent: NDArray[np.bool_]) -> Contexts:
     """Return the contexts of predictions with what was played of late, but for the silent ones."""
-    moments = stream.snapshots(stream.numbers_before(rows.sessions, rows.positions))
-    values = [None if mute else moment for mute, moment in zip(silent, moments, strict=True)]
-    return replace(rows.contexts, moments=values)
+    snapshots = stream.snapshots(stream.numbers_before(rows.sessions, rows.positions))
+    values = [None if mute else snapshot for mute, snapshot in zip(silent, snapshots, strict=True)]
+    return replace(rows.contexts, snapshots=values)
 
 
 def _answers(

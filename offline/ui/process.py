@@ -21,7 +21,7 @@ from segue.offline.ui.server import make_application
 from segue.offline.ui.song_search import SongSearch
 from segue.offline.ui.state import LivePage, PageConfig
 from segue.stream.config.settings import Settings
-from segue.stream.serving.model_registry import bundle_directory, read_announcements
+from segue.stream.serving.model_registry import bundle_directory, read_model_registry
 
 SHUTDOWN_S = 3.0
 
@@ -125,7 +125,7 @@ def _bundle(settings: Settings) -> Path | None:
     """Return the bundle that workers start with."""
     if settings.bundle_root is None:
         return settings.bundle
-    active = read_announcements(settings).in_service
+    active = read_model_registry(settings).active
     if active is None:
         return settings.bundle
     return bundle_directory(settings.bundle_root, active.location)

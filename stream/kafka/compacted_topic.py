@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -12,25 +13,25 @@ from kafka.errors import KafkaError
 
 from segue.stream.config.settings import Settings
 from segue.stream.kafka.clients import KafkaUnavailable, kafka_python_config, reaching
-from segue.stream.messages.records import Record
+from segue.stream.messages.records import Record, from_client
 
 logger = logging.getLogger(__name__)
 POLL_MS = 200
 RETRY_S = 2.0
 
-# At INFO it tells of every connection that is made and closed, several lines each.
+# At INFO it logs every connection that is made and closed, several lines each.
 logging.getLogger("kafka").setLevel(logging.WARNING)
 
 OnRecords = Callable[[Sequence[Record]], None]
-"""Told records in the order of the log. A record without a value takes its key away."""
+"""Called with records in the order of the log. A record without a value deletes its key."""
 
 
-class FollowedTopic:
-    """Reads a topic from its beginning, beside every consumer group and unseen by them.
+class CompactedTopic:
+    """Reads a topic from its beginning, outside every consumer group.
 
-    First `read`, which tells all that is there by now in the caller's thread, then `follow`,
-    which tells what comes after in a thread of its own. Whoever is told keeps the last record
-    of every key: a broker compacts when it likes, and some never do.
+    First `read`, which passes all present records to `on_records` in the caller's thread, then
+    `follow`, which passes on later ones in a thread of its own. `on_records` keeps the last
+    record of every key: a broker compacts when it likes, and some never do.
     """
 
     def __init__(self, settings: Settings, topic: str, on_records: OnRecords) -> None:
@@ -42,22 +43,22 @@ class FollowedTopic:
         self._thread = threading.Thread(target=self._follow, name=f"follow-{topic}", daemon=True)
 
     def read(self) -> None:
-        """Tell every record that is there by now; KafkaUnavailable where that cannot be known."""
+        """Pass on every present record; KafkaUnavailable where the topic cannot be read."""
         with reaching(self._settings):
             self._open()
             ends = self._consumer.end_offsets(self._consumer.assignment())
-            # Some brokers tell an end too low: what is left after an empty round is truly new.
+            # Some brokers return an end too low: what is left after an empty round is truly new.
             while self._round() or any(
                 self._consumer.position(place) < end for place, end in ends.items()
             ):
                 pass
 
     def follow(self) -> None:
-        """Begin to tell what comes from now on."""
+        """Begin to pass on later records."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell nothing more, and disconnect."""
+        """Stop, and disconnect."""
         self._stopped.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -76,9 +77,9 @@ class FollowedTopic:
         self._consumer.seek_to_beginning(*places)
 
     def _round(self) -> int:
-        """Tell what one look brings, and count it."""
+        """Pass on what one poll returns; return the number of records."""
         found = self._consumer.poll(timeout_ms=POLL_MS).values()
-        records = [_record(each) for several in found for each in several]
+        records = [*from_client(chain.from_iterable(found))]
         if records:
             self._on_records(records)
         return len(records)
@@ -90,9 +91,3 @@ class FollowedTopic:
             except KafkaError as error:
                 logger.warning("Topic %s cannot be followed for now: %r", self.topic, error)
                 self._stopped.wait(RETRY_S)
-
-
-def _record(found: Any) -> Record:
-    return Record(
-        found.topic, found.partition, found.offset, found.timestamp, found.key, found.value
-    )

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from segue.stream.config.settings import Settings
 from segue.stream.kafka.clients import aiokafka_config
 from segue.stream.messages.events import Cause, RecommendationList, encode
-from segue.stream.messages.records import Rejected
+from segue.stream.messages.records import DeadLetter
 
 MAX_BATCH_BYTES = 512 * 1024  # a broker takes 1 MiB at once unless it was told otherwise
 
@@ -39,7 +39,7 @@ class Publisher:
     async def publish(
         self,
         lists: Iterable[RecommendationList],
-        rejected: Sequence[Rejected] = (),
+        dead_letters: Sequence[DeadLetter] = (),
         headers: HeadersOf = lambda cause: [],
     ) -> None:
         """Write and wait until everything is delivered; raises KafkaError where it is not.
@@ -50,7 +50,7 @@ class Publisher:
         for made in lists:
             by_partition[made.cause.partition].append(made)
         sends = [self._send(partition, made, headers) for partition, made in by_partition.items()]
-        await asyncio.gather(*sends, self._reject(rejected))
+        await asyncio.gather(*sends, self._send_dead_letters(dead_letters))
 
     async def _send(
         self, partition: int, lists: Iterable[RecommendationList], headers: HeadersOf
@@ -69,13 +69,13 @@ class Publisher:
         delivered.append(await self._producer.send_batch(batch, topic, partition=partition))
         await asyncio.gather(*delivered)
 
-    async def _reject(self, rejected: Sequence[Rejected]) -> None:
+    async def _send_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         topic = self._settings.topic_rejected
         delivered: list[Any] = [
             await self._producer.send(
                 topic, key=record.key, value=record.value, headers=record.headers()
             )
-            for record in rejected
+            for record in dead_letters
         ]
         await asyncio.gather(*delivered)
 

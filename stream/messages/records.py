@@ -1,4 +1,4 @@
-"""Records of the plays topic told apart: plays, listeners to forget, and the rest to reject."""
+"""Records of the plays topic: decoded into plays and erasures, or dead letters."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
-    """A record that was no play, as it was received, and what is wrong with it."""
+class DeadLetter:
+    """A record for the dead-letter topic, as it was received, and what is wrong with it."""
 
     key: bytes | None
     value: bytes | None
@@ -44,7 +44,7 @@ class Rejected:
     error: DecodeError
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """Say why it was rejected and where it came from."""
+        """Return why it was rejected and where it came from."""
         return [
             ("reason", str(self.error).encode("utf-8", "backslashreplace")),
             ("topic", self.topic.encode()),
@@ -53,11 +53,11 @@ class Rejected:
         ]
 
 
-class Part(NamedTuple):
-    """Part of a batch: listeners to forget first, then plays.
+class SubBatch(NamedTuple):
+    """A run of a batch: listeners to erase first, then plays.
 
-    next_offsets: for each partition, the offset after the last record looked at; empty where
-    the plays say it.
+    next_offsets: for each partition, the offset after its last record; empty where the plays
+    imply it.
     """
 
     erasures: list[Erasure]
@@ -67,35 +67,32 @@ class Part(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """Plays and rejected records in the order of the log, and where each partition got to.
+    """Plays and dead letters in the order of the log, and how far each partition is read.
 
     erasures: each with the number of plays before it.
     """
 
     plays: list[Play] = field(default_factory=list)
     timestamps_ms: list[int] = field(default_factory=list)  # one a play
-    rejected: list[Rejected] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
     erasures: list[tuple[int, Erasure]] = field(default_factory=list)
     first_offsets: dict[int, int] = field(default_factory=dict)
     next_offsets: dict[int, int] = field(default_factory=dict)
 
-    def parts(self) -> Iterator[Part]:
-        """Cut before erasures: in each part they come first, and then plays.
-
-        So no play of a batch sees the state after an erasure that it came before.
-        """
+    def sub_batches(self) -> Iterator[SubBatch]:
+        """Split before erasures: no play sees the state after an erasure that follows it."""
         begin = 0
         due: list[Erasure] = []
         for place, erasure in self.erasures:
             if place > begin:
-                yield Part(due, self.plays[begin:place], {})
+                yield SubBatch(due, self.plays[begin:place], {})
                 begin, due = place, []
             due.append(erasure)
-        yield Part(due, self.plays[begin:] if begin else self.plays, self.next_offsets)
+        yield SubBatch(due, self.plays[begin:] if begin else self.plays, self.next_offsets)
 
 
 def read_batch(records: Iterable[Record], settings: Settings) -> Batch:
-    """Decode records; every one ends as a play, as an erasure or as a rejected record."""
+    """Decode records; each becomes a play, an erasure or a dead letter."""
     batch = Batch()
     tolerance_ms = int(settings.future_tolerance_s * 1000)
     for record in records:
@@ -113,7 +110,7 @@ def read_batch(records: Iterable[Record], settings: Settings) -> Batch:
         except DecodeError as error:
             erasure = decode_erasure(record.value, partition=record.partition, offset=record.offset)
             if erasure is None:
-                batch.rejected.append(_rejected(record, error))
+                batch.dead_letters.append(_dead_letter(record, error))
             else:
                 batch.erasures.append((len(batch.plays), erasure))
         else:
@@ -122,12 +119,14 @@ def read_batch(records: Iterable[Record], settings: Settings) -> Batch:
     return batch
 
 
-def _rejected(record: Record, error: DecodeError) -> Rejected:
-    return Rejected(record.key, record.value, record.topic, record.partition, record.offset, error)
+def _dead_letter(record: Record, error: DecodeError) -> DeadLetter:
+    return DeadLetter(
+        record.key, record.value, record.topic, record.partition, record.offset, error
+    )
 
 
 def span_of(records: Iterable[Record]) -> str:
-    """Say which offsets a batch has of each partition."""
+    """Return the range of a batch's offsets in each partition, as text."""
     offsets: dict[int, list[int]] = {}
     for record in records:
         offsets.setdefault(record.partition, []).append(record.offset)
@@ -138,7 +137,7 @@ def span_of(records: Iterable[Record]) -> str:
 
 
 def from_client(records: Iterable[Any]) -> Iterable[Record]:
-    """Take aiokafka's records."""
+    """Convert the records of aiokafka or kafka-python."""
     for record in records:
         yield Record(
             record.topic,
@@ -152,7 +151,7 @@ def from_client(records: Iterable[Any]) -> Iterable[Record]:
 
 
 def from_faust(events: Iterable[Any]) -> Iterable[Record]:
-    """Take Faust's events."""
+    """Convert Faust's events."""
     for event in events:
         message = event.message
         yield Record(

@@ -1,4 +1,4 @@
-"""A second recommender beside the active one: same plays, same judge, and nothing published."""
+"""Shadow deployment: a second model answers the same plays, and nothing of it is published."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from segue.models.errors import SegueError
+from segue.models.metrics import rank_in
 from segue.models.recommenders.base import Recommender, Stage, untimed
 from segue.models.reranking.rule_engine import RuleBook
 from segue.stream.config.settings import Settings
 from segue.stream.messages.events import RecommendationList
 from segue.stream.observability.metrics import SHADOW_GROUPS, Metrics, ShadowMetrics
-from segue.stream.online_eval.next_play import rank
 from segue.stream.serving.factory import load_recommender
 from segue.stream.serving.pipeline import request_of
 from segue.stream.state.transaction import Appended
@@ -24,13 +24,13 @@ HASH_END = 1 << 32
 
 
 class ShadowTooSlow(SegueError):
-    """A model on trial that keeps listeners of the other waiting."""
+    """A shadow model that delays the active one."""
 
 
 def load_shadow(
     settings: Settings, metrics: Metrics, book: RuleBook | None = None
 ) -> Shadow | None:
-    """Load the bundle on trial; None where there is none, or none that can be loaded.
+    """Load the shadow bundle; None where none is set, or it cannot be loaded.
 
     book: the rules of the active model, which are this one's, too.
     """
@@ -38,9 +38,9 @@ def load_shadow(
         return None
     counts = ShadowMetrics(metrics)
     try:
-        trial = settings.model_copy(update={"bundle": settings.shadow_bundle})
-        model = load_recommender(trial, book)
-    # As below: the active model serves whatever is wrong with the other.
+        shadow = settings.model_copy(update={"bundle": settings.shadow_bundle})
+        model = load_recommender(shadow, book)
+    # As below: the active model serves whatever is wrong with the shadow.
     except Exception:
         counts.fail()
         logger.exception("No shadow model: %s cannot be loaded", settings.shadow_bundle)
@@ -51,7 +51,7 @@ def load_shadow(
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A play of a listener who is followed: what was known at it, its list, the group."""
+    """A play of a listener in the share: what was known at it, its list, the group."""
 
     known: Appended
     songs: list[str]
@@ -64,12 +64,12 @@ class Followed:
 
 
 class Shadow:
-    """Lists by a model on trial, each judged beside the active one of the same play.
+    """Lists of a shadow model, each compared with the active model's of the same play.
 
-    Only pairs are judged: the two lists that one play caused, by what its listener played next.
-    So neither model gets easier plays, whichever listeners and batches are left out.
+    Only pairs count: the two lists that one play caused, by what its listener played next. So
+    neither model gets easier plays, whichever listeners and batches are left out.
 
-    Belongs to the pipeline's thread, where the store stands as the batch left it.
+    Runs in the pipeline's thread, where the store is as the batch left it.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Shadow:
         """Follow a share, in (0, 1], of the listeners, and remember `max_users` at most.
 
         max_wait_s: seconds from plays to their lists beyond which a worker is behind, and the
-        shadow stands back. patience_s: seconds that a batch may take it, or it is off.
+        shadow skips a batch. patience_s: seconds for a batch, beyond which it is turned off.
         """
         self.recommender = recommender
         self.metrics = metrics
@@ -103,7 +103,7 @@ class Shadow:
     def follow(
         self, appended: Sequence[Appended], lists: Sequence[RecommendationList], waited_s: float
     ) -> None:
-        """Judge the pairs that a batch's plays answer, and make the next ones. Never raises.
+        """Evaluate the pairs that a batch's plays complete, and make the next ones. Never raises.
 
         waited_s: seconds from those plays to the delivery of their lists.
         """
@@ -115,19 +115,19 @@ class Shadow:
             took_s = time.monotonic() - began
             if took_s > self.patience_s:
                 raise ShadowTooSlow(f"a batch of {len(lists)} plays took it {took_s:.1f} s")
-        # A model on trial may fail in any way; whichever it is, no listener may notice.
+        # A shadow model may fail in any way; whichever it is, no listener may notice.
         except Exception:
             self.works = False
             self._last.clear()
             self.metrics.fail()
             logger.exception(
                 "The shadow model %s failed and is off until this worker starts anew; "
-                "the active model goes on",
+                "the active model serves on",
                 self.recommender.version,
             )
 
     def forget(self, partition: int, user_id: str) -> None:
-        """Remember a listener's last lists no more."""
+        """Drop a listener's last lists."""
         self._last.pop((partition, user_id), None)
 
     def _follow(
@@ -162,7 +162,7 @@ class Shadow:
                 yield Followed(one, [item.song_id for item in made.items], group)
 
     def _draw(self, user_id: str) -> tuple[float, int]:
-        """Give a listener's place in [0, 1) and group: the same in every worker, at any time."""
+        """Return a listener's draw in [0, 1) and group: the same in every worker, at any time."""
         drawn = blake2b(user_id.encode(), digest_size=8, person=b"segue shadow").digest()
         place, number = int.from_bytes(drawn[:4]), int.from_bytes(drawn[4:])
         return place / HASH_END, number % SHADOW_GROUPS
@@ -176,7 +176,7 @@ class Shadow:
     def _judge(self, one: Followed) -> None:
         pair = self._last.pop(one.key, None)
         if pair is not None:
-            active, shadow = (rank(one.known.play.song_id, songs) for songs in pair)
+            active, shadow = (rank_in(one.known.play.song_id, songs) for songs in pair)
             self.metrics.judge(one.group, active, shadow)
 
     def _remember(self, one: Followed, songs: list[str]) -> None:

@@ -22,7 +22,7 @@ from segue.models.retrieval.ann_index import ItemIndex
 from segue.stream.refresh.guardrails import GuardRails, Verdict, check_refreshed
 from segue.stream.refresh.sessions import Session
 from segue.stream.refresh.training_data import number_plays
-from segue.stream.serving.model_registry import Served
+from segue.stream.serving.model_registry import ModelVersion
 
 DAY_MS = 86_400_000
 REFUSED = "refused"
@@ -71,7 +71,7 @@ class Outcome:
     """
 
     before: str
-    served: Served | None
+    served: ModelVersion | None
     learned_ms: int
     plays: int
     new_songs: int
@@ -136,7 +136,7 @@ def refresh(
     accepted = not verdict.problems
     outcome = Outcome(
         bundle.manifest.version,
-        Served(manifest.version, f"{kind}/{manifest.version}") if accepted else None,
+        ModelVersion(manifest.version, f"{kind}/{manifest.version}") if accepted else None,
         to_ms if accepted else learned_ms(bundle.manifest),
         len(plays.sessions.sessions.values),
         len(made.songs) - len(bundle.vocabulary),

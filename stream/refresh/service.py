@@ -28,12 +28,12 @@ from segue.stream.refresh.sessions import FreshConfig, FreshSessions, Session
 from segue.stream.serving.catalogue import read_song_details
 from segue.stream.serving.model_registry import (
     VECTORS,
-    Announcement,
-    Served,
-    activation,
-    announce,
+    ActiveModel,
+    ModelVersion,
     bundle_directory,
-    read_announcements,
+    promote,
+    publish_active_model,
+    read_model_registry,
 )
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class _Base:
     directory: Path
     kind: str
     learned_ms: int
-    told: Announcement | None
+    told: ActiveModel | None
 
 
 class Refresher:
@@ -189,8 +189,8 @@ class Refresher:
 
     def _bases(self) -> Iterator[_Base]:
         """Find the bundle that makes the lists, and the song vectors that are announced."""
-        told = read_announcements(self.settings)
-        serving = told.in_service
+        told = read_model_registry(self.settings)
+        serving = told.active
         for made in (serving, told.of_kind(VECTORS)):
             if made is not None and made.kind in REFRESHED_KINDS:
                 directory = bundle_directory(self.root, made.location)
@@ -218,13 +218,13 @@ class Refresher:
             return base.learned_ms
         return outcome.learned_ms
 
-    def _announce(self, base: _Base, served: Served) -> bool:
+    def _announce(self, base: _Base, served: ModelVersion) -> bool:
         """Announce a bundle, unless another was activated while it was made; tell whether."""
-        now = read_announcements(self.settings).of_kind(base.kind)
+        now = read_model_registry(self.settings).of_kind(base.kind)
         if (now and now.version) != (base.told and base.told.version):
             logger.warning("%s is not announced: another was activated by now", served.version)
             return False
-        announce(self.settings, activation(served, base.told))
+        publish_active_model(self.settings, promote(served, base.told))
         return True
 
     async def __aenter__(self) -> Self:

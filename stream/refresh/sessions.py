@@ -126,7 +126,7 @@ class FreshSessions:
 
     def take_batch(self, batch: Batch) -> None:
         """Count a batch's plays, and forget the listeners that it asks to forget, in order."""
-        for erasures, plays, next_offsets in batch.parts():
+        for erasures, plays, next_offsets in batch.sub_batches():
             for erasure in erasures:
                 self.forget(erasure)
             self.take(plays, next_offsets)

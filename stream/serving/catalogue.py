@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from segue.models.data.catalogue import Catalogue, SongDetails
 from segue.stream.config.settings import Settings
-from segue.stream.kafka.compacted_topic import FollowedTopic
+from segue.stream.kafka.compacted_topic import CompactedTopic
 from segue.stream.messages.records import Record
 from segue.stream.messages.songs import SongError, decode_song
 from segue.stream.observability.metrics import Metrics
@@ -25,7 +25,7 @@ class CatalogueFollower:
     def __init__(self, settings: Settings, catalogue: Catalogue, metrics: Metrics) -> None:
         self._catalogue = catalogue
         self._metrics = metrics
-        self._topic = FollowedTopic(settings, settings.topic_songs, self.take)
+        self._topic = CompactedTopic(settings, settings.topic_songs, self.take)
 
     def start(self) -> None:
         """Read what is there by now, then follow; KafkaUnavailable where it cannot be read."""
@@ -52,7 +52,7 @@ def read_song_details(settings: Settings) -> dict[str, SongDetails]:
         for song_id, details in _songs(records):
             found[song_id] = details or SongDetails()
 
-    topic = FollowedTopic(settings, settings.topic_songs, take)
+    topic = CompactedTopic(settings, settings.topic_songs, take)
     try:
         topic.read()
     finally:

@@ -8,8 +8,7 @@ from segue.models.recommenders.base import PopularityRecommender, Recommender, R
 from segue.models.reranking.rule_engine import RuleBook
 from segue.stream.config.settings import Settings
 from segue.stream.serving.rules import load_rules
-from segue.stream.state.history import HistoryConfig
-from segue.stream.state.store import StoreConfig
+from segue.stream.state.config import HistoryConfig, StoreConfig
 
 DAY_MS = 86_400_000
 

@@ -1,4 +1,4 @@
-"""A worker's model, kept to what the topic `models` announces: loaded beside, swapped between."""
+"""The active model of a worker: loaded in a thread when promoted, swapped in between batches."""
 
 from __future__ import annotations
 
@@ -12,47 +12,41 @@ from segue.models.recommenders.base import PopularityRecommender, Recommender
 from segue.models.recommenders.two_stage import compute_alone
 from segue.models.reranking.rule_engine import RuleBook
 from segue.stream.config.settings import Settings
-from segue.stream.kafka.compacted_topic import FollowedTopic
+from segue.stream.kafka.compacted_topic import CompactedTopic
 from segue.stream.messages.records import Record
 from segue.stream.observability.metrics import Metrics
 from segue.stream.runtime.garbage_collection import tune_garbage_collector
 from segue.stream.serving.factory import load_bundle, load_recommender, recommender_config
 from segue.stream.serving.model_registry import (
-    AnnouncementError,
-    Announcements,
-    Served,
+    ModelRegistry,
+    ModelVersion,
+    RegistryError,
     bundle_directory,
 )
-from segue.stream.serving.rules import load_rules
 
 logger = logging.getLogger(__name__)
 
 
-class ModelFollower:
-    """Loads what is announced in a thread of its own, and hands it over once it is warm.
+class ModelReloader:
+    """Loads each promoted model in a thread of its own, and swaps it in once it is warm.
 
-    What cannot be loaded is refused, counted and logged, and the model before it goes on.
-    Announcing it again has it tried again.
+    One that cannot be loaded is refused, counted and logged, and the model before it serves on.
+    Promoting it again makes another attempt.
     """
 
-    def __init__(
-        self, settings: Settings, root: Path, metrics: Metrics, book: RuleBook | None = None
-    ) -> None:
-        """Follow for one worker. root: where bundles may lie; none is read elsewhere.
-
-        book: the rules of every model; those of the settings if left out.
-        """
+    def __init__(self, settings: Settings, root: Path, metrics: Metrics, book: RuleBook) -> None:
+        """root: where bundles may lie; none is read elsewhere. book: the rules of every model."""
         self._settings = settings
         self._root = root
         self._metrics = metrics
-        self._book = book or load_rules(settings)
-        self._announcements = Announcements(metrics.models_refused.labels("unreadable").inc)
-        self._topic = FollowedTopic(settings, settings.topic_models, self._take)
+        self._book = book
+        self._registry = ModelRegistry(metrics.models_refused.labels("unreadable").inc)
+        self._topic = CompactedTopic(settings, settings.topic_models, self._take)
         self._swap: Callable[[Recommender], None] | None = None
         self._version = ""
 
     def first(self) -> Recommender:
-        """Load what serves by now, or what served before it, or the bundle of the settings.
+        """Load the active model, or one active before it, or the bundle of the settings.
 
         Raises KafkaUnavailable where the topic cannot be read, and BundleError where only the
         settings' own bundle is left and cannot be loaded.
@@ -65,11 +59,11 @@ class ModelFollower:
         made = load_recommender(self._settings, self._book)
         self._version = made.version
         if isinstance(made, PopularityRecommender):
-            logger.warning("No bundle is announced: lists come from popularity until one is")
+            logger.warning("No model is active: lists come from popularity until one is promoted")
         return made
 
     def start(self, swap: Callable[[Recommender], None]) -> None:
-        """Begin to follow. swap: takes each new recommender, in the follower's thread."""
+        """Begin to follow. swap: called with each new recommender, in the reloader's thread."""
         self._swap = swap
         self._topic.follow()
 
@@ -77,27 +71,27 @@ class ModelFollower:
         """Follow no more."""
         self._topic.stop()
 
-    def _candidates(self) -> Iterator[Served]:
-        told = self._announcements.in_service
-        if told is not None:
-            yield told.served
-            yield from told.previous
+    def _candidates(self) -> Iterator[ModelVersion]:
+        active = self._registry.active
+        if active is not None:
+            yield active.current
+            yield from active.previous
 
     def _take(self, records: Sequence[Record]) -> None:
-        self._announcements.take(records)
-        told = self._announcements.in_service
+        self._registry.take(records)
+        active = self._registry.active
         # Before the first model everything is only read: see `first`.
-        if self._swap is None or told is None or told.version == self._version:
+        if self._swap is None or active is None or active.version == self._version:
             return
         compute_alone()
-        made = self._load(told.served)
+        made = self._load(active.current)
         if made is not None:
             self._swap(made)
             self._metrics.model_swaps.inc()
             del made
             tune_garbage_collector()
 
-    def _load(self, served: Served) -> Recommender | None:
+    def _load(self, served: ModelVersion) -> Recommender | None:
         """Load a bundle and answer a first request by it; None where it is refused."""
         began = time.monotonic()
         try:
@@ -105,7 +99,7 @@ class ModelFollower:
             config = recommender_config(self._settings)
             made = load_bundle(directory, config, served.version, self._book)
         except (SegueError, OSError) as error:
-            outside = isinstance(error, AnnouncementError)
+            outside = isinstance(error, RegistryError)
             self._metrics.models_refused.labels("outside" if outside else "damaged").inc()
             logger.error("%s is refused, %s goes on: %s", served.version, self._running, error)
             return None

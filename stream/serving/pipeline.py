@@ -1,4 +1,4 @@
-"""The whole way of a batch of plays, without Kafka: live traffic and replay both call this."""
+"""The path of a batch of plays, without Kafka: live traffic and replay both call it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def handle_batch(
     now_ms: int,
     stage: Stage = untimed,
 ) -> tuple[list[Appended], list[RecommendationList]]:
-    """Do in the order of the log what a batch asks: forget listeners, and answer plays."""
+    """Erase listeners and answer plays, in the order of the log."""
     appended, lists = [], []
-    for erasures, plays, next_offsets in batch.parts():
+    for erasures, plays, next_offsets in batch.sub_batches():
         if erasures:
             store.forget(erasures)
         known, made = handle_plays(
@@ -32,9 +32,9 @@ def handle_batch(
     return appended, lists
 
 
-def count_batch(batch: Batch, store: HistoryStore) -> None:
-    """Do the same and answer nothing: the log is read back."""
-    for erasures, plays, next_offsets in batch.parts():
+def recover_batch(batch: Batch, store: HistoryStore) -> None:
+    """Erase listeners and append plays, and answer nothing: the log is read again."""
+    for erasures, plays, next_offsets in batch.sub_batches():
         if erasures:
             store.forget(erasures)
         store.append(plays, next_offsets)
@@ -49,11 +49,11 @@ def handle_plays(
     now_ms: int,
     stage: Stage = untimed,
 ) -> tuple[list[Appended], list[RecommendationList]]:
-    """Count plays and answer each with its list, in order.
+    """Append plays and answer each with its list, in order.
 
     next_offsets: for each partition of the batch, the offset after its last record, so that
-    records that were no plays are passed over for good. now_ms: the time that lists carry.
-    Raises StoreError or LogReplaced, and then has counted nothing.
+    dead letters are not read again. now_ms: the time that lists carry. Raises StoreError or
+    LogReplaced, and then nothing is appended.
     """
     with stage("histories"):
         appended = store.append(plays, next_offsets)
@@ -74,8 +74,12 @@ def handle_plays(
 
 
 def request_of(known: Appended) -> Request:
-    """Ask for the list that a play causes."""
+    """Return the request for the list that a play causes."""
     return Request(
-        *(known.session, known.popular, known.history),
-        *(known.session_details, known.history_details, known.moment),
+        known.session,
+        known.popular,
+        known.history,
+        known.session_details,
+        known.history_details,
+        known.snapshot,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -12,38 +11,15 @@ import msgspec
 from segue.models.data.play_metadata import DetailLists
 from segue.models.errors import SegueError
 from segue.stream.messages.events import Play
-
-
-@dataclass(frozen=True)
-class HistoryConfig:
-    """How much of a listener is kept, and where one session ends and the next begins."""
-
-    max_songs: int = 200
-    max_age_ms: int = 90 * 86_400_000  # counted back from the listener's own newest play
-    session_gap_ms: int = 1_800_000
-    session_max_songs: int = 50
-
-    def __post_init__(self) -> None:
-        for name in ("max_songs", "max_age_ms", "session_gap_ms", "session_max_songs"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
-
-    @property
-    def earlier_songs(self) -> int:
-        """How many plays before a session are told of, at most.
-
-        Half of what there is room for: so a play that the log delivers again finds the same
-        ones, unless the listener has played as many since.
-        """
-        return max(0, self.max_songs - self.session_max_songs) // 2
+from segue.stream.state.config import HistoryConfig
 
 
 class LogReplaced(SegueError):
-    """The plays topic is not the one these histories were built from."""
+    """The plays topic is not the one that these histories were built from."""
 
 
-class Stretch(NamedTuple):
-    """Plays of one listener, one after the other: their songs, and what is known beside them."""
+class Segment(NamedTuple):
+    """Consecutive plays of one listener: their songs, times and skips."""
 
     songs: list[str]
     details: DetailLists
@@ -59,7 +35,7 @@ class History(msgspec.Struct, array_like=True):
     skipped: list[bool | None] = []
 
     def add(self, play: Play, config: HistoryConfig) -> None:
-        """Append one play and let go of what lies beyond the bounds."""
+        """Append one play and drop what lies beyond the bounds."""
         self.songs.append(play.song_id)
         self.played_at_ms.append(play.played_at_ms)
         self.offsets.append(play.offset)
@@ -73,11 +49,11 @@ class History(msgspec.Struct, array_like=True):
             self._drop_first(excess)
 
     def plays(self) -> Iterator[tuple[str, int]]:
-        """Give each play's song and time, oldest first."""
+        """Return each play's song and time, oldest first."""
         return zip(self.songs, self.played_at_ms, strict=True)
 
-    def forerunner(self, config: HistoryConfig) -> tuple[int | None, bool]:
-        """Give the offset of the play before the newest, and whether both are of one session.
+    def previous_play(self, config: HistoryConfig) -> tuple[int | None, bool]:
+        """Return the offset of the play before the newest, and whether both are of one session.
 
         None where the newest is the only one.
         """
@@ -86,12 +62,12 @@ class History(msgspec.Struct, array_like=True):
             return None, False
         return self.offsets[-2], times[-1] - times[-2] <= config.session_gap_ms
 
-    def split(self, offset: int, config: HistoryConfig) -> tuple[Stretch, Stretch]:
-        """Give the plays before the session in which the play at `offset` stands, and those of it.
+    def split(self, offset: int, config: HistoryConfig) -> tuple[Segment, Segment]:
+        """Return the plays before the session of the play at `offset`, and those of the session.
 
         Of the session all up to that play; before it the last `config.earlier_songs`. A session
         ends where more than the gap lies between the starts of two plays. A play that reports
-        late, with a time before its forerunner's, goes on with the session.
+        late, with a time before that of the play before it, continues the session.
         """
         end = bisect_right(self.offsets, offset)
         start = max(0, end - 1)
@@ -99,25 +75,25 @@ class History(msgspec.Struct, array_like=True):
         times = self.played_at_ms
         while start > stop and times[start] - times[start - 1] <= config.session_gap_ms:
             start -= 1
-        return self._stretch(max(0, start - config.earlier_songs), start), self._stretch(start, end)
+        return self._segment(max(0, start - config.earlier_songs), start), self._segment(start, end)
 
-    def around(self, play: Play, config: HistoryConfig) -> tuple[Stretch, Stretch]:
-        """Give what `split` gives at a play of this listener.
+    def around(self, play: Play, config: HistoryConfig) -> tuple[Segment, Segment]:
+        """Return `split` at a play of this listener.
 
         A play that has left the history is, by itself, all that is known of its session.
         """
         earlier, session = self.split(play.offset, config)
         if not session.songs:
-            session = Stretch([play.song_id], DetailLists([play.played_at_ms], [play.skipped]))
+            session = Segment([play.song_id], DetailLists([play.played_at_ms], [play.skipped]))
         return earlier, session
 
     def session(self, offset: int, config: HistoryConfig) -> list[str]:
-        """Give the songs of the session in which the play at `offset` stands, up to it."""
+        """Return the songs of the session of the play at `offset`, up to it."""
         return self.split(offset, config)[1].songs
 
-    def _stretch(self, start: int, end: int) -> Stretch:
+    def _segment(self, start: int, end: int) -> Segment:
         details = DetailLists(self.played_at_ms[start:end], self.skipped[start:end])
-        return Stretch(self.songs[start:end], details)
+        return Segment(self.songs[start:end], details)
 
     def check_holds(self, play: Play) -> None:
         """Raise LogReplaced where a play that was counted before is not what stands here.
@@ -144,10 +120,10 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def decode_history(stored: bytes) -> History:
-    """Read a history as `encode_history` wrote it."""
+    """Decode a history."""
     return _decoder.decode(stored)
 
 
 def encode_history(history: History) -> bytes:
-    """Write a history for the store."""
+    """Encode a history."""
     return _encoder.encode(history)

@@ -1,9 +1,9 @@
-"""Whether a store's file is whole, asked before a worker trusts it, and what happens where not.
+"""The check of a store before a worker trusts it, and the quarantine of a corrupt one.
 
-python -m segue.stream.state.integrity DIRECTORY    exit status 0: whole, or none; 1: torn, and how
+python -m segue.stream.state.integrity DIRECTORY    exit status 0: whole or absent; 1: corrupt
 
-It runs in a process of its own, for LMDB may end the one that reads a torn file. It takes some
-seconds for a million listeners.
+It runs in a process of its own, because LMDB may crash the one that reads a corrupt file. It
+takes some seconds for a million listeners.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from segue.stream.state.codec import (
     FORMAT_KEY,
     PARTITION_NUMBER,
     SUMMED,
+    CorruptStore,
     Databases,
     Rows,
-    TornStore,
+    add_checksum,
     checksum,
-    seal,
 )
 
 logger = logging.getLogger(__name__)
@@ -34,11 +34,11 @@ PATIENCE_S = 600
 LAST_PAGE_OF_NOTHING = 1  # the two first say where the rest is
 
 
-def put_aside_if_torn(path: Path) -> bool:
-    """Check the store at `path`; one that is torn is moved beside it, as PATH.torn.
+def quarantine_if_corrupt(path: Path) -> bool:
+    """Check the store at `path`; move a corrupt one into quarantine, as PATH.corrupt.
 
-    What was put aside before is deleted for it. A worker then begins with nothing, and builds
-    all of it anew from the plays topic. Gives whether it was torn.
+    It replaces an earlier one there. The worker then begins with an empty store and rebuilds it
+    from the plays topic. Returns whether the store was corrupt.
     """
     if not (path / "data.mdb").exists():
         return False
@@ -52,47 +52,49 @@ def put_aside_if_torn(path: Path) -> bool:
     if checked.returncode == 0:
         return False
     said = checked.stderr.strip().splitlines() or [f"its reader ended with {checked.returncode}"]
-    aside = path.with_name(path.name + ".torn")
-    shutil.rmtree(aside, ignore_errors=True)
-    path.rename(aside)
+    quarantine = path.with_name(path.name + ".corrupt")
+    shutil.rmtree(quarantine, ignore_errors=True)
+    path.rename(quarantine)
     logger.error(
-        "The histories in %s are torn: %s. They are put aside as %s and built anew from the plays "
-        "topic",
-        *(path, said[-1], aside),
+        "The histories in %s are corrupt: %s. They are quarantined as %s and rebuilt from the "
+        "plays topic",
+        *(path, said[-1], quarantine),
     )
     return True
 
 
 def check_store(path: Path) -> None:
-    """Read every row; TornStore or lmdb.Error tells what is wrong with the first that is."""
+    """Read every row; CorruptStore or lmdb.Error names the first that is wrong."""
     with lmdb.open(str(path), readonly=True, max_dbs=4) as env, env.begin() as txn:
         found_format = txn.get(FORMAT_KEY)
         if found_format is None and env.info()["last_pgno"] > LAST_PAGE_OF_NOTHING:
-            raise TornStore("it has pages, and tells no format")
+            raise CorruptStore("it has pages and no format")
         if found_format != FORMAT:
-            return  # not for us to judge: whoever opens it says so
+            return  # HistoryStore refuses it
         databases = Databases.open(env, txn)
         rows = Rows(txn, databases)
-        sums = {partition: ledger.checksums for partition, ledger in rows.ledgers()}
+        sums = {partition: metadata.checksums for partition, metadata in rows.all_metadata()}
         found: dict[int, int] = defaultdict(int)
         for name in SUMMED:
             entries = 0
             for key, value in rows.walk(name):
-                found[PARTITION_NUMBER.unpack_from(key)[0]] += checksum(seal(name, key, value))
+                found[PARTITION_NUMBER.unpack_from(key)[0]] += checksum(
+                    add_checksum(name, key, value)
+                )
                 entries += 1
-            told = txn.stat(getattr(databases, name))["entries"]
-            if entries != told:
-                raise TornStore(f"its {name} have {entries} rows, not {told}")
+            counted = txn.stat(getattr(databases, name))["entries"]
+            if entries != counted:
+                raise CorruptStore(f"its {name} have {entries} rows, not {counted}")
     for partition in sums.keys() | found.keys():
         if found[partition] % 2**64 != sums.get(partition):
-            raise TornStore(f"rows of partition {partition} are missing or old")
+            raise CorruptStore(f"rows of partition {partition} are missing or old")
 
 
 def main(directory: str) -> None:
     """Check one store."""
     try:
         check_store(Path(directory))
-    except (TornStore, lmdb.Error, ValueError) as error:
+    except (CorruptStore, lmdb.Error, ValueError) as error:
         sys.exit(str(error))
 
 

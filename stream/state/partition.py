@@ -1,20 +1,17 @@
-"""What is learned of one partition as a whole: how far its log is read, and of what it was made."""
+"""State of one partition as a whole: how far its log is read, popularity, recent plays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from segue.models.data.decayed_popularity import RecentPopularity
-from segue.models.data.play_buffer import Moment, RecentPlay, RecentPlays
+from segue.models.data.play_buffer import BufferSnapshot, RecentPlay, RecentPlays
 from segue.stream.messages.events import Play
-from segue.stream.state import codec as layout
-from segue.stream.state.codec import Ledger, Rows
+from segue.stream.state import codec
+from segue.stream.state.codec import PartitionMetadata, Rows
+from segue.stream.state.config import StoreConfig
 from segue.stream.state.history import History
-
-if TYPE_CHECKING:
-    from segue.stream.state.store import StoreConfig
 
 
 @dataclass
@@ -34,7 +31,7 @@ class PartitionState:
 
     @classmethod
     def read(cls, rows: Rows, partition: int, config: StoreConfig) -> PartitionState:
-        """Read what the store holds of a partition; nothing counted where it holds nothing."""
+        """Read a partition's state; an empty one where the store holds none."""
         popularity = RecentPopularity(
             config.popularity_half_life_ms,
             config.popularity_max_songs,
@@ -42,14 +39,14 @@ class PartitionState:
             dict(stored_weights(rows, partition)),
         )
         recent = read_recent(rows, partition, config.recent_plays)
-        ledger = rows.ledger(partition) or Ledger()
-        return cls(partition, ledger.position, ledger.newest_ms, popularity, recent)
+        metadata = rows.metadata(partition) or PartitionMetadata()
+        return cls(partition, metadata.position, metadata.newest_ms, popularity, recent)
 
-    def count(self, play: Play, after: int | None, *, goes_on: bool) -> Moment:
+    def count(self, play: Play, after: int | None, *, continues_session: bool) -> BufferSnapshot:
         """Count a new play.
 
-        after: the offset of its listener's play before it, None for none. goes_on: whether the
-        two are of one session.
+        after: the offset of its listener's play before it, None for none. continues_session:
+        whether the two are of one session.
         """
         self.position = play.offset + 1
         self.newest_ms = max(self.newest_ms, play.played_at_ms)
@@ -57,23 +54,23 @@ class PartitionState:
         self._counted.add(play.song_id)
         self._counted.update(self.popularity.shrink())
         added = self.recent.add(
-            play.song_id, play.offset, play.played_at_ms, after, goes_on=goes_on
+            play.song_id, play.offset, play.played_at_ms, after, continues_session=continues_session
         )
         self._added.append(added)
-        return Moment(self.recent, added.number)
+        return BufferSnapshot(self.recent, added.number)
 
-    def moment_of(self, play: Play) -> Moment | None:
-        """Give the moment of a play that was counted before.
+    def snapshot_of(self, play: Play) -> BufferSnapshot | None:
+        """Return the snapshot at a play that was counted before.
 
-        None where it is long past, or was forgotten.
+        None where it has left the buffer, or was erased.
         """
         number = self.recent.number_at(play.offset)
         if number is None or self.recent.is_erased(number):
             return None
-        return Moment(self.recent, number)
+        return BufferSnapshot(self.recent, number)
 
     def forget(self, history: History) -> None:
-        """Let a listener's plays be as if they had never been, as far as they can be told apart.
+        """Subtract a listener's plays, as far as they can be told apart.
 
         These are the plays of the history, and those before them that the ring leads to.
         """
@@ -87,45 +84,45 @@ class PartitionState:
     def write(self, rows: Rows, end: int) -> None:
         """Write what has changed. end: the offset after the last record that was read."""
         self.position = max(self.position, end)
-        partition = layout.PARTITION_NUMBER.pack(self.partition)
+        partition = codec.PARTITION_NUMBER.pack(self.partition)
         rows.enter(self.partition, self.position, self.newest_ms)
         for song_id in self._counted:
             key, weight = partition + song_id.encode(), self.popularity.weights.get(song_id)
             if weight is None:
                 rows.delete("popularity", key)
             else:
-                rows.put("popularity", key, layout.WEIGHT.pack(weight))
+                rows.put("popularity", key, codec.WEIGHT.pack(weight))
         for play in self._added:
             self._keep(rows, play)
         self._counted.clear()
         self._added.clear()
 
     def _keep(self, rows: Rows, play: RecentPlay) -> None:
-        key = layout.RECENT_KEY.pack(self.partition, play.number)
-        rows.put("recent", key, layout.encode_recent(play))
+        key = codec.RECENT_KEY.pack(self.partition, play.number)
+        rows.put("recent", key, codec.encode_recent(play))
         if play.number > self.recent.capacity:
             gone = play.number - self.recent.capacity
-            rows.delete("recent", layout.RECENT_KEY.pack(self.partition, gone))
+            rows.delete("recent", codec.RECENT_KEY.pack(self.partition, gone))
 
 
 def stored_weights(rows: Rows, partition: int) -> Iterator[tuple[str, float]]:
-    """Walk over a partition's songs and log2 of their decayed play counts."""
-    for key, stored in rows.walk("popularity", prefix=layout.PARTITION_NUMBER.pack(partition)):
-        yield key[4:].decode(), layout.WEIGHT.unpack(stored)[0]
+    """Yield a partition's songs and log2 of their decayed play counts."""
+    for key, stored in rows.walk("popularity", prefix=codec.PARTITION_NUMBER.pack(partition)):
+        yield key[4:].decode(), codec.WEIGHT.unpack(stored)[0]
 
 
 def read_recent(rows: Rows, partition: int, window: int) -> RecentPlays:
     """Read the plays that a window of this size, and as many again, has room for."""
     first = max(1, _newest_number(rows, partition) - 2 * window + 1)
-    start = layout.RECENT_KEY.pack(partition, first)
-    found = rows.walk("recent", start, layout.PARTITION_NUMBER.pack(partition))
-    return RecentPlays.of(window, (layout.decode_recent(key, stored) for key, stored in found))
+    start = codec.RECENT_KEY.pack(partition, first)
+    found = rows.walk("recent", start, codec.PARTITION_NUMBER.pack(partition))
+    return RecentPlays.of(window, (codec.decode_recent(key, stored) for key, stored in found))
 
 
 def _newest_number(rows: Rows, partition: int) -> int:
-    """Give the number of a partition's newest play, 0 for none."""
-    last = rows.last_before("recent", layout.RECENT_KEY.pack(partition + 1, 0))
+    """Return the number of a partition's newest play, 0 for none."""
+    last = rows.last_before("recent", codec.RECENT_KEY.pack(partition + 1, 0))
     if last is None:
         return 0
-    owner, number = layout.RECENT_KEY.unpack(last)
+    owner, number = codec.RECENT_KEY.unpack(last)
     return number if owner == partition else 0

@@ -1,4 +1,4 @@
-"""What a worker's store knows of one listener, read without changing the store."""
+"""One listener as a worker's store has them, read without changing the store."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 import lmdb
 
 from segue.models.data.decayed_popularity import PopularSong
-from segue.models.data.play_buffer import Moment
+from segue.models.data.play_buffer import BufferSnapshot
 from segue.models.errors import SegueError
 from segue.stream.state.codec import FORMAT, FORMAT_KEY, Databases, Rows, key_of
-from segue.stream.state.history import History, Stretch, decode_history
+from segue.stream.state.config import StoreConfig
+from segue.stream.state.history import History, Segment, decode_history
 from segue.stream.state.partition import read_recent, stored_weights
-from segue.stream.state.store import StoreConfig, StoreError
+from segue.stream.state.store import StoreError
 
 
 class UnknownListener(SegueError):
@@ -27,20 +28,20 @@ class StoredListener:
     """A listener as of their last play.
 
     history, session: plays, oldest first, those before the current session and of it.
-    popular: the most played songs of the listener's partition, heaviest first. moment: the
+    popular: the most played songs of the listener's partition, heaviest first. snapshot: the
     partition's recent plays as of that play; None where it is long past.
     """
 
-    history: Stretch
-    session: Stretch
+    history: Segment
+    session: Segment
     popular: list[PopularSong]
-    moment: Moment | None
+    snapshot: BufferSnapshot | None
 
 
 def read_listener(path: Path, user_id: str, config: StoreConfig) -> StoredListener:
-    """Read one listener from the store at `path`, beside the worker that may be writing it.
+    """Read one listener from the store at `path` while a worker may be writing it.
 
-    Gives what the worker would make its next list from. StoreError where there is no store
+    Returns what the worker would make its next list from. StoreError where there is no store
     that can be read; UnknownListener where it has no plays of `user_id`.
     """
     with _opened(path) as env, env.begin() as txn:
@@ -61,12 +62,12 @@ def read_listener(path: Path, user_id: str, config: StoreConfig) -> StoredListen
         popular = nsmallest(config.popular_list_length, weights)
         recent = read_recent(rows, partition, config.recent_plays)
         number = recent.number_at(history.offsets[-1])
-        moment = None if number is None else Moment(recent, number)
-        return StoredListener(earlier, session, popular, moment)
+        snapshot = None if number is None else BufferSnapshot(recent, number)
+        return StoredListener(earlier, session, popular, snapshot)
 
 
 def _opened(path: Path) -> lmdb.Environment:
-    """Open a store read-only; StoreError says what to do where there is none."""
+    """Open a store read-only; StoreError where there is none."""
     if not (path / "data.mdb").is_file():
         raise StoreError(
             f"there are no histories in {path}: name the data directory of a worker in "
@@ -88,8 +89,8 @@ def _opened(path: Path) -> lmdb.Environment:
 
 
 def _histories(rows: Rows, user_id: str) -> Iterator[tuple[int, History]]:
-    """Give the partitions that have plays of a listener; two, where their number changed."""
-    for partition, _ in rows.ledgers():
+    """Yield the partitions that have plays of a listener; two, where their number changed."""
+    for partition, _ in rows.all_metadata():
         stored = rows.get("histories", key_of(partition, user_id))
         if stored is not None:
             yield partition, decode_history(stored)

@@ -1,10 +1,9 @@
-"""The state of the live system: histories, what partitions taught, and how far it is true."""
+"""The store: histories, popularity and recent plays, and the offset up to which they are true."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -13,27 +12,14 @@ import lmdb
 
 from segue.models.errors import SegueError
 from segue.stream.messages.events import Erasure, Play
-from segue.stream.state import codec as layout
+from segue.stream.state import codec
 from segue.stream.state.codec import Databases, Rows
-from segue.stream.state.history import History, HistoryConfig, decode_history
+from segue.stream.state.config import StoreConfig
+from segue.stream.state.history import History, decode_history
 from segue.stream.state.partition import PartitionState
-from segue.stream.state.transaction import Appended, StoreBatch
+from segue.stream.state.transaction import Appended, Transaction
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class StoreConfig:
-    """Where bounds lie. Sizes in bytes. recent_plays: of each partition, its last so many."""
-
-    history: HistoryConfig = field(default_factory=HistoryConfig)
-    popularity_half_life_ms: int = 7 * 86_400_000
-    popularity_max_songs: int = 20_000
-    popular_list_length: int = 50
-    recent_plays: int = 200_000
-    map_size: int = 256 << 20
-    max_map_size: int = 64 << 30
-    sync: bool = True  # wait for the disk at each commit; False: only in `HistoryStore.sync`
 
 
 class StoreError(SegueError):
@@ -58,7 +44,7 @@ class HistoryStore:
     def append(
         self, plays: Sequence[Play], next_offsets: Mapping[int, int] | None = None
     ) -> list[Appended]:
-        """Count new plays, in order, and tell of every play what was known at it.
+        """Append plays in order; return what is known at each.
 
         One transaction holds the plays and, for each partition, the offset after its last
         record: `next_offsets` where the batch had records that were no plays. Plays below the
@@ -69,39 +55,39 @@ class HistoryStore:
         ends = dict(next_offsets or {})
         for play in plays:
             ends[play.partition] = max(ends.get(play.partition, 0), play.offset + 1)
-        return self._in_transaction(lambda rows: self._batch(rows, ends).append(plays))
+        return self._in_transaction(lambda rows: self._begin(rows, ends).append(plays))
 
     def forget(self, erasures: Sequence[Erasure]) -> None:
-        """Delete what is known of listeners, in one transaction, in the order of the log.
+        """Erase listeners in one transaction, in the order of the log.
 
         Their plays leave the history, the recent plays and the play counts, so that no list
         learns from them any more. An erasure below the stored offset was carried out before:
         what came after it stays. Raises StoreError, and then nothing is deleted.
         """
         ends = {one.partition: one.offset + 1 for one in erasures}
-        self._in_transaction(lambda rows: self._batch(rows, ends).forget(erasures))
+        self._in_transaction(lambda rows: self._begin(rows, ends).forget(erasures))
 
     def position(self, partition: int) -> int | None:
-        """Give the offset up to which the partition's plays are counted; None for no state."""
+        """Return the offset up to which the partition's plays are counted; None for no state."""
         with self._rows() as rows:
-            ledger = rows.ledger(partition)
-        return None if ledger is None else ledger.position
+            metadata = rows.metadata(partition)
+        return None if metadata is None else metadata.position
 
     def history(self, partition: int, user_id: str) -> History:
-        """Give one listener's history; empty where there is none."""
+        """Return one listener's history; empty where there is none."""
         with self._rows() as rows:
-            stored = rows.get("histories", layout.key_of(partition, user_id))
+            stored = rows.get("histories", codec.key_of(partition, user_id))
         return History() if stored is None else decode_history(stored)
 
     def users(self) -> Iterator[tuple[int, str, History]]:
-        """Walk over every history as (partition, user id, history)."""
+        """Yield every history as (partition, user id, history)."""
         with self._rows() as rows:
             for key, stored in rows.walk("histories"):
-                partition: int = layout.PARTITION_NUMBER.unpack(key[:4])[0]
+                partition: int = codec.PARTITION_NUMBER.unpack(key[:4])[0]
                 yield partition, key[4:].decode(), decode_history(stored)
 
     def sweep(self, limit: int = 1000) -> int:
-        """Look at the next `limit` histories and forget those gone stale; count them.
+        """Check the next `limit` histories and delete the stale ones; return their number.
 
         Stale is a listener whose newest play lies further back from the partition's newest
         than histories reach. Any play of theirs would drop the rest, so no list changes.
@@ -109,23 +95,23 @@ class HistoryStore:
         return self._in_transaction(lambda rows: self._sweep(rows, limit))
 
     def count_users(self) -> int:
-        """Count histories."""
+        """Return the number of histories."""
         with self._env.begin() as txn:
             return int(txn.stat(self._databases.histories)["entries"])
 
     def used_bytes(self) -> int:
-        """Give the bytes in use, without those reserved for growth."""
+        """Return the bytes in use, without those reserved for growth."""
         return int(self._env.info()["last_pgno"] + 1) * int(self._env.stat()["psize"])
 
     def size_bytes(self) -> int:
-        """Give the bytes reserved at present."""
+        """Return the bytes reserved at present."""
         return int(self._env.info()["map_size"])
 
     def sync(self) -> None:
-        """Wait until all that was committed is on the disk; any thread may call this.
+        """Flush all that was committed to the disk; any thread may call this.
 
         What ends a process takes nothing of a commit away, only what ends the machine does. It
-        may then leave a store that is old or torn: `state.integrity` finds the torn ones, and the
+        may then leave an old or corrupt store: `state.integrity` finds the corrupt ones, and the
         log brings back what is missing.
         """
         try:
@@ -137,7 +123,7 @@ class HistoryStore:
             ) from error
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._env.close()
 
     def _open(self) -> None:
@@ -150,17 +136,17 @@ class HistoryStore:
             )
             self._databases = Databases.open(self._env)
             with self._env.begin(write=True) as txn:
-                txn.put(layout.FORMAT_KEY, layout.FORMAT, overwrite=False)
-                found = txn.get(layout.FORMAT_KEY)
+                txn.put(codec.FORMAT_KEY, codec.FORMAT, overwrite=False)
+                found = txn.get(codec.FORMAT_KEY)
         except lmdb.Error as error:
             raise StoreError(
                 f"cannot open the histories in {self.path}: {error}. Move the directory away; "
                 "they are built anew from the plays topic"
             ) from error
-        if found != layout.FORMAT:
+        if found != codec.FORMAT:
             raise StoreError(
                 f"the histories in {self.path} have format {found!r}, this version reads "
-                f"{layout.FORMAT!r}. Move the directory away; they are built anew from the "
+                f"{codec.FORMAT!r}. Move the directory away; they are built anew from the "
                 "plays topic"
             )
 
@@ -172,8 +158,8 @@ class HistoryStore:
         self._sweep_from = looked_at[limit][0] if len(looked_at) > limit else b""
         return len(stale)
 
-    def _batch(self, rows: Rows, ends: dict[int, int]) -> StoreBatch:
-        return StoreBatch(rows, ends, self._states, self.config)
+    def _begin(self, rows: Rows, ends: dict[int, int]) -> Transaction:
+        return Transaction(rows, ends, self._states, self.config)
 
     @contextmanager
     def _rows(self) -> Iterator[Rows]:
@@ -181,7 +167,7 @@ class HistoryStore:
             yield Rows(txn, self._databases)
 
     def _in_transaction(self, work: Callable[[Rows], T]) -> T:
-        """Do work that writes, once more with more room where there was too little."""
+        """Run work that writes, again with more room where there was too little."""
         while True:
             try:
                 with self._transaction() as rows:
@@ -202,7 +188,7 @@ class HistoryStore:
             with self._env.begin(write=True) as txn:
                 rows = Rows(txn, self._databases)
                 yield rows
-                rows.settle()
+                rows.write_checksums()
         except BaseException:
             self._states.clear()  # what is in memory ran ahead of what was kept
             raise
@@ -218,7 +204,7 @@ class HistoryStore:
         self._env.set_mapsize(min(2 * size, self.config.max_map_size))
 
     def _is_stale(self, rows: Rows, key: bytes, stored: bytes) -> bool:
-        ledger = rows.ledger(layout.PARTITION_NUMBER.unpack(key[:4])[0])
-        assert ledger is not None, "a history without its partition's ledger"
+        metadata = rows.metadata(codec.PARTITION_NUMBER.unpack(key[:4])[0])
+        assert metadata is not None, "a history without its partition's metadata"
         times = decode_history(stored).played_at_ms
-        return max(times) < ledger.newest_ms - self.config.history.max_age_ms
+        return max(times) < metadata.newest_ms - self.config.history.max_age_ms

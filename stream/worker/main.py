@@ -15,14 +15,14 @@ from segue.stream.observability.health import Health, serve_health
 from segue.stream.observability.logging import configure_logging, last_words
 from segue.stream.observability.metrics import Metrics
 from segue.stream.observability.tracing import open_tracing
-from segue.stream.online_eval.next_play import Judge
+from segue.stream.online_eval.prequential import PrequentialEvaluator
 from segue.stream.online_eval.shadow import load_shadow
 from segue.stream.runtime.garbage_collection import tune_garbage_collector
 from segue.stream.runtime.watchdog import Watchdog
 from segue.stream.serving.factory import load_recommender, store_config
-from segue.stream.serving.model_reloader import ModelFollower
+from segue.stream.serving.model_reloader import ModelReloader
 from segue.stream.serving.rules import RulesReloader
-from segue.stream.state.integrity import put_aside_if_torn
+from segue.stream.state.integrity import quarantine_if_corrupt
 from segue.stream.state.store import HistoryStore
 from segue.stream.worker.agent import PLAYS, SIGNS, Batch, make_app
 from segue.stream.worker.processor import Processor
@@ -77,9 +77,9 @@ def make_processor(
     health: Health,
 ) -> Processor:
     """Open the store and put the parts together."""
-    judge = Judge(PopularityRecommender(recommender.config))
+    judge = PrequentialEvaluator(PopularityRecommender(recommender.config))
     directory = settings.data_dir / "histories"
-    put_aside_if_torn(directory)
+    quarantine_if_corrupt(directory)
     # Batches do not wait for the disk: a timer does. What a power cut undoes, the log brings back.
     store = HistoryStore(directory, replace(store_config(settings), sync=False))
     shadow = load_shadow(settings, metrics, rules.book)
@@ -93,7 +93,7 @@ def make_processor(
     )
 
 
-def _follower(settings: Settings, metrics: Metrics, book: RuleBook) -> ModelFollower | None:
+def _follower(settings: Settings, metrics: Metrics, book: RuleBook) -> ModelReloader | None:
     if settings.bundle_root is None:
         return None
-    return ModelFollower(settings, settings.bundle_root, metrics, book)
+    return ModelReloader(settings, settings.bundle_root, metrics, book)

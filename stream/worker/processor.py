@@ -24,9 +24,9 @@ from segue.stream.messages.records import Batch, Record, from_client, read_batch
 from segue.stream.observability.health import Health
 from segue.stream.observability.metrics import Metrics
 from segue.stream.observability.tracing import BatchTrace, NoTracing, Tracing
-from segue.stream.online_eval.next_play import Coverage, Judge
+from segue.stream.online_eval.prequential import Coverage, PrequentialEvaluator
 from segue.stream.online_eval.shadow import Shadow
-from segue.stream.serving.pipeline import count_batch, handle_batch
+from segue.stream.serving.pipeline import handle_batch, recover_batch
 from segue.stream.state.store import HistoryStore
 from segue.stream.state.transaction import Appended
 
@@ -58,7 +58,7 @@ class Processor:
         settings: Settings,
         store: HistoryStore,
         recommender: Recommender,
-        judge: Judge,
+        judge: PrequentialEvaluator,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
         shadow: Shadow | None = None,
@@ -105,7 +105,7 @@ class Processor:
         batch, trace = answered.batch, answered.trace
         with trace.failing(), failing_batch(answered.records):
             with trace.stage("publish"):
-                await self.publisher.publish(answered.lists, batch.rejected, trace.headers)
+                await self.publisher.publish(answered.lists, batch.dead_letters, trace.headers)
             self._observe(batch, answered.appended, answered.lists)
             if self.shadow is not None and answered.lists:
                 # Only the next batch waits for it.
@@ -157,7 +157,7 @@ class Processor:
         async for records in self.reader.read(partition, start, end):
             self._health.reading_back[partition] = self._position(partition), end
             batch = read_batch(from_client(records), self.settings)
-            await self._run(count_batch, batch, self.store)
+            await self._run(recover_batch, batch, self.store)
             self.metrics.rebuilt.inc(len(batch.plays))
             self._on_progress()
 
@@ -184,11 +184,11 @@ class Processor:
         self, batch: Batch, appended: list[Appended], lists: list[RecommendationList]
     ) -> None:
         metrics, now = self.metrics, self._clock()
-        metrics.batch_plays.observe(len(batch.plays) + len(batch.rejected))
+        metrics.batch_plays.observe(len(batch.plays) + len(batch.dead_letters))
         metrics.plays.inc(len(batch.plays))
         metrics.unknown_songs.inc(self._count_unknown(batch))
         metrics.repeated.inc(sum(not one.is_new for one in appended))
-        for record in batch.rejected:
+        for record in batch.dead_letters:
             metrics.rejected.labels(record.error.reason).inc()
             logger.debug(
                 *("Rejected offset %d: %s", record.offset, record.error.reason),

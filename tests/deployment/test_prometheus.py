@@ -25,7 +25,12 @@ from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.events import PlayEvent, encode
 from segue.stream.ops.dashboards import panels
 from segue.stream.runtime.processes import free_port
-from segue.stream.serving.model_registry import Served, activation, announce, read_announcements
+from segue.stream.serving.model_registry import (
+    ModelVersion,
+    promote,
+    publish_active_model,
+    read_model_registry,
+)
 from tests.support.brokers import own_settings
 from tests.support.live import SEGUE, Worker, environment
 from tests.support.toy import number_sessions, paired_sessions, write_toy_bundle
@@ -159,7 +164,7 @@ def live(broker, tmp_path_factory):
         broker, bundle_root=root, rules_file=rules, shadow_bundle=folder / "trial"
     )
     ensure_topics(settings)
-    announce(settings, activation(Served(version, "hybrid/first"), None))
+    publish_active_model(settings, promote(ModelVersion(version, "hybrid/first"), None))
     port, refresh_port = free_port(), free_port()
     given = settings.model_copy(update={"data_dir": folder / "data"})
     worker = Worker(given, folder / "worker.log", "--metrics-port", str(port))
@@ -191,11 +196,11 @@ def announce_damaged(settings, root, watching):
     weights = root / "damaged" / "weights.safetensors"
     version = json.loads((root / "damaged" / "manifest.json").read_text())["version"]
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
-    active = read_announcements(settings).in_service
-    made = activation(Served(version, "damaged"), active)
-    announce(settings, made)
+    active = read_model_registry(settings).active
+    made = promote(ModelVersion(version, "damaged"), active)
+    publish_active_model(settings, made)
     wait_for(watching, "sum(segue_models_refused_total) > 0", [])
-    announce(settings, activation(active.served, made))
+    publish_active_model(settings, promote(active.current, made))
 
 
 def wait_for(watching, expr, logs):

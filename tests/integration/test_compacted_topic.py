@@ -6,7 +6,7 @@ import pytest
 from kafka import KafkaProducer
 
 from segue.stream.kafka.clients import KafkaUnavailable, kafka_python_config
-from segue.stream.kafka.compacted_topic import FollowedTopic
+from segue.stream.kafka.compacted_topic import CompactedTopic
 from tests.support.brokers import own_settings
 from tests.support.waiting import PATIENCE_S, wait_until
 
@@ -28,7 +28,7 @@ def test_what_is_there_is_read_at_once_and_what_comes_is_told_later(broker_setti
         threads.add(threading.current_thread())
 
     send(broker_settings, (b"a", b"1"), (b"b", b"2"), (b"a", None))
-    topic = FollowedTopic(broker_settings, broker_settings.topic_songs, take)
+    topic = CompactedTopic(broker_settings, broker_settings.topic_songs, take)
     topic.read()
     assert told == [(b"a", b"1"), (b"b", b"2"), (b"a", None)]
     assert threads == {threading.current_thread()}
@@ -42,7 +42,7 @@ def test_what_is_there_is_read_at_once_and_what_comes_is_told_later(broker_setti
 
 def test_an_empty_topic_is_read_too(broker_settings):
     told = []
-    topic = FollowedTopic(broker_settings, broker_settings.topic_models, told.extend)
+    topic = CompactedTopic(broker_settings, broker_settings.topic_models, told.extend)
     topic.read()
     topic.stop()
     assert told == []
@@ -50,7 +50,7 @@ def test_an_empty_topic_is_read_too(broker_settings):
 
 def test_a_missing_topic_names_the_remedy(broker):
     settings = own_settings(broker)
-    topic = FollowedTopic(settings, settings.topic_songs, lambda records: None)
+    topic = CompactedTopic(settings, settings.topic_songs, lambda records: None)
     with pytest.raises(KafkaUnavailable, match="run `segue topics`"):
         topic.read()
     topic.stop()

@@ -19,7 +19,7 @@ from segue.models.data.vocabulary import Vocabulary
 from segue.offline.operations.consumer import ConsumeError, read_records
 from segue.stream.kafka.clients import kafka_python_config
 from segue.stream.messages.events import Cause, DecodeError, RecommendationList, encode
-from segue.stream.messages.records import Rejected
+from segue.stream.messages.records import DeadLetter
 from tests.support.brokers import own_settings
 from tests.support.cli import segue
 from tests.support.waiting import PATIENCE_S
@@ -172,7 +172,7 @@ def test_a_record_that_is_no_list_is_named_by_its_place(surroundings):
 
 def test_rejected_plays_come_with_their_reason(surroundings):
     error = DecodeError("not_json", "unexpected end")
-    record = Rejected(b"anna", b'{"half\xff', surroundings.topic_plays, 2, 41, error)
+    record = DeadLetter(b"anna", b'{"half\xff', surroundings.topic_plays, 2, 41, error)
     publish(
         surroundings,
         (2, "anna", record.value),

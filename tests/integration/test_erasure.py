@@ -15,9 +15,9 @@ from segue.stream.messages.events import Erasure, ErasureEvent, Play, PlayEvent,
 from segue.stream.messages.records import Record, read_batch
 from segue.stream.refresh.sessions import FreshConfig, FreshSessions
 from segue.stream.serving.factory import store_config
-from segue.stream.serving.pipeline import count_batch, handle_batch
-from segue.stream.state.history import HistoryConfig
-from segue.stream.state.store import HistoryStore, StoreConfig
+from segue.stream.serving.pipeline import handle_batch, recover_batch
+from segue.stream.state.config import HistoryConfig, StoreConfig
+from segue.stream.state.store import HistoryStore
 from tests.support.brokers import own_settings
 from tests.support.cli import segue
 from tests.support.live import (
@@ -66,7 +66,7 @@ def log_of(steps):
 def fed(path, records, size=7):
     store = HistoryStore(path, SMALL)
     for begin in range(0, len(records), size):
-        count_batch(read_batch(records[begin : begin + size], SETTINGS), store)
+        recover_batch(read_batch(records[begin : begin + size], SETTINGS), store)
     return store
 
 
@@ -125,7 +125,7 @@ def test_memory_disk_and_every_way_to_cut_the_log_agree(tmp_path_factory, taken,
     ring = store._states[0].recent
     singly.close()
     again = HistoryStore(directory / "b", SMALL)  # from the disk, and the whole log once more
-    count_batch(read_batch(records, SETTINGS), again)
+    recover_batch(read_batch(records, SETTINGS), again)
     assert content(again) == content(store)
     for number in range(max(1, ring.end - 20), ring.end + 1):
         assert seen(again._states[0].recent, number) == seen(ring, number)
@@ -148,7 +148,7 @@ def test_erased_plays_lead_nowhere(tmp_path):
     assert recent.slot("b") == 0
     [again] = store.append([Play("e4", "bob", "a", 4 * MINUTE, 0, 4)])
     assert not again.is_new
-    assert again.moment is None
+    assert again.snapshot is None
     store.close()
 
 
@@ -166,7 +166,7 @@ def test_lists_before_an_erasure_are_the_same_in_whatever_batch(tmp_path):
         for begin in range(0, len(records), size):
             batch = read_batch(records[begin : begin + size], SETTINGS)
             told, some = handle_batch(batch, store, recommender, now_ms=0)
-            known += [(one.session, one.history, one.moment) for one in told]
+            known += [(one.session, one.history, one.snapshot) for one in told]
             lists += some
         made.append((known, lists))
         store.close()
@@ -202,13 +202,13 @@ def test_refresh_forgets_sessions_learned_or_not_and_only_once():
 def test_what_is_no_whole_request_deletes_nothing(value):
     batch = read_batch([Record("plays", 0, 3, 0, b"bob", value)], SETTINGS)
     assert batch.erasures == []
-    assert len(batch.rejected) == 1
+    assert len(batch.dead_letters) == 1
 
 
 def test_a_request_is_read_with_its_place():
     batch = read_batch([erasure_record(3, "bob")], SETTINGS)
     assert batch.erasures == [(0, Erasure("f3", "bob", 0, 3))]
-    assert batch.rejected == []
+    assert batch.dead_letters == []
     assert batch.next_offsets == {0: 4}
 
 
@@ -251,7 +251,7 @@ def test_the_command_deletes_a_listener_for_good(broker, tmp_path, monkeypatch):
     source = TopicSource.open(made)
     for partition in source.partitions:
         log = list(source.records(partition, 0, source.ends[partition]))
-        count_batch(read_batch(log, made), rebuilt)
+        recover_batch(read_batch(log, made), rebuilt)
     live = HistoryStore(made.data_dir / "histories", store_config(made))
     assert content(rebuilt) == content(live)
     assert held(live, "user-1")

@@ -18,11 +18,16 @@ from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.events import encode
 from segue.stream.messages.records import Record
 from segue.stream.observability.metrics import Metrics
-from segue.stream.online_eval.next_play import Judge
+from segue.stream.online_eval.prequential import PrequentialEvaluator
 from segue.stream.runtime.garbage_collection import tune_garbage_collector
 from segue.stream.serving.factory import load_bundle, recommender_config
-from segue.stream.serving.model_registry import Served, activation, announce, rollback
-from segue.stream.serving.model_reloader import ModelFollower
+from segue.stream.serving.model_registry import (
+    ModelVersion,
+    promote,
+    publish_active_model,
+    rollback,
+)
+from segue.stream.serving.model_reloader import ModelReloader
 from segue.stream.serving.rules import load_rules
 from segue.stream.state.store import HistoryStore
 from segue.stream.worker.processor import Processor
@@ -73,7 +78,7 @@ def batches():
 def processor(broker_settings, tmp_path):
     store = HistoryStore(tmp_path / "histories")
     first = PopularityRecommender(recommender_config(broker_settings))
-    return Processor(broker_settings, store, first, Judge(first), Metrics())
+    return Processor(broker_settings, store, first, PrequentialEvaluator(first), Metrics())
 
 
 def swap_often(processor, directories, grown):
@@ -134,8 +139,8 @@ def version_of(directory):
 
 
 def put(settings, root, name, before):
-    made = activation(Served(version_of(root / name), name), before)
-    announce(settings, made)
+    made = promote(ModelVersion(version_of(root / name), name), before)
+    publish_active_model(settings, made)
     return made
 
 
@@ -146,9 +151,11 @@ def count_refused(metrics, reason):
 def test_a_worker_begins_with_what_was_good_before(broker_settings, root):
     first = put(broker_settings, root, "a", None)
     second = put(broker_settings, root, "damaged", first)
-    announce(broker_settings, activation(Served(second.version, "../elsewhere"), second))
+    publish_active_model(
+        broker_settings, promote(ModelVersion(second.version, "../elsewhere"), second)
+    )
     metrics = Metrics()
-    follower = ModelFollower(broker_settings, root, metrics)
+    follower = ModelReloader(broker_settings, root, metrics)
     assert follower.first().version == first.version
     follower.stop()
     assert count_refused(metrics, "damaged") == 1
@@ -158,7 +165,7 @@ def test_a_worker_begins_with_what_was_good_before(broker_settings, root):
 def test_without_a_word_it_begins_with_the_bundle_of_the_settings(broker, root, tmp_path):
     made = own_settings(broker, bundle=root / "b")
     ensure_topics(made)
-    follower = ModelFollower(made, root, Metrics())
+    follower = ModelReloader(made, root, Metrics())
     assert follower.first().version == version_of(root / "b")
     follower.stop()
 
@@ -166,7 +173,7 @@ def test_without_a_word_it_begins_with_the_bundle_of_the_settings(broker, root, 
 def test_a_damaged_bundle_of_the_settings_is_an_error(broker, root):
     made = own_settings(broker, bundle=root / "damaged")
     ensure_topics(made)
-    follower = ModelFollower(made, root, Metrics())
+    follower = ModelReloader(made, root, Metrics())
     with pytest.raises(BundleError, match="sha256"):
         follower.first()
     follower.stop()
@@ -219,7 +226,7 @@ def test_a_worker_changes_models_while_plays_come(broker, root, tmp_path):
         live.play_until(second.version)
         put(made, root, "damaged", second)
         assert live.play(40)[-1].model == second.version
-        announce(made, rollback(second))
+        publish_active_model(made, rollback(second))
         live.play_until(first.version)
         live.worker.stop()
     found = lists(live.reader.drain())

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from segue.models.bundles.bundle import read_bundle, write_bundle
-from segue.stream.serving.model_registry import read_announcements
+from segue.stream.serving.model_registry import read_model_registry
 from tests.support.cli import segue
 from tests.support.toy import write_toy_bundle
 
@@ -36,7 +36,7 @@ def test_what_is_activated_serves_and_can_be_taken_back(root, broker_settings, t
     assert f"{first} is active" in segue("models", "activate", root / "gru").output
     assert f"{second} is active; before it {first}" in segue("models", "activate", second).output
     assert states(tmp_path) == {second: "active", first: "previous"}
-    told = read_announcements(broker_settings).in_service
+    told = read_model_registry(broker_settings).active
     assert (told.version, told.location) == (second, "gru-new/made")
     assert f"{first} is active again" in segue("models", "rollback").output
     assert states(tmp_path) == {second: "inactive", first: "active"}
@@ -61,8 +61,8 @@ def test_song_vectors_are_activated_beside_what_serves(root, broker_settings):
     ).version
     segue("models", "activate", serving)
     assert f"{vectors} is active; before it nothing" in segue("models", "activate", vectors).output
-    told = read_announcements(broker_settings)
-    assert told.in_service.version == serving
+    told = read_model_registry(broker_settings)
+    assert told.active.version == serving
     assert told.of_kind("skipgram").version == vectors
 
 
@@ -80,7 +80,7 @@ def test_what_cannot_serve_is_not_announced(root, broker_settings, tmp_path):
         result = segue("models", "activate", name)
         assert result.exit_code == 1
         assert said in result.output
-    assert read_announcements(broker_settings).in_service is None
+    assert read_model_registry(broker_settings).active is None
 
 
 def test_a_bundle_that_was_refused_says_why(root, tmp_path):

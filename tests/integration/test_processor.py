@@ -12,7 +12,7 @@ from segue.stream.consumer.in_flight import InFlight
 from segue.stream.messages.events import encode
 from segue.stream.messages.records import Record
 from segue.stream.observability.metrics import Metrics
-from segue.stream.online_eval.next_play import Judge
+from segue.stream.online_eval.prequential import PrequentialEvaluator
 from segue.stream.serving.factory import recommender_config
 from segue.stream.state.store import HistoryStore
 from segue.stream.worker.processor import Processor
@@ -35,7 +35,9 @@ def test_batches_are_answered_beside_and_published_in_their_order(broker_setting
     async def work():
         nonlocal started, most
         done = 0
-        async with Processor(broker_settings, store, first, Judge(first), Metrics()) as processor:
+        async with Processor(
+            broker_settings, store, first, PrequentialEvaluator(first), Metrics()
+        ) as processor:
 
             async def publish(answered):
                 nonlocal done

@@ -11,7 +11,7 @@ from segue.models.recommenders.base import PopularityRecommender, RecommenderCon
 from segue.stream.messages.events import encode
 from segue.stream.messages.records import Record
 from segue.stream.observability.metrics import Metrics, ShadowMetrics
-from segue.stream.online_eval.next_play import Judge
+from segue.stream.online_eval.prequential import PrequentialEvaluator
 from segue.stream.online_eval.shadow import Shadow
 from segue.stream.state.store import HistoryStore
 from segue.stream.worker.processor import Processor
@@ -37,7 +37,7 @@ def test_lists_are_published_the_same_whether_a_shadow_fails_or_none_is_there(br
             broker_settings,
             HistoryStore(broker_settings.data_dir / data),
             PopularityRecommender(config),
-            Judge(PopularityRecommender(config)),
+            PrequentialEvaluator(PopularityRecommender(config)),
             metrics,
             clock=lambda: NOW_S,
             shadow=Shadow(shadow, ShadowMetrics(metrics)) if shadow else None,

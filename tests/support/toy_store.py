@@ -10,7 +10,8 @@ import pytest
 from segue.models.recommenders.base import Recommender
 from segue.stream.messages.events import Play, RecommendationList
 from segue.stream.serving.pipeline import handle_plays
-from segue.stream.state.store import HistoryStore, StoreConfig
+from segue.stream.state.config import StoreConfig
+from segue.stream.state.store import HistoryStore
 
 MINUTE_MS = 60_000
 

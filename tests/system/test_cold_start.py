@@ -24,7 +24,7 @@ from segue.offline.audio.trainer import FitConfig
 from segue.offline.operations.catalogue import send_songs
 from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.events import PlayEvent
-from segue.stream.serving.model_registry import Served, activation, announce
+from segue.stream.serving.model_registry import ModelVersion, promote, publish_active_model
 from tests.support.brokers import own_settings
 from tests.support.live import SEGUE, Reader, Worker, causes, environment, lists, produce_events
 from tests.support.toy import number_sessions
@@ -113,7 +113,7 @@ def test_songs_are_recommended_before_their_first_play(broker, root, tmp_path):
     settings = own_settings(broker, data_dir=tmp_path, bundle_root=root, list_length=5)
     ensure_topics(settings)
     version = read_manifest(root / "hybrid").version
-    announce(settings, activation(Served(version, "hybrid"), None))
+    publish_active_model(settings, promote(ModelVersion(version, "hybrid"), None))
     known = {f"{genre}-{n}": SongDetails(artist=genre) for genre in GENRES for n in range(EACH)}
     send_songs(settings, known, lambda sent: None)
     listener = Listener(settings)

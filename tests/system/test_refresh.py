@@ -13,7 +13,12 @@ from segue.models.data.vocabulary import Vocabulary
 from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.events import PlayEvent
 from segue.stream.runtime.processes import ChildProcess, free_port
-from segue.stream.serving.model_registry import Served, activation, announce, read_announcements
+from segue.stream.serving.model_registry import (
+    ModelVersion,
+    promote,
+    publish_active_model,
+    read_model_registry,
+)
 from tests.support.brokers import own_settings
 from tests.support.live import (
     SEGUE,
@@ -65,7 +70,7 @@ def settings(broker, tmp_path):
     version = write_hybrid(root / "hybrid" / "first", fit_hybrid(log, songs, epochs=2), log).version
     made = own_settings(broker, data_dir=tmp_path / "data", bundle_root=root, list_length=10)
     ensure_topics(made)
-    announce(made, activation(Served(version, "hybrid/first"), None))
+    publish_active_model(made, promote(ModelVersion(version, "hybrid/first"), None))
     return made
 
 
@@ -93,7 +98,7 @@ def wait_for_refresh(settings, refresh, before, timeout_s=PATIENCE_S):
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         assert refresh.process.poll() is None, refresh.log_file.read_text()[-2000:]
-        told = read_announcements(settings).in_service
+        told = read_model_registry(settings).active
         if told.version != before:
             return told
         time.sleep(0.5)
@@ -101,7 +106,7 @@ def wait_for_refresh(settings, refresh, before, timeout_s=PATIENCE_S):
 
 
 def test_a_song_released_midway_is_recommended(settings, tmp_path):
-    before = read_announcements(settings).in_service
+    before = read_model_registry(settings).active
     reader = Reader(settings, settings.topic_recommendations)
     worker = Worker(settings, tmp_path / "worker.log", "--refresh-every", "300")
     with worker.running():
@@ -110,7 +115,7 @@ def test_a_song_released_midway_is_recommended(settings, tmp_path):
         # The next day's plays end those sessions, and are enough for a refresh.
         places += produce_events(settings, events_of(with_new_song(30), 1000, hour=24))
         told = wait_for_refresh(settings, worker, before.version)
-        assert told.previous[0] == before.served
+        assert told.previous[0] == before.current
         made = []
         for number in range(60):
             asked = events_of([[song(20), song(21), song(4)]], 2000 + number, hour=25)
@@ -141,7 +146,7 @@ def learned_songs(settings, told, before):
 
 def test_kill_9_learns_no_session_twice_and_leaves_none_out(settings, tmp_path):
     """Neither where the same process goes on, nor where one on another machine takes over."""
-    before = read_announcements(settings).in_service
+    before = read_model_registry(settings).active
     settings = settings.model_copy(update={"log_format": "json"})
     elsewhere = settings.model_copy(update={"data_dir": tmp_path / "elsewhere"})
     log_file, words = tmp_path / "refresh.log", ["--validation-fraction", "0"]

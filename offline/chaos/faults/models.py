@@ -16,7 +16,7 @@ from segue.offline.chaos.cluster import Ground
 from segue.offline.chaos.faults.base import Steps, taken
 from segue.offline.chaos.fixtures import BUNDLES
 from segue.stream.kafka.clients import kafka_python_config, reaching
-from segue.stream.serving.model_registry import Served, activation, announce
+from segue.stream.serving.model_registry import ModelVersion, promote, publish_active_model
 
 Poison = Callable[[Ground, Random], None]
 
@@ -138,8 +138,8 @@ def _name(chance: Random) -> str:
 
 def _put(ground: Ground, location: str, version: str | None = None) -> None:
     """Announce a place; as what bundle "a" is, where no version is given."""
-    served = Served(version or ground.versions[BUNDLES[0]], location)
-    announce(ground.settings, activation(served, ground.active))
+    served = ModelVersion(version or ground.versions[BUNDLES[0]], location)
+    publish_active_model(ground.settings, promote(served, ground.active))
 
 
 def _send(ground: Ground, key: bytes, value: bytes | None) -> None:

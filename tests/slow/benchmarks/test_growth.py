@@ -13,7 +13,8 @@ from segue.offline.benchmarks.growth import GrowthConfig, dimension_figures, slo
 from segue.offline.benchmarks.load import Crowd, Regulars
 from segue.stream.config.settings import load_settings
 from segue.stream.messages.records import read_batch
-from segue.stream.state.store import HistoryStore, StoreConfig
+from segue.stream.state.config import StoreConfig
+from segue.stream.state.store import HistoryStore
 from tests.support.cli import segue
 
 SIZES = (10, 100, 1_000)

@@ -22,7 +22,7 @@ from segue.offline.replay.variants import variants
 from segue.stream.config.settings import load_settings
 from segue.stream.kafka.partitioner import partition_of
 from segue.stream.messages.records import read_batch
-from segue.stream.online_eval.next_play import Judge
+from segue.stream.online_eval.prequential import PrequentialEvaluator
 from segue.stream.serving.factory import load_recommender, store_config
 from segue.stream.serving.pipeline import handle_plays
 from segue.stream.state.store import HistoryStore
@@ -82,7 +82,7 @@ def figures_of(source, directory, chosen, **options):
 def test_ranks_are_those_of_the_live_judge(source, bundle, tmp_path):
     made = settings(bundle=bundle)
     recommender = load_recommender(made)
-    judge = Judge(PopularityRecommender(recommender.config))
+    judge = PrequentialEvaluator(PopularityRecommender(recommender.config))
     for partition in (0, 1):
         store = HistoryStore(
             tmp_path / f"live-{partition}", replace(store_config(made), sync=False)

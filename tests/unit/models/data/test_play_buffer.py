@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segue.models.data.play_buffer import Moment, RecentPlays
+from segue.models.data.play_buffer import BufferSnapshot, RecentPlays
 
 WINDOW = 6
 
@@ -41,7 +41,7 @@ def add(recent, play, plays):
         play.offset,
         1_000 * play.number,
         None if before is None else before.offset,
-        goes_on=before is not None and before.session == play.session,
+        continues_session=before is not None and before.session == play.session,
     )
 
 
@@ -142,5 +142,5 @@ def test_songs_whose_plays_are_gone_give_their_slots_away():
 
 def test_moments_are_told_apart_by_their_number():
     one, other = RecentPlays(3), RecentPlays(5)
-    assert Moment(one, 2) == Moment(other, 2)
-    assert Moment(one, 2) != Moment(one, 1)
+    assert BufferSnapshot(one, 2) == BufferSnapshot(other, 2)
+    assert BufferSnapshot(one, 2) != BufferSnapshot(one, 1)

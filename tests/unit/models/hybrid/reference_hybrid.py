@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segue.models.data.play_buffer import Moment
+from segue.models.data.play_buffer import BufferSnapshot
 from segue.models.data.play_metadata import UNKNOWN
 from segue.models.data.sessions import Contexts
 from segue.models.hybrid.config import UNNAMED_RETRIEVERS
@@ -49,7 +49,7 @@ def plain_features(
                 **_heard(contexts, row, item),
                 **_near(hybrid, contexts, row, item),
                 **_traits(hybrid, contexts, row, item),
-                **_lately(hybrid, contexts.moments[row], item),
+                **_lately(hybrid, contexts.snapshots[row], item),
                 "amnn": max(float(scores[row, slot]), LEAST_LOG_PROBABILITY),
             }
             for name, value in told.items():
@@ -159,11 +159,11 @@ def _traits(hybrid: HybridNextSong, contexts: Contexts, row: int, item: int) -> 
     }
 
 
-def _lately(hybrid: HybridNextSong, moment: Moment | None, item: int) -> Told:
+def _lately(hybrid: HybridNextSong, snapshot: BufferSnapshot | None, item: int) -> Told:
     online = hybrid.parts.online
-    if moment is None:
+    if snapshot is None:
         return {"live_plays": 0.0, "live_recency": 0.0, "rise": 0.0, "is_new": 0.0}
-    recent, number = moment.recent, moment.number
+    recent, number = snapshot.recent, snapshot.number
     ring, name = recent.ring, hybrid.vocabulary.song(item)
     first = max(1, number - recent.window + 1)
     mine = ring.sessions[number % recent.capacity]

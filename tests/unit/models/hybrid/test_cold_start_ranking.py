@@ -106,7 +106,7 @@ def test_played_or_not_it_has_one_number_in_any_batch(model, hybrid, store, tmp_
 
 def features(model, store, plays, song_id=NEW):
     one = store.append(plays)[-1]
-    request = Request(one.session, (), one.history, moment=one.moment)
+    request = Request(one.session, (), one.history, snapshot=one.snapshot)
     inputs = model.generator.generate(contexts_of([request], model.vocabulary))
     place = inputs.items[0].tolist().index(inputs.songs + 1 + inputs.new_songs[0].index(song_id))
     return dict(zip(CANDIDATE_FEATURES, inputs.candidate_features[0, place].tolist(), strict=True))

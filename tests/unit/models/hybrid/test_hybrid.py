@@ -122,7 +122,7 @@ import gc, sys
 from pathlib import Path
 from numba.core.dispatcher import Dispatcher
 from segue.models.bundles.bundle import read_bundle
-from segue.models.data.play_buffer import Moment, RecentPlays
+from segue.models.data.play_buffer import BufferSnapshot, RecentPlays
 from segue.models.recommenders.base import RecommenderConfig, Request
 from segue.models.registry import recommender_of
 
@@ -137,8 +137,8 @@ songs, recent = bundle.vocabulary.song_ids, RecentPlays(100)
 for place in range(40):
     name = f"new-{place % 3}" if place % 4 == 3 else songs[place % 7]
     after = place - 2 if place > 2 else None
-    recent.add(name, place, place * 1000, after=after, goes_on=place % 5 > 0)
-request = Request([songs[2], "new-1"], (), ["new-2", songs[5]], moment=Moment(recent, 40))
+    recent.add(name, place, place * 1000, after=after, continues_session=place % 5 > 0)
+request = Request([songs[2], "new-1"], (), ["new-2", songs[5]], snapshot=BufferSnapshot(recent, 40))
 assert any("live" in song.sources for song in recommender.recommend([request])[0])
 print(before, loops())
 """

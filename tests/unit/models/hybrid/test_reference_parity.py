@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from segue.models.data.batching import pad_sessions
-from segue.models.data.play_buffer import Moment, RecentPlays
+from segue.models.data.play_buffer import BufferSnapshot, RecentPlays
 from segue.models.data.play_metadata import DetailLists
 from segue.models.gru.inference import GRUTables
 from segue.models.gru.network import GRU, GRUConfig
@@ -40,7 +40,7 @@ def hybrid():
 
 @pytest.fixture(scope="module")
 def contexts(hybrid):
-    """Give listeners with and without history, times, skips and moments."""
+    """Give listeners with and without history, times, skips and snapshots."""
     rng = np.random.default_rng(5)
     recent = RecentPlays(150)
     requests = []
@@ -50,7 +50,7 @@ def contexts(hybrid):
         before = None
         for name in session:
             offset = recent.end
-            recent.add(name, offset, 0, before, goes_on=before is not None)
+            recent.add(name, offset, 0, before, continues_session=before is not None)
             before = offset
         details = [
             DetailLists(
@@ -59,11 +59,11 @@ def contexts(hybrid):
             )
             for songs in (session, history)
         ]
-        moment = Moment(recent, recent.end) if listener % 4 else None
+        snapshot = BufferSnapshot(recent, recent.end) if listener % 4 else None
         if listener % 3:
-            requests.append(Request(session, (), history, *details, moment))
+            requests.append(Request(session, (), history, *details, snapshot))
         else:
-            requests.append(Request(session, (), history, moment=moment))
+            requests.append(Request(session, (), history, snapshot=snapshot))
     return contexts_of(requests, hybrid.vocabulary)
 
 

@@ -78,7 +78,7 @@ def test_the_songs_just_heard_are_kept_out_though_no_model_knows_them(store, rec
 def told(believer, store, plays):
     """Give what the ranker sees at the last play."""
     one = store.append(plays)[-1]
-    request = Request(one.session, (), one.history, moment=one.moment)
+    request = Request(one.session, (), one.history, snapshot=one.snapshot)
     contexts = contexts_of([request], believer.vocabulary)
     inputs = believer.generator.generate(contexts)
     items = inputs.items[0].tolist()

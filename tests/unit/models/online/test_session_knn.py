@@ -29,7 +29,7 @@ class Stream:
     def play(self, listener, song, begins=False):
         before = self._last.get(listener)
         added = self.recent.add(
-            song, len(self.plays), 0, before, goes_on=before is not None and not begins
+            song, len(self.plays), 0, before, continues_session=before is not None and not begins
         )
         self._last[listener] = len(self.plays)
         self.plays.append((listener, song, added.session))

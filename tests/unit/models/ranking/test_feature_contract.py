@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from segue.models.data.catalogue import Catalogue, SongDetails
-from segue.models.data.play_buffer import Moment, RecentPlays
+from segue.models.data.play_buffer import BufferSnapshot, RecentPlays
 from segue.models.data.play_metadata import DetailLists
 from segue.models.data.vocabulary import PADDING
 from segue.models.hybrid.candidate_generation import CandidateGenerator
@@ -52,7 +52,7 @@ def contexts(generator):
         before = None
         for song_id in session:
             offset = recent.end
-            recent.add(song_id, offset, 0, before, goes_on=before is not None)
+            recent.add(song_id, offset, 0, before, continues_session=before is not None)
             before = offset
         known = [
             DetailLists(
@@ -61,8 +61,8 @@ def contexts(generator):
             )
             for songs in (session, history)
         ]
-        moment = Moment(recent, recent.end) if session and listener % 4 else None
-        requests.append(Request(session, (), history, *known, moment))
+        snapshot = BufferSnapshot(recent, recent.end) if session and listener % 4 else None
+        requests.append(Request(session, (), history, *known, snapshot))
     return contexts_of(requests, generator.parts.vocabulary)
 
 

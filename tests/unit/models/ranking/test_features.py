@@ -25,7 +25,7 @@ from tests.support.toy import log_of
 from tests.support.toy_hybrid import CONFIG, fit_hybrid
 
 
-def moment_of(*args: object) -> dict[str, float]:
+def snapshot_of(*args: object) -> dict[str, float]:
     [told] = context_features(Contexts.of(*args)).tolist()  # type: ignore[arg-type]
     return dict(zip(TIME_AND_SKIP_FEATURES, told, strict=True))
 
@@ -34,7 +34,7 @@ class TestMoments:
     def test_the_time_is_that_of_the_last_play(self):
         played = details([TUESDAY_SIX - 240 * SECOND, TUESDAY_SIX])
         before = details([TUESDAY_SIX - 2 * DAY])
-        told = moment_of(Ragged.of([[1, 2]]), Ragged.of([[3]]), played, before)
+        told = snapshot_of(Ragged.of([[1, 2]]), Ragged.of([[3]]), played, before)
         assert told["has_time"] == 1
         assert (told["hour_sin"], told["hour_cos"]) == pytest.approx((1, 0), abs=1e-6)
         angle = 2 * math.pi / 7  # Monday stands at 0
@@ -44,12 +44,12 @@ class TestMoments:
         assert told["away"] == pytest.approx(math.log1p(2 * 86_400 - 240))
 
     def test_what_runs_back_took_no_time(self):
-        told = moment_of(Ragged.of([[1, 2]]), None, details([TUESDAY_SIX, TUESDAY_SIX - 1]))
+        told = snapshot_of(Ragged.of([[1, 2]]), None, details([TUESDAY_SIX, TUESDAY_SIX - 1]))
         assert (told["has_time"], told["gap"], told["away"]) == (1, 0, 0)
 
     def test_skips_are_shares_of_the_plays_of_which_they_are_known(self):
         played = details([UNKNOWN] * 4, [1, UNKNOWN, 0, 1])
-        told = moment_of(Ragged.of([[1, 2, 3, 4]]), None, played)
+        told = snapshot_of(Ragged.of([[1, 2, 3, 4]]), None, played)
         assert told["has_time"] == 0
         assert (told["has_skips"], told["last_skipped"]) == (1, 1)
         assert told["skipped_share"] == pytest.approx(2 / 3)

@@ -22,7 +22,8 @@ from segue.offline.chaos.rule_oracle import broken_rules
 from segue.stream.messages.events import Play
 from segue.stream.serving.pipeline import handle_plays, request_of
 from segue.stream.serving.rules import decode_rules
-from segue.stream.state.store import HistoryStore, StoreConfig
+from segue.stream.state.config import StoreConfig
+from segue.stream.state.store import HistoryStore
 from tests.support.toy import PAIRS, numbered, paired_sessions, song
 from tests.support.toy_hybrid import fit_hybrid
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segue.models.data.catalogue import Catalogue, SongDetails
-from segue.models.data.play_buffer import Moment, RecentPlays
+from segue.models.data.play_buffer import BufferSnapshot, RecentPlays
 from segue.models.data.vocabulary import PADDING
 from segue.models.hybrid.retrievers import RETRIEVERS, limit_of
 from segue.models.recommenders.base import Request, contexts_of
@@ -39,10 +39,10 @@ def listening_contexts(vocabulary):
         before = None
         for song_id in session:
             offset = recent.end
-            recent.add(song_id, offset, 0, before, goes_on=before is not None)
+            recent.add(song_id, offset, 0, before, continues_session=before is not None)
             before = offset
-        moment = Moment(recent, recent.end) if session and listener % 4 else None
-        requests.append(Request(session, (), history, moment=moment))
+        snapshot = BufferSnapshot(recent, recent.end) if session and listener % 4 else None
+        requests.append(Request(session, (), history, snapshot=snapshot))
     return contexts_of(requests, vocabulary)
 
 

@@ -30,8 +30,8 @@ from segue.stream.messages.events import encode
 from segue.stream.messages.records import Record, read_batch
 from segue.stream.serving.factory import load_bundle
 from segue.stream.serving.pipeline import handle_batch
-from segue.stream.state.history import HistoryConfig
-from segue.stream.state.store import HistoryStore, StoreConfig
+from segue.stream.state.config import HistoryConfig, StoreConfig
+from segue.stream.state.store import HistoryStore
 
 PARTITIONS = 2
 START_MS = 1_700_000_000_000
@@ -57,7 +57,7 @@ def run(tmp_path_factory):
         batch = read_batch(came, settings)
         lists = handle_batch(batch, store, recommender, now_ms=0)[1]
         made += [wire(each.cause.partition, encode(each)) for each in lists]
-        rejected += [wire(0, one.value, headers=one.headers()) for one in batch.rejected]
+        rejected += [wire(0, one.value, headers=one.headers()) for one in batch.dead_letters]
     store.close()
     evidence = Evidence(
         sorted((logged_play(record) for _, record in logged), key=lambda play: play.place),

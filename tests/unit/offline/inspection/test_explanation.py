@@ -17,9 +17,9 @@ from segue.models.registry import recommender_of
 from segue.offline.inspection.explanation import MODELS
 from segue.stream.messages.events import Play
 from segue.stream.messages.songs import encode_song
-from segue.stream.state.history import HistoryConfig
+from segue.stream.state.config import HistoryConfig, StoreConfig
 from segue.stream.state.snapshot import UnknownListener, read_listener
-from segue.stream.state.store import HistoryStore, StoreConfig, StoreError
+from segue.stream.state.store import HistoryStore, StoreError
 from tests.support.cli import segue
 from tests.support.toy import song, write_toy_bundle
 

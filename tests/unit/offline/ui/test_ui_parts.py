@@ -19,7 +19,7 @@ from segue.offline.ui.song_search import SongSearch
 from segue.stream.config.settings import load_settings
 from segue.stream.messages.events import Cause, RecommendationList
 from segue.stream.observability.metrics import Metrics
-from segue.stream.online_eval.next_play import Judgement
+from segue.stream.online_eval.prequential import PlayEvaluation
 from tests.support.cli import segue
 from tests.support.toy import song, write_toy_bundle
 
@@ -78,7 +78,9 @@ def metrics_page(hits: int, judged: int, latencies_s: list[float]) -> str:
     """Write what a worker tells after these judgements and lists."""
     metrics = Metrics()
     metrics.plays.inc(10 * judged)
-    metrics.judge(Judgement(1 if n < hits else None, 20 if n == 0 else 21) for n in range(judged))
+    metrics.judge(
+        PlayEvaluation(1 if n < hits else None, 20 if n == 0 else 21) for n in range(judged)
+    )
     for seconds in latencies_s:
         metrics.latency_seconds.observe(seconds)
     return generate_latest(metrics.registry).decode()

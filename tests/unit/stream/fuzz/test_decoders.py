@@ -23,10 +23,10 @@ from segue.stream.messages.songs import SongError, decode_song
 from segue.stream.observability.metrics import Metrics
 from segue.stream.serving.catalogue import CatalogueFollower
 from segue.stream.serving.model_registry import (
-    AnnouncementError,
-    Announcements,
+    ModelRegistry,
+    RegistryError,
     bundle_directory,
-    decode_announcement,
+    decode_active_model,
 )
 from segue.stream.serving.rules import RulesError, decode_rules
 from tests.support.toy import write_toy_bundle
@@ -133,11 +133,11 @@ SETTINGS = load_settings()
 def play(raw):
     record = Record("plays", 0, 0, 1_700_000_000_000, b"k", raw)
     batch = read_batch([record], SETTINGS)
-    assert len(batch.plays) + len(batch.rejected) + len(batch.erasures) == 1
+    assert len(batch.plays) + len(batch.dead_letters) + len(batch.erasures) == 1
     for one in batch.plays:
         assert 0 < len(one.user_id.encode()) <= 256
         assert 0 <= one.played_at_ms <= MAX_EPOCH_MS
-    for one in batch.rejected:
+    for one in batch.dead_letters:
         assert len(dict(one.headers())["reason"]) < 10_000 + 6 * len(raw)
 
 
@@ -147,8 +147,8 @@ def song(raw):
 
 
 def announcement(raw):
-    with suppress(AnnouncementError):
-        decode_announcement(b"gru", raw)
+    with suppress(RegistryError):
+        decode_active_model(b"gru", raw)
 
 
 def recommendations(raw):
@@ -199,7 +199,7 @@ def test_followers_of_topics_pass_over_what_they_cannot_use(told):
     follower = CatalogueFollower.__new__(CatalogueFollower)
     follower._catalogue, follower._metrics = Catalogue(), Metrics()
     follower.take(records)
-    Announcements().take(records)
+    ModelRegistry().take(records)
 
 
 @settings(max_examples=100, suppress_health_check=[*HealthCheck])
@@ -208,7 +208,7 @@ def test_followers_of_topics_pass_over_what_they_cannot_use(told):
     | st.lists(st.sampled_from(["..", ".", "a", "/", "\x00", "~", "a" * 300])).map("/".join)
 )
 def test_no_place_outside_the_bundle_root_is_found(tmp_path, location):
-    with suppress(AnnouncementError):
+    with suppress(RegistryError):
         assert tmp_path.resolve() in bundle_directory(tmp_path, location).parents
 
 

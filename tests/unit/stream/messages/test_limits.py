@@ -15,9 +15,9 @@ from segue.stream.messages.records import Record, read_batch
 from segue.stream.messages.songs import MAX_GENRE, MAX_GENRES, MAX_TEXT, SongError, decode_song
 from segue.stream.serving.model_registry import (
     MAX_LOCATION,
-    MOST_PREVIOUS,
-    AnnouncementError,
-    decode_announcement,
+    MAX_PREVIOUS,
+    RegistryError,
+    decode_active_model,
 )
 from tests.support.toy import write_toy_bundle
 from tests.unit.stream.fuzz.test_decoders import ANNOUNCEMENT, PLAY, SONG, VERSION
@@ -35,7 +35,7 @@ def nested(depth):
 
 def reason(raw, recorded_ms=RECORDED_MS):
     """Say why a play is rejected; None where it is taken."""
-    [*rejected] = read_batch([Record("plays", 0, 0, recorded_ms, b"k", raw)], SETTINGS).rejected
+    [*rejected] = read_batch([Record("plays", 0, 0, recorded_ms, b"k", raw)], SETTINGS).dead_letters
     return rejected[0].error.reason if rejected else None
 
 
@@ -87,13 +87,13 @@ SERVED = {"version": VERSION, "location": "b"}
     ("name", "within", "beyond"),
     [
         ("location", "l" * MAX_LOCATION, "l" * (MAX_LOCATION + 1)),
-        ("previous", [SERVED] * MOST_PREVIOUS, [SERVED] * (MOST_PREVIOUS + 1)),
+        ("previous", [SERVED] * MAX_PREVIOUS, [SERVED] * (MAX_PREVIOUS + 1)),
     ],
 )
 def test_an_announcement_is_taken_within_its_bounds_and_not_beyond(name, within, beyond):
-    assert decode_announcement(b"gru", json.dumps({**ANNOUNCEMENT, name: within}).encode())
-    with pytest.raises(AnnouncementError):
-        decode_announcement(b"gru", json.dumps({**ANNOUNCEMENT, name: beyond}).encode())
+    assert decode_active_model(b"gru", json.dumps({**ANNOUNCEMENT, name: within}).encode())
+    with pytest.raises(RegistryError):
+        decode_active_model(b"gru", json.dumps({**ANNOUNCEMENT, name: beyond}).encode())
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "vocabulary.json", "manifest.json"])

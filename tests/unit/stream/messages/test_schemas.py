@@ -19,7 +19,7 @@ from segue.stream.messages.events import (
     decode_recommendations,
     encode,
 )
-from segue.stream.serving.model_registry import Announcement, Served, decode_announcement
+from segue.stream.serving.model_registry import ActiveModel, ModelVersion, decode_active_model
 from tests.support.schemas import (
     BAD_PLAYS,
     BEYOND_JSON_SCHEMA,
@@ -117,8 +117,8 @@ def test_there_are_no_other_schemas():
         ("recommendations", ["cause"], Cause),
         ("recommendations", ["items"], RecommendedSong),
         ("recommendations", ["items", "because"], Because),
-        ("model", [], Announcement),
-        ("model", ["previous"], Served),
+        ("model", [], ActiveModel),
+        ("model", ["previous"], ModelVersion),
     ],
 )
 def test_schemas_name_the_fields_that_the_code_has(name, path, struct):
@@ -138,7 +138,7 @@ def test_examples_are_read_by_the_code():
         assert json.loads(encode(decode_recommendations(json.dumps(example).encode()))) == example
 
     for example in schema("model")["examples"]:
-        made = decode_announcement(example["kind"].encode(), json.dumps(example).encode())
+        made = decode_active_model(example["kind"].encode(), json.dumps(example).encode())
         assert json.loads(msgspec.json.encode(made)) == example
 
 

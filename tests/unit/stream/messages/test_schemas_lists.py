@@ -105,10 +105,10 @@ def test_headers_of_rejected_plays_are_valid_whatever_was_received():
         for number, value in enumerate(values)
     ]
     batch = read_batch(records, load_settings(future_tolerance_s=1))
-    assert len(batch.rejected) == len(values)
-    for rejected in batch.rejected:
+    assert len(batch.dead_letters) == len(values)
+    for rejected in batch.dead_letters:
         assert errors("rejected", headers(rejected)) == []
-    assert {rejected.error.reason for rejected in batch.rejected} == set(get_args(Reason))
+    assert {rejected.error.reason for rejected in batch.dead_letters} == set(get_args(Reason))
 
 
 def test_the_reasons_are_those_of_the_code():

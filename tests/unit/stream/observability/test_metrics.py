@@ -10,7 +10,7 @@ from segue.stream.config.settings import load_settings
 from segue.stream.messages.events import PlayEvent, encode
 from segue.stream.messages.records import Record
 from segue.stream.observability.metrics import Metrics
-from segue.stream.online_eval.next_play import Coverage
+from segue.stream.online_eval.prequential import Coverage
 from segue.stream.refresh.metrics import RefreshMetrics
 from segue.stream.refresh.refresh import RefreshPlan
 from segue.stream.refresh.service import Refresher, Schedule

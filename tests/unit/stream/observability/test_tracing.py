@@ -18,7 +18,7 @@ from segue.stream.messages.events import Cause, encode
 from segue.stream.messages.records import Record
 from segue.stream.observability.metrics import Metrics
 from segue.stream.observability.tracing import Tracing, open_tracing
-from segue.stream.online_eval.next_play import Judge
+from segue.stream.online_eval.prequential import PrequentialEvaluator
 from segue.stream.serving.factory import recommender_config
 from segue.stream.state.store import HistoryStore
 from segue.stream.worker.processor import Processor
@@ -40,7 +40,9 @@ def tracing(spans):
 
 def processor_of(settings, path, tracing):
     first = PopularityRecommender(recommender_config(settings))
-    return Processor(settings, HistoryStore(path), first, Judge(first), Metrics(), tracing=tracing)
+    return Processor(
+        settings, HistoryStore(path), first, PrequentialEvaluator(first), Metrics(), tracing=tracing
+    )
 
 
 def records_of(count, traced=()):

@@ -20,7 +20,7 @@ from segue.stream.observability.metrics import (
     Metrics,
     ShadowMetrics,
 )
-from segue.stream.online_eval.next_play import Judge
+from segue.stream.online_eval.prequential import PrequentialEvaluator
 from segue.stream.online_eval.shadow import Shadow, load_shadow
 from segue.stream.serving.factory import load_bundle
 from segue.stream.serving.pipeline import handle_plays
@@ -155,7 +155,7 @@ def test_pairs_are_what_the_judge_says_of_each_model_by_itself(tmp_path):
     ranks = []
     for name, model in zip(("a", "b"), models, strict=True):
         with closing(HistoryStore(tmp_path / name)) as store:
-            judge = Judge(PopularityRecommender(config))
+            judge = PrequentialEvaluator(PopularityRecommender(config))
             told = handle_plays(plays, {}, store, model, now_ms=0)
             ranks.append([one.rank for one in judge.observe(*told)])
     expected = Counter((bool(one), bool(other)) for one, other in zip(*ranks, strict=True))

@@ -5,14 +5,14 @@ import pytest
 
 from segue.stream.messages.records import Record
 from segue.stream.serving.model_registry import (
-    MOST_PREVIOUS,
-    Announcement,
-    AnnouncementError,
-    Announcements,
-    Served,
-    activation,
+    MAX_PREVIOUS,
+    ActiveModel,
+    ModelRegistry,
+    ModelVersion,
+    RegistryError,
     bundle_directory,
-    decode_announcement,
+    decode_active_model,
+    promote,
     rollback,
 )
 
@@ -22,7 +22,7 @@ def version(number, kind="gru"):
 
 
 def served(number, kind="gru"):
-    return Served(version(number, kind), f"{kind}/{version(number, kind)}")
+    return ModelVersion(version(number, kind), f"{kind}/{version(number, kind)}")
 
 
 def record(made, offset=0, key=None):
@@ -31,31 +31,31 @@ def record(made, offset=0, key=None):
 
 
 def test_the_last_announced_of_the_kinds_that_serve_is_in_service():
-    told = Announcements()
-    told.take([record(activation(served(1), None)), record(activation(served(2, "hybrid"), None))])
-    assert told.in_service.version == version(2, "hybrid")
-    told.take([record(activation(served(3), None))])
-    assert told.in_service.version == version(3)
-    told.take([record(activation(served(4, "skipgram"), None))])
-    assert told.in_service.version == version(3)
+    told = ModelRegistry()
+    told.take([record(promote(served(1), None)), record(promote(served(2, "hybrid"), None))])
+    assert told.active.version == version(2, "hybrid")
+    told.take([record(promote(served(3), None))])
+    assert told.active.version == version(3)
+    told.take([record(promote(served(4, "skipgram"), None))])
+    assert told.active.version == version(3)
     told.take([record(None, key=b"gru")])
-    assert told.in_service.version == version(2, "hybrid")
+    assert told.active.version == version(2, "hybrid")
 
 
 def test_what_is_no_announcement_is_passed_over_and_counted():
-    good, bad = activation(served(1), None), []
-    told = Announcements(lambda: bad.append(1))
+    good, bad = promote(served(1), None), []
+    told = ModelRegistry(lambda: bad.append(1))
     told.take(
         [
             record(good),
             Record("models", 0, 1, 0, b"gru", b"{"),
             Record("models", 0, 2, 0, b"gru", b"\xff"),
-            record(activation(served(2), None), key=b"hybrid"),
-            record(Announcement("gru", version(3, "hybrid"), "hybrid")),
-            record(Announcement("gru", "gru-latest", "gru")),
+            record(promote(served(2), None), key=b"hybrid"),
+            record(ActiveModel("gru", version(3, "hybrid"), "hybrid")),
+            record(ActiveModel("gru", "gru-latest", "gru")),
         ]
     )
-    assert told.in_service == good
+    assert told.active == good
     assert len(bad) == 5
 
 
@@ -65,7 +65,7 @@ def test_a_place_outside_the_root_is_refused(tmp_path, location):
     root.mkdir()
     (tmp_path / "other" / "gru").mkdir(parents=True)
     (root / "linked").symlink_to(tmp_path / "other")
-    with pytest.raises(AnnouncementError, match="outside the bundle root"):
+    with pytest.raises(RegistryError, match="outside the bundle root"):
         bundle_directory(root, location)
 
 
@@ -77,23 +77,23 @@ def test_a_place_inside_the_root_is_found_however_it_is_named(tmp_path):
 
 
 def test_rollbacks_retrace_the_activations_across_kinds():
-    first = activation(served(1), None)
-    second = activation(served(2, "hybrid"), first)
-    third = activation(served(3, "hybrid"), second)
+    first = promote(served(1), None)
+    second = promote(served(2, "hybrid"), first)
+    third = promote(served(3, "hybrid"), second)
     back = rollback(third)
     assert back == second
     assert rollback(back) == first
-    with pytest.raises(AnnouncementError, match="nothing before it is known"):
+    with pytest.raises(RegistryError, match="nothing before it is known"):
         rollback(first)
-    with pytest.raises(AnnouncementError, match="nothing serves"):
+    with pytest.raises(RegistryError, match="nothing serves"):
         rollback(None)
 
 
 def test_only_so_many_are_remembered():
     told = None
-    for number in range(MOST_PREVIOUS + 5):
-        told = activation(served(number), told)
-    assert len(told.previous) == MOST_PREVIOUS
-    assert told.previous[0] == served(MOST_PREVIOUS + 3)
+    for number in range(MAX_PREVIOUS + 5):
+        told = promote(served(number), told)
+    assert len(told.previous) == MAX_PREVIOUS
+    assert told.previous[0] == served(MAX_PREVIOUS + 3)
     key, value = told.kind.encode(), msgspec.json.encode(told)
-    assert list(decode_announcement(key, value).previous) == list(told.previous)
+    assert list(decode_active_model(key, value).previous) == list(told.previous)

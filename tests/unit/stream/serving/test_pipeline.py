@@ -3,7 +3,7 @@ import pytest
 from segue.models.recommenders.base import PopularityRecommender, RecommenderConfig
 from segue.stream.messages.events import Play
 from segue.stream.observability.metrics import Metrics
-from segue.stream.online_eval.next_play import Judge, Judgement
+from segue.stream.online_eval.prequential import PlayEvaluation, PrequentialEvaluator
 from segue.stream.serving.pipeline import handle_plays
 from segue.stream.state.store import HistoryStore
 
@@ -67,29 +67,29 @@ def judged(store, judge, plays):
 
 
 def test_a_play_is_judged_by_its_listeners_last_list(store):
-    judge = Judge(PopularityRecommender(CONFIG))
+    judge = PrequentialEvaluator(PopularityRecommender(CONFIG))
     assert judged(store, judge, [play(0, "u", "a"), play(1, "v", "b")]) == []
     # v's list was [a]; before this play popular were a and b, of which v had just heard b.
-    assert judged(store, judge, [play(2, "v", "a")]) == [Judgement(1, 1)]
+    assert judged(store, judge, [play(2, "v", "a")]) == [PlayEvaluation(1, 1)]
     # u's list, made after one play of a, was empty; b is popular by now, behind a, heard by u.
-    assert judged(store, judge, [play(3, "u", "b")]) == [Judgement(None, 1)]
+    assert judged(store, judge, [play(3, "u", "b")]) == [PlayEvaluation(None, 1)]
 
 
 def test_two_plays_of_one_batch_judge_each_other_in_order(store):
-    judge = Judge(PopularityRecommender(CONFIG))
+    judge = PrequentialEvaluator(PopularityRecommender(CONFIG))
     plays = [play(0, "v", "b"), play(1, "u", "a"), play(2, "u", "b")]
-    assert judged(store, judge, plays) == [Judgement(1, 1)]
+    assert judged(store, judge, plays) == [PlayEvaluation(1, 1)]
 
 
 def test_repeats_are_not_judged(store):
-    judge = Judge(PopularityRecommender(CONFIG))
+    judge = PrequentialEvaluator(PopularityRecommender(CONFIG))
     plays = [play(0, "u", "a"), play(1, "u", "b")]
     assert len(judged(store, judge, plays)) == 1
     assert judged(store, judge, plays) == []
 
 
 def test_only_so_many_listeners_are_remembered(store):
-    judge = Judge(PopularityRecommender(CONFIG), max_users=2)
+    judge = PrequentialEvaluator(PopularityRecommender(CONFIG), max_users=2)
     judged(store, judge, [play(n, f"u{n}", "a") for n in range(3)])
     assert judged(store, judge, [play(3, "u0", "b")]) == []  # forgotten
     assert len(judged(store, judge, [play(4, "u2", "b")])) == 1
@@ -97,7 +97,7 @@ def test_only_so_many_listeners_are_remembered(store):
 
 def test_hits_and_reciprocal_ranks_add_up():
     metrics = Metrics()
-    metrics.judge([Judgement(2, None), Judgement(None, 20), Judgement(4, 21)])
+    metrics.judge([PlayEvaluation(2, None), PlayEvaluation(None, 20), PlayEvaluation(4, 21)])
     value = metrics.registry.get_sample_value
     assert value("segue_judged_plays_total") == 3
     assert value("segue_hits_at_20_total", {"list": "segue"}) == 2

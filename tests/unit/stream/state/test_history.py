@@ -1,13 +1,8 @@
 import pytest
 
 from segue.stream.messages.events import Play
-from segue.stream.state.history import (
-    History,
-    HistoryConfig,
-    LogReplaced,
-    decode_history,
-    encode_history,
-)
+from segue.stream.state.config import HistoryConfig
+from segue.stream.state.history import History, LogReplaced, decode_history, encode_history
 
 MINUTE = 60_000
 DAY = 86_400_000

@@ -1,4 +1,4 @@
-"""A store whose file is torn is put aside before a worker trusts it, however it is torn."""
+"""A corrupt store is quarantined before a worker trusts it, however it was corrupted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 from segue.offline.chaos.evidence import read_store
 from segue.offline.chaos.faults.stores import PAGE, TEARS
 from segue.stream.messages.events import Erasure, Play
-from segue.stream.state.codec import FORMAT_KEY, Databases, Rows, TornStore, key_of
-from segue.stream.state.history import HistoryConfig
-from segue.stream.state.integrity import check_store, put_aside_if_torn
-from segue.stream.state.store import HistoryStore, StoreConfig, StoreError
+from segue.stream.state.codec import FORMAT_KEY, CorruptStore, Databases, Rows, key_of
+from segue.stream.state.config import HistoryConfig, StoreConfig
+from segue.stream.state.integrity import check_store, quarantine_if_corrupt
+from segue.stream.state.store import HistoryStore, StoreError
 
 CONFIG = StoreConfig(HistoryConfig(max_songs=50), recent_plays=300, sync=False)
 
@@ -56,11 +56,11 @@ def test_a_torn_store_is_put_aside_or_was_not_harmed(whole, tear, seed, tmp_path
     path = tmp_path / "histories"
     shutil.copytree(whole, path)
     tear(path / "data.mdb", Random(seed))
-    torn = put_aside_if_torn(path)
-    assert torn == (not path.exists()) == (tmp_path / "histories.torn").exists()
-    if not torn and (path / "data.mdb").stat().st_size:  # an empty file is a new store
+    corrupt = quarantine_if_corrupt(path)
+    assert corrupt == (not path.exists()) == (tmp_path / "histories.corrupt").exists()
+    if not corrupt and (path / "data.mdb").stat().st_size:  # an empty file is a new store
         assert content(path) == content(whole)
-    assert torn == ("built anew" in caplog.text)
+    assert corrupt == ("rebuilt" in caplog.text)
     store = HistoryStore(path, CONFIG)  # and it opens, for what is there or for a new beginning
     store.append([*plays(2_100, 10)])
     store.close()
@@ -98,10 +98,10 @@ def move(txn, databases, rows):
 
 def age(txn, databases, rows):
     """Put an older history in a newer one's place, with a checksum that fits it."""
-    from segue.stream.state.codec import seal
+    from segue.stream.state.codec import add_checksum
 
     key, value = listener(rows)
-    txn.put(key, seal("histories", key, value[:-1] + b"\x00"), db=databases.histories)
+    txn.put(key, add_checksum("histories", key, value[:-1] + b"\x00"), db=databases.histories)
 
 
 def rewind(txn, databases, rows):
@@ -122,28 +122,28 @@ CHANGES = [spoil, lose, move, age, rewind, hide]
 @pytest.mark.parametrize("change", CHANGES, ids=lambda each: each.__name__)
 def test_one_changed_row_is_enough(whole, change, tmp_path):
     path = changed(whole, tmp_path, change)
-    with pytest.raises(TornStore):
+    with pytest.raises(CorruptStore):
         check_store(path)
-    assert put_aside_if_torn(path)
+    assert quarantine_if_corrupt(path)
 
 
 def test_a_damaged_row_is_not_served(whole, tmp_path):
     store = HistoryStore(changed(whole, tmp_path, spoil), CONFIG)
-    with pytest.raises(TornStore, match="Start the worker again"):
+    with pytest.raises(CorruptStore, match="Start the worker again"):
         list(store.users())
     store.close()
 
 
 def test_what_is_whole_or_missing_is_left_alone(whole, tmp_path, caplog):
     caplog.set_level(logging.ERROR)
-    assert not put_aside_if_torn(whole)
-    assert not put_aside_if_torn(tmp_path / "none")
+    assert not quarantine_if_corrupt(whole)
+    assert not quarantine_if_corrupt(tmp_path / "none")
     assert caplog.text == ""
 
 
 def test_a_store_that_never_began_is_left_alone(tmp_path):
     lmdb.open(str(tmp_path / "histories")).close()
-    assert not put_aside_if_torn(tmp_path / "histories")
+    assert not quarantine_if_corrupt(tmp_path / "histories")
     HistoryStore(tmp_path / "histories", CONFIG).close()
 
 
@@ -152,13 +152,13 @@ def test_the_last_torn_store_is_kept(whole, tmp_path):
     for number in range(2):
         shutil.copytree(whole, path)
         (path / "data.mdb").write_bytes(bytes([number + 1]) * PAGE)
-        assert put_aside_if_torn(path)
-    assert (tmp_path / "histories.torn" / "data.mdb").read_bytes() == b"\x02" * PAGE
+        assert quarantine_if_corrupt(path)
+    assert (tmp_path / "histories.corrupt" / "data.mdb").read_bytes() == b"\x02" * PAGE
 
 
 def test_another_format_is_for_the_store_to_refuse(whole, tmp_path):
     path = changed(whole, tmp_path, lambda txn, databases, rows: txn.put(FORMAT_KEY, b"2"))
-    assert not put_aside_if_torn(path)
+    assert not quarantine_if_corrupt(path)
     with pytest.raises(StoreError, match="format b'2'"):
         HistoryStore(path, CONFIG)
 
@@ -184,7 +184,7 @@ def test_a_full_disk_is_an_error_that_says_so_and_harms_nothing(tmp_path):
     )
     assert "Make room" in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert not put_aside_if_torn(path)
+    assert not quarantine_if_corrupt(path)
     store = HistoryStore(path, CONFIG)
     position = store.position(0)
     assert position

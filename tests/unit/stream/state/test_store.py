@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.stream.messages.events import Play
-from segue.stream.state.history import HistoryConfig, LogReplaced
-from segue.stream.state.store import HistoryStore, StoreConfig, StoreError
+from segue.stream.state.config import HistoryConfig, StoreConfig
+from segue.stream.state.history import LogReplaced
+from segue.stream.state.store import HistoryStore, StoreError
 
 MINUTE = 60_000
 DAY = 86_400_000
@@ -65,14 +66,14 @@ def test_a_play_delivered_again_changes_nothing_and_gets_the_same_session(store)
 def test_each_play_has_its_moment_and_finds_it_again(store):
     plays = [play(n, song=f"s{n}", minute=60 * (n // 3) + n % 3) for n in range(30)]
     told = store.append(plays)
-    assert [one.moment.number for one in told] == list(range(1, 31))
+    assert [one.snapshot.number for one in told] == list(range(1, 31))
     again = store.append(plays[18:])
-    assert [one.moment for one in again] == [one.moment for one in told[18:]]
-    recent = again[-1].moment.recent
+    assert [one.snapshot for one in again] == [one.snapshot for one in told[18:]]
+    recent = again[-1].snapshot.recent
     sessions = [int(recent.ring.sessions[n % recent.capacity]) for n in range(19, 31)]
     assert sessions == [19, 19, 19, 22, 22, 22, 25, 25, 25, 28, 28, 28]
     [long_past] = store.append(plays[3:4])
-    assert long_past.moment is None
+    assert long_past.snapshot is None
 
 
 def test_records_that_are_no_plays_move_the_position(store):

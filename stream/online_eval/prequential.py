@@ -1,4 +1,4 @@
-"""What the listener did next: each play judged by the list made before it."""
+"""Prequential evaluation: each play is compared with the list made before it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from segue.models.metrics import rank_in
 from segue.models.recommenders.base import PopularityRecommender, Request
 from segue.stream.messages.events import RecommendationList
 from segue.stream.state.transaction import Appended
@@ -27,7 +28,7 @@ class Coverage:
         self._last: OrderedDict[str, int] = OrderedDict()
 
     def add(self, lists: Collection[Iterable[str]]) -> None:
-        """Take in the song ids of a batch of lists.
+        """Add the song ids of a batch of lists.
 
         >>> coverage = Coverage(window=2)
         >>> for songs in (["a", "b"], ["b"], ["b", "c"]):
@@ -49,20 +50,20 @@ class Coverage:
         return len(self._last)
 
 
-class Judgement(NamedTuple):
-    """Where a play stood, from 1, in the last list for its listener; None where it did not.
+class PlayEvaluation(NamedTuple):
+    """The rank of a play, from 1, in the last list for its listener; None where it was absent.
 
-    popularity_rank: where it would have stood in a list of popular songs at that moment.
+    popularity_rank: its rank in a list of the popular songs at that time.
     """
 
     rank: int | None
     popularity_rank: int | None
 
 
-class Judge:
-    """Remembers the last list of each listener, of at most `max_users` of them.
+class PrequentialEvaluator:
+    """Keeps the last list of at most `max_users` listeners and evaluates their next plays.
 
-    Predict, score, then learn: a play is compared with the list that the play before it
+    Test, then train: a play is compared with the list that the play before it
     caused, and with the popular songs as they stood without it.
     """
 
@@ -73,35 +74,27 @@ class Judge:
 
     def observe(
         self, appended: Iterable[Appended], lists: Iterable[RecommendationList]
-    ) -> list[Judgement]:
-        """Judge the new plays of a batch and remember its lists. Repeats are not judged."""
-        judgements = []
+    ) -> list[PlayEvaluation]:
+        """Evaluate the new plays of a batch and keep its lists. Repeats are not evaluated."""
+        evaluations = []
         for one, made in zip(appended, lists, strict=True):
             if not one.is_new:
                 continue
             key = (one.play.partition, one.play.user_id)
             last = self._last.get(key)
             if last is not None:
-                judgements.append(self._judge(one, *last))
+                evaluations.append(self._evaluate(one, *last))
             self._last[key] = tuple(item.song_id for item in made.items), one.session
             self._last.move_to_end(key)
             if len(self._last) > self.max_users:
                 self._last.popitem(last=False)
-        return judgements
+        return evaluations
 
     def forget(self, partition: int, user_id: str) -> None:
-        """Remember a listener's last list no more."""
+        """Drop a listener's last list."""
         self._last.pop((partition, user_id), None)
 
-    def _judge(self, one: Appended, songs: Sequence[str], session: list[str]) -> Judgement:
+    def _evaluate(self, one: Appended, songs: Sequence[str], session: list[str]) -> PlayEvaluation:
         popular = self.popularity.songs_for(Request(session, one.popular_before))
-        return Judgement(rank(one.play.song_id, songs), rank(one.play.song_id, popular))
-
-
-def rank(song_id: str, songs: Sequence[str]) -> int | None:
-    """Give the place of a song in a list, from 1, or None.
-
-    >>> rank("b", ["a", "b"]), rank("c", ["a", "b"])
-    (2, None)
-    """
-    return songs.index(song_id) + 1 if song_id in songs else None
+        song_id = one.play.song_id
+        return PlayEvaluation(rank_in(song_id, songs), rank_in(song_id, popular))
