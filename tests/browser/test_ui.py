@@ -78,7 +78,7 @@ def serving(bootstrap: str, directory: Path, *options: object) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(15) == 0
+        assert process.wait(PATIENT_MS / 1000) == 0
 
 
 def wait_until_served(port: int, process: Any) -> None:
