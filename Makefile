@@ -114,3 +114,4 @@ format: install  ## Rewrite the code in the project's format
 
 clean:  ## Remove what was installed and made here
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache segue-data segue-demo
+	find models stream offline tests -name __pycache__ -prune -exec rm -r {} +
