@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import faiss
-import matplotlib as mpl
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
-from matplotlib.figure import Figure as Drawing
 from numpy.typing import NDArray
 
 from segue.models.retrieval.ann_index import IndexConfig, ItemIndex
@@ -30,9 +28,16 @@ from segue.offline.benchmarks.ann_vectors import AnnVectors
 from segue.offline.benchmarks.environment import machine, versions
 from segue.offline.benchmarks.worker_process import BenchError
 from segue.offline.operations.resources import resident_mib
-from segue.offline.reporting.document import Block, Heading, Paragraph, Table, write_document
+from segue.offline.reporting.document import (
+    Block,
+    Heading,
+    Paragraph,
+    Picture,
+    Table,
+    write_document,
+)
 from segue.offline.reporting.json_file import write_json
-from segue.offline.reporting.plots import STYLE, line_style, logarithmic, png
+from segue.offline.reporting.plots import Panel, line_plot
 
 Vectors = NDArray[np.float32]
 Numbers = NDArray[np.int64]
@@ -478,8 +483,7 @@ def _blocks(figures: Mapping[str, Any]) -> Iterator[Block]:
         if "missing" in one:
             yield Paragraph(f"{name} {one['missing']}.")
     yield Heading("Recall against speed")
-    with mpl.rc_context(STYLE):
-        yield png("recall.png", recall_picture(figures), "Queries a second against recall")
+    yield recall_plot(figures)
     yield Heading("Every setting")
     yield Table(
         ["index", "parameter", "setting", "recall", "queries/s by 1", "by 32", "by 256"],
@@ -496,18 +500,20 @@ def _blocks(figures: Mapping[str, Any]) -> Iterator[Block]:
     yield Paragraph(f"Indexes: {'; '.join(named)}.")
 
 
-def recall_picture(figures: Mapping[str, Any]) -> Drawing:
-    """Draw recall against queries a second, a line an index."""
-    figure = Drawing(figsize=(8.5, 5.0), layout="constrained")
-    axes = figure.subplots()
-    for number, (name, one) in enumerate(_with_figures(figures).items()):
-        recalls = [point["recall"] for point in one["curve"]]
-        rates = [point["queries_per_s"]["32"] for point in one["curve"]]
-        axes.plot(recalls, rates, label=name, clip_on=False, **line_style(number))
-    logarithmic(axes, "y")
-    axes.set_xlim(right=1.0)
-    axes.set_xlabel(f"Recall@{figures['k']} against exact search")
-    axes.set_ylabel("Queries a second, 32 at a time")
-    axes.set_title(f"{figures['songs']:,} songs: up and to the right is better", loc="left")
-    figure.legend(loc="outside right center", frameon=False)
-    return figure
+def recall_plot(figures: Mapping[str, Any]) -> Picture:
+    """Plot recall against queries a second, a line an index."""
+    lines = {
+        name: (
+            [point["recall"] for point in one["curve"]],
+            [point["queries_per_s"]["32"] for point in one["curve"]],
+        )
+        for name, one in _with_figures(figures).items()
+    }
+    panel = Panel(
+        lines,
+        f"Recall@{figures['k']} against exact search",
+        "Queries a second, 32 at a time",
+        f"{figures['songs']:,} songs",
+        log="y",
+    )
+    return line_plot("recall.png", "Queries a second against recall", panel)

@@ -1,4 +1,4 @@
-"""Where a benchmark runs: topics, groups and directories that nobody else uses."""
+"""Where a benchmark runs: its own topics, consumer groups and directories."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def brokers(bootstrap: str | None) -> Iterator[dict[str, Any]]:
-    """Return the settings that lead to the brokers: those at `bootstrap`, else an embedded one."""
+    """Return the settings of the brokers at `bootstrap`, else of an embedded one."""
     if bootstrap is not None:
         yield {"kafka_bootstrap": bootstrap}
         return
@@ -31,10 +31,10 @@ def brokers(bootstrap: str | None) -> Iterator[dict[str, Any]]:
         yield {"kafka_bootstrap": embedded.bootstrap, "kafka_security_protocol": "PLAINTEXT"}
 
 
-class Ground:
-    """Makes topics of its own in somebody's brokers, and runs workers on them.
+class BenchmarkEnvironment:
+    """Topics of its own on given brokers, and workers on them.
 
-    kafka: the settings that lead to the brokers. directory: for histories and logs.
+    kafka: the settings of the brokers. directory: for histories and logs.
     """
 
     def __init__(self, directory: Path, kafka: Mapping[str, Any], bundle: Path) -> None:
@@ -44,7 +44,7 @@ class Ground:
 
     @contextmanager
     def topics(self, run: str, plays: str | None = None) -> Iterator[dict[str, Any]]:
-        """Make the topics of one run and delete them after it; give its settings.
+        """Create the topics of one run, and delete them after it. Returns its settings.
 
         plays: the run whose plays topic it reads, if not its own.
         """
@@ -69,13 +69,12 @@ class Ground:
     def worker(
         self, overrides: Mapping[str, Any], who: str = "worker", answer: Path | None = None
     ) -> MeasuredWorker:
-        """Return what is to be measured under a run's settings, as `MeasuredWorker` has it."""
+        """Return a process with a run's settings; `who` and `answer` as in MeasuredWorker."""
         log_file = self.directory / f"{overrides['group_id']}.log"
         return MeasuredWorker(overrides, log_file, who, answer)
 
 
 def _delete_topics(settings: Settings, names: list[str]) -> None:
-    """Free what the lists take: a run leaves some hundred megabytes of them."""
     from kafka import KafkaAdminClient
 
     with reaching(settings):
@@ -87,17 +86,16 @@ def _delete_topics(settings: Settings, names: list[str]) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Name the processor, its cores, and the mean length of their queue in the last minute."""
+    """Return the processor's name, the number of cores, and the load of the last minute."""
     return {"cpu": _cpu(), "cores": os.cpu_count(), "load_1_min": os.getloadavg()[0]}
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Return Python's version and those of `packages`."""
+    """Return the versions of Python and of `packages`."""
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def _cpu() -> str:
-    """Name the processor; Linux tells its model, other systems their own way."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

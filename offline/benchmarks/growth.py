@@ -1,4 +1,4 @@
-"""How the cost of a play grows: with songs, with histories, with listeners, with lists."""
+"""How the cost of a play grows with the catalogue, histories, listeners and lists."""
 
 from __future__ import annotations
 
@@ -12,31 +12,29 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure as Drawing
 
 from segue.models.recommenders.base import Recommender
 from segue.models.recommenders.two_stage import RankedRecommender
 from segue.offline.benchmarks.dataset import bench_world
 from segue.offline.benchmarks.in_process import (
-    ModelVersion,
+    OneThread,
     WorldFeed,
     one_thread,
     requests_of,
     scratch_store,
 )
-from segue.offline.benchmarks.load import Crowd, Regulars
+from segue.offline.benchmarks.load import EqualHistories, ManyListeners
 from segue.offline.benchmarks.worker_process import BenchError
 from segue.offline.reporting.document import Block, Paragraph, Table
-from segue.offline.reporting.plots import STYLE, line_style, logarithmic, png
+from segue.offline.reporting.plots import Panel, line_plot
 from segue.stream.config.settings import load_settings
 from segue.stream.serving.factory import load_recommender
 
 LEAST_ROUNDS = 3
 CONFIDENCE = 0.95
-TOGETHER = 2_048  # plays, where a store is filled
+FILL_BATCH = 2_048  # plays
 WARM_UP_PLAYS = 2_048
 DIMENSIONS = ("catalogue", "history", "users", "list")
 UNITS = {
@@ -77,10 +75,10 @@ class GrowthConfig:
 
 @dataclass(frozen=True)
 class Slope:
-    """Of the logarithm of cost over that of size: 1 where cost grows as the size does.
+    """Slope of log cost over log size: 1 where cost is proportional to size.
 
-    slope: the mean over rounds; low, high: its 95 % interval, by Student's t. last: the median
-    over rounds between the two largest sizes, where a part that does not grow weighs least.
+    slope: mean over rounds; low, high: its 95 % interval, by Student's t. last: median over
+    rounds between the two largest sizes, where a constant part of the cost weighs least.
     """
 
     slope: float
@@ -89,7 +87,7 @@ class Slope:
     last: float
 
     def passes(self, dimension: str) -> bool:
-        """Whether no growth beyond the size's own can be found; of a catalogue, less than that.
+        """Whether cost grows at most as the size does; less than that for the catalogue.
 
         >>> found = Slope(0.9, 0.7, 1.0, 0.8)
         >>> found.passes("history"), found.passes("catalogue")
@@ -121,7 +119,7 @@ def measure_growth(
     say: Callable[[str], None],
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Run the benchmark and give its figures; `say` is called with what is being done."""
+    """Run the benchmark and return its figures; `say` is called with each step."""
     kept = load_settings().data_dir / "bench"
     figures: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -133,7 +131,8 @@ def measure_growth(
             say(f"Cost of a play by {UNITS[name]}")
             points = getattr(bench, name)()
             figures[name] = dimension_figures(name, points, bench.rounds(points))
-            _close(points)
+            for point in points.values():
+                point.store.close()
         on_step(len(DIMENSIONS), len(DIMENSIONS))
     return {
         "kind": config.kind,
@@ -147,7 +146,7 @@ def measure_growth(
 def dimension_figures(
     name: str, sizes: Sequence[int] | Mapping[int, Any], rounds: Sequence[Sequence[float]]
 ) -> dict[str, Any]:
-    """Return median costs by size, absolute and relative to the smallest size, and the slope."""
+    """Return cost by size (medians over rounds), relative to the smallest size, and slope."""
     slope = slope_of([*sizes], rounds)
     ratios = [[cost / costs[0] for cost in costs] for costs in rounds]
     return {
@@ -162,13 +161,11 @@ def dimension_figures(
     }
 
 
-Points = Mapping[int, ModelVersion]
+Points = Mapping[int, OneThread]
 """What is measured at each size."""
 
 
 class _Growth:
-    """What is measured in each dimension."""
-
     def __init__(
         self, config: GrowthConfig, kept: Path, directory: Path, say: Callable[[str], None]
     ) -> None:
@@ -179,7 +176,7 @@ class _Growth:
         self._made: dict[int, tuple[Recommender, pl.DataFrame]] = {}
 
     def rounds(self, points: Points) -> list[list[float]]:
-        """Measure all sizes in turn, round by round; the first round is not counted."""
+        """Measure all sizes in turn, round by round; the first round does not count."""
         config = self.config
         costs = [
             [point.cost_us(config.batches, config.batch) for point in points.values()]
@@ -188,59 +185,59 @@ class _Growth:
         return costs[1:]
 
     def catalogue(self) -> Points:
-        """Return a worker's parts for each number of songs."""
+        """Vary the number of songs."""
         return {
             songs: self._on_world(f"songs-{songs}", *self._world(songs))
             for songs in self.config.catalogue
         }
 
     def history(self) -> Points:
-        """Return listeners who have played so and so much, and play on."""
+        """Vary the number of earlier plays of a listener."""
         recommender, plays = self._world(self.config.catalogue[0])
         longest = max(self.config.history)
-        # Of a history half of what is kept is the history, without the session.
+        # A request holds half of the kept history, without the session.
         settings = load_settings(history_max_songs=2 * longest + load_settings().session_max_songs)
         song_ids = plays["song_id"].to_list()
         points = {}
         for length in self.config.history:
-            regulars = Regulars(self.config.batch, song_ids, self.config.seed)
+            listeners = EqualHistories(self.config.batch, song_ids, self.config.seed)
             store = scratch_store(self.directory / f"history-{length}", settings)
-            # As many plays behind every one of them, so that it is histories alone that differ.
+            # Every partition has as many plays, so that histories alone differ.
             for turn in range(longest):
-                past = regulars.past if turn >= longest - length else regulars.strangers
+                past = listeners.past if turn >= longest - length else listeners.others
                 requests_of(past(), store, settings)
-            points[length] = ModelVersion(store, recommender, regulars, settings)
+            points[length] = OneThread(store, recommender, listeners, settings)
         return points
 
     def users(self) -> Points:
-        """Return stores with so and so many listeners, who play at random."""
+        """Vary the number of listeners in the store."""
         recommender, plays = self._world(self.config.catalogue[0])
         song_ids = plays["song_id"].value_counts(sort=True)["song_id"].to_list()
         settings, points = load_settings(), {}
         for users in self.config.users:
-            crowd = Crowd(users, 2.0, song_ids, self.config.seed)
+            listeners = ManyListeners(users, 2.0, song_ids, self.config.seed)
             store = scratch_store(self.directory / f"users-{users}", settings)
             for partition in range(settings.topic_partitions):
-                for records in crowd.records(partition, settings.topic_partitions, TOGETHER):
+                for records in listeners.records(partition, settings.topic_partitions, FILL_BATCH):
                     requests_of(records, store, settings)
-            feed = partial(crowd.more, settings.topic_partitions)
-            points[users] = ModelVersion(store, recommender, feed, settings)
+            feed = partial(listeners.more, settings.topic_partitions)
+            points[users] = OneThread(store, recommender, feed, settings)
         return points
 
     def list(self) -> Points:
-        """Return recommenders of lists of so and so many songs, on one log."""
+        """Vary the length of lists."""
         recommender, plays = self._world(self.config.catalogue[0])
         return {
             length: self._on_world(f"list-{length}", with_lists(recommender, length), plays)
             for length in self.config.list
         }
 
-    def _on_world(self, name: str, recommender: Recommender, plays: pl.DataFrame) -> ModelVersion:
+    def _on_world(self, name: str, recommender: Recommender, plays: pl.DataFrame) -> OneThread:
         settings = load_settings()
         store = scratch_store(self.directory / name, settings)
         feed = WorldFeed(plays, settings.topic_partitions)
         requests_of(feed(WARM_UP_PLAYS), store, settings)
-        return ModelVersion(store, recommender, feed, settings)
+        return OneThread(store, recommender, feed, settings)
 
     def _world(self, songs: int) -> tuple[Recommender, pl.DataFrame]:
         config = self.config
@@ -252,7 +249,7 @@ class _Growth:
 
 
 def with_lists(recommender: Recommender, length: int) -> Recommender:
-    """Return the same model with lists of another length, where it ranks so many candidates."""
+    """Return the same model with lists of another length."""
     if not isinstance(recommender, RankedRecommender):
         raise BenchError("only a model's lists can be made longer: name a kind of bundle")
     other = copy.copy(recommender)
@@ -261,13 +258,8 @@ def with_lists(recommender: Recommender, length: int) -> Recommender:
     return other
 
 
-def _close(points: Points) -> None:
-    for point in points.values():
-        point.store.close()
-
-
 def growth_blocks(figures: dict[str, Any]) -> Iterator[Block]:
-    """Report the costs at each size, and of the slopes that they lie on."""
+    """Report the cost at each size, and the fitted slopes."""
     yield Paragraph(
         f"Processor time of a play in one process, from the bytes of the play to those of its "
         f"list, {figures['batch']} plays together ({figures['kind']}; histories, listeners and "
@@ -275,43 +267,39 @@ def growth_blocks(figures: dict[str, Any]) -> Iterator[Block]:
         "every round. A slope is that of the logarithm of cost over the logarithm of size: 1 where "
         "cost grows as the size does, 0 where it does not grow; a mean over rounds with its 95 % "
         "interval. A part of the cost that does not grow flattens it, so the slope between the "
-        "two largest sizes stands beside it. Neither may lie above 1, those of the catalogue "
+        "two largest sizes is reported as well. Neither may lie above 1, those of the catalogue "
         "must lie below."
     )
+    dimensions = figures["dimensions"]
     yield Table(
         ["", "sizes", "µs a play", "to the smallest", "slope", "of the last step", ""],
-        [_row(name, one) for name, one in figures["dimensions"].items()],
+        [
+            [
+                UNITS[name],
+                ", ".join(f"{size:,}" for size in one["sizes"]),
+                ", ".join(f"{cost:,.0f}" for cost in one["cost_us"]),
+                ", ".join(f"{ratio:.2f}" for ratio in one["ratio"]),
+                f"{one['slope']:.2f} [{one['low']:.2f}, {one['high']:.2f}]",
+                f"{one['last']:.2f}",
+                "passes" if one["passed"] else "**grows too fast**",
+            ]
+            for name, one in dimensions.items()
+        ],
     )
-    with mpl.rc_context(STYLE):
-        yield png("growth.png", _picture(figures), "Cost of a play by size, both logarithmic")
+    costs = [cost for one in dimensions.values() for cost in one["cost_us"]]
+    limits = {"bottom": min(costs) / 2, "top": max(costs) * 4}
+    panels = [_panel(name, one, limits) for name, one in dimensions.items()]
+    yield line_plot("growth.png", "Cost of a play by size, both logarithmic", *panels, share_y=True)
 
 
-def _row(name: str, one: dict[str, Any]) -> list[str]:
-    return [
+def _panel(name: str, one: dict[str, Any], limits: dict[str, float]) -> Panel:
+    sizes, costs = one["sizes"], one["cost_us"]
+    return Panel(
+        {"measured": (sizes, costs)},
         UNITS[name],
-        ", ".join(f"{size:,}" for size in one["sizes"]),
-        ", ".join(f"{cost:,.0f}" for cost in one["cost_us"]),
-        ", ".join(f"{ratio:.2f}" for ratio in one["ratio"]),
-        f"{one['slope']:.2f} [{one['low']:.2f}, {one['high']:.2f}]",
-        f"{one['last']:.2f}",
-        "passes" if one["passed"] else "**grows too fast**",
-    ]
-
-
-def _picture(figures: dict[str, Any]) -> Drawing:
-    dimensions = figures["dimensions"]
-    figure = Drawing(figsize=(2.7 * len(dimensions), 3.2), layout="constrained")
-    panels = figure.subplots(1, len(dimensions), sharey=True, squeeze=False)[0]
-    for number, (axes, (name, one)) in enumerate(zip(panels, dimensions.items(), strict=True)):
-        sizes, costs = one["sizes"], one["cost_us"]
-        axes.plot(sizes, costs, **line_style(number))
-        as_size = [costs[0] * size / sizes[0] for size in sizes]
-        axes.plot(sizes, as_size, color="#999999", linestyle=":")
-        logarithmic(axes, "x", "y")
-        axes.set_title(f"slope {one['slope']:.2f}", loc="left")
-        axes.set_xlabel(UNITS[name])
-    highest = max(max(one["cost_us"]) for one in dimensions.values())
-    lowest = min(min(one["cost_us"]) for one in dimensions.values())
-    panels[0].set_ylim(lowest / 2, highest * 4)
-    panels[0].set_ylabel("µs of a play (dotted: as the size)")
-    return figure
+        "µs of a play",
+        f"slope {one['slope']:.2f}",
+        "xy",
+        {"as the size": (sizes, [costs[0] * size / sizes[0] for size in sizes])},
+        limits,
+    )

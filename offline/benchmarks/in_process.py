@@ -1,4 +1,4 @@
-"""The way of a play without Kafka, under measurement: from its bytes to the bytes of its list."""
+"""Plays processed without Kafka: from the bytes of a play to the bytes of its list."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from segue.stream.serving.pipeline import handle_batch, request_of
 from segue.stream.state.store import HistoryStore
 
 Feed = Callable[[int], list[Record]]
-"""Gives the next so many records of a log."""
+"""Returns the next records of a log, as many as asked for."""
 
 
 class WorldFeed:
-    """A world's plays as the records that come of them, in order."""
+    """The plays of a generated world as records, in order."""
 
     def __init__(self, plays: pl.DataFrame, partitions: int) -> None:
         columns = plays.select("user_id", "song_id", "played_at_ms", "ms_played", "skipped")
         self._rows = columns.iter_rows()
         self._partitions = partitions
-        self._places: dict[str, int] = {}
+        self._partition_of: dict[str, int] = {}
         self._log = PlayLog()
 
     def __call__(self, count: int) -> list[Record]:
-        """Return the next records; BenchError where there are too few left."""
+        """Return the next records; BenchError where too few are left."""
         records = [self._record(*row) for _, row in zip(range(count), self._rows, strict=False)]
         if len(records) < count:
             raise BenchError(f"the world has no {count} plays left: give more plays")
@@ -46,17 +46,14 @@ class WorldFeed:
     def _record(
         self, user_id: str, song_id: str, at_ms: int, ms_played: int | None, skipped: bool | None
     ) -> Record:
-        place = self._places.get(user_id)
-        if place is None:
-            place = self._places[user_id] = partition_of(user_id, self._partitions)
-        return self._log.record(place, user_id, song_id, at_ms, ms_played, skipped)
+        partition = self._partition_of.get(user_id)
+        if partition is None:
+            partition = self._partition_of[user_id] = partition_of(user_id, self._partitions)
+        return self._log.record(partition, user_id, song_id, at_ms, ms_played, skipped)
 
 
-class ModelVersion:
-    """A store and what makes lists, fed batch by batch by one process's one thread.
-
-    records: where batches come from.
-    """
+class OneThread:
+    """A store and a recommender that process the records of a feed, batch by batch."""
 
     def __init__(
         self, store: HistoryStore, recommender: Recommender, records: Feed, settings: Settings
@@ -67,7 +64,7 @@ class ModelVersion:
         self.settings = settings
 
     def cost_us(self, batches: int, plays: int) -> float:
-        """Answer some batches of `plays` each; give microseconds of processor time a play."""
+        """Process batches of `plays` each; return microseconds of processor time a play."""
         spent_s = 0.0
         for _ in range(batches):
             records = self.records(plays)
@@ -86,14 +83,14 @@ class ModelVersion:
 def requests_of(
     records: Sequence[Record], store: HistoryStore, settings: Settings
 ) -> list[Request]:
-    """Count plays and give what each asks for, once all are counted."""
+    """Append plays to the store and return the request of each, after all of them."""
     batch = read_batch(records, settings)
     return [request_of(one) for one in store.append(batch.plays, batch.next_offsets)]
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute by one thread, as a worker does by its default."""
+    """Limit torch to one thread, the default of a worker."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

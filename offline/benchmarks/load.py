@@ -1,4 +1,4 @@
-"""Very many listeners who play this and that: records of plays, made as they are asked for."""
+"""Load generators: records of plays of many listeners, generated on demand."""
 
 from __future__ import annotations
 
@@ -20,41 +20,48 @@ from segue.stream.messages.events import PlayEvent, encode
 from segue.stream.messages.records import Record
 
 
-def send_burst(settings: Settings, events: Sequence[Event]) -> None:
-    """Send events to the topic of plays, in order within partitions, until all are there."""
+def send_at_once(settings: Settings, events: Sequence[Event]) -> None:
+    """Send events to the plays topic as fast as it takes them, in order within partitions."""
     asyncio.run(_send(settings, events))
 
 
 async def _send(settings: Settings, events: Sequence[Event]) -> None:
     by_partition: dict[int, list[Event]] = {}
     for event in events:
-        place = partition_of(event[0].decode(), settings.topic_partitions)
-        by_partition.setdefault(place, []).append(event)
+        partition = partition_of(event[0].decode(), settings.topic_partitions)
+        by_partition.setdefault(partition, []).append(event)
     producer = AIOKafkaProducer(
         **aiokafka_config(settings), acks="all", max_batch_size=MAX_BATCH_BYTES
     )
     async with producer:
-        sends = (_send_to(producer, settings.topic_plays, *each) for each in by_partition.items())
-        await asyncio.gather(*sends)
+        await asyncio.gather(
+            *(
+                send_batches(producer, settings.topic_plays, partition, events)
+                for partition, events in by_partition.items()
+            )
+        )
 
 
-async def _send_to(
+async def send_batches(
     producer: AIOKafkaProducer, topic: str, partition: int, events: Sequence[Event]
 ) -> None:
+    """Send events to a partition in as few batches as they fit in, and wait for delivery."""
+    delivered = []
     batch = producer.create_batch()
     for key, value in events:
         if batch.append(key=key, value=value, timestamp=None) is None:
-            await (await producer.send_batch(batch, topic, partition=partition))
+            delivered.append(await producer.send_batch(batch, topic, partition=partition))
             batch = producer.create_batch()
             batch.append(key=key, value=value, timestamp=None)
-    await (await producer.send_batch(batch, topic, partition=partition))
+    delivered.append(await producer.send_batch(batch, topic, partition=partition))
+    await asyncio.gather(*delivered)
 
 
 TOPIC = "plays"
 
 
 class PlayLog:
-    """Gives each play the next offset of its partition."""
+    """Numbers plays by partition."""
 
     def __init__(self) -> None:
         self._ends: Counter[int] = Counter()
@@ -68,10 +75,10 @@ class PlayLog:
         ms_played: int | None = None,
         skipped: bool | None = None,
     ) -> Record:
-        """Append a play and give it as it would come back.
+        """Append a play and return it as a consumer would read it.
 
         >>> log = PlayLog()
-        >>> [log.record(place, "u", "s", 0).offset for place in (0, 1, 0)]
+        >>> [log.record(partition, "u", "s", 0).offset for partition in (0, 1, 0)]
         [0, 0, 1]
         """
         offset = self._ends[partition]
@@ -89,12 +96,11 @@ MOST_PLAYED_MS = 240_000
 SKIPPED = 0.15
 
 
-class Crowd:
-    """Listeners of whom each plays at least once, most of them rarely and some very often.
+class ManyListeners:
+    """Listeners with a geometric number of plays each, at least one.
 
-    Their plays beyond the first are drawn from a geometric distribution. Listener u is of
-    partition u modulo the partitions. song_ids: the most played first. plays: of all, as they
-    are in the log at first.
+    Listener u belongs to partition u modulo the partitions. song_ids: the most played first.
+    plays: of all listeners, without those of `more`.
     """
 
     def __init__(
@@ -108,11 +114,11 @@ class Crowd:
         self._rng.shuffle(who)
         self._who = who
         self.plays = len(who)
-        self._asked = 0
+        self._hours = 0
         self._log = PlayLog()
 
     def records(self, partition: int, partitions: int, together: int) -> Iterator[list[Record]]:
-        """Return a partition's records in order, so many at a time."""
+        """Return a partition's records in order, `together` at a time."""
         mine = np.flatnonzero(self._who % partitions == partition)
         for start in range(0, len(mine), together):
             rows = mine[start : start + together]
@@ -120,9 +126,9 @@ class Crowd:
             yield self._records(self._who[rows], times, partitions)
 
     def more(self, partitions: int, count: int) -> list[Record]:
-        """Return records of plays an hour after the last, by listeners drawn from all."""
-        self._asked += 1
-        now_ms = BEGINS_MS + SPAN_MS + self._asked * HOUR_MS
+        """Return records of plays an hour after the last, of listeners drawn at random."""
+        self._hours += 1
+        now_ms = BEGINS_MS + SPAN_MS + self._hours * HOUR_MS
         who = self._rng.integers(self.users, size=count)
         return self._records(who, np.arange(now_ms, now_ms + count), partitions)
 
@@ -131,7 +137,7 @@ class Crowd:
     ) -> list[Record]:
         count = len(who)
         songs = (len(self.song_ids) * self._rng.random(count) ** SONG_EXPONENT).astype(np.int64)
-        heard = self._rng.integers(1, MOST_PLAYED_MS, size=count)
+        ms_played = self._rng.integers(1, MOST_PLAYED_MS, size=count)
         skipped = self._rng.random(count) < SKIPPED
         return [
             self._log.record(
@@ -139,7 +145,7 @@ class Crowd:
                 *(f"listener-{user:07d}", self.song_ids[song], at_ms, played_ms, skip),
             )
             for user, song, at_ms, played_ms, skip in zip(
-                *(each.tolist() for each in (who, songs, times, heard, skipped)), strict=True
+                *(each.tolist() for each in (who, songs, times, ms_played, skipped)), strict=True
             )
         ]
 
@@ -149,11 +155,10 @@ SESSION_PLAYS = 8  # of the past: then an hour passes
 NOW_MS = BEGINS_MS + 60 * 24 * HOUR_MS
 
 
-class Regulars:
-    """So many listeners, all of one partition, who play one after the other.
+class EqualHistories:
+    """Listeners of one partition with histories of equal length. song_ids: drawn uniformly.
 
-    song_ids: what they draw from, each as often as it stands there. Called, gives the next play
-    of each: all of them one session.
+    Called, it returns the next play of each, all in one session.
     """
 
     def __init__(self, listeners: int, song_ids: Sequence[str], seed: int) -> None:
@@ -165,21 +170,21 @@ class Regulars:
         self._log = PlayLog()
 
     def past(self) -> list[Record]:
-        """Return one play of each, in sessions that have ended long before now."""
+        """Return one play of each, in sessions that ended long ago."""
         if self._sessions:
-            raise BenchError("what is past comes before what is now")
+            raise BenchError("plays of the past come before those of the present")
         return self._plays("regular", self._past_ms())
 
-    def strangers(self) -> list[Record]:
-        """Return as many plays of listeners who come but once: the partition has them behind it."""
-        return self._plays(f"stranger-{self._turns}", self._past_ms())
+    def others(self) -> list[Record]:
+        """Return as many plays of listeners who have no other play."""
+        return self._plays(f"other-{self._turns}", self._past_ms())
 
     def _past_ms(self) -> int:
         self._turns += 1
         return BEGINS_MS + self._turns * MINUTE_MS + self._turns // SESSION_PLAYS * HOUR_MS
 
     def __call__(self, count: int) -> list[Record]:
-        """Return one play of each now; `count` is how many they are."""
+        """Return one play of each in the present; `count` must be their number."""
         if count != self.listeners:
             raise BenchError(f"there are {self.listeners} listeners, not {count}")
         self._sessions += 1

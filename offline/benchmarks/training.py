@@ -1,7 +1,8 @@
-"""How fast the GRU trains, beside the simplest loop that trains the like of it."""
+"""Training throughput of the GRU, next to the simplest loop that trains such a network."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import SessionLog
-from segue.models.data.vocabulary import Vocabulary
+from segue.models.data.vocabulary import PADDING, Vocabulary
 from segue.models.gru.network import GRUConfig
 from segue.offline.benchmarks.environment import machine, versions
-from segue.offline.benchmarks.reference_gru import PlainLoop
 from segue.offline.benchmarks.worker_process import BenchError
 from segue.offline.datasets.play_log import PlayLog
 from segue.offline.datasets.sessions import Numbering
@@ -28,10 +31,7 @@ PACKAGES = ("segue", "torch", "numpy")
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """dim: of a song's vector and of the state. seconds: of each measurement, at most.
-
-    threads: with how many the rounds are run, one after the other.
-    """
+    """dim: of embeddings and state. seconds: a measurement's most. threads: numbers of, in turn."""
 
     dim: int = 128
     rounds: int = 3
@@ -42,7 +42,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Speed:
-    """What one training did: next songs a second, and the process's most memory."""
+    """Next songs trained on a second, and the peak memory of the process."""
 
     plays_per_s: float
     peak_mib: float | None
@@ -51,9 +51,9 @@ class Speed:
 def measure_training(
     log: PlayLog, config: TrainingConfig, session_gap_s: float, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Run the benchmark and give its figures; `say` is called with what is being done.
+    """Run the benchmark and return its figures; `say` is called after each round.
 
-    Both begin anew in each round and learn from the same sessions. BenchError where no session
+    Both start anew in each round and train on the same sessions. BenchError where no session
     has two songs.
     """
     numbering = Numbering()
@@ -63,7 +63,6 @@ def measure_training(
         rounds = []
         with _threads(threads):
             for number in range(config.rounds):
-                # In turn, so that both meet a shared machine's weather.
                 gru, plain = bench.gru(number), bench.plain(number)
                 rounds.append((gru, plain))
                 say(
@@ -86,11 +85,8 @@ def measure_training(
 
 
 def speed_figures(rounds: Sequence[tuple[Speed, Speed]]) -> dict[str, Any]:
-    """Return medians over rounds of (GRU, plain); the ratio's is that of the rounds' ratios.
-
-    Peaks are the largest of all rounds, MiB.
-    """
-    by_round = [
+    """Return medians over rounds of (GRU, plain) and of their ratios; peaks are maxima, in MiB."""
+    found = [
         {
             "gru_plays_per_s": gru.plays_per_s,
             "plain_plays_per_s": plain.plays_per_s,
@@ -99,10 +95,10 @@ def speed_figures(rounds: Sequence[tuple[Speed, Speed]]) -> dict[str, Any]:
         for gru, plain in rounds
     ]
     return {
-        **{name: median(one[name] for one in by_round) for name in by_round[0]},
+        **{name: median(one[name] for one in found) for name in found[0]},
         "gru_peak_mib": _largest([gru.peak_mib for gru, _ in rounds]),
         "plain_peak_mib": _largest([plain.peak_mib for _, plain in rounds]),
-        "rounds": by_round,
+        "rounds": found,
     }
 
 
@@ -113,8 +109,8 @@ def _largest(peaks: Sequence[float | None]) -> float | None:
 class _Training:
     """The two trainings on one log.
 
-    sessions: those of two plays or more, at most as many plays of each as the GRU takes at
-    once. batch_sessions: how many of them have as many next songs as a step of the GRU.
+    sessions: of two plays or more, cut to the GRU's longest. batch_sessions: as many as have the
+    next songs of one step of the GRU.
     """
 
     def __init__(self, log: SessionLog, songs: Vocabulary, config: TrainingConfig) -> None:
@@ -156,3 +152,74 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+LEARNING_RATE = 2e-3
+
+
+class PlainGRU(nn.Module):
+    """An embedding, a GRU, and the softmax over all songs through that same embedding."""
+
+    def __init__(self, songs: int, dim: int) -> None:
+        super().__init__()
+        self.songs = nn.Embedding(songs + 1, dim, padding_idx=PADDING)
+        self.recurrence = nn.GRU(dim, dim, batch_first=True)
+
+    def scores(self, items: Tensor) -> Tensor:
+        """Return the scores of all songs after each play of `items`, int64 [B, T].
+
+        float32 [plays, V + 1], without padding.
+        """
+        states, _ = self.recurrence(self.songs(items))
+        return F.linear(states[items != PADDING], self.songs.weight)
+
+    def loss(self, items: Tensor) -> Tensor:
+        """Return the mean cross-entropy of every next song; items: int64 [B, T], right-padded."""
+        answers = items[:, 1:]
+        inputs = items[:, :-1].masked_fill(answers == PADDING, PADDING)  # a last play has none
+        # Scores of padding would take several times the memory.
+        return F.cross_entropy(self.scores(inputs), answers[answers != PADDING])
+
+
+class PlainLoop:
+    """Trains a PlainGRU by Adam on batches of sessions, padded to the longest.
+
+    sessions: of at least two plays each. seed: of the weights and of the order.
+    """
+
+    def __init__(
+        self, sessions: Ragged, songs: int, dim: int, batch_sessions: int, seed: int
+    ) -> None:
+        self.sessions = [torch.from_numpy(session) for session in sessions]
+        self.batch_sessions = batch_sessions
+        self.generator = torch.Generator().manual_seed(seed)
+        self.model = PlainGRU(songs, dim)
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                parameter.normal_(0.0, 0.1, generator=self.generator)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE)
+
+    def plays_per_s(self, seconds: float, clock: Callable[[], float] = time.perf_counter) -> float:
+        """Train for `seconds`, at most an epoch; return next songs a second."""
+        began, plays = clock(), 0
+        for items in self.batches():
+            self.step(items)
+            plays += int((items[:, 1:] != PADDING).sum())
+            if clock() - began >= seconds:
+                break
+        return plays / (clock() - began)
+
+    def batches(self) -> Iterator[Tensor]:
+        """Return every session once in random order, int64 [B, T], right-padded with 0."""
+        order = torch.randperm(len(self.sessions), generator=self.generator)
+        for rows in torch.split(order, self.batch_sessions):
+            chosen = [self.sessions[row] for row in rows.tolist()]
+            yield pad_sequence(chosen, batch_first=True, padding_value=PADDING)
+
+    def step(self, items: Tensor) -> float:
+        """Update the weights by one batch; return its loss before that."""
+        self.optimiser.zero_grad()
+        loss = self.model.loss(items)
+        torch.autograd.backward(loss)
+        self.optimiser.step()
+        return loss.item()

@@ -1,34 +1,24 @@
-"""A worker process under measurement: started, asked for its metrics, ended."""
+"""A measured worker process: started, asked for its metrics, stopped."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from segue.models.errors import SegueError
-from segue.stream.runtime.processes import end, free_port, guard, release
+from segue.stream.runtime.processes import ChildProcess, free_port
 
-START_TIMEOUT_S = 300.0  # a million songs take their time to be loaded
-STOP_GRACE_S = 15.0
-LOG_TAIL_LINES = 15
-PAUSE_S = 0.1
-MODULES = {
-    "worker": "segue.offline.benchmarks.workers",
-    "ceiling": "segue.offline.benchmarks.workers",
-    "wire": "segue.offline.benchmarks.raw_client",
-}
-"""What is measured: the real worker; Faust without thinking; Kafka's client without Faust."""
+START_TIMEOUT_S = 300.0  # to load a million songs
+POLL_S = 0.1
 
 
 class BenchError(SegueError):
@@ -37,20 +27,25 @@ class BenchError(SegueError):
 
 @dataclass(frozen=True)
 class Sample:
-    """A worker's counts at one moment, a monotonic clock's `at_s`. stage_s: seconds so far."""
+    """A worker's counters at `at_s` of the monotonic clock. stage_s: seconds by stage.
+
+    latency_s, latency_plays: sum and number of latencies from record to published list.
+    """
 
     at_s: float
-    lists: int
-    batches: int
-    partitions: int
-    stage_s: Mapping[str, float]
+    lists: int = 0
+    batches: int = 0
+    partitions: int = 0
+    stage_s: Mapping[str, float] = field(default_factory=dict)
+    latency_s: float = 0.0
+    latency_plays: int = 0
 
 
-class MeasuredWorker:
-    """One of MODULES in a process of its own, as a context manager.
+class MeasuredWorker(ChildProcess):
+    """A process of `benchmarks.workers`: the worker, bare Faust, or a Kafka client alone.
 
-    overrides: settings it gets beside those of the environment. answer: the file of the list
-    that all but the real worker answer with. It ends with us, however we end.
+    overrides: settings that differ from those of the environment. who: "worker", "ceiling" or
+    "wire". answer: the file of the list that the last two answer with.
     """
 
     def __init__(
@@ -60,78 +55,42 @@ class MeasuredWorker:
         who: str = "worker",
         answer: Path | None = None,
     ) -> None:
-        self.log_file = log_file
         self.port = free_port()
-        given = json.dumps({**overrides, "metrics_port": self.port, "metrics_host": "127.0.0.1"})
-        arguments = [given] if who == "worker" else [given, str(answer)]
-        self._command = [sys.executable, "-m", MODULES[who], *arguments]
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
+        settings = {**overrides, "metrics_port": self.port, "metrics_host": "127.0.0.1"}
+        command = [sys.executable, "-m", "segue.offline.benchmarks.workers", who]
+        command += [json.dumps(settings), str(answer)]
+        super().__init__(command, name=f"the {who}", log_file=log_file)
 
     def sample(self) -> Sample:
-        """Ask for the counts. Raises BenchError where the process has ended."""
-        self._check()
-        url = f"http://127.0.0.1:{self.port}/metrics"
+        """Read the counters; ProcessFailed where the process has ended."""
+        self.check()
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                at_s, text = time.monotonic(), answer.read().decode()
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}/metrics", timeout=10
+            ) as answer:
+                return _sample(time.monotonic(), answer.read().decode())
         except OSError:  # it is still loading its model
-            return Sample(time.monotonic(), 0, 0, 0, {})
-        return _sample(at_s, text)
+            return Sample(time.monotonic())
 
-    def wait_for(self, name: str, least: int) -> Sample:
-        """Wait until a count, such as "lists", has come to `least`."""
+    def wait_for(self, counter: str, least: int) -> Sample:
+        """Wait until a counter of `Sample`, such as "lists", is at least `least`."""
         deadline = time.monotonic() + START_TIMEOUT_S
-        while getattr(sample := self.sample(), name) < least:
+        while getattr(sample := self.sample(), counter) < least:
             if time.monotonic() > deadline:
                 raise BenchError(
-                    f"the worker has {getattr(sample, name)} {name} after {START_TIMEOUT_S:.0f} s, "
-                    f"not {least}; its log ends: {self._last_words()}"
+                    f"{self.name} has {getattr(sample, counter)} {counter} after "
+                    f"{START_TIMEOUT_S:.0f} s, not {least}; its log ends: {self.log_tail()}"
                 )
-            time.sleep(PAUSE_S)
+            time.sleep(POLL_S)
         return sample
 
     def cpu_s(self) -> float:
-        """Return the processor time that the process has taken, all its threads, in seconds."""
+        """Return the processor time of all its threads so far, in seconds."""
         try:
-            stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")
-        except OSError as error:
-            raise BenchError("processor time is known on Linux alone: run it there") from error
-        user, system = stat.rpartition(")")[2].split()[11:13]  # behind the name, which may hold ")"
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-    def _check(self) -> None:
-        status = self._process.poll()
-        if status is not None:
-            raise BenchError(f"the worker ended with status {status}: {self._last_words()}")
-
-    def _last_words(self) -> str:
-        said = self.log_file.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-        return "\n".join(said)
-
-    def __enter__(self) -> Self:
-        with self.log_file.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for us: we stop it before its broker
-            )
-        self._guard = guard(self._process.pid)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        end(self._process, STOP_GRACE_S)
-        release(self._guard)
+            times = psutil.Process(self.pid).cpu_times()
+        except psutil.NoSuchProcess as error:
+            raise BenchError(f"{self.name} has ended") from error
+        return float(times.user + times.system)
 
 
 def _sample(at_s: float, text: str) -> Sample:
@@ -148,4 +107,6 @@ def _sample(at_s: float, text: str) -> Sample:
         int(totals["segue_batch_plays_count"]),
         int(totals["segue_partitions_assigned"]),
         stage_s,
+        totals.get("segue_event_to_publish_seconds_sum", 0.0),
+        int(totals.get("segue_event_to_publish_seconds_count", 0)),
     )

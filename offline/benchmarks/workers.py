@@ -1,11 +1,13 @@
-"""The worker processes of the benchmark: the real one, and one that answers without thinking.
+"""The measured processes: the worker, and two references that answer with one fixed list.
 
-python -m segue.offline.benchmarks.workers '{"topic_plays": "p", ...}'    as `segue worker`
-python -m segue.offline.benchmarks.workers '{"topic_plays": "p", ...}' list.json    bare Faust
+python -m segue.offline.benchmarks.workers {worker,ceiling,wire} SETTINGS LIST
+
+worker: as `segue worker`. ceiling: Faust without state or model. wire: aiokafka without Faust.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Sequence
@@ -14,12 +16,15 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from segue.offline.benchmarks.load import send_batches
 from segue.stream.config.settings import Settings, load_settings
 from segue.stream.consumer.in_flight import InFlight
 from segue.stream.consumer.runner import PlaysWorker
+from segue.stream.kafka.clients import aiokafka_config
 from segue.stream.kafka.log_reader import PlayLogReader
-from segue.stream.kafka.publisher import Publisher
+from segue.stream.kafka.publisher import MAX_BATCH_BYTES, Publisher
 from segue.stream.messages.events import Cause, RecommendationList
 from segue.stream.messages.records import Batch, Record
 from segue.stream.observability.health import Health, serve_health
@@ -45,17 +50,17 @@ class FixedList(msgspec.Struct):
 
 
 class Positions(dict[int, int]):
-    """How far each partition was read: all that the app asks of a store."""
+    """The position of each partition: all that the app needs of a store."""
 
     def position(self, partition: int) -> int | None:
-        """Return the offset after the last record handled."""
+        """Return the offset after the last processed record."""
         return self.get(partition)
 
 
 class EchoProcessor:
-    """Stands in a `Processor`'s place and answers every play with the songs of one list.
+    """Replaces the `Processor` and answers every play with the songs of one list.
 
-    What remains is what Faust, Kafka's clients and the publisher take: no worker can be faster.
+    What remains is the cost of Faust, Kafka's clients and the publisher: a worker's ceiling.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, answer: FixedList) -> None:
@@ -79,13 +84,13 @@ class EchoProcessor:
         self.metrics.recommendations.labels("fixed").inc(len(records))
 
     async def catch_up(self, partition: int, end: int) -> None:
-        """Have nothing to read back."""
+        """There is nothing to rebuild."""
 
     async def sweep(self) -> None:
-        """Have no histories to forget."""
+        """There are no histories to expire."""
 
     async def sync(self) -> None:
-        """Have none to bring to a disk."""
+        """There is nothing to write."""
 
     def _list(self, record: Record) -> RecommendationList:
         answer = self.fixed
@@ -110,10 +115,11 @@ class EchoProcessor:
         await self.publisher.__aexit__(kind, error, trace)
 
 
-def run_ceiling(settings: Settings, answer: FixedList) -> None:
-    """Do as `run_worker` does, with an `EchoProcessor`."""
+def run_ceiling(settings: Settings, answer: bytes) -> None:
+    """Run a worker as `run_worker` does, with an `EchoProcessor`."""
     metrics = Metrics()
-    processor = cast(Processor, EchoProcessor(settings, metrics, answer))
+    fixed = msgspec.json.decode(answer, type=FixedList)
+    processor = cast(Processor, EchoProcessor(settings, metrics, fixed))
     watchdog = Watchdog(settings.stall_timeout_s, SIGNS)
     health = Health("it begins")
     in_flight: InFlight[InFlightBatch] = InFlight()
@@ -130,13 +136,54 @@ def run_ceiling(settings: Settings, answer: FixedList) -> None:
         watchdog.stop()
 
 
-def main(overrides: str, answer_file: str | None = None) -> None:
-    """Run one of the two; settings not in `overrides` come from where they always do."""
+def run_wire(settings: Settings, answer: bytes) -> None:
+    """Answer every play with one list, by aiokafka alone: the least that any service does."""
+    metrics = Metrics()
+    serve_health(settings, metrics.registry, Health("it has no signs of life"))
+    tune_garbage_collector()
+    asyncio.run(_answer_all(settings, metrics, answer))
+
+
+async def _answer_all(settings: Settings, metrics: Metrics, answer: bytes) -> None:
+    """Fetch, send one batch a partition, commit: no state, and nothing is decoded."""
+    consumer = AIOKafkaConsumer(
+        **aiokafka_config(settings),
+        group_id=settings.group_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=settings.fetch_wait_ms,
+    )
+    producer = AIOKafkaProducer(
+        **aiokafka_config(settings), acks="all", max_batch_size=MAX_BATCH_BYTES
+    )
+    topic = settings.topic_recommendations
+    async with consumer, producer:
+        consumer.subscribe([settings.topic_plays])
+        while True:
+            fetched = await consumer.getmany(
+                timeout_ms=settings.fetch_wait_ms, max_records=settings.batch_max
+            )
+            metrics.partitions.set(len(consumer.assignment()))
+            if fetched:
+                sends = (
+                    send_batches(producer, topic, where.partition, [(r.key, answer) for r in plays])
+                    for where, plays in fetched.items()
+                )
+                await asyncio.gather(*sends)
+                await consumer.commit()
+                count = sum(map(len, fetched.values()))
+                metrics.batch_plays.observe(count)
+                metrics.recommendations.labels("fixed").inc(count)
+
+
+def main(who: str, overrides: str, answer_file: str) -> None:
+    """Run a process; `overrides` are settings as JSON, the others come from the environment."""
     settings = load_settings(**json.loads(overrides))
-    if answer_file is None:
+    if who == "worker":
         run_worker(settings)
     else:
-        run_ceiling(settings, msgspec.json.decode(Path(answer_file).read_bytes(), type=FixedList))
+        run = {"ceiling": run_ceiling, "wire": run_wire}[who]
+        run(settings, Path(answer_file).read_bytes())
 
 
 if __name__ == "__main__":

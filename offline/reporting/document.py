@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em;
@@ -42,6 +43,16 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     best: frozenset[tuple[int, int]] = frozenset()
+
+
+def table_of(records: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> Table:
+    """Return a table with a row a record. columns: of each header, a format of a record's fields.
+
+    >>> table_of([{"n": 2, "share": 0.5}], {"n": "{n}", "share": "{share:.0%}"}).rows
+    [['2', '50%']]
+    """
+    rows = [[form.format_map(one) for form in columns.values()] for one in records]
+    return Table([*columns], rows)
 
 
 @dataclass(frozen=True)

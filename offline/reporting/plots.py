@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -66,3 +69,40 @@ def line_style(number: int) -> dict[str, Any]:
         "markersize": 5,
         "linewidth": 1.6,
     }
+
+
+Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+"""By label, the x and y of each line."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Axes with lines. dotted: what they are compared with. log: "x", "y", "xy" or neither."""
+
+    lines: Lines
+    x: str
+    y: str = ""
+    title: str = ""
+    log: str = ""
+    dotted: Lines = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)  # as axes.set_ylim takes them
+
+
+def line_plot(file_name: str, caption: str, *panels: Panel, share_y: bool = False) -> Picture:
+    """Draw panels next to each other, with one legend, as PNG."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.2 * len(panels) + 2.8, 3.8), layout="constrained")
+        row = figure.subplots(1, len(panels), sharey=share_y, squeeze=False)[0]
+        for axes, panel in zip(row, panels, strict=True):
+            for number, (label, (x, y)) in enumerate(panel.lines.items()):
+                axes.plot(x, y, label=label, **line_style(number))
+            for label, (x, y) in panel.dotted.items():
+                axes.plot(x, y, label=label, color="#999999", linestyle=":")
+            logarithmic(axes, *panel.log)
+            axes.set(xlabel=panel.x, ylabel=panel.y)
+            axes.set_title(panel.title, loc="left")
+            axes.set_ylim(**panel.limits)
+        handles, labels = row[0].get_legend_handles_labels()
+        if len(labels) > 1:
+            figure.legend(handles, labels, loc="outside right center", frameon=False)
+        return png(file_name, figure, caption)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segue.offline.benchmarks.latency import random_due_times
-from segue.offline.benchmarks.throughput import CONTENDERS, STAGES, Peak, peak_figures
+from segue.offline.benchmarks.throughput import PROCESSES, STAGES, Peak, peak_figures
 from tests.support.live import environment
 from tests.support.waiting import PATIENCE_S
 
@@ -69,7 +69,7 @@ def test_the_ratio_is_the_median_of_the_rounds_ratios():
         return Peak(plays, batches=10, seconds=1.0, cpu_s=2.0, stage_s=dict.fromkeys(STAGES, 0.01))
 
     counts = [(100, 400, 500), (90, 100, 900), (80, 160, 320)]
-    rounds = [dict(zip(CONTENDERS, map(peak, each), strict=True)) for each in counts]
+    rounds = [dict(zip(PROCESSES, map(peak, each), strict=True)) for each in counts]
     figures = peak_figures(rounds)
     assert figures["wire_ratio"] == 0.2  # of 0.2, 0.1 and 0.25
     assert figures["ratio"] == 0.5  # of 0.25, 0.9 and 0.5

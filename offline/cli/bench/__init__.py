@@ -78,20 +78,20 @@ def bench(
     """
     if context.invoked_subcommand is not None:
         return
-    from segue.offline.benchmarks.suite import PARTS, Plan
+    from segue.offline.benchmarks.suite import BENCHMARKS, BenchmarkConfig
     from segue.offline.reporting.json_file import write_json
 
     by_default = (10_000,) if config["quick"] else (10_000, 100_000, 1_000_000)
-    plan = Plan(songs=tuple(sorted(set(songs or by_default))), **config)
+    plan = BenchmarkConfig(songs=tuple(sorted(set(songs or by_default))), **config)
     say = progress()
     measured: dict[str, dict[str, Any]] = {}
     for number, name in enumerate(parts, 1):
-        say(f"{number}/{len(parts)} {PARTS[name].title}")
-        measured[name] = PARTS[name].measure(plan, say, measured)
+        say(f"{number}/{len(parts)} {BENCHMARKS[name].title}")
+        measured[name] = BENCHMARKS[name].measure(plan, say, measured)
         add_to_report(out, name, measured[name], quick=plan.quick)
         write_json(json_file, measured)
     for name, figures in measured.items():
-        show_blocks(PARTS[name].blocks(figures))
+        show_blocks(BENCHMARKS[name].blocks(figures))
     if out is not None:
         click.echo(f"The report is {out / 'report.md'}")
 

@@ -17,7 +17,7 @@ from segue.offline.cli.output import WIDE, interrupt_on_sigterm, make_table
 def _addable(context: click.Context, parameter: click.Parameter, out: Path | None) -> Path | None:
     """Reject a directory whose report cannot be extended, before anything is measured."""
     if out is not None and not context.resilient_parsing:
-        from segue.offline.benchmarks.report import BenchReport
+        from segue.offline.benchmarks.suite import BenchReport
 
         BenchReport(Path(out))
     return out
@@ -59,7 +59,7 @@ def add_to_report(
     """Add a part to the report in a directory, if there is one."""
     from datetime import UTC, datetime
 
-    from segue.offline.benchmarks.report import BenchReport
+    from segue.offline.benchmarks.suite import BenchReport
 
     if out is not None:
         day = datetime.now(UTC).date()
@@ -87,12 +87,12 @@ def command_line(name: str) -> str:
 
 def finish(name: str, figures: Mapping[str, Any], out: Path | None, json_file: Path | None) -> None:
     """Write and show the figures of a part."""
-    from segue.offline.benchmarks.suite import PARTS
+    from segue.offline.benchmarks.suite import BENCHMARKS
     from segue.offline.reporting.json_file import write_json
 
     write_json(json_file, figures)
     add_to_report(out, name, figures)
-    show_blocks(PARTS[name].blocks(dict(figures)))
+    show_blocks(BENCHMARKS[name].blocks(dict(figures)))
 
 
 def show_blocks(blocks: Any) -> None:

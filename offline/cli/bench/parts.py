@@ -28,9 +28,14 @@ def stages(out: Path | None, json_file: Path | None, **config: Any) -> None:
       segue bench stages
       segue bench stages --songs 1000000 --out report
     """
-    from segue.offline.benchmarks.suite import PARTS, Plan
+    from segue.offline.benchmarks.suite import BENCHMARKS, BenchmarkConfig
 
-    finish("stages", PARTS["stages"].measure(Plan(**config), progress(), {}), out, json_file)
+    finish(
+        "stages",
+        BENCHMARKS["stages"].measure(BenchmarkConfig(**config), progress(), {}),
+        out,
+        json_file,
+    )
 
 
 @click.command("scale-out")
@@ -100,10 +105,10 @@ def models(out: Path | None, json_file: Path | None, songs: int, **config: Any) 
       segue bench models
       segue bench models --songs 10000 --out report
     """
-    from segue.offline.benchmarks.suite import PARTS, Plan
+    from segue.offline.benchmarks.suite import BENCHMARKS, BenchmarkConfig
 
-    plan = Plan(songs=(songs,), **config)
-    finish("models", PARTS["models"].measure(plan, progress(), {}), out, json_file)
+    plan = BenchmarkConfig(songs=(songs,), **config)
+    finish("models", BENCHMARKS["models"].measure(plan, progress(), {}), out, json_file)
 
 
 @click.command()

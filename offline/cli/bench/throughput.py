@@ -69,7 +69,7 @@ def throughput(out: Path | None, json_file: Path | None, **config: Any) -> None:
 def _show(figures: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from segue.offline.benchmarks.throughput import CONTENDERS
+    from segue.offline.benchmarks.throughput import PROCESSES
 
     console = Console()
     machine = figures["machine"]
@@ -83,7 +83,7 @@ def _show(figures: dict[str, Any]) -> None:
     table.add_row("plays/s, median", *_rates(figures), style="bold")
     ratios = (f"{figures[name]:.2f}" for name in ("ratio", "wire_ratio"))
     table.add_row("worker / reference", "1", *ratios, style="bold")
-    per_core = (f"{figures[f'{who}_plays_per_cpu_s']:,.0f}" for who in CONTENDERS)
+    per_core = (f"{figures[f'{who}_plays_per_cpu_s']:,.0f}" for who in PROCESSES)
     table.add_row("plays per core second", *per_core)
     for load in figures["loads"]:
         rate = f"at {load['load_plays_per_s']:,.0f} plays/s ({load['load']:.0%})"

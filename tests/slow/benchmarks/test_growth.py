@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from segue.offline.benchmarks.growth import GrowthConfig, dimension_figures, slope_of
-from segue.offline.benchmarks.load import Crowd, Regulars
+from segue.offline.benchmarks.load import EqualHistories, ManyListeners
 from segue.stream.config.settings import load_settings
 from segue.stream.messages.records import read_batch
 from segue.stream.state.config import StoreConfig
@@ -58,36 +58,36 @@ def test_growth_behind_a_large_part_that_does_not_grow_is_flagged_by_its_last_st
     assert not steeper["passed"]
 
 
-def test_regulars_have_histories_of_one_length_and_are_in_a_session(tmp_path: Path) -> None:
+def test_listeners_have_histories_of_one_length_and_are_in_a_session(tmp_path: Path) -> None:
     settings, store = load_settings(), HistoryStore(tmp_path, StoreConfig(sync=False))
-    regulars = Regulars(4, ["a", "b"], seed=1)
+    listeners = EqualHistories(4, ["a", "b"], seed=1)
     for _ in range(3):
-        batch = read_batch(regulars.strangers(), settings)
+        batch = read_batch(listeners.others(), settings)
         store.append(batch.plays)
     for _ in range(20):
-        store.append(read_batch(regulars.past(), settings).plays)
-    now = store.append(read_batch(regulars(4), settings).plays)
+        store.append(read_batch(listeners.past(), settings).plays)
+    now = store.append(read_batch(listeners(4), settings).plays)
     assert [len(one.history) for one in now] == [20] * 4
     assert [len(one.session) for one in now] == [1] * 4
-    again = store.append(read_batch(regulars(4), settings).plays)
+    again = store.append(read_batch(listeners(4), settings).plays)
     assert [len(one.session) for one in again] == [2] * 4
     assert store.count_users() == 4 + 3 * 4
     store.close()
 
 
 def test_everybody_of_a_crowd_plays_and_its_log_is_in_order() -> None:
-    crowd = Crowd(users=50, plays_per_user=3.0, song_ids=["a", "b", "c"], seed=1)
+    listeners = ManyListeners(users=50, plays_per_user=3.0, song_ids=["a", "b", "c"], seed=1)
     settings, plays = load_settings(), []
     for partition in range(2):
-        records = [one for many in crowd.records(partition, 2, 7) for one in many]
+        records = [one for many in listeners.records(partition, 2, 7) for one in many]
         batch = read_batch(records, settings)
         assert [play.offset for play in batch.plays] == [*range(len(records))]
         times = [play.played_at_ms for play in batch.plays]
         assert times == sorted(times)
         plays += batch.plays
-    assert len(plays) == crowd.plays
+    assert len(plays) == listeners.plays
     assert len({play.user_id for play in plays}) == 50
-    later = read_batch(crowd.more(2, 20), settings)
+    later = read_batch(listeners.more(2, 20), settings)
     assert min(play.played_at_ms for play in later.plays) > max(p.played_at_ms for p in plays)
 
 

@@ -13,8 +13,13 @@ import torch
 
 from segue.models.data.ragged import Ragged
 from segue.models.data.vocabulary import Vocabulary
-from segue.offline.benchmarks.reference_gru import PlainGRU, PlainLoop
-from segue.offline.benchmarks.training import Speed, TrainingConfig, speed_figures
+from segue.offline.benchmarks.training import (
+    PlainGRU,
+    PlainLoop,
+    Speed,
+    TrainingConfig,
+    speed_figures,
+)
 from segue.offline.cli.bench import training
 from segue.offline.operations.resources import peak_mib
 from tests.support.cli import segue

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from segue.offline.benchmarks.report import BenchReport
-from segue.offline.benchmarks.scale_out import Together, scale_out_figures
-from segue.offline.benchmarks.throughput_report import (
+from segue.offline.benchmarks.scale_out import GroupWork, scale_out_figures
+from segue.offline.benchmarks.suite import BenchReport
+from segue.offline.benchmarks.throughput import (
     stage_figures,
     stages_blocks,
     throughput_blocks,
@@ -107,8 +107,8 @@ def test_latency_is_left_out_where_no_load_was_measured() -> None:
 
 
 def test_scale_out_is_told_by_ratios_within_rounds() -> None:
-    def together(plays: int, cpu_s: float) -> Together:
-        return Together(plays, 2.0, cpu_s)
+    def together(plays: int, cpu_s: float) -> GroupWork:
+        return GroupWork(plays, 2.0, cpu_s)
 
     rounds = [
         {1: {"worker": together(200, 1.0), "ceiling": together(1000, 1.0)},

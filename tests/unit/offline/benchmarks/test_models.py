@@ -14,7 +14,7 @@ from segue.models.registry import open_model
 from segue.offline.benchmarks.dataset import HELD_BACK, SESSION_GAP_S, with_every_song, world_config
 from segue.offline.benchmarks.in_process import WorldFeed, requests_of, scratch_store
 from segue.offline.benchmarks.large_hybrid import assemble_hybrid
-from segue.offline.benchmarks.recommenders import (
+from segue.offline.benchmarks.models import (
     ListsConfig,
     PlainRanked,
     batch_figures,

@@ -1,10 +1,10 @@
-"""Lists a second without Kafka: what serves a hybrid, beside its plain form."""
+"""Lists a second without Kafka, of the hybrid as it serves and of its reference form."""
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -18,8 +18,10 @@ from segue.models.ranking.inputs import RankingInputs
 from segue.models.recommenders.base import PopularityRecommender, Recommender, Request
 from segue.models.recommenders.hybrid import HybridRecommender
 from segue.models.reranking.rule_engine import RuleBook
+from segue.offline.benchmarks.ann import facts, recall_plot, summary
 from segue.offline.benchmarks.dataset import bench_world
 from segue.offline.benchmarks.in_process import WorldFeed, one_thread, requests_of, scratch_store
+from segue.offline.reporting.document import Block, Heading, Paragraph, Table, table_of
 from segue.stream.config.settings import Settings, load_settings
 from segue.stream.serving.factory import recommender_config
 
@@ -30,10 +32,7 @@ WARM_UP_PLAYS = 4_096
 
 @dataclass(frozen=True)
 class ListsConfig:
-    """songs, plays: of the world. requests: real ones, asked again and again.
-
-    seconds: of each measurement, at least.
-    """
+    """songs, plays: of the world. seconds: of each measurement, at least."""
 
     songs: int = 100_000
     plays: int = 60_000
@@ -48,21 +47,21 @@ class ListsConfig:
 
 
 class PlainRanked(HybridNextSong):
-    """A hybrid whose candidates are ranked by the network as it was trained, layer by layer."""
+    """A hybrid that ranks candidates by the network as it was trained, layer by layer."""
 
     def shares(self, inputs: RankingInputs) -> Tensor:
-        """Return the candidates' log-shares, float32 [B, C]; -inf where there is none."""
+        """Return the candidates' log-probabilities, float32 [B, C]; -inf for padding."""
         vectors = self.parts.gru.vectors[inputs.known_items]
         logits: Tensor = self.ranker(inputs, vectors)[0]
         return logits.log_softmax(1)
 
 
 def measure_lists(config: ListsConfig, say: Callable[[str], None]) -> dict[str, Any]:
-    """Measure each contender at each batch size, in turn, and give lists a second."""
+    """Measure each recommender at each batch size, in turn; return lists a second."""
     kept = load_settings().data_dir / "bench"
     world = bench_world(kept, "hybrid", config.songs, config.plays, config.seed, say)
     settings = load_settings(bundle=world.bundle)
-    contenders = _contenders(world.bundle, settings)
+    recommenders = _recommenders(world.bundle, settings)
     feed = WorldFeed(world.plays, settings.topic_partitions)
     with tempfile.TemporaryDirectory(prefix="lists-") as directory, one_thread():
         store = scratch_store(Path(directory), settings)
@@ -73,7 +72,7 @@ def measure_lists(config: ListsConfig, say: Callable[[str], None]) -> dict[str, 
             one = {
                 size: {
                     who: lists_per_s(made, requests, size, config.seconds)
-                    for who, made in contenders.items()
+                    for who, made in recommenders.items()
                 }
                 for size in BATCHES
             }
@@ -84,7 +83,7 @@ def measure_lists(config: ListsConfig, say: Callable[[str], None]) -> dict[str, 
     return {"songs": config.songs, "batches": [batch_figures(size, rounds) for size in BATCHES]}
 
 
-def _contenders(directory: Path, settings: Settings) -> dict[str, Recommender]:
+def _recommenders(directory: Path, settings: Settings) -> dict[str, Recommender]:
     bundle, config = read_bundle(directory, kind="hybrid"), recommender_config(settings)
     popularity, version = bundle.weights["popularity"], bundle.manifest.version
     book = RuleBook(config.rules)
@@ -101,8 +100,8 @@ def _contenders(directory: Path, settings: Settings) -> dict[str, Recommender]:
 def lists_per_s(
     recommender: Recommender, requests: Sequence[Request], size: int, seconds: float
 ) -> float:
-    """Ask for lists, `size` at a time, for so long and the batch that is on."""
-    recommender.recommend(requests[:size])  # what is compiled or cached is so by now
+    """Return lists a second of batches of `size`, measured for at least `seconds`."""
+    recommender.recommend(requests[:size])  # compiles and fills caches
     began, lists = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         start = lists % (len(requests) - size + 1)
@@ -112,14 +111,64 @@ def lists_per_s(
 
 
 def batch_figures(size: int, rounds: Sequence[Mapping[int, Mapping[str, float]]]) -> dict[str, Any]:
-    """Return medians over the rounds; the ratios are those of the rounds' ratios.
+    """Return medians over rounds; ratios are medians of the rounds' ratios.
 
-    ratio: of the hybrid to its plain form. popularity_ratio: to no model at all.
+    ratio: of the hybrid to its reference form. popularity_ratio: to popularity alone.
     """
-    rows = [each[size] for each in rounds]
+    found = [each[size] for each in rounds]
     return {
         "batch": size,
-        **{f"{who}_lists_per_s": median(one[who] for one in rows) for who in rows[0]},
-        "ratio": median(one["hybrid"] / one["plain"] for one in rows),
-        "popularity_ratio": median(one["hybrid"] / one["popularity"] for one in rows),
+        **{f"{who}_lists_per_s": median(one[who] for one in found) for who in found[0]},
+        "ratio": median(one["hybrid"] / one["plain"] for one in found),
+        "popularity_ratio": median(one["hybrid"] / one["popularity"] for one in found),
     }
+
+
+def models_blocks(figures: dict[str, Any]) -> Iterator[Block]:
+    """Report lists a second, training throughput and the ANN index."""
+    lists, training, ann = figures["lists"], figures["training"], figures["ann"]
+    yield Heading("Lists without Kafka", 3)
+    yield Paragraph(
+        f"Lists a second of one thread from real requests (hybrid, {lists['songs']:,} songs): "
+        "retrieval, ranking, rules and explanations. Its plain form ranks the candidates by the "
+        "network as it was trained, layer by layer; popularity is what no model at all does."
+    )
+    yield table_of(
+        lists["batches"],
+        {
+            "requests together": "{batch}",
+            "hybrid, lists/s": "{hybrid_lists_per_s:,.0f}",
+            "plain": "{plain_lists_per_s:,.0f}",
+            "to plain": "{ratio:.2f}",
+            "popularity": "{popularity_lists_per_s:,.0f}",
+            "to it": "{popularity_ratio:.3f}",
+        },
+    )
+    yield Heading("Training", 3)
+    yield Paragraph(
+        f"Next songs learned in a second by the GRU ({training['songs']:,} songs, dim "
+        f"{training['dim']}) and by the simplest loop: an embedding, a GRU of the same size and "
+        "the softmax over all songs, on padded batches."
+    )
+    yield table_of(
+        [
+            {**one, **{who: _mib(one[f"{who}_peak_mib"]) for who in ("gru", "plain")}}
+            for one in training["threads"]
+        ],
+        {
+            "threads": "{threads}",
+            "GRU, plays/s": "{gru_plays_per_s:,.0f}",
+            "simplest loop": "{plain_plays_per_s:,.0f}",
+            "ratio": "{ratio:.1f}",
+            "GRU, peak MiB": "{gru}",
+            "loop, peak MiB": "{plain}",
+        },
+    )
+    yield Heading(f"The index over {ann['songs']:,} songs", 3)
+    yield Paragraph(" ".join(facts(ann)))
+    yield Table(*summary(ann))
+    yield recall_plot(ann)
+
+
+def _mib(peak: float | None) -> str:
+    return "unknown" if peak is None else f"{peak:,.0f}"
