@@ -89,7 +89,7 @@ chaos: install  ## Break a running system, and check all of it: CHAOS_SECONDS=, 
 
 rebalances: install  ## Members join and leave as fast as the group settles, and all is checked
 	$(VENV)/bin/python -m segue.offline.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) \
-	  --kind $(CHAOS_KIND) --rate $(CHAOS_RATE) --only passer-by --only kill \
+	  --kind $(CHAOS_KIND) --rate $(CHAOS_RATE) --only "group churn" --only kill \
 	  $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
 
 soak: install  ## Swap models a thousand times under load and watch the memory

@@ -214,7 +214,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 """By name, in the order of the report."""
 
 FILE = "report.json"
-FORMAT = 1
+FORMAT = 2
 """Of report.json; a report of another format is not extended."""
 PACKAGES = ("segue", "torch", "numpy", "numba", "faiss-cpu", "lmdb", "faust-streaming", "aiokafka")
 BY_SONGS = ("throughput", "stages")

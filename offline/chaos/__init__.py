@@ -1,18 +1,14 @@
-"""The fault harness: a real system, faults on a seeded schedule, and a checker that trusts nothing.
+"""The fault harness: a real system, faults on a seeded schedule, and an independent checker.
 
 python -m segue.offline.chaos --help
 
-    schedule.py   which fault comes when, from a seed
-    fault.py      what a fault is; faults.py: all kinds, which stand in *_faults.py
-    plays.py      seeded plays, and what is no play, with the truth about each in its header
-    producer.py   a process that sends them
-    passer_by.py  a process that joins the workers' group and leaves it, over and over
-    processes.py  processes that are started again when they end, and how they ended
-    world.py      songs, models and rules; hybrid_training.py: of hybrids
-    ground.py     broker, topics and processes of one run
-    object_store.py  where the embedded broker keeps its log, so that it can be killed
-    evidence.py   what topics and stores hold, read after the run
-    erasures.py   who was forgotten where, and what stores may not know after it
-    checker.py    what must hold of it
-    report.py     all of it on one page
+    cluster.py      broker, topics and processes of one run; fixtures.py: its bundles and rules
+    supervisor.py   processes that are restarted when they end, and how they ended
+    producer.py     a process that sends seeded plays, with the truth about each in its header
+    faults/         every fault; group_churn.py: a process that joins and leaves the group
+    runner.py       the schedule of faults, their injection, and the end of a run
+    evidence.py     what topics and stores hold after the run
+    checker.py      the invariants; rule_oracle.py: the business rules, implemented once more
+    object_store.py where the embedded broker keeps its log, so that it can be killed
+    report.py       the report
 """

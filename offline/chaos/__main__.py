@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import click
 
 from segue.models.errors import SegueError
-from segue.offline.chaos.messages import SHARE_FORGOTTEN
+from segue.offline.chaos.producer import SHARE_FORGOTTEN
 
 
 @click.command()
@@ -67,8 +66,10 @@ def main(
     """
     from segue.offline.chaos.cluster import ChaosConfig
     from segue.offline.chaos.faults import FAULTS
-    from segue.offline.chaos.report import document, markdown
+    from segue.offline.chaos.report import blocks, document
     from segue.offline.chaos.runner import run_chaos
+    from segue.offline.reporting.document import markdown, write_markdown
+    from segue.offline.reporting.json_file import write_json
     from segue.offline.reporting.progress import steps_progress
 
     unknown = {*only} - {*FAULTS}
@@ -83,9 +84,9 @@ def main(
             report = document(run_chaos(config, only or tuple(FAULTS), show))
     except SegueError as error:
         raise click.ClickException(str(error)) from error
-    (out / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-    (out / "report.md").write_text(markdown(report))
-    click.echo(markdown(report))
+    write_json(out / "report.json", report)
+    write_markdown(out, list(blocks(report)))
+    click.echo(markdown(blocks(report)))
     if report["violations"]:
         click.echo(f"Violations. To repeat: --seed {seed} --seconds {seconds:g}", err=True)
         sys.exit(1)

@@ -6,6 +6,7 @@ code that counts plays, cuts sessions or makes lists, so that one finds the othe
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ from segue.models.data.catalogue import SongDetails
 from segue.models.data.play_metadata import DetailLists
 from segue.models.recommenders.base import Request
 from segue.models.reranking.rules import ListRules
-from segue.offline.chaos.erasures import Erasures
 from segue.offline.chaos.evidence import Evidence, LoggedPlay, Place, PublishedList, StoredPlays
 from segue.offline.chaos.rule_oracle import broken_rules
 
@@ -22,8 +22,67 @@ MOST_EXAMPLES = 5  # of each kind of violation
 LIVE_COUNTS = ("popularity",)  # of a song counted at the time of the list, not of its play
 
 
+AHEAD = 300
+"""Offsets by which a store may be ahead of the newest play of its partition that has a list. A
+batch has 50 records, two are at work, and a worker may be killed between storing and publishing."""
+
+
+class Erasures:
+    """All of them. records: of the plays topic, in the order of each partition's log."""
+
+    def __init__(self, records: Iterable[LoggedPlay]) -> None:
+        self._of_listener: dict[tuple[int, str], list[int]] = defaultdict(list)
+        self._of_partition: dict[int, list[int]] = defaultdict(list)
+        self._played: dict[tuple[int, str, str], list[int]] = defaultdict(list)
+        for one in records:
+            if one.is_good:
+                self._played[one.partition, one.user_id, one.song_id].append(one.offset)
+            if one.forgets:
+                self._of_listener[one.partition, one.user_id].append(one.offset)
+                self._of_partition[one.partition].append(one.offset)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._of_partition.values()))
+
+    def knows(self, play: LoggedPlay, song: str) -> bool:
+        """Return whether at a play its listener had played a song since their last erasure.
+
+        The play itself counts.
+        """
+        played = self._played.get((play.partition, play.user_id, song), ())
+        asked = self._of_listener.get((play.partition, play.user_id), ())
+        last_played, last_asked = _last(played, play.offset), _last(asked, play.offset)
+        return last_played is not None and (last_asked is None or last_played > last_asked)
+
+    def erase(self, play: LoggedPlay, position: int) -> bool:
+        """Return whether a play is forgotten by a store that has read up to `position`."""
+        after = _next(self._of_listener.get((play.partition, play.user_id), ()), play.offset)
+        return after is not None and after < position
+
+    def may_change(self, play: LoggedPlay, answered: int, *, by_anybody: bool) -> bool:
+        """Return whether what the play's list is made of may be forgotten as the list is made.
+
+        answered: offset of the newest play of its partition that has a list by then. by_anybody:
+        whether a list is made of other listeners' plays, too.
+        """
+        own = self._of_listener.get((play.partition, play.user_id), ())
+        offsets = self._of_partition.get(play.partition, ()) if by_anybody else own
+        after = _next(offsets, play.offset)
+        return after is not None and after - answered <= AHEAD
+
+
+def _last(offsets: Sequence[int], offset: int) -> int | None:
+    place = bisect_right(offsets, offset)
+    return offsets[place - 1] if place else None
+
+
+def _next(offsets: Sequence[int], offset: int) -> int | None:
+    place = bisect_right(offsets, offset)
+    return offsets[place] if place < len(offsets) else None
+
+
 @dataclass(frozen=True)
-class Promise:
+class Invariants:
     """What lists were to keep to.
 
     models: versions that may have made lists. session_gap_ms, session_max_songs: of the settings.
@@ -54,8 +113,8 @@ class Findings:
             self.examples[kind].append(detail)
 
 
-def check(evidence: Evidence, promise: Promise) -> Findings:
-    """Hold the evidence against the promise."""
+def check(evidence: Evidence, invariants: Invariants) -> Findings:
+    """Hold the evidence against the invariants."""
     findings = Findings()
     plays = {play.place: play for play in evidence.plays if play.is_good}
     findings.counts["plays"] = len(plays)
@@ -63,7 +122,7 @@ def check(evidence: Evidence, promise: Promise) -> Findings:
     findings.counts["listeners forgotten"] = len(erasures)
     unknown = len(evidence.plays) - len(plays) - len(erasures)
     findings.counts["records that are no plays"] = unknown
-    _check_lists(evidence, plays, erasures, promise, findings)
+    _check_lists(evidence, plays, erasures, invariants, findings)
     _check_rejected(evidence, findings)
     _check_stores(evidence, list(plays.values()), erasures, findings)
     for what in ("plays", "lists", "histories"):
@@ -76,13 +135,13 @@ def _check_lists(
     evidence: Evidence,
     plays: Mapping[Place, LoggedPlay],
     erasures: Erasures,
-    promise: Promise,
+    invariants: Invariants,
     findings: Findings,
 ) -> None:
     first: dict[tuple[Place, str], PublishedList] = {}
     answered: set[Place] = set()
     newest: Counter[int] = Counter()
-    sessions = dict(_sessions(evidence.plays, promise))
+    sessions = dict(_sessions(evidence.plays, invariants))
     for made in evidence.lists:
         findings.counts["lists"] += 1
         play = plays.get(made.cause)
@@ -92,7 +151,7 @@ def _check_lists(
         findings.counts["lists that came again"] += made.cause in answered
         answered.add(made.cause)
         newest[play.partition] = max(newest[play.partition], play.offset)
-        if made.model not in promise.models:
+        if made.model not in invariants.models:
             findings.found("list of an unknown model", f"{made.cause}: {made.model}")
         songs, times = sessions[made.cause]
         for song in sorted(made.reasons):
@@ -101,11 +160,11 @@ def _check_lists(
         known = newest[play.partition]
         if erasures.may_change(play, known, by_anybody=False):
             songs, times = songs[-1:], times[-1:]  # no more is sure to be known
-        for broken in _breaks(made, (songs, times), promise):
+        for broken in _breaks(made, (songs, times), invariants):
             findings.found("rule broken", f"{made.cause}: {broken}")
         if LIVE_COUNTS in made.sources:
             findings.counts["lists with songs of live popularity"] += 1
-        elif erasures.may_change(play, known, by_anybody=promise.from_others):
+        elif erasures.may_change(play, known, by_anybody=invariants.from_others):
             findings.counts["lists whose plays may have come again after an erasure"] += 1
         else:
             before = first.setdefault((made.cause, made.model), made)
@@ -123,7 +182,7 @@ def _answers(made: PublishedList, play: LoggedPlay) -> bool:
 
 
 def _sessions(
-    records: Iterable[LoggedPlay], promise: Promise
+    records: Iterable[LoggedPlay], invariants: Invariants
 ) -> Iterator[tuple[Place, tuple[Sequence[str], Sequence[int]]]]:
     """Return for each play the songs and times of its session up to it, in the order of the log.
 
@@ -137,23 +196,23 @@ def _sessions(
         if not play.is_good:
             continue
         songs, times = running.get(listener, ([], []))
-        if times and play.played_at_ms - times[-1] > promise.session_gap_ms:
+        if times and play.played_at_ms - times[-1] > invariants.session_gap_ms:
             songs, times = [], []
-        songs = [*songs, play.song_id][-promise.session_max_songs :]
-        times = [*times, play.played_at_ms][-promise.session_max_songs :]
+        songs = [*songs, play.song_id][-invariants.session_max_songs :]
+        times = [*times, play.played_at_ms][-invariants.session_max_songs :]
         running[listener] = songs, times
         yield play.place, (songs, times)
 
 
 def _breaks(
-    made: PublishedList, session: tuple[Sequence[str], Sequence[int]], promise: Promise
+    made: PublishedList, session: tuple[Sequence[str], Sequence[int]], invariants: Invariants
 ) -> Iterator[str]:
     songs, times = session
-    if len(made.songs) > promise.list_length:
-        yield f"{len(made.songs)} songs, at most {promise.list_length}"
+    if len(made.songs) > invariants.list_length:
+        yield f"{len(made.songs)} songs, at most {invariants.list_length}"
     details = DetailLists([*times], [None] * len(times))
     asked = Request(songs, (), session_details=details)
-    yield from broken_rules(promise.rules, promise.catalogue, asked, made.songs)
+    yield from broken_rules(invariants.rules, invariants.catalogue, asked, made.songs)
 
 
 def _check_rejected(evidence: Evidence, findings: Findings) -> None:

@@ -1,4 +1,4 @@
-"""Where a run takes place: topics, bundles, rules and processes that nobody else uses."""
+"""The cluster of one run: its own topics, bundles, rules and processes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from typing import Any
 import msgspec
 
 from segue.offline.chaos.fixtures import BUNDLES, RULES, SONGS, write_bundles
-from segue.offline.chaos.messages import SHARE_FORGOTTEN, PlaySource
 from segue.offline.chaos.object_store import ObjectStore
-from segue.offline.chaos.producer import ProducerConfig
+from segue.offline.chaos.producer import SHARE_FORGOTTEN, PlaySource, ProducerConfig
 from segue.offline.chaos.supervisor import ChaosError, Exit, Supervised, with_environment
 from segue.stream.config.settings import Settings, load_settings
 from segue.stream.kafka.clients import kafka_python_config, reaching
@@ -46,11 +45,11 @@ GROUP_STUCK_S = 75.0
 class ChaosConfig:
     """What to run.
 
-    bootstrap: somebody's brokers; None: an embedded one. durable: its log outlives it, so that it
-    can be killed; slow above some ten thousand plays.
+    bootstrap: brokers; None: an embedded one. durable: its log outlives it, so that it can be
+    killed; slow above some ten thousand plays.
     restart_broker: a shell command that restarts those brokers with their log. rate: plays/s.
-    kind: of the bundles, one of world.KINDS. forget: the share of records that ask that their
-    listener be forgotten; with 0 every repeat is compared, as nothing it was made of may be gone.
+    kind: of the bundles, one of fixtures.KINDS. forget: the share of erasure requests among
+    records; with 0 every repeated list is compared, as no play it depends on can be erased.
     """
 
     directory: Path
@@ -66,8 +65,8 @@ class ChaosConfig:
 
 
 @dataclass
-class Ground:
-    """A run's parts. active: what was last announced that can be served."""
+class Cluster:
+    """The parts of a run. active: the last announced model that can serve."""
 
     config: ChaosConfig
     settings: Settings
@@ -76,7 +75,7 @@ class Ground:
     versions: dict[str, str]
     workers: list[Supervised] = field(default_factory=list)
     guests: list[Supervised] = field(default_factory=list)
-    passers_by: list[Supervised] = field(default_factory=list)
+    churners: list[Supervised] = field(default_factory=list)
     extra: dict[str, dict[str, str]] = field(default_factory=dict)
     active: ActiveModel | None = None
     broker_busy: bool = False
@@ -97,7 +96,7 @@ class Ground:
     @property
     def processes(self) -> list[Supervised]:
         """Everything that is watched."""
-        return [self.producer, *self.workers, *self.guests, *self.passers_by]
+        return [self.producer, *self.workers, *self.guests, *self.churners]
 
     @property
     def bundle_root(self) -> Path:
@@ -106,8 +105,8 @@ class Ground:
 
     @property
     def memberships(self) -> int:
-        """How often passers-by have joined the group, had their share and left."""
-        counts = self.config.directory.glob("passer-by-*.count")
+        """How often `group_churn` processes have joined the group and left it."""
+        counts = self.config.directory.glob("churn-*.count")
         return sum(int(each.read_text()) for each in counts)
 
     @property
@@ -116,20 +115,20 @@ class Ground:
         return [each for process in self.processes for each in process.exits]
 
     def worker(self, name: str) -> Supervised:
-        """Make a worker, with a store and rules of its own; it is not started."""
+        """Return a worker with its own store and rules; it is not started."""
         directory = self.config.directory / name
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "rules.toml").write_text(RULES)
         log_file = self.config.directory / f"{name}.log"
         return Supervised(name, partial(self._worker_command, name), log_file, directory)
 
-    def passer_by(self) -> Supervised:
-        """Make a process that joins and leaves the workers' group; it is not started."""
-        directory, name = self.config.directory, f"passer-by-{len(self.passers_by)}"
+    def churn(self) -> Supervised:
+        """Return a process that joins and leaves the workers' group; it is not started."""
+        directory, name = self.config.directory, f"churn-{len(self.churners)}"
         files = [directory / "producer.json", directory / f"{name}.count"]
         command = [sys.executable, "-m", "segue.offline.chaos.faults.group_churn", *map(str, files)]
         made = Supervised(name, lambda: command, directory / f"{name}.log", directory)
-        self.passers_by.append(made)
+        self.churners.append(made)
         return made
 
     def free_worker(self, chance: Random) -> Supervised | None:
@@ -208,8 +207,8 @@ class Ground:
 
 
 @contextmanager
-def prepared(config: ChaosConfig) -> Iterator[Ground]:
-    """Make everything ready, start it, and end it however the block ends."""
+def prepared(config: ChaosConfig) -> Iterator[Cluster]:
+    """Start a cluster, and stop it however the block ends."""
     _make_directory(config.directory)
     with ExitStack() as stack:
         broker = None
@@ -221,12 +220,12 @@ def prepared(config: ChaosConfig) -> Iterator[Ground]:
         settings = load_settings(**overrides)
         ensure_topics(settings)
         versions = write_bundles(config.directory / "bundles", config.kind)
-        ground = Ground(config, settings, overrides, broker, versions)
-        _write_producer_config(ground)
-        ground.announce(BUNDLES[0])
-        stack.callback(_kill_all, ground)
-        ground.look()
-        yield ground
+        cluster = Cluster(config, settings, overrides, broker, versions)
+        _write_producer_config(cluster)
+        cluster.announce(BUNDLES[0])
+        stack.callback(_kill_all, cluster)
+        cluster.look()
+        yield cluster
 
 
 def _broker(config: ChaosConfig, stack: ExitStack) -> EmbeddedBroker:
@@ -238,7 +237,7 @@ def _broker(config: ChaosConfig, stack: ExitStack) -> EmbeddedBroker:
 
 
 def delete_group(settings: Settings) -> None:
-    """Have the broker forget the workers' group; members that live make it anew."""
+    """Delete the workers' group; members that live form it anew."""
     from kafka import KafkaAdminClient
 
     with reaching(settings):
@@ -271,12 +270,12 @@ def _overrides(bootstrap: str) -> dict[str, Any]:
     }
 
 
-def _write_producer_config(ground: Ground) -> None:
-    config = ground.config
+def _write_producer_config(cluster: Cluster) -> None:
+    config = cluster.config
     start_ms = int(time.time() * 1000) - PAST_MS
     source = PlaySource(config.seed, SONGS, LISTENERS, start_ms, share_forgotten=config.forget)
     progress = str(config.directory / "producer.progress")
-    producer = ProducerConfig(ground.overrides, source, config.rate, progress)
+    producer = ProducerConfig(cluster.overrides, source, config.rate, progress)
     (config.directory / "producer.json").write_bytes(msgspec.json.encode(producer))
 
 
@@ -289,8 +288,8 @@ def _make_directory(directory: Path) -> None:
     marker.touch()
 
 
-def _kill_all(ground: Ground) -> None:
-    for process in ground.processes:
+def _kill_all(cluster: Cluster) -> None:
+    for process in cluster.processes:
         if process.runs:
             process.kill()
             process.look(0.0) if process.held else process.end(1.0)

@@ -78,7 +78,7 @@ heard = {plays = 3, session = true}
 """
 
 
-def promised_rules() -> ListRules:
+def expected_rules() -> ListRules:
     """Return the rules of every worker."""
     return decode_rules(RULES)
 

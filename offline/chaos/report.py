@@ -1,17 +1,19 @@
-"""A run on one page, for eyes and for machines."""
+"""The report of a run, as JSON and as a document."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from segue.offline.chaos.runner import Result
+from segue.offline.reporting.document import Block, Heading, Paragraph, Table
 
 
 def document(result: Result) -> dict[str, Any]:
-    """Return everything as JSON takes it."""
-    ends = Counter(_end(each.status) for each in result.exits)
+    """Return the report as JSON values."""
+    statuses = [each.status for each in result.exits]
+    ends = Counter(f"signal {-one}" if one < 0 else str(one) for one in statuses)
     return {
         "seed": result.config.seed,
         "seconds": round(result.seconds, 1),
@@ -28,54 +30,39 @@ def document(result: Result) -> dict[str, Any]:
         "process_starts": result.starts,
         "process_ends": dict(sorted(ends.items())),
         "rebalances": result.rebalances,
-        "memberships_of_passers_by": result.memberships,
+        "group_memberships": result.memberships,
         "checked": dict(result.findings.counts),
         "violations": dict(result.findings.violations),
         "examples": dict(result.findings.examples),
     }
 
 
-def markdown(report: Mapping[str, Any]) -> str:
-    """Write the document of a run as Markdown."""
-    violations = sum(report["violations"].values())
-    lines = [
-        f"# Faults: {sum(report['faults'].values())} injected, {violations} violations",
-        "",
+def blocks(report: Mapping[str, Any]) -> Iterator[Block]:
+    """Render the report of a run."""
+    faults, violations = sum(report["faults"].values()), sum(report["violations"].values())
+    yield Heading(f"Faults: {faults} injected, {violations} violations", 1)
+    yield Paragraph(
         f"Seed {report['seed']}, {report['bundles']} bundles, {report['workers']} workers, "
         f"{report['plays_per_s']:g} plays/s, "
         f"{report['broker']} broker, {report['seconds']:.0f} s. After the last fault every "
-        f"play was answered within {report['seconds_until_all_answered']:.0f} s.",
-        "",
-        *_table("fault", report["faults"]),
-        f"{report['rebalances']:,} rebalances; passers-by were members and left "
-        f"{report['memberships_of_passers_by']:,} times.",
-        "",
-        *_mended(report["groups_mended"]),
-        *_not_here(report["faults_not_possible_here"]),
-        *_table("checked", report["checked"]),
-        *_table("ends of processes (status)", report["process_ends"]),
-        *_table("violation", report["violations"] or {"none": 0}),
-    ]
+        f"play was answered within {report['seconds_until_all_answered']:.0f} s. "
+        f"{report['rebalances']:,} rebalances; {report['group_memberships']:,} memberships of "
+        "processes that join and leave."
+    )
+    if report["groups_mended"]:
+        yield Paragraph(
+            "The embedded broker's group stood still and was made anew "
+            f"{report['groups_mended']} times (docs/kafka-tests.md)."
+        )
+    if report["faults_not_possible_here"]:
+        yield Paragraph(f"Not possible here: {', '.join(report['faults_not_possible_here'])}.")
+    for name, counts in (
+        ("fault", report["faults"]),
+        ("checked", report["checked"]),
+        ("ends of processes (status)", report["process_ends"]),
+        ("violation", report["violations"] or {"none": 0}),
+    ):
+        yield Table([name, "times"], [[key, f"{count:,}"] for key, count in counts.items()])
     for kind, examples in report["examples"].items():
-        lines += [f"**{kind}**", "", *(f"- `{each}`" for each in examples), ""]
-    return "\n".join(lines)
-
-
-def _not_here(kinds: Sequence[str]) -> list[str]:
-    return [f"Not possible here: {', '.join(kinds)}.", ""] if kinds else []
-
-
-def _mended(times: int) -> list[str]:
-    if not times:
-        return []
-    what = "The embedded broker's group stood still and was made anew"
-    return [f"{what} {times} times (docs/kafka-tests.md).", ""]
-
-
-def _table(name: str, counts: Mapping[str, int]) -> list[str]:
-    rows = [f"| {key} | {count:,} |" for key, count in counts.items()]
-    return [f"| {name} | times |", "|---|---|", *rows, ""]
-
-
-def _end(status: int) -> str:
-    return f"signal {-status}" if status < 0 else str(status)
+        yield Heading(kind)
+        yield Paragraph("\n".join(f"- `{each}`" for each in examples))

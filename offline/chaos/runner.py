@@ -13,8 +13,8 @@ from random import Random
 
 import lmdb
 
-from segue.offline.chaos.checker import Findings, Promise, check
-from segue.offline.chaos.cluster import STOP_S, ChaosConfig, Ground, prepared
+from segue.offline.chaos.checker import Findings, Invariants, check
+from segue.offline.chaos.cluster import STOP_S, ChaosConfig, Cluster, prepared
 from segue.offline.chaos.evidence import (
     Evidence,
     Place,
@@ -28,7 +28,7 @@ from segue.offline.chaos.evidence import (
 )
 from segue.offline.chaos.faults import FAULTS
 from segue.offline.chaos.faults.base import Failed, NotHere, NotNow, Steps
-from segue.offline.chaos.fixtures import catalogue, promised_rules
+from segue.offline.chaos.fixtures import catalogue, expected_rules
 from segue.offline.chaos.supervisor import Exit
 from segue.stream.kafka.clients import KafkaUnavailable
 
@@ -46,7 +46,7 @@ class Planned:
 
 
 def schedule(kinds: Sequence[str], seconds: float, seed: int) -> Iterator[Planned]:
-    """Draw faults over so many seconds: each kind once, in any order, before one comes again.
+    """Draw faults over `seconds`: every kind once, in random order, before one is repeated.
 
     >>> [each.kind for each in schedule(["kill", "freeze"], 40, 1)][:2] in (
     ...     ["kill", "freeze"], ["freeze", "kill"])
@@ -68,8 +68,8 @@ SETTLED_S = 150.0  # without an answer, when nothing goes wrong any more: nobody
 
 
 @dataclass
-class Underway:
-    """A fault that is to begin or has begun, and when it goes on."""
+class FaultInProgress:
+    """A fault in progress. next_s: when its next step is due."""
 
     planned: Planned
     steps: Steps
@@ -109,67 +109,67 @@ def run_chaos(
 ) -> Result:
     """Run the faults, then check what is left. on_progress: what, seconds done and in all."""
     began = time.monotonic()
-    with prepared(config) as ground:
+    with prepared(config) as cluster:
         plan = list(schedule(list(kinds), config.seconds, config.seed))
-        injected = inject(ground, plan, on_progress)
-        ground.producer.held = True
-        ground.producer.end(STOP_S)
+        injected = inject(cluster, plan, on_progress)
+        cluster.producer.held = True
+        cluster.producer.end(STOP_S)
         settling = time.monotonic()
-        plays = Topic(ground.settings, ground.settings.topic_plays)
-        lists = Topic(ground.settings, ground.settings.topic_recommendations)
+        plays = Topic(cluster.settings, cluster.settings.topic_plays)
+        lists = Topic(cluster.settings, cluster.settings.topic_recommendations)
         log = sorted(map(logged_play, plays.more()), key=lambda play: play.place)
         wanted = {play.place for play in log if play.is_good}
-        found = list(until_answered(ground, lists, wanted, on_progress))
+        found = list(until_answered(cluster, lists, wanted, on_progress))
         settled_s = time.monotonic() - settling
-        for worker in ground.workers:
+        for worker in cluster.workers:
             worker.held = True
-        ground.end_workers()
+        cluster.end_workers()
         found += map(published_list, lists.more())
-        rejected = Topic(ground.settings, ground.settings.topic_rejected)
-        stores = [*read_stores(ground, injected)]
+        rejected = Topic(cluster.settings, cluster.settings.topic_rejected)
+        stores = [*read_stores(cluster, injected)]
         evidence = Evidence(log, found, map(rejected_record, rejected.more()), stores)
-        findings = check(evidence, promise(ground))
+        findings = check(evidence, invariants(cluster))
         return Result(
             config,
             injected,
-            with_process_ends(findings, ground.exits, injected),
-            ground.exits,
-            sum(process.starts for process in ground.processes),
-            len({each for worker in ground.workers for each in generations(worker.log_file)}),
-            ground.memberships,
+            with_process_ends(findings, cluster.exits, injected),
+            cluster.exits,
+            sum(process.starts for process in cluster.processes),
+            len({each for worker in cluster.workers for each in generations(worker.log_file)}),
+            cluster.memberships,
             time.monotonic() - began,
             settled_s,
-            ground.groups_mended,
+            cluster.groups_mended,
         )
 
 
 def inject(
-    ground: Ground, plan: list[Planned], on_progress: Callable[[str, int, int], None]
+    cluster: Cluster, plan: list[Planned], on_progress: Callable[[str, int, int], None]
 ) -> Injected:
     """Carry out a plan, several faults at once where they overlap, until all have ended.
 
     One that finds nobody to do it to is tried again, as long as the time for faults lasts.
     """
     injected, ahead = Injected(), list(plan)
-    underway: list[Underway] = []
-    began, total_s = time.monotonic(), ground.config.seconds
+    underway: list[FaultInProgress] = []
+    began, total_s = time.monotonic(), cluster.config.seconds
     while ahead or underway or time.monotonic() - began < total_s:
         now_s = time.monotonic() - began
         while ahead and ahead[0].at_s <= now_s:
-            underway.append(_beginning(ground, ahead.pop(0)))
-        underway = [each for each in underway if _goes_on(ground, each, now_s, injected)]
-        ground.look()
+            underway.append(_beginning(cluster, ahead.pop(0)))
+        underway = [each for each in underway if _step(cluster, each, now_s, injected)]
+        cluster.look()
         on_progress("Faults", min(int(now_s), int(total_s)), int(total_s))
         time.sleep(TICK_S)
     return injected
 
 
-def _beginning(ground: Ground, planned: Planned) -> Underway:
-    steps = FAULTS[planned.kind](ground, Random(planned.seed))
-    return Underway(planned, steps, planned.at_s)
+def _beginning(cluster: Cluster, planned: Planned) -> FaultInProgress:
+    steps = FAULTS[planned.kind](cluster, Random(planned.seed))
+    return FaultInProgress(planned, steps, planned.at_s)
 
 
-def _goes_on(ground: Ground, each: Underway, now_s: float, injected: Injected) -> bool:
+def _step(cluster: Cluster, each: FaultInProgress, now_s: float, injected: Injected) -> bool:
     """Accept a fault's next step if it is due; tell whether more are to come."""
     if now_s < each.next_s:
         return True
@@ -177,12 +177,12 @@ def _goes_on(ground: Ground, each: Underway, now_s: float, injected: Injected) -
     try:
         each.next_s = now_s + next(each.steps)
     except StopIteration:
-        ground.note(f"{kind}: over")
+        cluster.note(f"{kind}: over")
         return False
     except (NotNow, KafkaUnavailable):
-        fresh = _beginning(ground, each.planned)
+        fresh = _beginning(cluster, each.planned)
         each.steps, each.next_s = fresh.steps, now_s + RETRY_S
-        return now_s < ground.config.seconds
+        return now_s < cluster.config.seconds
     except NotHere:
         injected.not_here.add(kind)
         return False
@@ -192,12 +192,12 @@ def _goes_on(ground: Ground, each: Underway, now_s: float, injected: Injected) -
     if not each.has_begun:
         each.has_begun = True
         injected.done[kind] += 1
-        ground.note(f"{kind}: seed {each.planned.seed}")
+        cluster.note(f"{kind}: seed {each.planned.seed}")
     return True
 
 
 def until_answered(
-    ground: Ground,
+    cluster: Cluster,
     lists: Topic,
     wanted: set[Place],
     on_progress: Callable[[str, int, int], None],
@@ -215,16 +215,16 @@ def until_answered(
             if time.monotonic() - looked_at > TICK_S:
                 looked_at = time.monotonic()
                 deadline = looked_at + SETTLED_S
-                ground.look()
+                cluster.look()
             yield made
-        ground.look()
+        cluster.look()
         on_progress("Answers", len(wanted) - len(missing), len(wanted))
 
 
-def read_stores(ground: Ground, injected: Injected) -> Iterator[StoredPlays]:
+def read_stores(cluster: Cluster, injected: Injected) -> Iterator[StoredPlays]:
     """Read the store of every worker that has one."""
-    for worker in [*ground.workers, *ground.guests]:
-        path = ground.store(worker)
+    for worker in [*cluster.workers, *cluster.guests]:
+        path = cluster.store(worker)
         if (path / "data.mdb").exists():
             try:
                 yield read_store(path, worker.name)
@@ -232,12 +232,12 @@ def read_stores(ground: Ground, injected: Injected) -> Iterator[StoredPlays]:
                 injected.failures.append(f"the store of {worker.name} is torn: {error!r}")
 
 
-def promise(ground: Ground) -> Promise:
+def invariants(cluster: Cluster) -> Invariants:
     """Return what every list was to keep to."""
-    models = frozenset([*ground.versions.values()])
-    return Promise(
-        *(promised_rules(), catalogue(), ground.settings.list_length, models),
-        from_others=ground.config.kind == "hybrid",
+    models = frozenset([*cluster.versions.values()])
+    return Invariants(
+        *(expected_rules(), catalogue(), cluster.settings.list_length, models),
+        from_others=cluster.config.kind == "hybrid",
     )
 
 

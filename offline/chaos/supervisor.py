@@ -1,29 +1,24 @@
-"""Processes that are started again whenever they end, as an orchestrator does, and their ends."""
+"""Processes that are restarted whenever they end, as by an orchestrator, and how they ended."""
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from segue.models.errors import SegueError
-from segue.stream.runtime.processes import end, guard, release
+from segue.stream.runtime.processes import ChildProcess
 
-TAIL_BYTES = 100_000
+TAIL = 100_000  # characters
 LAST_LINES = 5
 CLEAR = re.compile("^Error: |The worker ends, so that it is restarted", re.MULTILINE)
-"""What a clear last word holds: the one line of a command, or the watchdog's."""
+"""In the last lines of a process that says why it ends: an error line, or the watchdog's."""
 
 FALSE_CLOCK = re.compile(r"sleep\(.*\nOSError: \[Errno 22\] Invalid argument(\n\[.*)*$")
-"""What libfaketime does to a sleep that is under way as its clock jumps, and no system does.
-
-Other threads may have logged something since.
-"""
+"""libfaketime's effect on a sleep during a jump of the clock, which no real system shows."""
 
 AT_WORK = "Assigned partitions"
 
@@ -60,10 +55,10 @@ class Exit:
 
 @dataclass
 class Supervised:
-    """A process that is started again by `look` after it ended, unless it is held.
+    """A process that `look` starts again after it ended, unless it is held.
 
-    command: gives the command line, asked anew for each start. busy: a fault has it. held: it
-    stays down until it is let go.
+    command: returns the command line of each start. busy: a fault is using it. held: it is not
+    started again.
     """
 
     name: str
@@ -74,94 +69,73 @@ class Supervised:
     busy: bool = False
     held: bool = False
     starts: int = 0
-    _process: subprocess.Popen[bytes] | None = None
-    _guard: subprocess.Popen[bytes] | None = None
+    _recorded: bool = True
     _wanted: int | None = None
     _asked: bool = False
-    _log_start: int = 0
     _next_start: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._child = ChildProcess([self.name], name=self.name, log_file=self.log_file)
 
     @property
     def pid(self) -> int:
-        """The process id while it runs."""
-        assert self._process is not None, f"{self.name} does not run"
-        return self._process.pid
+        """The process id."""
+        return self._child.pid
 
     @property
     def runs(self) -> bool:
         """Whether it runs, stopped or not."""
-        return self._process is not None and self._process.poll() is None
+        return self._child.is_running
 
     @property
     def works(self) -> bool:
-        """Whether it has said, since its start, that it has its share of the log."""
-        return self.runs and AT_WORK in self.said()
+        """Whether it has logged, since its start, that partitions are assigned to it."""
+        return self.runs and AT_WORK in self._child.log()
 
     def start(self) -> None:
         """Start it."""
-        assert not self.runs, f"{self.name} runs already"
         self.directory.mkdir(parents=True, exist_ok=True)
-        with self.log_file.open("ab") as log:
-            self._log_start = log.tell()
-            self._process = subprocess.Popen(
-                [*self.command()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._guard = guard(self._process.pid)
-        self._wanted, self._asked = None, False
+        self._child.command = [*self.command()]
+        self._child.start()
+        self._wanted, self._asked, self._recorded = None, False, False
         self.starts += 1
 
     def look(self, pause_s: float) -> Exit | None:
-        """Accept note of its end, if it has ended, and start it again `pause_s` after that."""
+        """Record its end, if it has ended, and start it again `pause_s` later."""
         ended = None
-        if self._process is not None and not self.runs:
-            ended = self._bury()
+        if not self._recorded and not self.runs:
+            ended = self._record()
             self._next_start = time.monotonic() + pause_s
-        if self._process is None and not self.held and time.monotonic() >= self._next_start:
+        if self._recorded and not self.held and time.monotonic() >= self._next_start:
             self.start()
         return ended
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it still runs."""
-        if self._process is not None:
-            self._process.send_signal(number)
+        self._child.signal(number)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Send SIGKILL."""
         self._wanted = -signal.SIGKILL
         self.signal(signal.SIGKILL)
 
     def terminate(self) -> None:
-        """Ask it to end, as an orchestrator would; it is to end with status 0."""
+        """Send SIGTERM, as an orchestrator would; it should end with status 0."""
         self._wanted, self._asked = 0, True
         self.signal(signal.SIGTERM)
 
     def end(self, patience_s: float) -> Exit:
-        """Terminate it and record how it ended; kill it after `patience_s`."""
-        assert self._process is not None, f"{self.name} does not run"
+        """Stop it and record its end: SIGTERM, after `patience_s` SIGKILL."""
         self._wanted, self._asked = 0, True
-        end(self._process, patience_s)
-        return self._bury()
+        self._child.stop(patience_s)
+        return self._record()
 
-    def said(self) -> str:
-        """Return the end of what it has logged since its last start."""
-        with self.log_file.open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            log.seek(max(self._log_start, log.tell() - TAIL_BYTES))
-            return log.read().decode(errors="replace")
-
-    def _bury(self) -> Exit:
-        assert self._process is not None
-        status = self._process.wait()
-        ended = Exit(self.name, status, self._wanted, self.said(), self._asked)
+    def _record(self) -> Exit:
+        status = self._child.kill()  # it has ended: this releases its guard
+        assert status is not None
+        ended = Exit(self.name, status, self._wanted, self._child.log()[-TAIL:], self._asked)
         self.exits.append(ended)
-        self._process = None
-        if self._guard is not None:
-            release(self._guard)
-            self._guard = None
+        self._recorded = True
         return ended
 
 

@@ -225,7 +225,7 @@ def _output(
     if options["memory_file"] is not None:
         from segue.offline.replay.memory import draw_memory
 
-        draw_memory(options["memory_file"], memory.looks)
+        draw_memory(options["memory_file"], memory.samples)
     show(timed)
     if options["verify"]:
         _check_verified(options, ran[0])

@@ -20,7 +20,7 @@ from segue.offline.replay.play_logs import (
 from segue.offline.replay.publishing import ensure_topic
 from segue.offline.replay.refreshing import Cadence, refreshed_variants
 from segue.offline.replay.resume import claim, describe_replay
-from segue.offline.replay.runner import Plan
+from segue.offline.replay.runner import ReplayConfig
 from segue.offline.replay.sources import LogSource, PlaySource, ReplayError, TopicSource, parse_time
 from segue.offline.replay.variants import POPULARITY, Variant, variants
 from segue.stream.config.settings import Settings
@@ -43,7 +43,7 @@ def chosen_variants(options: Options) -> list[Variant]:
     return variants(bundles, options["changes"], fixed)
 
 
-def refreshed(options: Options, chosen: list[Variant], plan: Plan) -> list[Variant]:
+def refreshed(options: Options, chosen: list[Variant], plan: ReplayConfig) -> list[Variant]:
     """Add variants with incremental training, if --refresh is given."""
     if not options["cadences"]:
         return chosen
@@ -57,7 +57,7 @@ def refreshed(options: Options, chosen: list[Variant], plan: Plan) -> list[Varia
     )
 
 
-def plan_of(options: Options, chosen: list[Variant], stack: ExitStack) -> Plan:
+def plan_of(options: Options, chosen: list[Variant], stack: ExitStack) -> ReplayConfig:
     """Write the plays in partitions, and resolve the other options.
 
     stack: removes a temporary directory at its end.
@@ -72,7 +72,7 @@ def plan_of(options: Options, chosen: list[Variant], stack: ExitStack) -> Plan:
     if options["publish_to"]:
         ensure_topic(settings, options["publish_to"], len(source.partitions))
     capture, root = options["verify"], options["bundle_root"]
-    return Plan(
+    return ReplayConfig(
         source,
         directory,
         begin,

@@ -25,7 +25,7 @@ from segue.offline.demo.view import DemoView, ShownList
 from segue.offline.operations.local_stack import LocalStack
 from segue.offline.operations.producer import check_sendable
 from segue.offline.replay.model_timeline import served_bundles
-from segue.offline.replay.runner import Plan, replay_all
+from segue.offline.replay.runner import ReplayConfig, replay_all
 from segue.offline.replay.sources import LogSource
 from segue.offline.replay.variants import Variant
 from segue.offline.replay.verification import Checked
@@ -46,7 +46,7 @@ def verify_capture(
     settings: the worker's. root: directory of the active bundles. scratch: an empty directory.
     """
     source = LogSource.write(plays, name, settings.topic_partitions, scratch / "plays")
-    plan = Plan(source, scratch, verify=capture, served=served_bundles(capture, root))
+    plan = ReplayConfig(source, scratch, verify=capture, served=served_bundles(capture, root))
     with plays_progress("Replaying", plays.height) as advance:
         [ran], _ = replay_all(plan, [Variant("demo", settings)], advance)
     return ran.checked

@@ -1,9 +1,11 @@
-"""Memory of processes on Linux."""
+"""Memory of processes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 SELF = Path("/proc/self")
 RESET_PEAK = "5"  # written to clear_refs, it sets the peak to the current value
@@ -38,13 +40,11 @@ class Resident:
     file: float
 
 
-def resident_mib(process: Path = SELF) -> Resident | None:
-    """Return the resident memory of a process, /proc/PID, None where it is unknown."""
+def resident_mib(process: psutil.Process | None = None) -> Resident | None:
+    """Return the resident memory of a process, by default this one; None where it has ended."""
     try:
-        lines = (process / "status").read_text(encoding="utf-8").splitlines()
-    except OSError:
+        memory = (process or psutil.Process()).memory_info()
+    except psutil.NoSuchProcess:
         return None
-    kib = {line.partition(":")[0]: line.split()[1] for line in lines if line.startswith("Rss")}
-    if not kib:  # a zombie
-        return None
-    return Resident(int(kib["RssAnon"]) / 1024, int(kib["RssFile"]) / 1024)
+    shared = getattr(memory, "shared", 0)  # unknown outside Linux
+    return Resident((memory.rss - shared) / 2**20, shared / 2**20)

@@ -1,10 +1,10 @@
-"""How much memory a replay takes, all its processes together, from its beginning to its end."""
+"""The memory of a replay: all its processes together, over time."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -12,22 +12,21 @@ from types import TracebackType
 from typing import Self
 
 import matplotlib as mpl
+import psutil
 from matplotlib.figure import Figure
 
 from segue.offline.operations.resources import resident_mib
 from segue.offline.reporting.plots import COLOURS, STYLE
 
-SELF = Path("/proc/self")
-LOOK_S = 0.5
+SAMPLE_S = 0.5
+POINTS = 400  # of a plot
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was resident at one moment, MiB.
+class MemorySample:
+    """Resident memory, MiB, `at_s` seconds after the start, with `plays` replayed.
 
-    at_s: seconds since the beginning. plays: handled by then. own: memory of the processes
-    alone; file: pages of mapped files, counted by process, which the system takes back when it
-    needs them.
+    own: of the processes alone; file: pages of mapped files, counted once a process.
     """
 
     at_s: float
@@ -38,13 +37,10 @@ class Look:
 
 
 class MemoryWatch:
-    """Looks at this process and its children twice a second, for as long as a `with` block.
-
-    Where the system does not tell, nothing is seen.
-    """
+    """Samples the memory of this process and its children twice a second, as a context manager."""
 
     def __init__(self) -> None:
-        self.looks: list[Look] = []
+        self.samples: list[MemorySample] = []
         self.step = ""
         self.plays = 0
         self._began_s = time.monotonic()
@@ -65,59 +61,47 @@ class MemoryWatch:
         self._thread.join()
 
     def handled(self, plays: int) -> int:
-        """Count plays that are handled, and return their number."""
+        """Note how many plays are replayed; returns `plays`."""
         self.plays = plays
         return plays
 
     @property
     def peak_mib(self) -> float | None:
-        """Return the most that was resident, mapped files included; None where nobody tells."""
-        return max((one.own + one.file for one in self.looks), default=None)
+        """The peak resident memory, mapped files included; None before the first sample."""
+        return max((one.own + one.file for one in self.samples), default=None)
 
     def _watch(self) -> None:
-        self._look()
-        while not self._ended.wait(LOOK_S):
-            self._look()
-        self._look()
+        self._sample()
+        while not self._ended.wait(SAMPLE_S):
+            self._sample()
+        self._sample()
 
-    def _look(self) -> None:
-        at_s = time.monotonic() - self._began_s
-        found = [resident_mib(process) for process in _processes()]
+    def _sample(self) -> None:
+        at_s, here = time.monotonic() - self._began_s, psutil.Process()
+        found = [resident_mib(process) for process in (here, *here.children(recursive=True))]
         known = [one for one in found if one is not None]
-        if known:
-            own, file = sum(one.own for one in known), sum(one.file for one in known)
-            self.looks.append(Look(at_s, self.step, self.plays, own, file))
-
-
-def _processes() -> Iterator[Path]:
-    """Name this process and those that it began."""
-    yield SELF
-    for children in SELF.glob("task/*/children"):
-        try:
-            numbers = children.read_text(encoding="ascii").split()
-        except OSError:  # the thread has ended
-            continue
-        yield from (SELF.parent / number for number in numbers)
+        own, file = sum(one.own for one in known), sum(one.file for one in known)
+        self.samples.append(MemorySample(at_s, self.step, self.plays, own, file))
 
 
 POINTS = 400  # more cannot be distinguished
 
 
-def draw_memory(file: Path, looks: Sequence[Look]) -> None:
+def draw_memory(file: Path, samples: Sequence[MemorySample]) -> None:
     """Draw memory over time, with the steps named and the plays handled beside it."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": "segue", "svg.fonttype": "none"}):
         figure = Figure(figsize=(9.4, 4.0), layout="constrained")
         axes = figure.subplots()
-        shown = looks[:: max(1, len(looks) // POINTS)]
+        shown = samples[:: max(1, len(samples) // POINTS)]
         minutes = [one.at_s / 60 for one in shown]
         own, file_mib = [one.own for one in shown], [one.file for one in shown]
         labels = ("the processes' own", "mapped files")
         axes.stackplot(minutes, own, file_mib, labels=labels, colors=COLOURS[:2], alpha=0.75)
         axes.set_ylabel("MiB, all processes")
         axes.set_xlabel("Minutes")
-        top = 1.08 * max((one.own + one.file for one in looks), default=1.0)
+        top = 1.08 * max((one.own + one.file for one in samples), default=1.0)
         axes.set_ylim(0, top)
-        for step, part in groupby(looks, lambda one: one.step):
+        for step, part in groupby(samples, lambda one: one.step):
             began = next(part).at_s / 60
             axes.axvline(began, color="#888888", linewidth=0.8)
             axes.text(began, top, f" {step}", ha="left", va="top", fontsize=9)

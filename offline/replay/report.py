@@ -15,7 +15,7 @@ from matplotlib.ticker import PercentFormatter
 
 from segue.offline.evaluation.table import number, percent
 from segue.offline.replay.summary import CEILING
-from segue.offline.replay.table import contenders, counterfactual_lines, facts_line, refresh_lines
+from segue.offline.replay.table import compared, counterfactual_lines, facts_line, refresh_lines
 from segue.offline.replay.variants import POPULARITY
 from segue.offline.reporting.document import (
     Block,
@@ -43,7 +43,7 @@ def pictures(figures: Figures) -> Iterator[Picture]:
     with mpl.rc_context(STYLE):
         yield png("time.png", _over_time(figures), "Hit rate and coverage over stream time")
         yield png("slices.png", _by_slice(figures), "Hit rate @20 by kind of play")
-        if any(one.get("calibration") for one in contenders(figures).values()):
+        if any(one.get("calibration") for one in compared(figures).values()):
             yield png("calibration.png", _calibration(figures), "Chances predicted and found")
         yield png("sources.png", _sources(figures), "Where candidates and hits came from")
         if _grid(figures):
@@ -57,7 +57,7 @@ def _over_time(figures: Figures) -> Figure:
     for each, metric, title in zip(
         axes, ("hit_rate_at_20", "coverage_at_20"), ("Hit rate @20", "Coverage @20"), strict=True
     ):
-        for place, (name, found) in enumerate(contenders(figures).items()):
+        for place, (name, found) in enumerate(compared(figures).items()):
             values = found["windows"].get(metric)
             if values is not None:
                 each.plot(times, _gaps(values), label=name, **line_style(place))
@@ -95,7 +95,7 @@ def _by_slice(figures: Figures) -> Figure:
     for axes, way in zip(panels, ways, strict=False):
         parts = figures["slices"][way]
         total = sum(part["judged"] for part in parts.values())
-        for place, (name, found) in enumerate(contenders(figures).items()):
+        for place, (name, found) in enumerate(compared(figures).items()):
             values = [found["slices"][way][part]["hit_rate_at_20"] for part in parts]
             axes.plot(range(len(parts)), values, label=name, **line_style(place))
         ticks = [f"{part}\n{each['judged'] / total:.0%}" for part, each in parts.items()]
@@ -112,7 +112,7 @@ def _by_slice(figures: Figures) -> Figure:
 def _calibration(figures: Figures) -> Figure:
     figure = Figure(figsize=(5.6, 4.6), layout="constrained")
     axes = figure.subplots()
-    for place, (name, found) in enumerate(contenders(figures).items()):
+    for place, (name, found) in enumerate(compared(figures).items()):
         calibration = found.get("calibration")
         if calibration is not None:
             pairs = zip(calibration["predicted"], calibration["found"], strict=True)
@@ -128,7 +128,7 @@ def _calibration(figures: Figures) -> Figure:
 
 
 def _sources(figures: Figures) -> Figure:
-    names = [name for name in contenders(figures) if name != POPULARITY]
+    names = [name for name in compared(figures) if name != POPULARITY]
     kinds = list(dict.fromkeys(k for n in names for k in _of(figures, n)["sources_of_songs"]))
     figure = Figure(figsize=(9.4, 1.2 + 0.7 * len(names)), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
@@ -148,13 +148,13 @@ def _sources(figures: Figures) -> Figure:
 
 
 def _of(figures: Figures, name: str) -> Figures:
-    found: Figures = contenders(figures)[name]
+    found: Figures = compared(figures)[name]
     return found
 
 
 def _grid(figures: Figures) -> list[str]:
     """Name the variants that another setting tells apart."""
-    names = [name for name in contenders(figures) if name != POPULARITY]
+    names = [name for name in compared(figures) if name != POPULARITY]
     return [name for name in names if _of(figures, name)["settings"]] if len(names) > 1 else []
 
 
@@ -214,7 +214,7 @@ def _accuracy(figures: Figures) -> Iterator[Block]:
     yield Heading("Accuracy")
     rows = [
         [name, *(percent(found, each) for each in names)]
-        for name, found in contenders(figures).items()
+        for name, found in compared(figures).items()
     ]
     yield Table(["", *header], rows)
     yield from map(Paragraph, refresh_lines(figures))
@@ -239,7 +239,7 @@ def _recommended(figures: Figures) -> Iterator[Block]:
             _shares(found["sources_of_songs"]),
             _shares(found["sources_of_hits"]),
         ]
-        for name, found in contenders(figures).items()
+        for name, found in compared(figures).items()
         if name != POPULARITY
     ]
     header = ["", "coverage", "novelty, bits", "heard", "sources of songs", "sources of hits"]
@@ -262,7 +262,7 @@ def _slices(figures: Figures) -> Iterator[Block]:
             ["", *(f"{part} ({each['judged'] / total:.1%})" for part, each in parts.items())],
             [
                 [name, *(_pair(found["slices"][way][part]) for part in parts)]
-                for name, found in contenders(figures).items()
+                for name, found in compared(figures).items()
             ],
         )
 

@@ -28,7 +28,7 @@ LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReplayConfig:
     """What is common to the jobs. directory: of their records, by variant and partition.
 
     verify: a captured topic to compare with. served: which bundles made its lists, by partition,
@@ -70,7 +70,7 @@ _shared: dict[str, Any] = {}
 
 
 def replay_all(
-    plan: Plan, variants: Sequence[Variant], advance: Callable[[int], None]
+    plan: ReplayConfig, variants: Sequence[Variant], advance: Callable[[int], None]
 ) -> tuple[list[Ran], float]:
     """Replay every variant and give what came of each, and the seconds that all of it took.
 
@@ -93,7 +93,7 @@ def replay_all(
     return ran, took_s
 
 
-def _tasks(plan: Plan, variants: Sequence[Variant]) -> Iterator[_Task]:
+def _tasks(plan: ReplayConfig, variants: Sequence[Variant]) -> Iterator[_Task]:
     numbers = iter(range(10**9))
     for which, variant in enumerate(variants):
         for partition in plan.source.partitions:

@@ -27,7 +27,7 @@ from segue.offline.replay.record_log import (
     Records,
     Survey,
 )
-from segue.offline.replay.runner import Plan, Ran
+from segue.offline.replay.runner import Ran, ReplayConfig
 from segue.offline.replay.sources import ReplayError
 from segue.offline.replay.variants import POPULARITY, Known, known_songs
 from segue.stream.messages.events import rfc3339
@@ -384,7 +384,7 @@ class FigureConfig:
 
 
 def replay_figures(
-    plan: Plan,
+    plan: ReplayConfig,
     ran: Sequence[Ran],
     config: FigureConfig,
 ) -> Figures:
@@ -430,7 +430,7 @@ def _catalogue(ran: Sequence[Ran]) -> tuple[Vocabulary, Known]:
     return catalogue, found[0]
 
 
-def _logs(plan: Plan, number: int, ran: Ran, catalogue: Vocabulary) -> Logs:
+def _logs(plan: ReplayConfig, number: int, ran: Ran, catalogue: Vocabulary) -> Logs:
     partitions = [done.partition for done in ran.done]
     places = [(plan.place(number, done.partition), done.first) for done in ran.done]
     return Logs.open(partitions, places, ran.variant.settings.list_length, catalogue)
@@ -488,7 +488,7 @@ def _popular_coverage(logs: Logs, songs: int) -> float | None:
     return len(names) / max(songs, 1)
 
 
-def _ceiling(plan: Plan, logs: Logs, windows: Windows) -> Figures:
+def _ceiling(plan: ReplayConfig, logs: Logs, windows: Windows) -> Figures:
     """Return the best hit rate @20 that anybody could expect, where the source knows."""
     ceiling = plan.source.ceiling()
     if ceiling is None:

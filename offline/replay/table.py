@@ -11,7 +11,7 @@ from segue.offline.replay.variants import POPULARITY
 Figures = dict[str, Any]
 
 
-def contenders(figures: Figures) -> dict[str, Figures]:
+def compared(figures: Figures) -> dict[str, Figures]:
     """Return the figures of every variant, the first one first, and popularity's last."""
     first, *others = figures["_data"]["variants"]
     return {first: figures, **{name: figures[name] for name in (*others, POPULARITY)}}
@@ -40,7 +40,7 @@ def show(figures: Figures) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("", "HR@20", "MRR@20", "NDCG@20", "HR@10", "coverage", "novelty", "plays/s"):
         table.add_column(column, justify="right" if column else "left")
-    for name, found in contenders(figures).items():
+    for name, found in compared(figures).items():
         table.add_row(
             name,
             *(percent(found, f"{metric}_at_20") for metric in ("hit_rate", "mrr", "ndcg")),
@@ -61,7 +61,7 @@ def show(figures: Figures) -> None:
 def refresh_lines(figures: Figures) -> list[str]:
     """Render the refreshes of each variant, and their cost where it is known."""
     lines = []
-    for name, found in contenders(figures).items():
+    for name, found in compared(figures).items():
         counts = found.get("refreshes")
         if counts is None:
             continue
@@ -91,7 +91,7 @@ def test_lines(figures: Figures) -> list[str]:
 def counterfactual_lines(figures: Figures) -> list[str]:
     """Render each variant's off-policy estimate; nothing where no rewards were logged."""
     lines = []
-    for name, found in contenders(figures).items():
+    for name, found in compared(figures).items():
         estimate = found.get("counterfactual")
         if estimate is not None:
             kinds = [kind for kind in ("ips", "snips", "dr") if kind in estimate]

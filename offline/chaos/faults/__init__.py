@@ -15,7 +15,7 @@ FAULTS: dict[str, Fault] = {
     "slow": of_processes.slow,
     "restart": of_processes.restart,
     "guest": of_processes.guest,
-    "passer-by": of_processes.passer_by,
+    "group churn": of_processes.churn,
     "pause broker": of_processes.pause_broker,
     "lost group": of_processes.lose_group,
     "kill broker": of_processes.kill_broker,
@@ -26,6 +26,6 @@ FAULTS: dict[str, Fault] = {
     "full store": of_stores.full_store,
     "full disk": of_stores.full_disk,
     "swap": of_models.swap,
-    "poison": of_models.poison,
+    "corrupt bundle": of_models.corrupt_bundle,
     "corrupted model": of_models.corrupted_model,
 }

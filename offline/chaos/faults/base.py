@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
 
-from segue.offline.chaos.cluster import Ground
+from segue.offline.chaos.cluster import Cluster
 from segue.offline.chaos.supervisor import Supervised
 
 STEP_S = 0.25
 PATIENCE_S = 45.0
 
 Steps = Iterator[float]
-Fault = Callable[[Ground, Random], Steps]
+Fault = Callable[[Cluster, Random], Steps]
 
 
 class NotNow(Exception):
-    """There is nobody to do it to at the moment."""
+    """The fault has no target at the moment."""
 
 
 class NotHere(Exception):
@@ -33,9 +33,9 @@ class Failed(Exception):
 
 
 @contextmanager
-def taken(ground: Ground, chance: Random) -> Iterator[Supervised]:
-    """Have a worker to oneself."""
-    worker = ground.free_worker(chance)
+def reserved_worker(cluster: Cluster, chance: Random) -> Iterator[Supervised]:
+    """Reserve a worker for one fault."""
+    worker = cluster.free_worker(chance)
     if worker is None:
         raise NotNow
     worker.busy = True

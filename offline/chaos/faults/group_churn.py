@@ -29,8 +29,8 @@ SETTLES_S = 12.0  # as long as a group may take: twice its members' session
 LINGERS_S = (0.5, 3.0)  # as a member, and before it is one again: the others get some work done
 
 
-class _Settled(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Tells when the group has given this member its share."""
+class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes the assignment of partitions to this member."""
 
     def __init__(self) -> None:
         self.came = asyncio.Event()
@@ -43,7 +43,7 @@ class _Settled(ConsumerRebalanceListener):  # type: ignore[misc]
         self.came.set()
 
 
-async def pass_by(settings: Settings) -> bool:
+async def join_and_leave(settings: Settings) -> bool:
     """Join, wait for a share, stay a moment and leave; tell whether the group settled in time."""
     consumer = AIOKafkaConsumer(
         **aiokafka_config(settings),
@@ -54,7 +54,7 @@ async def pass_by(settings: Settings) -> bool:
         heartbeat_interval_ms=500,
         rebalance_timeout_ms=6_000,
     )
-    settled = _Settled()
+    settled = _Assigned()
     consumer.subscribe([settings.topic_plays], listener=settled)
     try:
         await asyncio.wait_for(_join(consumer, settled), SETTLES_S)
@@ -67,16 +67,16 @@ async def pass_by(settings: Settings) -> bool:
     return True
 
 
-async def _join(consumer: AIOKafkaConsumer, settled: _Settled) -> None:
+async def _join(consumer: AIOKafkaConsumer, settled: _Assigned) -> None:
     await consumer.start()
     await settled.came.wait()
 
 
-async def pass_by_until(stopped: asyncio.Event, settings: Settings, count: Path) -> None:
+async def churn_until(stopped: asyncio.Event, settings: Settings, count: Path) -> None:
     """Pass by until stopped, and keep count."""
     times = int(count.read_text()) if count.exists() else 0
     while not stopped.is_set():
-        times += await pass_by(settings)
+        times += await join_and_leave(settings)
         fresh = count.with_suffix(".new")
         fresh.write_text(str(times))
         os.replace(fresh, count)
@@ -86,7 +86,7 @@ async def pass_by_until(stopped: asyncio.Event, settings: Settings, count: Path)
 async def _main(config: ProducerConfig, count: Path) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    await pass_by_until(stopped, load_settings(**config.overrides), count)
+    await churn_until(stopped, load_settings(**config.overrides), count)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,17 @@ import torch
 from kafka import KafkaProducer
 
 from segue.models.bundles.bundle import MANIFEST, WEIGHTS, read_bundle, write_bundle
-from segue.offline.chaos.cluster import Ground
-from segue.offline.chaos.faults.base import Steps, taken
+from segue.offline.chaos.cluster import Cluster
+from segue.offline.chaos.faults.base import Steps, reserved_worker
 from segue.offline.chaos.fixtures import BUNDLES
 from segue.stream.kafka.clients import kafka_python_config, reaching
 from segue.stream.serving.model_registry import ModelVersion, promote, publish_active_model
 
-Poison = Callable[[Ground, Random], None]
+CorruptBundle = Callable[[Cluster, Random], None]
 
 
 @contextmanager
-def spoilt_file(bundle: Path, chance: Random) -> Iterator[None]:
+def corrupt_file(bundle: Path, chance: Random) -> Iterator[None]:
     """Change one byte of a bundle's weights, and put it back."""
     weights = bundle / WEIGHTS
     whole = weights.read_bytes()
@@ -33,31 +33,31 @@ def spoilt_file(bundle: Path, chance: Random) -> Iterator[None]:
         weights.write_bytes(whole)
 
 
-def damaged(ground: Ground, chance: Random) -> None:
+def damaged(cluster: Cluster, chance: Random) -> None:
     """A bundle one byte of which is another."""
-    copy = _copy(ground, chance)
+    copy = _copy(cluster, chance)
     weights = copy / WEIGHTS
     weights.write_bytes(_with_one_other_byte(weights.read_bytes(), chance))
-    _put(ground, copy.name)
+    _put(cluster, copy.name)
 
 
-def cut_short(ground: Ground, chance: Random) -> None:
+def cut_short(cluster: Cluster, chance: Random) -> None:
     """A bundle whose file ends early, as while it is copied."""
-    copy = _copy(ground, chance)
+    copy = _copy(cluster, chance)
     weights = copy / WEIGHTS
     weights.write_bytes(weights.read_bytes()[: chance.randrange(2_000)])
-    _put(ground, copy.name)
+    _put(cluster, copy.name)
 
 
-def not_a_number(ground: Ground, chance: Random) -> None:
+def not_a_number(cluster: Cluster, chance: Random) -> None:
     """A bundle that is whole and true to its hashes, and whose weights are no numbers."""
-    kind = ground.config.kind
-    found = read_bundle(ground.bundle_root / BUNDLES[0], kind)
+    kind = cluster.config.kind
+    found = read_bundle(cluster.bundle_root / BUNDLES[0], kind)
     weights = {
         name: torch.full_like(each, torch.nan) if each.is_floating_point() else each
         for name, each in found.weights.items()
     }
-    directory = ground.bundle_root / _name(chance)
+    directory = cluster.bundle_root / _name(chance)
     manifest = write_bundle(
         directory,
         kind=kind,
@@ -69,38 +69,38 @@ def not_a_number(ground: Ground, chance: Random) -> None:
         metrics={},
         overwrite=True,
     )
-    _put(ground, directory.name, manifest.version)
+    _put(cluster, directory.name, manifest.version)
 
 
-def climbing(ground: Ground, chance: Random) -> None:
+def climbing(cluster: Cluster, chance: Random) -> None:
     """A bundle whose manifest lists a file outside of it."""
-    manifest = _copy(ground, chance) / MANIFEST
+    manifest = _copy(cluster, chance) / MANIFEST
     text = manifest.read_text().replace(f'"{WEIGHTS}"', f'"../{BUNDLES[1]}/{WEIGHTS}"')
     manifest.write_text(text)
-    _put(ground, manifest.parent.name)
+    _put(cluster, manifest.parent.name)
 
 
-def linked(ground: Ground, chance: Random) -> None:
+def linked(cluster: Cluster, chance: Random) -> None:
     """A link out of the bundle root."""
-    link = ground.bundle_root / _name(chance)
+    link = cluster.bundle_root / _name(chance)
     link.unlink(missing_ok=True)
-    outside = ground.config.directory / "outside"
-    shutil.copytree(ground.bundle_root / BUNDLES[1], outside, dirs_exist_ok=True)
+    outside = cluster.config.directory / "outside"
+    shutil.copytree(cluster.bundle_root / BUNDLES[1], outside, dirs_exist_ok=True)
     link.symlink_to(outside)
-    _put(ground, link.name)
+    _put(cluster, link.name)
 
 
-def elsewhere(ground: Ground, chance: Random) -> None:
+def elsewhere(cluster: Cluster, chance: Random) -> None:
     """A place outside of the bundle root, or nowhere."""
-    _put(ground, chance.choice(["../outside", "/etc", "no-such-bundle", ".", "a/../../outside"]))
+    _put(cluster, chance.choice(["../outside", "/etc", "no-such-bundle", ".", "a/../../outside"]))
 
 
-def renamed(ground: Ground, chance: Random) -> None:
+def renamed(cluster: Cluster, chance: Random) -> None:
     """A good bundle under a version that it is not."""
-    _put(ground, BUNDLES[0], f"{ground.config.kind}-000000000000")
+    _put(cluster, BUNDLES[0], f"{cluster.config.kind}-000000000000")
 
 
-def garbage(ground: Ground, chance: Random) -> None:
+def garbage(cluster: Cluster, chance: Random) -> None:
     """Bytes that are no announcement."""
     value = chance.choice(
         [
@@ -113,40 +113,40 @@ def garbage(ground: Ground, chance: Random) -> None:
             chance.randbytes(300),
         ]
     )
-    _send(ground, ground.config.kind.encode(), value)
+    _send(cluster, cluster.config.kind.encode(), value)
 
 
-def forgotten(ground: Ground, chance: Random) -> None:
+def forgotten(cluster: Cluster, chance: Random) -> None:
     """A tombstone: nothing is announced any more."""
-    _send(ground, ground.config.kind.encode(), None)
+    _send(cluster, cluster.config.kind.encode(), None)
 
 
-POISONS: list[Poison] = [
+CORRUPT_BUNDLES: list[CorruptBundle] = [
     *(damaged, cut_short, not_a_number, climbing, linked, elsewhere, renamed, garbage, forgotten)
 ]
 
 
-def _copy(ground: Ground, chance: Random) -> Path:
-    copy = ground.bundle_root / _name(chance)
-    shutil.copytree(ground.bundle_root / BUNDLES[0], copy, dirs_exist_ok=True)
+def _copy(cluster: Cluster, chance: Random) -> Path:
+    copy = cluster.bundle_root / _name(chance)
+    shutil.copytree(cluster.bundle_root / BUNDLES[0], copy, dirs_exist_ok=True)
     return copy
 
 
 def _name(chance: Random) -> str:
-    return f"poison-{chance.randrange(10**9)}"
+    return f"corrupt-{chance.randrange(10**9)}"
 
 
-def _put(ground: Ground, location: str, version: str | None = None) -> None:
+def _put(cluster: Cluster, location: str, version: str | None = None) -> None:
     """Announce a place; as what bundle "a" is, where no version is given."""
-    served = ModelVersion(version or ground.versions[BUNDLES[0]], location)
-    publish_active_model(ground.settings, promote(served, ground.active))
+    served = ModelVersion(version or cluster.versions[BUNDLES[0]], location)
+    publish_active_model(cluster.settings, promote(served, cluster.active))
 
 
-def _send(ground: Ground, key: bytes, value: bytes | None) -> None:
-    with reaching(ground.settings):
-        producer = KafkaProducer(**kafka_python_config(ground.settings), acks="all")
+def _send(cluster: Cluster, key: bytes, value: bytes | None) -> None:
+    with reaching(cluster.settings):
+        producer = KafkaProducer(**kafka_python_config(cluster.settings), acks="all")
         try:
-            producer.send(ground.settings.topic_models, key=key, value=value).get(30)
+            producer.send(cluster.settings.topic_models, key=key, value=value).get(30)
         finally:
             producer.close()
 
@@ -156,27 +156,27 @@ def _with_one_other_byte(whole: bytes, chance: Random) -> bytes:
     return whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :]
 
 
-def swap(ground: Ground, chance: Random) -> Steps:
+def swap(cluster: Cluster, chance: Random) -> Steps:
     """Another good bundle is announced."""
-    ground.announce(chance.choice(BUNDLES))
+    cluster.announce(chance.choice(BUNDLES))
     yield 0.0
 
 
-def poison(ground: Ground, chance: Random) -> Steps:
+def corrupt_bundle(cluster: Cluster, chance: Random) -> Steps:
     """Something is announced that must not serve; then a worker is killed, so that it meets it."""
-    with taken(ground, chance) as worker:
-        chance.choice(POISONS)(ground, chance)
+    with reserved_worker(cluster, chance) as worker:
+        chance.choice(CORRUPT_BUNDLES)(cluster, chance)
         yield chance.uniform(0, 2)
         worker.kill()
         yield 1.0
 
 
-def corrupted_model(ground: Ground, chance: Random) -> Steps:
+def corrupted_model(cluster: Cluster, chance: Random) -> Steps:
     """A byte of the model that serves is another; who starts now must take one before it."""
     name = chance.choice(BUNDLES[1:])
-    with taken(ground, chance) as worker:
-        ground.announce(name)
+    with reserved_worker(cluster, chance) as worker:
+        cluster.announce(name)
         yield 1.0
-        with spoilt_file(ground.bundle_root / name, chance):
+        with corrupt_file(cluster.bundle_root / name, chance):
             worker.kill()
             yield chance.uniform(8, 15)

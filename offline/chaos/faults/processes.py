@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
-from segue.offline.chaos.cluster import STALL_S, Ground, delete_group
+from segue.offline.chaos.cluster import STALL_S, Cluster, delete_group
 from segue.offline.chaos.faults.base import (
     PATIENCE_S,
     STEP_S,
@@ -18,7 +18,7 @@ from segue.offline.chaos.faults.base import (
     NotHere,
     NotNow,
     Steps,
-    taken,
+    reserved_worker,
 )
 from segue.offline.chaos.fixtures import RULES
 from segue.offline.chaos.supervisor import Supervised
@@ -27,39 +27,39 @@ from segue.stream.kafka.embedded_broker import EmbeddedBroker
 SESSION_S = 6.0  # a group gives a silent member up after so long
 
 
-def kill(ground: Ground, chance: Random) -> Steps:
+def kill(cluster: Cluster, chance: Random) -> Steps:
     """Kill -9 of a worker, in whatever it is about."""
-    with taken(ground, chance) as worker:
+    with reserved_worker(cluster, chance) as worker:
         worker.kill()
         yield chance.uniform(0, 4)
 
 
-def kill_all(ground: Ground, chance: Random) -> Steps:
+def kill_all(cluster: Cluster, chance: Random) -> Steps:
     """Kill -9 of every worker at once, as when a machine loses its power."""
-    for worker in ground.workers:
+    for worker in cluster.workers:
         if worker.runs and not worker.busy:
             worker.kill()
     yield 1.0
 
 
-def kill_producer(ground: Ground, chance: Random) -> Steps:
+def kill_producer(cluster: Cluster, chance: Random) -> Steps:
     """Kill -9 of the producer; it sends again what it had not noted."""
-    ground.producer.kill()
+    cluster.producer.kill()
     yield 0.0
 
 
-def freeze(ground: Ground, chance: Random) -> Steps:
+def freeze(cluster: Cluster, chance: Random) -> Steps:
     """SIGSTOP of a worker for longer than its group waits, then on with what it was about."""
-    with taken(ground, chance) as worker:
+    with reserved_worker(cluster, chance) as worker:
         worker.signal(signal.SIGSTOP)
         yield SESSION_S + chance.uniform(1, 6)
         worker.signal(signal.SIGCONT)
         yield 1.0
 
 
-def slow(ground: Ground, chance: Random) -> Steps:
+def slow(cluster: Cluster, chance: Random) -> Steps:
     """A consumer that gets a tenth of its time."""
-    with taken(ground, chance) as worker:
+    with reserved_worker(cluster, chance) as worker:
         for _ in range(20):
             worker.signal(signal.SIGSTOP)
             yield 0.45
@@ -67,17 +67,17 @@ def slow(ground: Ground, chance: Random) -> Steps:
             yield 0.05
 
 
-def restart(ground: Ground, chance: Random) -> Steps:
+def restart(cluster: Cluster, chance: Random) -> Steps:
     """A worker is asked to end, and started again: two rebalances."""
-    with taken(ground, chance) as worker:
+    with reserved_worker(cluster, chance) as worker:
         worker.terminate()
         yield chance.uniform(0, 4)
 
 
-def guest(ground: Ground, chance: Random) -> Steps:
+def guest(cluster: Cluster, chance: Random) -> Steps:
     """One worker more for some seconds, with an empty store: two rebalances and a rebuild."""
-    visitor = ground.worker(f"guest-{len(ground.guests)}")
-    ground.guests.append(visitor)
+    visitor = cluster.worker(f"guest-{len(cluster.guests)}")
+    cluster.guests.append(visitor)
     visitor.start()
     yield chance.uniform(6, 20)
     visitor.held = True
@@ -85,14 +85,14 @@ def guest(ground: Ground, chance: Random) -> Steps:
     yield 0.0
 
 
-def passer_by(ground: Ground, chance: Random) -> Steps:
-    """Somebody joins the workers' group and leaves it, over and over, as fast as it settles.
+def churn(cluster: Cluster, chance: Random) -> Steps:
+    """A process joins the workers' group and leaves it, over and over, as fast as it settles.
 
-    Two of them at once would not let it settle.
+    With two at once it would not settle.
     """
-    if any(each.runs for each in ground.passers_by):
+    if any(each.runs for each in cluster.churners):
         raise NotNow
-    visitor = ground.passer_by()
+    visitor = cluster.churn()
     visitor.start()
     yield chance.uniform(15, 40)
     visitor.held = True
@@ -100,9 +100,9 @@ def passer_by(ground: Ground, chance: Random) -> Steps:
     yield 0.0
 
 
-def pause_broker(ground: Ground, chance: Random) -> Steps:
-    """The broker answers nobody for some seconds."""
-    with the_broker(ground) as broker:
+def pause_broker(cluster: Cluster, chance: Random) -> Steps:
+    """The broker does not respond for some seconds."""
+    with reserved_broker(cluster) as broker:
         os.kill(broker.pid or 0, signal.SIGSTOP)
         try:
             yield chance.uniform(1, 9)
@@ -111,21 +111,21 @@ def pause_broker(ground: Ground, chance: Random) -> Steps:
         yield 1.0
 
 
-def lose_group(ground: Ground, chance: Random) -> Steps:
+def lose_group(cluster: Cluster, chance: Random) -> Steps:
     """The broker forgets what is acknowledged: all of the log comes again, to members that live."""
-    if ground.broker is None:  # Kafka deletes no group that has members
+    if cluster.broker is None:  # Kafka deletes no group that has members
         raise NotHere
-    if ground.broker_busy:
+    if cluster.broker_busy:
         raise NotNow
-    delete_group(ground.settings)
+    delete_group(cluster.settings)
     yield chance.uniform(8, 15)
 
 
-def kill_broker(ground: Ground, chance: Random) -> Steps:
+def kill_broker(cluster: Cluster, chance: Random) -> Steps:
     """Kill -9 of the broker, which comes back with its log after some seconds."""
-    if not ground.config.durable:
+    if not cluster.config.durable:
         raise NotHere
-    with the_broker(ground) as broker:
+    with reserved_broker(cluster) as broker:
         broker.kill()
         try:
             yield chance.uniform(0, 9)
@@ -135,39 +135,39 @@ def kill_broker(ground: Ground, chance: Random) -> Steps:
 
 
 @contextmanager
-def the_broker(ground: Ground) -> Iterator[EmbeddedBroker]:
-    """Have the embedded broker to oneself."""
-    if ground.broker is None:
+def reserved_broker(cluster: Cluster) -> Iterator[EmbeddedBroker]:
+    """Reserve the embedded broker for one fault."""
+    if cluster.broker is None:
         raise NotHere
-    if ground.broker_busy:
+    if cluster.broker_busy:
         raise NotNow
-    ground.broker_busy = True
+    cluster.broker_busy = True
     try:
-        yield ground.broker
+        yield cluster.broker
     finally:
-        ground.broker_busy = False
+        cluster.broker_busy = False
 
 
-def restart_broker(ground: Ground, chance: Random) -> Steps:
+def restart_broker(cluster: Cluster, chance: Random) -> Steps:
     """The brokers are restarted, with their log, by the command that was given."""
-    if ground.config.restart_broker is None:
+    if cluster.config.restart_broker is None:
         raise NotHere
-    running = subprocess.Popen(["/bin/sh", "-c", ground.config.restart_broker])
+    running = subprocess.Popen(["/bin/sh", "-c", cluster.config.restart_broker])
     while running.poll() is None:
         yield STEP_S
     if running.returncode:
         raise Failed(f"the command that restarts the brokers gave {running.returncode}")
 
 
-def clock_jump(ground: Ground, chance: Random) -> Steps:
+def clock_jump(cluster: Cluster, chance: Random) -> Steps:
     """A worker's clock jumps by days, there and back, while it works."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     if library is None:
         raise NotHere
-    with taken(ground, chance) as worker:
+    with reserved_worker(cluster, chance) as worker:
         offset = worker.directory / "clock"
         offset.write_text("+0")
-        ground.extra[worker.name] = {
+        cluster.extra[worker.name] = {
             "LD_PRELOAD": str(library),
             "FAKETIME_TIMESTAMP_FILE": str(offset),
             "FAKETIME_CACHE_DURATION": "1",
@@ -180,14 +180,14 @@ def clock_jump(ground: Ground, chance: Random) -> Steps:
             jumped.write_text(f"{chance.choice((-1, 1)) * chance.randrange(1, 90):+d}d")
             os.replace(jumped, offset)
             yield 4.0
-        del ground.extra[worker.name]
+        del cluster.extra[worker.name]
         worker.kill()
         yield 1.0
 
 
-def hang(ground: Ground, chance: Random) -> Steps:
+def hang(cluster: Cluster, chance: Random) -> Steps:
     """Reading the rules takes for ever, as on a file server that is gone: a handler that hangs."""
-    with taken(ground, chance) as worker:
+    with reserved_worker(cluster, chance) as worker:
         rules = worker.directory / "rules.toml"
         worker.held = True
         with endless(rules):
@@ -199,7 +199,7 @@ def hang(ground: Ground, chance: Random) -> Steps:
 
 @contextmanager
 def endless(file: Path) -> Iterator[None]:
-    """Lay a pipe in a file's place, out of which nothing ever comes."""
+    """Replace a file by a pipe that never has any content."""
     pipe = file.with_suffix(".pipe")
     os.mkfifo(pipe)
     writer = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # while it is open, readers wait

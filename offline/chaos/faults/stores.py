@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from segue.offline.chaos.cluster import Ground
-from segue.offline.chaos.faults.base import NotHere, Steps, taken, until_ended
+from segue.offline.chaos.cluster import Cluster
+from segue.offline.chaos.faults.base import NotHere, Steps, reserved_worker, until_ended
 
 PAGE = 4096
-Tear = Callable[[Path, Random], None]
+TornWrite = Callable[[Path, Random], None]
 
 
 def _pages(data: Path) -> int:
@@ -64,37 +64,37 @@ def beheaded(data: Path, chance: Random) -> None:
     _write_at(data, 0, chance.randbytes(2 * PAGE))
 
 
-TEARS: list[Tear] = [noise, zeros, flipped, stale, cut, beheaded]
+TORN_WRITES: list[TornWrite] = [noise, zeros, flipped, stale, cut, beheaded]
 
 
 FULL_BYTES = 1_500_000
 
 
-def torn_store(ground: Ground, chance: Random) -> Steps:
+def torn_store(cluster: Cluster, chance: Random) -> Steps:
     """A worker is killed, and its store torn before it starts again."""
-    with taken(ground, chance) as worker:
+    with reserved_worker(cluster, chance) as worker:
         worker.held = True
         worker.kill()
         yield 0.5
-        data = ground.store(worker) / "data.mdb"
+        data = cluster.store(worker) / "data.mdb"
         if data.exists():
-            chance.choice(TEARS)(data, chance)
+            chance.choice(TORN_WRITES)(data, chance)
         worker.held = False
         yield 5.0
 
 
-def full_store(ground: Ground, chance: Random) -> Steps:
+def full_store(cluster: Cluster, chance: Random) -> Steps:
     """A worker starts with less room than its store takes; then it is given more."""
     yield from _in_need(
-        ground, chance, {"SEGUE_STORE_MAX_SIZE_MB": "1", "SEGUE_STORE_SIZE_MB": "1"}
+        cluster, chance, {"SEGUE_STORE_MAX_SIZE_MB": "1", "SEGUE_STORE_SIZE_MB": "1"}
     )
 
 
-def full_disk(ground: Ground, chance: Random) -> Steps:
+def full_disk(cluster: Cluster, chance: Random) -> Steps:
     """A worker's directory is a disk of a megabyte and a half; then it is a large one again."""
     if os.geteuid() != 0:
         raise NotHere
-    with taken(ground, chance) as worker:
+    with reserved_worker(cluster, chance) as worker:
         worker.held = True
         worker.kill()
         yield 1.0
@@ -105,7 +105,7 @@ def full_disk(ground: Ground, chance: Random) -> Steps:
 
 @contextmanager
 def small_disk(directory: Path) -> Iterator[None]:
-    """Lay a small file system over a directory."""
+    """Mount a small file system over a directory."""
     command = ["mount", "-t", "tmpfs", "-o", f"size={FULL_BYTES}", "chaos", str(directory)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         raise NotHere
@@ -115,12 +115,12 @@ def small_disk(directory: Path) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(directory)], check=True)
 
 
-def _in_need(ground: Ground, chance: Random, extra: dict[str, str]) -> Steps:
-    with taken(ground, chance) as worker:
-        ground.extra[worker.name] = extra
+def _in_need(cluster: Cluster, chance: Random, extra: dict[str, str]) -> Steps:
+    with reserved_worker(cluster, chance) as worker:
+        cluster.extra[worker.name] = extra
         worker.held = True
         worker.kill()
         yield 1.0
         worker.start()
         yield from until_ended(worker)
-        del ground.extra[worker.name]
+        del cluster.extra[worker.name]

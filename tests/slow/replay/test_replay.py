@@ -15,7 +15,7 @@ from segue.models.recommenders.base import PopularityRecommender
 from segue.offline.datasets.play_log import PLAYS_SCHEMA
 from segue.offline.replay.partition import Job, replay_partition
 from segue.offline.replay.record_log import JUDGED, PLAY, RecordLog
-from segue.offline.replay.runner import Plan, replay_all
+from segue.offline.replay.runner import ReplayConfig, replay_all
 from segue.offline.replay.sources import Bound, LogSource, ReplayError
 from segue.offline.replay.summary import FigureConfig, replay_figures
 from segue.offline.replay.variants import variants
@@ -69,7 +69,7 @@ def records_of(directory: Path) -> dict[str, bytes]:
 
 
 def run(source, directory, chosen, **options):
-    plan = Plan(source, directory, **options)
+    plan = ReplayConfig(source, directory, **options)
     ran, seconds = replay_all(plan, chosen, lambda plays: None)
     return plan, ran, seconds
 

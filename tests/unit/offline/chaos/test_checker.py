@@ -12,8 +12,7 @@ import pytest
 from segue.models.data.catalogue import Catalogue
 from segue.models.recommenders.base import RecommenderConfig
 from segue.models.reranking.rule_engine import RuleBook
-from segue.offline.chaos.checker import Promise, check
-from segue.offline.chaos.erasures import AHEAD, Erasures
+from segue.offline.chaos.checker import AHEAD, Erasures, Invariants, check
 from segue.offline.chaos.evidence import (
     TRUTH,
     Evidence,
@@ -23,8 +22,8 @@ from segue.offline.chaos.evidence import (
     read_store,
     rejected_record,
 )
-from segue.offline.chaos.fixtures import catalogue, promised_rules, write_bundles
-from segue.offline.chaos.messages import PlaySource
+from segue.offline.chaos.fixtures import catalogue, expected_rules, write_bundles
+from segue.offline.chaos.producer import PlaySource
 from segue.stream.config.settings import load_settings
 from segue.stream.messages.events import encode
 from segue.stream.messages.records import Record, read_batch
@@ -40,10 +39,10 @@ SOURCE = PlaySource(seed=3, songs=500, listeners=20, start_ms=START_MS, share_fo
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Give the evidence of a run in which nothing went wrong, and its promise."""
+    """Give the evidence of a run in which nothing went wrong, and its invariants."""
     directory = tmp_path_factory.mktemp("run")
     versions = write_bundles(directory / "bundles")
-    book = RuleBook(promised_rules(), Catalogue())
+    book = RuleBook(expected_rules(), Catalogue())
     recommender = load_bundle(directory / "bundles" / "a", RecommenderConfig(10, 1, 100), book=book)
     logged = list(records(400))
     made, rejected = [], []
@@ -66,7 +65,7 @@ def run(tmp_path_factory):
         [read_store(directory / "histories", "w")],
     )
     models = frozenset(versions.values())
-    return evidence, Promise(promised_rules(), catalogue(), 10, models)
+    return evidence, Invariants(expected_rules(), catalogue(), 10, models)
 
 
 def wire(partition, value, headers=(), offset=0):
@@ -86,8 +85,8 @@ def records(count):
         yield place, wire(partition, made.value, [(TRUTH, made.truth)], offset)
 
 
-def kinds(evidence, promise):
-    return {*check(evidence, promise).violations}
+def kinds(evidence, invariants):
+    return {*check(evidence, invariants).violations}
 
 
 def test_a_run_without_a_fault_has_no_violation(run):
@@ -100,19 +99,19 @@ def test_a_run_without_a_fault_has_no_violation(run):
 
 
 def test_a_missing_list_is_seen(run):
-    evidence, promise = run
+    evidence, invariants = run
     lists = [made for made in evidence.lists if made.cause != evidence.lists[7].cause]
-    assert kinds(replace(evidence, lists=lists), promise) == {"play without a list"}
+    assert kinds(replace(evidence, lists=lists), invariants) == {"play without a list"}
 
 
 def test_a_repeat_that_changed_is_seen(run):
-    evidence, promise = run
+    evidence, invariants = run
     lists = [*evidence.lists[:-1], replace(evidence.lists[-1], content=b"other")]
-    assert kinds(replace(evidence, lists=lists), promise) == {"list changed when it came again"}
+    assert kinds(replace(evidence, lists=lists), invariants) == {"list changed when it came again"}
 
 
 def test_lists_of_plays_that_nobody_sent_are_seen(run):
-    evidence, promise = run
+    evidence, invariants = run
     made = evidence.lists[0]
     for change in (
         {"cause": (0, 10**6)},
@@ -121,14 +120,14 @@ def test_lists_of_plays_that_nobody_sent_are_seen(run):
         {"partition": made.partition + 1},
     ):
         lists = [*evidence.lists, replace(made, **change)]
-        assert kinds(replace(evidence, lists=lists), promise) == {"list without a play"}, change
+        assert kinds(replace(evidence, lists=lists), invariants) == {"list without a play"}, change
 
 
 def test_a_list_of_a_rejected_record_is_seen(run):
-    evidence, promise = run
+    evidence, invariants = run
     bad = next(play for play in evidence.plays if not play.is_good)
     lists = [*evidence.lists, replace(evidence.lists[0], cause=bad.place)]
-    assert kinds(replace(evidence, lists=lists), promise) == {"list without a play"}
+    assert kinds(replace(evidence, lists=lists), invariants) == {"list without a play"}
 
 
 @pytest.mark.parametrize(
@@ -144,25 +143,25 @@ def test_a_list_of_a_rejected_record_is_seen(run):
     ],
 )
 def test_a_list_that_breaks_a_rule_is_seen(run, songs):
-    evidence, promise = run
+    evidence, invariants = run
     lists = [*evidence.lists[:-1], replace(evidence.lists[-1], songs=songs, model="gru-b")]
-    promise = replace(promise, models=promise.models | {"gru-b"})
-    broken = kinds(replace(evidence, lists=lists), promise)
+    invariants = replace(invariants, models=invariants.models | {"gru-b"})
+    broken = kinds(replace(evidence, lists=lists), invariants)
     assert broken == (set() if len(songs) == 3 else {"rule broken"})
 
 
 def test_songs_of_the_session_are_seen(run):
-    evidence, promise = run
+    evidence, invariants = run
     play = next(one for one in evidence.plays if one.is_good and one.song_id == "song-10")
     made = next(one for one in evidence.lists if one.cause == play.place)
     lists = [*evidence.lists, replace(made, songs=("song-10",), model="gru-b")]
-    promise = replace(promise, models=promise.models | {"gru-b"})
-    found = check(replace(evidence, lists=lists), promise)
+    invariants = replace(invariants, models=invariants.models | {"gru-b"})
+    found = check(replace(evidence, lists=lists), invariants)
     assert found.examples["rule broken"] == [f"{play.place}: heard: song-10"]
 
 
 def test_a_reason_from_before_an_erasure_is_seen(run):
-    evidence, promise = run
+    evidence, invariants = run
     for erasure in (one for one in evidence.plays if one.forgets):
         own = [
             one
@@ -175,11 +174,11 @@ def test_a_reason_from_before_an_erasure_is_seen(run):
             break
     made = next(one for one in evidence.lists if one.cause == after.place)
     lists = [*evidence.lists, replace(made, reasons=frozenset(earlier))]
-    assert kinds(replace(evidence, lists=lists), promise) == {"reason that is not known"}
+    assert kinds(replace(evidence, lists=lists), invariants) == {"reason that is not known"}
 
 
 def test_what_should_have_been_forgotten_is_seen_in_histories_and_rings(run):
-    evidence, promise = run
+    evidence, invariants = run
     [store] = evidence.stores
     erased = next(each for each, (_, song) in enumerate(store.recent[0]) if not song)
     offset, _ = store.recent[0][erased]
@@ -187,13 +186,13 @@ def test_what_should_have_been_forgotten_is_seen_in_histories_and_rings(run):
     ring = [*store.recent[0]]
     ring[erased] = offset, play.song_id
     kept = replace(store, recent={**store.recent, 0: ring})
-    found = kinds(replace(evidence, stores=[kept]), promise)
+    found = kinds(replace(evidence, stores=[kept]), invariants)
     assert found == {"recent plays are not the log"}
 
     listener = (0, play.user_id)
     whole = [(offset, play.song_id, play.played_at_ms), *store.histories.get(listener, [])]
     kept = replace(store, histories={**store.histories, listener: whole})
-    assert "history is not the log" in kinds(replace(evidence, stores=[kept]), promise)
+    assert "history is not the log" in kinds(replace(evidence, stores=[kept]), invariants)
 
 
 @pytest.mark.parametrize("answered", [0, 10, 110, 500])
@@ -209,7 +208,7 @@ def test_a_list_may_change_once_an_erasure_after_its_play_may_be_known(answered)
 
 @pytest.mark.parametrize("known", [False, True])
 def test_a_repeat_may_change_only_where_its_listener_may_be_forgotten_by_then(run, known):
-    evidence, promise = run
+    evidence, invariants = run
     ann = [LoggedPlay((0, at), True, b"", f"e{at}", "ann", f"song-{at}") for at in range(6)]
     rest = [
         LoggedPlay((0, 6 + at), True, b"", f"f{at}", "bob", f"song-{at}") for at in range(AHEAD)
@@ -225,14 +224,14 @@ def test_a_repeat_may_change_only_where_its_listener_may_be_forgotten_by_then(ru
     place = len(made) if known else 6
     lists = [*made[:place], again, *made[place:]]
     evidence = Evidence([*ann, *rest, asked], lists, [], evidence.stores)
-    changed = "list changed when it came again" in kinds(evidence, promise)
+    changed = "list changed when it came again" in kinds(evidence, invariants)
     assert changed == (not known)
 
 
 def test_a_list_of_a_model_that_must_not_serve_is_seen(run):
-    evidence, promise = run
-    lists = [*evidence.lists, replace(evidence.lists[0], model="gru-poison")]
-    assert kinds(replace(evidence, lists=lists), promise) == {"list of an unknown model"}
+    evidence, invariants = run
+    lists = [*evidence.lists, replace(evidence.lists[0], model="gru-corrupt")]
+    assert kinds(replace(evidence, lists=lists), invariants) == {"list of an unknown model"}
 
 
 def doctored(evidence, change):
@@ -254,35 +253,35 @@ def doctored(evidence, change):
     ],
 )
 def test_a_history_that_is_not_the_log_is_seen(run, change, told):
-    evidence, promise = run
-    found = check(doctored(evidence, change), promise)
+    evidence, invariants = run
+    found = check(doctored(evidence, change), invariants)
     assert {*found.violations} == {"history is not the log"}
     assert told in found.examples["history is not the log"][0]
 
 
 def test_a_ring_that_is_not_the_log_is_seen(run):
-    evidence, promise = run
+    evidence, invariants = run
     [store] = evidence.stores
     recent = {**store.recent, 0: store.recent[0][::-1]}
     evidence = replace(evidence, stores=[replace(store, recent=recent)])
-    assert kinds(evidence, promise) == {"recent plays are not the log"}
+    assert kinds(evidence, invariants) == {"recent plays are not the log"}
 
 
 def test_a_store_that_stopped_early_is_seen(run):
-    evidence, promise = run
+    evidence, invariants = run
     [store] = evidence.stores
     last = max(play.offset for play in evidence.plays if play.partition == 0)
     behind = replace(store, positions={**store.positions, 0: last})
-    found = kinds(replace(evidence, stores=[behind]), promise)
+    found = kinds(replace(evidence, stores=[behind]), invariants)
     assert "no store has all of the log" in found
     # What another store has is had.
     assert "no store has all of the log" not in kinds(
-        replace(evidence, stores=[behind, store]), promise
+        replace(evidence, stores=[behind, store]), invariants
     )
 
 
 def test_what_is_wrong_with_rejected_records_is_seen(run):
-    evidence, promise = run
+    evidence, invariants = run
     first, *others = evidence.rejected
     good = evidence.lists[0].cause
     for rejected, kind in (
@@ -291,9 +290,9 @@ def test_what_is_wrong_with_rejected_records_is_seen(run):
         ([*others, replace(first, reason="")], "rejected without a reason"),
         ([first, *others, replace(first, place=good)], "play rejected"),
     ):
-        assert kind in kinds(replace(evidence, rejected=rejected), promise)
+        assert kind in kinds(replace(evidence, rejected=rejected), invariants)
 
 
 def test_nothing_to_check_is_no_success():
-    promise = Promise(promised_rules(), {}, 10, frozenset())
-    assert kinds(Evidence([], [], [], []), promise) == {"nothing to check"}
+    invariants = Invariants(expected_rules(), {}, 10, frozenset())
+    assert kinds(Evidence([], [], [], []), invariants) == {"nothing to check"}

@@ -9,8 +9,8 @@ from random import Random
 import pytest
 
 from segue.offline.chaos.evidence import FORGET, GOOD
-from segue.offline.chaos.faults.stores import PAGE, TEARS
-from segue.offline.chaos.messages import SPOILT, PlaySource
+from segue.offline.chaos.faults.stores import PAGE, TORN_WRITES
+from segue.offline.chaos.producer import INVALID, PlaySource
 from segue.offline.chaos.runner import generations, schedule
 from segue.offline.chaos.supervisor import Exit
 from segue.stream.config.settings import load_settings
@@ -65,11 +65,11 @@ def test_a_seed_repeats_its_schedule_and_its_plays():
     assert resumed == [made for made in ahead if made.number >= 100][:50]
 
 
-@pytest.mark.parametrize("number", range(len(SPOILT)))
+@pytest.mark.parametrize("number", range(len(INVALID)))
 def test_what_is_spoilt_is_no_play(number):
     play = SOURCE._play(0, Random(0))
     for seed in range(5):
-        record = Record("plays", 0, 0, START_MS, b"", SPOILT[number](play, Random(seed)))
+        record = Record("plays", 0, 0, START_MS, b"", INVALID[number](play, Random(seed)))
         assert read_batch([record], load_settings()).plays == []
 
 
@@ -89,7 +89,7 @@ def test_who_asks_to_be_forgotten_is_asked_for():
     assert len(found) > 5
 
 
-@pytest.mark.parametrize("tear", TEARS, ids=lambda tear: tear.__name__)
+@pytest.mark.parametrize("tear", TORN_WRITES, ids=lambda tear: tear.__name__)
 def test_every_tear_changes_the_file(tear, tmp_path):
     data = tmp_path / "data.mdb"
     data.write_bytes(Random(0).randbytes(40 * PAGE))

@@ -10,7 +10,7 @@ import pytest
 from segue.offline.datasets.play_log import PLAYS_SCHEMA
 from segue.offline.replay.propensities import read_shown
 from segue.offline.replay.record_log import RecordLog
-from segue.offline.replay.runner import Plan, replay_all
+from segue.offline.replay.runner import ReplayConfig, replay_all
 from segue.offline.replay.sources import LogSource, ReplayError
 from segue.offline.replay.summary import FigureConfig, replay_figures
 from segue.offline.replay.variants import variants
@@ -31,7 +31,7 @@ def plan(tmp_path_factory):
     ]
     directory = tmp_path_factory.mktemp("replay")
     plays = pl.DataFrame(rows, PLAYS_SCHEMA, orient="row")
-    return Plan(LogSource.write(plays, "log", 1, directory / "plays"), directory)
+    return ReplayConfig(LogSource.write(plays, "log", 1, directory / "plays"), directory)
 
 
 @pytest.fixture(scope="module")

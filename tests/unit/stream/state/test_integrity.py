@@ -12,7 +12,7 @@ import lmdb
 import pytest
 
 from segue.offline.chaos.evidence import read_store
-from segue.offline.chaos.faults.stores import PAGE, TEARS
+from segue.offline.chaos.faults.stores import PAGE, TORN_WRITES
 from segue.stream.messages.events import Erasure, Play
 from segue.stream.state.codec import FORMAT_KEY, CorruptStore, Databases, Rows, key_of
 from segue.stream.state.config import HistoryConfig, StoreConfig
@@ -51,7 +51,7 @@ def content(path):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("tear", TEARS, ids=lambda tear: tear.__name__)
+@pytest.mark.parametrize("tear", TORN_WRITES, ids=lambda tear: tear.__name__)
 def test_a_torn_store_is_put_aside_or_was_not_harmed(whole, tear, seed, tmp_path, caplog):
     path = tmp_path / "histories"
     shutil.copytree(whole, path)
