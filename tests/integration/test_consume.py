@@ -21,7 +21,7 @@ from segue.stream.kafka.clients import kafka_python_config
 from segue.stream.messages.events import Cause, DecodeError, RecommendationList, encode
 from segue.stream.messages.records import DeadLetter
 from tests.support.brokers import own_settings
-from tests.support.cli import segue
+from tests.support.cli import segue, share_settings
 from tests.support.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -56,9 +56,7 @@ def publish(settings, *records: tuple[int, str, bytes], topic=None, headers=None
 @pytest.fixture
 def surroundings(broker_settings, monkeypatch):
     """Hand the settings of the test to the commands it runs, on a terminal of 200 columns."""
-    names = [name for name, _ in broker_settings if name.startswith("topic_")]
-    for name in ("kafka_bootstrap", *names):
-        monkeypatch.setenv(f"SEGUE_{name.upper()}", str(getattr(broker_settings, name)))
+    share_settings(monkeypatch, broker_settings)
     monkeypatch.setenv("COLUMNS", "200")
     return broker_settings
 

@@ -6,7 +6,7 @@ import pytest
 
 from segue.models.bundles.bundle import read_bundle, write_bundle
 from segue.stream.serving.model_registry import read_model_registry
-from tests.support.cli import segue
+from tests.support.cli import segue, share_settings
 from tests.support.toy import write_toy_bundle
 
 pytestmark = pytest.mark.broker
@@ -15,9 +15,7 @@ pytestmark = pytest.mark.broker
 @pytest.fixture
 def root(broker_settings, monkeypatch, tmp_path):
     """Give a bundle root; `segue` sees the test's own broker and topics."""
-    for name, value in broker_settings.model_dump(exclude_none=True).items():
-        if name.startswith(("topic_", "kafka_bootstrap")):
-            monkeypatch.setenv(f"SEGUE_{name.upper()}", str(value))
+    share_settings(monkeypatch, broker_settings)
     monkeypatch.setenv("SEGUE_BUNDLE_ROOT", str(tmp_path / "bundles"))
     (tmp_path / "bundles").mkdir()
     return tmp_path / "bundles"

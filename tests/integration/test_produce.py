@@ -23,7 +23,7 @@ from segue.stream.kafka.embedded_broker import EmbeddedBroker
 from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.events import decode_play
 from tests.support.brokers import own_settings
-from tests.support.cli import segue
+from tests.support.cli import segue, share_settings
 from tests.support.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -81,9 +81,7 @@ def write_log(file: Path, count: int, step_ms: int = 1000) -> Path:
 @pytest.fixture
 def surroundings(broker_settings, monkeypatch):
     """Hand the settings of the test to the commands it runs."""
-    names = [name for name, _ in broker_settings if name.startswith("topic_")]
-    for name in ("kafka_bootstrap", "data_dir", *names):
-        monkeypatch.setenv(f"SEGUE_{name.upper()}", str(getattr(broker_settings, name)))
+    share_settings(monkeypatch, broker_settings, "data_dir")
     return broker_settings
 
 

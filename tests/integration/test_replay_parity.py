@@ -13,7 +13,7 @@ from segue.offline.replay.sources import Bound, TopicSource
 from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.events import PlayEvent, encode
 from tests.support.brokers import own_settings
-from tests.support.cli import segue
+from tests.support.cli import segue, share_settings
 from tests.support.live import Reader, Worker, answered, causes, lists, produce
 from tests.support.toy import numbered, song, write_toy_bundle
 from tests.support.toy_hybrid import fit_hybrid, write_hybrid
@@ -91,11 +91,7 @@ def live_hybrid(broker, tmp_path_factory) -> Live:
 
 def replayed(live: Live, monkeypatch, words) -> Result:
     """Run `segue replay` under a live run's settings."""
-    for name in ("kafka_bootstrap", "topic_plays", "topic_recommendations", "list_length"):
-        monkeypatch.setenv(f"SEGUE_{name.upper()}", str(getattr(live.settings, name)))
-    monkeypatch.setenv("SEGUE_TOPIC_REJECTED", live.settings.topic_rejected)
-    monkeypatch.setenv("SEGUE_TOPIC_SONGS", live.settings.topic_songs)
-    monkeypatch.setenv("SEGUE_TOPIC_MODELS", live.settings.topic_models)
+    share_settings(monkeypatch, live.settings, "list_length")
     bundle = ("--bundle", live.settings.bundle)
     return segue("replay", *map(str, (*bundle, *words)))
 

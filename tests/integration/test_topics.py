@@ -11,7 +11,7 @@ from segue.stream.config.settings import load_settings
 from segue.stream.kafka.clients import kafka_python_config
 from segue.stream.kafka.topics import TopicsError, ensure_topics, plan_topics, require_topics
 from tests.support.brokers import own_settings
-from tests.support.cli import segue
+from tests.support.cli import segue, share_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,8 +113,7 @@ def test_a_broker_that_is_not_there_is_named_in_one_line():
 
 def test_the_command_reports_and_fails_where_a_topic_does_not_fit(broker, tmp_path, monkeypatch):
     settings = own_settings(broker)
-    for name in ("kafka_bootstrap", *(name for name, _ in settings if name.startswith("topic_"))):
-        monkeypatch.setenv(f"SEGUE_{name.upper()}", str(getattr(settings, name)))
+    share_settings(monkeypatch, settings)
     file = tmp_path / "topics.json"
     missing = segue("topics", "--check")
     assert missing.exit_code == 1

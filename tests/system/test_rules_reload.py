@@ -12,7 +12,7 @@ from segue.offline.operations.catalogue import send_songs
 from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.songs import encode_song, read_songs
 from tests.support.brokers import own_settings
-from tests.support.cli import segue
+from tests.support.cli import segue, share_settings
 from tests.support.live import Reader, Worker, answered, event, lists, produce_events
 from tests.support.waiting import PATIENCE_S
 
@@ -74,10 +74,7 @@ def test_rules_and_songs_reach_a_running_worker(live, tmp_path):
 
 
 def test_songs_are_sent_and_written_by_the_command(live, tmp_path, monkeypatch):
-    for name in ("kafka_bootstrap", "topic_songs", "topic_plays", "topic_partitions"):
-        monkeypatch.setenv(f"SEGUE_{name.upper()}", str(getattr(live, name)))
-    for name in ("topic_recommendations", "topic_rejected", "topic_models"):
-        monkeypatch.setenv(f"SEGUE_{name.upper()}", str(getattr(live, name)))
+    share_settings(monkeypatch, live)
     values, out = tmp_path / "songs.jsonl", tmp_path / "out.jsonl"
     values.write_bytes(encode_song("a", SongDetails("A", explicit=True)) + b"\n")
     sent = segue("songs", "--values", values)
