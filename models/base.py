@@ -33,5 +33,5 @@ class HasSongVectors(Protocol):
     vocabulary: Vocabulary
 
     def song_vectors(self) -> Tensor:
-        """Give each song's vector, float32 [V + 1, D]; their cosine says how alike songs are."""
+        """Return each song's vector, float32 [V + 1, D]; their cosine says how alike songs are."""
         ...

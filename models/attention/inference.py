@@ -37,7 +37,7 @@ class AttentionTables(NamedTuple):
     @classmethod
     @torch.no_grad()
     def of(cls, model: CandidateAttention) -> AttentionTables:
-        """Take them from a trained network."""
+        """Accept them from a trained network."""
         song = [
             (torch.tanh(model.preference(rows)) * model.context.weight[0]).sum(1)
             for rows in torch.split(model.heard.weight, CATALOGUE_CHUNK)
@@ -51,7 +51,7 @@ class AttentionTables(NamedTuple):
     def reasons(
         self, places: NDArray[np.int64], items: NDArray[np.int64], most: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Give the songs that spoke most for each item, int64 [B, n, most], heaviest first.
+        """Return the songs that spoke most for each item, int64 [B, n, most], heaviest first.
 
         places: int64 [B, K]; items: int64 [B, n]. And their shares of its score, float32
         [B, n, most]: 0 and 0.0 where there are fewer. A song that was played more than once
@@ -85,7 +85,7 @@ def _room(places: int, columns: int) -> _Speakers:
 
 @compiled
 def _fill(speakers: _Speakers, tables: AttentionTables, places: NDArray[np.int64]) -> int:
-    """Take those of one listener's places, int64 [K], that hold a song, and count them."""
+    """Accept those of one listener's places, int64 [K], that hold a song, and count them."""
     count = 0
     for place in range(len(places)):
         song = places[place]

@@ -56,7 +56,7 @@ class CandidateAttentionConfig:
             raise ValueError(f"dropout must be >= 0 and < 1, got {self.dropout!r}")
 
     @property
-    def places(self) -> int:
+    def window(self) -> int:
         """How many songs are looked at: recent ones, then past ones."""
         return self.recent + self.past
 
@@ -72,7 +72,7 @@ class CandidateAttention(nn.Module):
     is not what it follows. p_k and g_k say how much the k-th place back counts and how sharply
     it chooses, r_k what it means that the candidate is the very song played there, and v_c how
     often c is played at all. The softmax over all songs of the scores is a mixture of what each
-    recent song alone foretells, and the weight is the share of recent song k in c's
+    recent song alone predicts, and the weight is the share of recent song k in c's
     probability; so it is also the reason to be told.
     """
 
@@ -86,9 +86,9 @@ class CandidateAttention(nn.Module):
             self.often = nn.Embedding(songs + 1, 1, padding_idx=PADDING, sparse=True)
             self.preference = nn.Linear(config.dim, config.dim)
             self.context = nn.Linear(config.dim, 1, bias=False)
-            self.place = nn.Parameter(torch.empty(config.places))
-            self.sharpness = nn.Parameter(torch.empty(config.places))
-            self.again = nn.Parameter(torch.empty(config.places))
+            self.place = nn.Parameter(torch.empty(config.window))
+            self.sharpness = nn.Parameter(torch.empty(config.window))
+            self.again = nn.Parameter(torch.empty(config.window))
         self.to_empty(device="cpu")
 
     @torch.no_grad()
@@ -104,14 +104,14 @@ class CandidateAttention(nn.Module):
         self.preference.weight.uniform_(-bound, bound, generator=generator)
         self.preference.bias.zero_()
         self.context.weight.zero_()
-        self.place.copy_(-0.5 * torch.arange(self.config.places))
+        self.place.copy_(-0.5 * torch.arange(self.config.window))
         self.sharpness.fill_(1.0)
         self.again.fill_(2.0)
 
     def score(self, places: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
         """Score candidates and say which recent songs speak for each.
 
-        places: item numbers, int64 [B, K], the latest play first, as `place_songs` gives them;
+        places: item numbers, int64 [B, K], the latest play first, as `attention_windows` does;
         candidates: int64 [B, C]. Returns scores, float32 [B, C], and weights, float32
         [B, C, K], which sum to 1 over K and are 0 for padding. Without any song in `places`
         scores are play counts alone and all weights 0.
@@ -144,7 +144,7 @@ class CandidateAttention(nn.Module):
     def loss(
         self, places: Tensor, answers: Tensor, negatives: Negatives, generator: torch.Generator
     ) -> Tensor:
-        """Give the mean cross-entropy of the answers, int64 [B], after places, int64 [B, K].
+        """Return the mean cross-entropy of the answers, int64 [B], after places, int64 [B, K].
 
         The softmax's sum over all songs is the answer's own term, those of the recent songs
         themselves, which a retrieval would always bring, and the drawn songs', each weighted by
@@ -164,13 +164,13 @@ class CandidateAttention(nn.Module):
         return entropy.mean()
 
     def _logits(self, places: Tensor, candidates: Tensor, keys: Tensor, prior: Tensor) -> Tensor:
-        """Give l_k(c), float32 [B, K, C], of each row's own candidates [B, C]."""
+        """Return l_k(c), float32 [B, K, C], of each row's own candidates [B, C]."""
         logits: Tensor = keys @ self.asked(candidates).transpose(1, 2) + prior.unsqueeze(-1)
         same = places.unsqueeze(-1) == candidates.unsqueeze(1)
         return logits + same.float() * self.again[: places.shape[1]].unsqueeze(-1)
 
     def _shared(self, places: Tensor, songs: Tensor, keys: Tensor, prior: Tensor) -> Tensor:
-        """Give the scores, float32 [B, S], of the same ascending songs, int64 [S], for all."""
+        """Return the scores, float32 [B, S], of the same ascending songs, int64 [S], for all."""
         logits: Tensor = keys @ self.asked(songs).T + prior.unsqueeze(-1)  # [B, K, S]
         shared = Negatives(songs, torch.zeros(len(songs)))
         for k, column in enumerate(places.T):
@@ -182,7 +182,7 @@ class CandidateAttention(nn.Module):
     def _keys(
         self, places: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Give g_k x_k, float32 [B, K, dim], and what of l_k no candidate changes, [B, K]."""
+        """Return g_k x_k, float32 [B, K, dim], and what of l_k no candidate changes, [B, K]."""
         count = places.shape[1]
         vectors = dropped(self.heard(places), self.config.dropout, generator)
         song = self.context(torch.tanh(self.preference(vectors))).squeeze(-1)
@@ -192,6 +192,6 @@ class CandidateAttention(nn.Module):
 
 
 def _repeated(songs: Tensor) -> Tensor:
-    """Tell which songs of a row stood before in it, or are padding; int64 [B, C] -> bool."""
+    """Return which songs of a row stood before in it, or are padding; int64 [B, C] -> bool."""
     same = songs.unsqueeze(2) == songs.unsqueeze(1)
     return same.tril(-1).any(-1) | (songs == PADDING)

@@ -15,8 +15,8 @@ from segue.models.data.sessions import Contexts, SessionLog
 from segue.models.data.vocabulary import PADDING, Vocabulary
 
 
-def place_songs(contexts: Contexts, recent: int, past: int) -> Tensor:
-    """Give the last plays of each context, int64 [B, recent + past], the latest first.
+def attention_windows(contexts: Contexts, recent: int, past: int) -> Tensor:
+    """Return the last plays of each context, int64 [B, recent + past], the latest first.
 
     The first `recent` places are of the running session, the others of the history; places
     without a play are padded with 0.
@@ -55,8 +55,8 @@ class NextPlays:
         """Count them."""
         return len(self._plays)
 
-    def places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give the songs before these, as `place_songs` does."""
+    def windows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the songs before these, as `attention_windows` does."""
         plays = self._plays[rows][:, None]
         begins, first = self._session_begins[plays], self._listener_begins[plays]
         recent = plays - 1 - np.arange(self._recent)
@@ -86,18 +86,18 @@ class CandidateAttentionNextSong:
         return cls(candidate_attention_from_bundle(bundle), bundle.vocabulary)
 
     def song_vectors(self) -> Tensor:
-        """Give the vectors of songs as candidates, float32 [V + 1, D], of any length."""
+        """Return the vectors of songs as candidates, float32 [V + 1, D], of any length."""
         return self.model.asked.weight.detach()
 
     @torch.inference_mode()
     def scores(self, contexts: Contexts) -> Tensor:
         """Score every song for each context, float32 [B, V + 1]."""
-        return self.model.all_scores(torch.from_numpy(self.places(contexts)))
+        return self.model.all_scores(torch.from_numpy(self.windows(contexts)))
 
-    def places(self, contexts: Contexts) -> NDArray[np.int64]:
-        """Give the songs that are looked at, int64 [B, K], as `place_songs` does."""
+    def windows(self, contexts: Contexts) -> NDArray[np.int64]:
+        """Return the songs that are looked at, int64 [B, K], as `attention_windows` does."""
         config = self.model.config
-        return place_songs(contexts, config.recent, config.past).numpy()
+        return attention_windows(contexts, config.recent, config.past).numpy()
 
 
 def candidate_attention_from_bundle(bundle: Bundle) -> CandidateAttention:

@@ -20,15 +20,6 @@ def pooled(frames: Tensor) -> Tensor:
     return torch.cat([frames.mean(2), frames.amax(2), norm], 1)
 
 
-def dropped(values: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
-    """Zero a share of the values and scale up the others; as they are without a generator."""
-    # Not nn.Dropout, which draws from the one global generator.
-    if generator is None or share == 0:
-        return values
-    kept = torch.empty_like(values).bernoulli_(1 - share, generator=generator)
-    return values * kept / (1 - share)
-
-
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draw every weight after He et al. (2015), so that activations keep their size."""
     for layer in network.modules():

@@ -35,7 +35,7 @@ class MelConfig:
     """How sound becomes a spectrogram; bad values raise ValueError.
 
     window, hop: in samples. Frame t is centred on sample t * hop. The default is the input of
-    the document's network: 599 frames of 110 samples are 2.99 s.
+    van den Oord's network: 599 frames of 110 samples are 2.99 s.
     """
 
     sample_rate: int = 22_050
@@ -57,7 +57,7 @@ class MelConfig:
             )
 
     def seconds(self, frames: int) -> float:
-        """Say how long so many frames last."""
+        """Return how long so many frames last."""
         return frames * self.hop / self.sample_rate
 
     def decibels(self, spectrogram: Spectrogram) -> NDArray[np.float32]:
@@ -67,7 +67,7 @@ class MelConfig:
 
 
 def mel_filters(config: MelConfig) -> NDArray[np.float32]:
-    """Give the triangles by which bands sum the spectrum, float32 [window / 2 + 1, bands]."""
+    """Return the triangles by which bands sum the spectrum, float32 [window / 2 + 1, bands]."""
     highest = config.sample_rate / 2
     corners = _hz(np.linspace(0.0, _mel(highest), config.bands + 2))
     frequencies = np.linspace(0.0, highest, config.window // 2 + 1)[:, None]
@@ -96,7 +96,7 @@ class MelStream:
         self._waiting = np.zeros(config.window // 2, np.float32)
 
     def push(self, samples: Samples) -> Spectrogram:
-        """Give the frames that are complete with these samples, uint8 [frames, bands]."""
+        """Return the frames that are complete with these samples, uint8 [frames, bands]."""
         config = self._config
         self._waiting = np.concatenate([self._waiting, samples])
         frames = max(0, (len(self._waiting) - config.window) // config.hop + 1)
@@ -108,7 +108,7 @@ class MelStream:
         return np.concatenate([np.zeros((0, config.bands), np.uint8), *made])
 
     def finish(self) -> Spectrogram:
-        """Give the last frames, behind whose middle there is silence."""
+        """Return the last frames, behind whose middle there is silence."""
         return self.push(np.zeros(self._config.window // 2, np.float32))
 
     def _frames(self, start: int, stop: int) -> Spectrogram:

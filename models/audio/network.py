@@ -1,8 +1,8 @@
-"""Networks that hear a song and say where among the songs it will lie once it is listened to.
+"""Networks that predict a song's vector from its sound.
 
 After van den Oord, Dieleman and Schrauwen (2013): the vector that listening gives a song is
-foretold from three seconds of its spectrogram, and a song's vector is the mean over its windows.
-The document's network convolves along time alone, with a filter over all bands:
+predicted from three seconds of its spectrogram, and a song's vector is the mean over its windows.
+Their network convolves along time alone, with a filter over all bands:
 
     599 x 128  conv 4, pool 4   conv 4, pool 2   conv 4, pool 2   conv 4
                mean, maximum and L2 norm over time   dense   dense   dense, one output a dimension
@@ -20,17 +20,17 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from torch import Tensor, nn
 
-from segue.models.audio.layers import dropped, initialise, pooled
+from segue.models.audio.layers import initialise, pooled
 from segue.models.audio.mel_spectrogram import MelConfig
 from segue.models.audio.resnet import STEM, ResidualEncoder
 from segue.models.bundles.bundle import Bundle, fitting_parts, network_weights
+from segue.models.ops.dropout import dropped
 
-DOCUMENT, RESIDUAL = "document", "residual"
-ARCHITECTURES = (DOCUMENT, RESIDUAL)
+VAN_DEN_OORD, RESIDUAL = "document", "residual"  # as bundles have them
+ARCHITECTURES = (VAN_DEN_OORD, RESIDUAL)
 CONVOLUTION = 4
 POOLS = (4, 2, 2, 1)
 SKIPGRAM, FACTORS = "skipgram", "factors"
-SPACES = (SKIPGRAM, FACTORS)
 WINDOWS_AT_ONCE = 64
 
 
@@ -39,12 +39,12 @@ class AudioConfig:
     """A network of sound; bad values raise ValueError.
 
     frames, bands: of a window. dim: numbers in a song's vector. width: filters of a
-    convolution; the document's last one has twice as many. depth: residual blocks, of the
+    convolution; the last of van den Oord's has twice as many. depth: residual blocks, of the
     residual network alone. dense: numbers in a hidden layer. dropout: share of those zeroed in
     training.
     """
 
-    architecture: str = DOCUMENT
+    architecture: str = VAN_DEN_OORD
     frames: int = 599
     bands: int = 128
     dim: int = 40
@@ -73,7 +73,7 @@ class AudioConfig:
 class AudioBundleConfig:
     """What a bundle of kind "audio" says of itself.
 
-    network, mel: the network, and how its input is made. space: whose vectors are foretold,
+    network, mel: the network, and how its input is made. space: whose vectors are predicted,
     `skipgram` or `factors`; target: the version of the bundle whose space it is, or "" for
     factors of a play log, which no other bundle has.
     """
@@ -85,7 +85,7 @@ class AudioBundleConfig:
 
 
 class AudioNetwork(nn.Module):
-    """Foretells a song's vector from windows of its spectrogram.
+    """Predicts a song's vector from windows of its spectrogram.
 
     Bands are standardised on the way in and vectors on the way out, by what was measured on the
     training songs: `outputs` learns numbers around 0 of about 1 whatever the target space.
@@ -121,25 +121,25 @@ class AudioNetwork(nn.Module):
         nn.init.zeros_(self.outputs.weight)
 
     def forward(self, windows: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Foretell the vector of each window's song, float32 [B, dim].
+        """Predict the vector of each window's song, float32 [B, dim].
 
         windows: uint8 or float32 [B, frames, bands], in bytes' units. generator: draws what
         is dropped and hidden in training.
         """
         heard = self.features(windows, generator)
-        heard = dropped(heard, self.config.dropout, generator)
+        heard = dropped(heard, self.config.dropout, generator, bernoulli=True)
         vectors: Tensor = self.vector_mean + self.outputs(heard) @ self.vector_scale
         return vectors
 
     def features(self, windows: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Give the top hidden layer, float32 [B, dense], of windows as `forward` takes them."""
+        """Return the top hidden layer, float32 [B, dense], of windows as `forward` takes them."""
         standardised = (windows.float() - self.band_mean) / self.band_scale
         heard: Tensor = self.encoder(standardised, generator)
         return heard
 
     @torch.no_grad()
     def song_vector(self, windows: Tensor) -> Tensor:
-        """Foretell one song's vector, float32 [dim], on the CPU: the mean over its windows.
+        """Predict one song's vector, float32 [dim], on the CPU: the mean over its windows.
 
         windows: uint8 [W, frames, bands], at least one.
         """
@@ -147,7 +147,7 @@ class AudioNetwork(nn.Module):
 
     @torch.no_grad()
     def song_features(self, windows: Tensor) -> Tensor:
-        """Give the mean of the top hidden layer over a song's windows, float32 [dense]."""
+        """Return the mean of the top hidden layer over a song's windows, float32 [dense]."""
         return self._over_windows(windows, self.features)
 
     def _over_windows(self, windows: Tensor, told: Callable[[Tensor], Tensor]) -> Tensor:
@@ -158,8 +158,8 @@ class AudioNetwork(nn.Module):
         return torch.cat(parts).float().mean(0).cpu()
 
 
-class DocumentEncoder(nn.Module):
-    """The document's network up to its last hidden layer: float32 [B, T, bands] to [B, dense]."""
+class VanDenOordEncoder(nn.Module):
+    """Van den Oord's network up to its last hidden layer: float32 [B, T, bands] to [B, dense]."""
 
     def __init__(self, bands: int, width: int, dense: int, dropout: float) -> None:
         super().__init__()
@@ -172,21 +172,22 @@ class DocumentEncoder(nn.Module):
         self.second = nn.Linear(dense, dense)
 
     def first_filters(self) -> Tensor:
-        """Give the filters that the spectrogram meets, float32 [width, bands, frames]."""
+        """Return the filters that the spectrogram meets, float32 [width, bands, frames]."""
         return self.convolutions[0].get_parameter("weight")
 
     def forward(self, spectrograms: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Give the second dense layer; generator: drops numbers of the first, in training."""
+        """Return the second dense layer; generator: drops numbers of the first, in training."""
         x = spectrograms.transpose(1, 2)
         for convolution, pool in zip(self.convolutions, POOLS, strict=True):
             x = F.max_pool1d(convolution(x).relu(), pool)
-        x = dropped(self.first(pooled(x)).relu(), self.dropout, generator)
+        x = self.first(pooled(x)).relu()
+        x = dropped(x, self.dropout, generator, bernoulli=True)
         features: Tensor = self.second(x).relu()
         return features
 
 
 def least_frames(architecture: str) -> int:
-    """Give the shortest window that reaches the top of a network."""
+    """Return the shortest window that reaches the top of a network."""
     if architecture == RESIDUAL:
         return 2 * STEM[0]
     frames = 1
@@ -200,7 +201,7 @@ def audio_bundle_config(bundle: Bundle) -> AudioBundleConfig:
     return msgspec.convert(bundle.manifest.config, AudioBundleConfig)
 
 
-def _encoder(config: AudioConfig) -> DocumentEncoder | ResidualEncoder:
-    if config.architecture == DOCUMENT:
-        return DocumentEncoder(config.bands, config.width, config.dense, config.dropout)
+def _encoder(config: AudioConfig) -> VanDenOordEncoder | ResidualEncoder:
+    if config.architecture == VAN_DEN_OORD:
+        return VanDenOordEncoder(config.bands, config.width, config.dense, config.dropout)
     return ResidualEncoder(config.width, config.depth, config.dense, config.dropout)

@@ -1,4 +1,4 @@
-"""The rival of the document's network: residual, depthwise, and small.
+"""A residual network of sound: depthwise convolutions, small.
 
 A spectrogram is taken as a picture, so that a melody three semitones higher meets the same
 filters. Each block is
@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from torch import Tensor, nn
 
-from segue.models.audio.layers import dropped, pooled
+from segue.models.audio.layers import pooled
+from segue.models.ops.dropout import dropped
 
 STEM = (8, 4)
 """Frames and bands that are one cell of the picture."""
@@ -43,11 +44,11 @@ class ResidualEncoder(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def first_filters(self) -> Tensor:
-        """Give the filters that the picture meets, float32 [width, bands, frames]."""
+        """Return the filters that the picture meets, float32 [width, bands, frames]."""
         return self.stem.weight[:, 0].transpose(1, 2)
 
     def forward(self, spectrograms: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Give the features; generator: hides stripes and drops numbers, in training."""
+        """Return the features; generator: hides stripes and drops numbers, in training."""
         if generator is not None:
             spectrograms = spec_augment(spectrograms, generator)
         picture = spectrograms.unsqueeze(1).contiguous(memory_format=torch.channels_last)
@@ -58,7 +59,7 @@ class ResidualEncoder(nn.Module):
         for block in self.late:
             x = block(x)
         features = pooled(self.norm(x).flatten(2))
-        return F.gelu(self.dense(dropped(features, self.dropout, generator)))
+        return F.gelu(self.dense(dropped(features, self.dropout, generator, bernoulli=True)))
 
 
 class ResidualBlock(nn.Module):
@@ -74,7 +75,7 @@ class ResidualBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((width, 1, 1), FIRST_SCALE))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give float32 of the same shape."""
+        """Return float32 of the same shape."""
         told: Tensor = self.narrow(F.gelu(self.widen(self.norm(self.depthwise(x)))))
         return x + self.scale * told
 

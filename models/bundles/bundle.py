@@ -25,7 +25,7 @@ import safetensors.torch
 from torch import Tensor
 
 from segue.models.bundles.atomic_directory import write_directory
-from segue.models.data.catalogue import SongDetails, what_is_told
+from segue.models.data.catalogue import SongDetails, known_details
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.errors import SegueError
 
@@ -147,7 +147,7 @@ def write_bundle(
         WEIGHTS: safetensors.torch.save({n: t.contiguous() for n, t in sorted(weights.items())}),
         VOCABULARY: msgspec.json.encode(list(vocabulary.song_ids)),
     }
-    known = what_is_told(vocabulary.song_ids, titles, details or {})
+    known = known_details(vocabulary.song_ids, titles, details or {})
     if known:
         contents[TITLES] = msgspec.json.encode(known)
     if index is not None:
@@ -214,7 +214,7 @@ def fitting_parts(bundle: Bundle) -> Iterator[None]:
 
 
 def network_weights(bundle: Bundle) -> dict[str, Tensor]:
-    """Give the tensors of a bundle whose model is one network."""
+    """Return the tensors of a bundle whose model is one network."""
     return {name: tensor for name, tensor in bundle.weights.items() if name != "popularity"}
 
 
@@ -297,7 +297,7 @@ def _damaged(path: Path, found: str) -> BundleError:
 
 
 def _is_bundle(directory: Path) -> bool:
-    """Tell whether everything in `directory` was written by `write_bundle`."""
+    """Return whether everything in `directory` was written by `write_bundle`."""
     try:
         manifest = _decode(directory / MANIFEST, (directory / MANIFEST).read_bytes(), Manifest)
     except (OSError, BundleError):

@@ -1,4 +1,4 @@
-"""Weighted matrix factorisation: the vectors that the document's network is taught to foretell.
+"""Weighted matrix factorisation: the vectors that van den Oord's network learns to predict.
 
 After Hu, Koren and Volinsky (2008). A listener u who played song i r_ui times prefers it, p_ui = 1,
 with confidence c_ui; what was never played is taken for a weak no, p_ui = 0 with c_ui = 1:
@@ -57,7 +57,7 @@ class Factors:
 
 
 def confidence(counts: csr_matrix, config: FactorsConfig) -> csr_matrix:
-    """Give c_ui where something was played, float32 [U, I]; everywhere else it is 1.
+    """Return c_ui where something was played, float32 [U, I]; everywhere else it is 1.
 
     counts: plays of each listener, [U, I].
 
@@ -106,22 +106,10 @@ def factorise(
     return Factors(model.user_factors, model.item_factors)
 
 
-def weighted_squares(counts: csr_matrix, factors: Factors, config: FactorsConfig) -> float:
-    """Give what is minimised, regularisation left out, from the plays alone.
-
-    Over all pairs, c (p - s)^2 = s^2 + [c (1 - s)^2 - s^2 where played], and the sum of all
-    s^2 is that of X'X times Y'Y.
-    """
-    c = confidence(counts, config).tocoo()
-    scores = np.einsum("nd,nd->n", factors.listeners[c.row], factors.songs[c.col])
-    grams = (factors.listeners.T @ factors.listeners) * (factors.songs.T @ factors.songs)
-    return float(grams.sum() + (c.data * (1 - scores) ** 2 - scores**2).sum())
-
-
 def error_terms(
     counts: csr_matrix, listeners: Floats, songs: NDArray[np.int64], config: FactorsConfig
 ) -> tuple[Floats, Floats]:
-    """Give A_i float32 [N, D, D] and b_i float32 [N, D] of these songs, columns of `counts`.
+    """Return A_i float32 [N, D, D] and b_i float32 [N, D] of these songs, columns of `counts`.
 
         sum over u of c_ui (p_ui - x_u . y)^2  =  y' A_i y - 2 b_i . y + sum over u of c_ui p_ui
         A_i = X'X + sum over u who played i of (c_ui - 1) x_u x_u'     b_i = sum of c_ui x_u
@@ -141,7 +129,7 @@ def error_terms(
 
 
 def solve_listeners(counts: csr_matrix, songs: Floats, config: FactorsConfig) -> Floats:
-    """Give the listeners' side for fixed songs, float32 [U, D]: the closed solution.
+    """Return the listeners' side for fixed songs, float32 [U, D]: the closed solution.
 
     x_u = (Y'C_u Y + lambda I)^-1 Y'C_u p_u, each listener for himself.
     """

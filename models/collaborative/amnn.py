@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody gives it)
 from torch import Tensor, nn
 
-from segue.models.collaborative.base import Layers, TasteConfig, TasteNetwork, mean_vector
+from segue.models.collaborative.base import CollaborativeNetwork, Layers, TasteConfig, mean_vector
 from segue.models.data.vocabulary import PADDING
 from segue.models.ops.dropout import dropped
 
@@ -38,7 +38,7 @@ class Attention(nn.Module):
         self.context = nn.Linear(dim, 1, bias=False)  # u_w
 
     def forward(self, vectors: Tensor, histories: Tensor) -> Tensor:
-        """Give the weights, float32 [B, K], summing to 1 in each row; padding has 0.
+        """Return the weights, float32 [B, K], summing to 1 in each row; padding has 0.
 
         vectors: float32 [B, K, dim], those of `histories`, int64 [B, K], padded with 0.
             (1)  a_i = tanh(w s_i + b)
@@ -64,11 +64,11 @@ class Tower(nn.Module):
         self.other = nn.Linear(dim, dim, bias=False)
 
     def forward(self, songs: Tensor, other: Tensor) -> Tensor:
-        """Give float32 [B, C, dim] of songs [B, C, dim] and one other vector a row, [B, dim]."""
+        """Return float32 [B, C, dim] of songs [B, C, dim] and one other vector a row, [B, dim]."""
         return F.relu(self.song(songs) + self.other(other).unsqueeze(1))
 
 
-class AMNN(TasteNetwork):
+class AMNN(CollaborativeNetwork):
     """Two towers, listener and song, and song and attended history, under a deep network."""
 
     config: AMNNConfig
@@ -86,7 +86,7 @@ class AMNN(TasteNetwork):
         self.output = nn.Linear(widths[-1], 1)
 
     def taste(self, histories: Tensor) -> Tensor:
-        """Give phi, float32 [B, dim], of histories int64 [B, K].
+        """Return phi, float32 [B, dim], of histories int64 [B, K].
 
         (3)  phi = sum_k alpha_k s_k
         """
@@ -102,7 +102,7 @@ class AMNN(TasteNetwork):
         songs: Tensor,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Give the logits of the sigmoid in (6), float32 [B, C]; arguments as in TasteNetwork.
+        """Return the logits of the sigmoid in (6), float32 [B, C]; see `CollaborativeNetwork`.
 
         su and sa are the outputs of the towers over [s, u] and over [s, phi]; joined they are
         v_1, the input of the layers (4) and (5), and W_x v + b_x of the last one's output is

@@ -48,7 +48,7 @@ class TasteConfig:
             raise ValueError(f"dropout must be >= 0 and < 1, got {self.dropout!r}")
 
 
-class TasteNetwork(nn.Module):
+class CollaborativeNetwork(nn.Module):
     """Says how likely a listener is to play a song; what `logits` does is the model's own.
 
     Each listener and each song has one row of numbers, `user_width` and `song_width` times
@@ -81,7 +81,7 @@ class TasteNetwork(nn.Module):
         songs: Tensor,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Give the logarithm of the odds that each listener plays each song, float32 [B, C].
+        """Return the logarithm of the odds that each listener plays each song, float32 [B, C].
 
         users: int64 [B]. histories: item numbers, int64 [B, K], padded with 0 anywhere; none
         of a row's `songs` may stand in it. songs: int64 [B, C]. generator: for dropout, in
@@ -105,7 +105,7 @@ class TasteNetwork(nn.Module):
     def loss(
         self, users: Tensor, histories: Tensor, songs: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Give the cross-entropy, equation (8), for a heard song, and the L2 penalty.
+        """Return the cross-entropy, equation (8), for a heard song, and the L2 penalty.
 
         songs: int64 [B, 1 + N], the heard song first, then N unheard ones. -log of the
         likelihood (7), the product of y over the heard and of 1 - y over the unheard, divided

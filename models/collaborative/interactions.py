@@ -11,7 +11,7 @@ from segue.models.data.ragged import Ragged
 
 
 @dataclass(frozen=True)
-class Tastes:
+class Interactions:
     """The songs of every listener with their play counts, each song once, most played first.
 
     songs: item numbers, a row a listener. counts: int64 [N], the plays of each value of
@@ -26,14 +26,14 @@ class Tastes:
         """Count the listeners."""
         return len(self.songs)
 
-    def keep(self, rows: NDArray[np.bool_]) -> Tastes:
+    def keep(self, rows: NDArray[np.bool_]) -> Interactions:
         """Keep some (listener, song) pairs, bool [N]; every listener stays."""
         before = np.concatenate([[0], rows.cumsum()])
         songs = Ragged(self.songs.values[rows], before[self.songs.offsets])
-        return Tastes(songs, self.counts[rows], self.catalogue)
+        return Interactions(songs, self.counts[rows], self.catalogue)
 
     def most_played(self, length: int) -> NDArray[np.int64]:
-        """Give each listener's `length` most played songs, int64 [U, length], padded with 0."""
+        """Return each listener's `length` most played songs, int64 [U, length], padded with 0."""
         place = np.arange(length)
         starts, lengths = self.songs.offsets[:-1, None], self.songs.lengths[:, None]
         real = place < lengths
@@ -46,15 +46,17 @@ class Tastes:
         return np.bincount(self.songs.values, minlength=self.catalogue + 1)
 
 
-class Heard:
+class PlayedPairs:
     """Tells whether listeners have played songs, for many at once."""
 
-    def __init__(self, tastes: Tastes) -> None:
-        self.catalogue = tastes.catalogue
-        self._pairs = np.sort(self._pair(tastes.songs.row_numbers(), tastes.songs.values))
+    def __init__(self, interactions: Interactions) -> None:
+        self.catalogue = interactions.catalogue
+        self._pairs = np.sort(
+            self._pair(interactions.songs.row_numbers(), interactions.songs.values)
+        )
 
     def __call__(self, users: NDArray[np.int64], songs: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Give bool of the shape that `users` and `songs` broadcast to."""
+        """Return bool of the shape that `users` and `songs` broadcast to."""
         pairs = self._pair(users, songs)
         places = np.minimum(np.searchsorted(self._pairs, pairs), len(self._pairs) - 1)
         found: NDArray[np.bool_] = self._pairs[places] == pairs

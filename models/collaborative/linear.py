@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from segue.models.collaborative.interactions import Tastes
+from segue.models.collaborative.interactions import Interactions
 
 # Listeners whose scores of all songs are in memory together.
 ROWS = 128
 
 
-class TasteScorer(Protocol):
+class CollaborativeScorer(Protocol):
     """Scores songs for the listeners it was fitted on."""
 
     def scores(self, users: NDArray[np.int64], songs: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -33,12 +33,12 @@ class PopularityConfig:
 class Popularity:
     """A song's listeners, or plays, whoever asks."""
 
-    def __init__(self, tastes: Tastes, config: PopularityConfig) -> None:
-        weights = tastes.counts if config.plays else None
-        self._counts = np.bincount(tastes.songs.values, weights, tastes.catalogue + 1)
+    def __init__(self, interactions: Interactions, config: PopularityConfig) -> None:
+        weights = interactions.counts if config.plays else None
+        self._counts = np.bincount(interactions.songs.values, weights, interactions.catalogue + 1)
 
     def scores(self, users: NDArray[np.int64], songs: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Score songs as TasteScorer says."""
+        """Score songs as CollaborativeScorer says."""
         return self._counts[songs].astype(np.float32)
 
 
@@ -58,8 +58,8 @@ class ItemKNN:
     neighbours: with the few listeners that most songs have, a cut loses more than it saves.
     """
 
-    def __init__(self, tastes: Tastes, config: ItemKNNConfig) -> None:
-        self._matrix = listener_song_matrix(tastes, counts=config.counts)
+    def __init__(self, interactions: Interactions, config: ItemKNNConfig) -> None:
+        self._matrix = listener_song_matrix(interactions, counts=config.counts)
         norms = np.sqrt(self._matrix.power(2).sum(0)).A1
         products = (self._matrix.T @ self._matrix).tocoo()
         size = norms[products.row] * norms[products.col] + config.shrinkage
@@ -68,7 +68,7 @@ class ItemKNN:
         self._similar = sparse.csr_matrix((similar, (products.row, products.col)), shape=shape)
 
     def scores(self, users: NDArray[np.int64], songs: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Score songs as TasteScorer says."""
+        """Score songs as CollaborativeScorer says."""
         found = np.empty(songs.shape, dtype=np.float32)
         for start in range(0, len(users), ROWS):
             rows = slice(start, start + ROWS)
@@ -92,14 +92,14 @@ class EASE:
     B_ij = -P_ij / P_jj, B_jj = 0. Songs that do not take part score 0.
     """
 
-    def __init__(self, tastes: Tastes, config: EASEConfig) -> None:
-        listeners = tastes.listeners_of()
+    def __init__(self, interactions: Interactions, config: EASEConfig) -> None:
+        listeners = interactions.listeners_of()
         listeners[0] = 0
         by_listeners = np.argsort(-listeners, kind="stable")[: config.max_songs]
         chosen = by_listeners[listeners[by_listeners] > 0]
-        self._columns = np.full(tastes.catalogue + 1, len(chosen))
+        self._columns = np.full(interactions.catalogue + 1, len(chosen))
         self._columns[chosen] = np.arange(len(chosen))
-        self._matrix = listener_song_matrix(tastes)[:, chosen]
+        self._matrix = listener_song_matrix(interactions)[:, chosen]
         gram = (self._matrix.T @ self._matrix).toarray()
         gram[np.diag_indices(len(chosen))] += config.l2
         inverse = np.linalg.inv(gram)
@@ -108,7 +108,7 @@ class EASE:
         self._rebuild = rebuild.astype(np.float32)
 
     def scores(self, users: NDArray[np.int64], songs: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Score songs as TasteScorer says."""
+        """Score songs as CollaborativeScorer says."""
         found = np.empty(songs.shape, dtype=np.float32)
         for start in range(0, len(users), ROWS):
             rows = slice(start, start + ROWS)
@@ -118,8 +118,10 @@ class EASE:
         return found
 
 
-def listener_song_matrix(tastes: Tastes, *, counts: bool = False) -> sparse.csr_matrix:
-    """Give who played what, float64 [U, V + 1]: 1, or log(1 + plays) with `counts`."""
-    values = np.log1p(tastes.counts) if counts else np.ones(len(tastes.counts))
-    shape = (len(tastes), tastes.catalogue + 1)
-    return sparse.csr_matrix((values, tastes.songs.values, tastes.songs.offsets), shape=shape)
+def listener_song_matrix(interactions: Interactions, *, counts: bool = False) -> sparse.csr_matrix:
+    """Return who played what, float64 [U, V + 1]: 1, or log(1 + plays) with `counts`."""
+    values = np.log1p(interactions.counts) if counts else np.ones(len(interactions.counts))
+    shape = (len(interactions), interactions.catalogue + 1)
+    return sparse.csr_matrix(
+        (values, interactions.songs.values, interactions.songs.offsets), shape=shape
+    )

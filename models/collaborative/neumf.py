@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from segue.models.collaborative.base import Layers, TasteNetwork
+from segue.models.collaborative.base import CollaborativeNetwork, Layers
 
 
-class NeuMF(TasteNetwork):
+class NeuMF(CollaborativeNetwork):
     """Generalised matrix factorisation and a multi-layer perceptron, joined at the output.
 
     Both have vectors of their own: the first half of a row is GMF's, the second the MLP's.
@@ -31,7 +31,7 @@ class NeuMF(TasteNetwork):
         songs: Tensor,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Give the logits, float32 [B, C]; arguments as in TasteNetwork.
+        """Return the logits, float32 [B, C]; arguments as in CollaborativeNetwork.
 
         h . [p * q, layers([p', q'])] + b, with p, p' the listener's vectors and q, q' the song's.
         """

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from segue.models.collaborative.base import TasteNetwork, mean_vector
+from segue.models.collaborative.base import CollaborativeNetwork, mean_vector
 from segue.models.ops.dropout import dropped
 
 
-class NNRec(TasteNetwork):
+class NNRec(CollaborativeNetwork):
     """One hidden layer over the listener's vector and the mean vector of the history.
 
     Made for the next basket, with a softmax over all items at the end; here each song's own
@@ -31,7 +31,7 @@ class NNRec(TasteNetwork):
         songs: Tensor,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Give the logits, float32 [B, C]; arguments as in TasteNetwork.
+        """Return the logits, float32 [B, C]; arguments as in CollaborativeNetwork.
 
         h = tanh(W [u, mean of the history] + b), and for each song o_s . h + b_s.
         """

@@ -34,16 +34,16 @@ class SongDetails(msgspec.Struct, frozen=True, array_like=True, gc=False):
     explicit: bool | None = None
 
 
-def what_is_told(
+def known_details(
     song_ids: Iterable[str],
     titles: Mapping[str, tuple[str, str]],
     details: Mapping[str, SongDetails],
 ) -> dict[str, list[object]]:
-    """Give what is known of songs, where something is, as lists that end with the last of it.
+    """Return what is known of songs, where something is, as lists that end with the last of it.
 
     titles: title and artist, of songs that `details` says nothing of.
 
-    >>> what_is_told(["a", "b"], {"a": ("So What", "")}, {"c": SongDetails()})
+    >>> known_details(["a", "b"], {"a": ("So What", "")}, {"c": SongDetails()})
     {'a': ['So What', '']}
     """
     known = {song_id: SongDetails(*title) for song_id, title in titles.items()} | dict(details)
@@ -75,7 +75,7 @@ class SongColumns(NamedTuple):
 
     @classmethod
     def unknown(cls, count: int) -> Self:
-        """Give columns of `count` songs of which nothing is known."""
+        """Return columns of `count` songs of which nothing is known."""
         return cls(
             np.full(count, NO_ARTIST, np.int32),
             np.full(count, UNKNOWN_MS, np.int64),
@@ -85,7 +85,7 @@ class SongColumns(NamedTuple):
         )
 
     def grown(self) -> SongColumns:
-        """Give the same with room for twice as many."""
+        """Return the same with room for twice as many."""
         return self.joined(SongColumns.unknown(len(self.artists)))
 
     def joined(self, more: SongColumns) -> SongColumns:
@@ -99,7 +99,7 @@ class SongColumns(NamedTuple):
         )
 
     def first(self, count: int) -> SongColumns:
-        """Give a copy of the first rows."""
+        """Return a copy of the first rows."""
         return SongColumns(
             self.artists[:count].copy(),
             self.released_ms[:count].copy(),
@@ -127,14 +127,14 @@ class Catalogue:
         self.offer(details or {})
 
     def put(self, song_id: str, details: SongDetails | None) -> None:
-        """Take what is known of a song in the place of what was; None: nothing is any more."""
+        """Accept what is known of a song in the place of what was; None: nothing is any more."""
         with self._lock:
             self._told.add(song_id)
             self._write(self._row(song_id), details or SongDetails())
             self.version += 1
 
     def offer(self, details: Mapping[str, SongDetails]) -> None:
-        """Take what is known of songs where nobody has said more."""
+        """Accept what is known of songs where nobody has said more."""
         with self._lock:
             for song_id, each in details.items():
                 if song_id not in self._told:
@@ -142,16 +142,16 @@ class Catalogue:
             self.version += 1
 
     def take_up(self, song_ids: Iterable[str]) -> NDArray[np.int64]:
-        """Give each song's row, int64 [N], making one for a song that has none."""
+        """Return each song's row, int64 [N], making one for a song that has none."""
         with self._lock:
             return np.array([self._row(song_id) for song_id in song_ids], np.int64)
 
     def find(self, song_ids: Iterable[str]) -> NDArray[np.int64]:
-        """Give each song's row, int64 [N]; 0 for a song that has none."""
+        """Return each song's row, int64 [N]; 0 for a song that has none."""
         return np.array(self.rows.numbers_or_padding(song_ids), np.int64)
 
     def artist(self, name: str) -> int:
-        """Give an artist's number; NO_ARTIST where no song is theirs. Case is all one."""
+        """Return an artist's number; NO_ARTIST where no song is theirs. Case is all one."""
         return self._artists.number(same_name(name)) or NO_ARTIST
 
     def __len__(self) -> int:
@@ -189,7 +189,7 @@ class RowsOfSongs:
         self.rows()
 
     def rows(self) -> NDArray[np.int64]:
-        """Give each item number's row, int64 [V + 1]; 0 for songs that are not in it."""
+        """Return each item number's row, int64 [V + 1]; 0 for songs that are not in it."""
         names = self._catalogue.rows.song_ids
         for row in range(self._seen + 1, len(names) + 1):
             number = self._vocabulary.number(names[row - 1])

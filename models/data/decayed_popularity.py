@@ -58,7 +58,7 @@ class RecentPopularity:
         self._top = None
 
     def remove(self, plays: Iterable[tuple[str, int]]) -> set[str]:
-        """Take plays, (song id, played_at_ms), out of the counts; name the songs that changed.
+        """Accept plays, (song id, played_at_ms), out of the counts; name the songs that changed.
 
         Each weighs what it weighed when it was counted. A song of which nothing else was counted
         is held no more.

@@ -55,7 +55,7 @@ class Ring(NamedTuple):
 
     @classmethod
     def empty(cls, capacity: int) -> Ring:
-        """Give a ring without plays. Zeros take no memory until they are written over."""
+        """Return a ring without plays. Zeros take no memory until they are written over."""
         songs, newest = np.zeros(capacity, np.int32), np.zeros(capacity + 1, np.int64)
         sessions, previous, following, earlier, played_at_ms, offsets = (
             np.zeros(capacity, np.int64) for _ in range(6)
@@ -87,7 +87,7 @@ class RecentPlays:
 
     @classmethod
     def of(cls, window: int, plays: Iterable[RecentPlay]) -> RecentPlays:
-        """Take up plays that were kept, in their order, without a gap."""
+        """Accept up plays that were kept, in their order, without a gap."""
         recent = cls(window)
         for play in plays:
             if not recent.end:
@@ -104,7 +104,7 @@ class RecentPlays:
         *,
         continues_session: bool = False,
     ) -> RecentPlay:
-        """Take one play.
+        """Accept one play.
 
         after: the offset of its listener's play before it, None for none. continues_session:
         whether the two are of one session; where that play is no longer held, a session
@@ -120,7 +120,7 @@ class RecentPlays:
         return play
 
     def number_at(self, offset: int) -> int | None:
-        """Give the number of the play at an offset; None where it is not held."""
+        """Return the number of the play at an offset; None where it is not held."""
         # The ring in order is two slices; of the offsets, both ascend.
         begin, end = self.first % self.capacity, self.end % self.capacity + 1
         if self.end < self.first:
@@ -163,11 +163,11 @@ class RecentPlays:
         return RecentPlay(number, int(ring.offsets[place]), 0, 0, number, "")
 
     def is_erased(self, number: int) -> bool:
-        """Tell whether a play that is held was erased."""
+        """Return whether a play that is held was erased."""
         return not self.ring.songs[number % self.capacity]
 
     def slot(self, song_id: str) -> int:
-        """Give a song's slot, 0 where none of its plays is held."""
+        """Return a song's slot, 0 where none of its plays is held."""
         return self._slots.get(song_id, 0)
 
     def _put(self, play: RecentPlay) -> None:

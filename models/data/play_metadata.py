@@ -23,7 +23,7 @@ class DetailLists(NamedTuple):
     skipped: Sequence[bool | None] = ()
 
 
-NOTHING_TOLD = DetailLists()
+NO_DETAIL_LISTS = DetailLists()
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class PlayDetails:
 
     @classmethod
     def unknown(cls, count: int) -> PlayDetails:
-        """Give those of `count` plays of which nothing is known."""
+        """Return those of `count` plays of which nothing is known."""
         return cls(np.full(count, UNKNOWN, np.int64), np.full(count, UNKNOWN, np.int8))
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class PlayDetails:
         return len(self.played_at_ms)
 
     def take(self, places: NDArray[np.int64] | NDArray[np.bool_] | slice) -> PlayDetails:
-        """Give those of the plays at `places`."""
+        """Return those of the plays at `places`."""
         if not len(self):
             return self
         return PlayDetails(self.played_at_ms[places], self.skipped[places])
@@ -79,7 +79,7 @@ class PlayDetails:
         )
 
     def filled(self, count: int) -> PlayDetails:
-        """Give those of all `count` plays, UNKNOWN where nothing is known of any."""
+        """Return those of all `count` plays, UNKNOWN where nothing is known of any."""
         assert len(self) in (0, count), f"{len(self)} details of {count} plays"
         return self if len(self) else PlayDetails.unknown(count)
 

@@ -54,20 +54,20 @@ class Ragged:
         return len(self.offsets) - 1
 
     def __getitem__(self, row: int) -> NDArray[np.int64]:
-        """Give one row, int64, without copying it."""
+        """Return one row, int64, without copying it."""
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        """Give the rows in order, without copying them."""
+        """Return the rows in order, without copying them."""
         return (self[row] for row in range(len(self)))
 
     def slice(self, start: int, stop: int) -> Ragged:
-        """Give the rows from `start` up to `stop`."""
+        """Return the rows from `start` up to `stop`."""
         offsets = self.offsets[start : min(stop, len(self)) + 1]
         return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
 
     def take(self, rows: Iterable[int] | NDArray[np.int64]) -> Ragged:
-        """Give these rows, in this order."""
+        """Return these rows, in this order."""
         chosen = np.fromiter(rows, dtype=np.int64)
         lengths = self.lengths[chosen]
         ends = lengths.cumsum()
@@ -138,9 +138,9 @@ class Ragged:
         return Ragged(self.values[kept], before[self.offsets])
 
     def places(self) -> Ragged:
-        """Give rows of the same lengths that hold the place of each value in `values`."""
+        """Return rows of the same lengths that hold the place of each value in `values`."""
         return Ragged(np.arange(len(self.values)), self.offsets)
 
     def row_numbers(self) -> NDArray[np.int64]:
-        """Give the row of every value, int64 [N]."""
+        """Return the row of every value, int64 [N]."""
         return np.repeat(np.arange(len(self)), self.lengths)

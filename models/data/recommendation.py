@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 
-class Because(msgspec.Struct, frozen=True, gc=False):
+class Attribution(msgspec.Struct, frozen=True, gc=False):
     """A song of the session that carried a recommendation, and its share of it in [0, 1]."""
 
     song_id: str
@@ -20,4 +20,4 @@ class RecommendedSong(msgspec.Struct, frozen=True, gc=False):
     song_id: str
     score: float
     sources: Sequence[str]
-    because: Sequence[Because]
+    because: Sequence[Attribution]

@@ -20,10 +20,10 @@ class Contexts:
 
     sessions: the running session of each, item numbers, oldest first; empty where no song of
     it is known. histories: of the same listeners, the plays of earlier sessions, oldest first;
-    empty where there are none, or where nobody says who listens. session_details,
+    empty where there are none, or of an unknown user. session_details,
     history_details: of every play of `sessions` and of `histories`, or of none. A next song is
     asked for when the session's last play is told of, so that its time is the time of asking.
-    snapshots: what was played of late, as of the last play of each; empty where nobody says.
+    snapshots: what was played of late, as of the last play of each; empty if unknown.
     """
 
     sessions: Ragged
@@ -40,7 +40,7 @@ class Contexts:
         session_details: PlayDetails = NO_DETAILS,
         history_details: PlayDetails = NO_DETAILS,
     ) -> Contexts:
-        """Take sessions, and of listeners nothing else where `histories` is left out."""
+        """Accept sessions, and of listeners nothing else where `histories` is left out."""
         nothing = Ragged(np.zeros(0, np.int64), np.zeros(len(sessions) + 1, np.int64))
         return cls(
             sessions, nothing if histories is None else histories, session_details, history_details
@@ -51,7 +51,7 @@ class Contexts:
         return len(self.sessions)
 
     def slice(self, start: int, stop: int) -> Contexts:
-        """Give the contexts from `start` up to `stop`."""
+        """Return the contexts from `start` up to `stop`."""
         return Contexts(
             self.sessions.slice(start, stop),
             self.histories.slice(start, stop),
@@ -61,7 +61,7 @@ class Contexts:
         )
 
     def take(self, rows: NDArray[np.int64]) -> Contexts:
-        """Give these of them, in this order."""
+        """Return these of them, in this order."""
         return Contexts(
             self.sessions.take(rows),
             self.histories.take(rows),
@@ -71,7 +71,7 @@ class Contexts:
         )
 
     def known(self) -> NDArray[np.int64]:
-        """Tell which contexts have a song in their session or their history."""
+        """Return which contexts have a song in their session or their history."""
         return (self.sessions.lengths + self.histories.lengths).nonzero()[0]
 
     def query_times_ms(self) -> NDArray[np.int64]:
@@ -84,7 +84,7 @@ class Contexts:
         return times
 
     def translate(self, numbers: NDArray[np.int64]) -> Contexts:
-        """Give them in another vocabulary's item numbers; songs it does not know are left out."""
+        """Return them in another vocabulary's item numbers; songs it does not know are left out."""
         return replace(
             self,
             sessions=Ragged(numbers[self.sessions.values], self.sessions.offsets),
@@ -103,7 +103,7 @@ class Contexts:
         )
 
     def without_details(self, rows: NDArray[np.bool_]) -> Contexts:
-        """Take away what is known of plays beside their songs in some of them, bool [B]."""
+        """Accept away what is known of plays beside their songs in some of them, bool [B]."""
         return replace(
             self,
             session_details=self.session_details.forget(rows[self.sessions.row_numbers()]),
@@ -130,7 +130,7 @@ class SessionLog:
         return len(self.sessions)
 
     def slice(self, start: int, stop: int) -> SessionLog:
-        """Give the sessions from `start` up to `stop`."""
+        """Return the sessions from `start` up to `stop`."""
         return SessionLog(
             self.sessions.slice(start, stop),
             self.listeners[start:stop],
@@ -139,7 +139,7 @@ class SessionLog:
         )
 
     def take(self, rows: NDArray[np.int64]) -> SessionLog:
-        """Give these of the sessions, in this order."""
+        """Return these of the sessions, in this order."""
         return SessionLog(
             self.sessions.take(rows),
             self.listeners[rows],
@@ -158,7 +158,7 @@ class SessionLog:
         )
 
     def translate(self, numbers: NDArray[np.int64]) -> SessionLog:
-        """Give it in another vocabulary's item numbers; songs it does not know are left out."""
+        """Return it in another vocabulary's item numbers; songs it does not know are left out."""
         return SessionLog(
             self.sessions.translate(numbers),
             self.listeners,
@@ -183,7 +183,7 @@ class SessionLog:
 
 
 def _stretch(rows: Ragged, start: int, stop: int) -> slice:
-    """Give where the values of the rows from `start` up to `stop` stand."""
+    """Return where the values of the rows from `start` up to `stop` stand."""
     return slice(int(rows.offsets[start]), int(rows.offsets[min(stop, len(rows))]))
 
 

@@ -32,7 +32,7 @@ class Vocabulary:
             self.add(song_id)
 
     def add(self, song_id: str) -> int:
-        """Give the item number of `song_id`, making the next one if it is new."""
+        """Return the item number of `song_id`, making the next one if it is new."""
         number = self._numbers.get(song_id)
         if number is None:
             self._songs.append(song_id)
@@ -40,16 +40,16 @@ class Vocabulary:
         return number
 
     def number(self, song_id: str) -> int | None:
-        """Give the item number of `song_id`, or None where it is unknown."""
+        """Return the item number of `song_id`, or None where it is unknown."""
         return self._numbers.get(song_id)
 
     def numbers(self, song_ids: Iterable[str]) -> list[int]:
-        """Give the item numbers of the known among `song_ids`, in their order."""
+        """Return the item numbers of the known among `song_ids`, in their order."""
         known = self._numbers
         return [known[song_id] for song_id in song_ids if song_id in known]
 
     def numbers_or_padding(self, song_ids: Iterable[str]) -> list[int]:
-        """Give an item number for each song id, 0 for one that is unknown.
+        """Return an item number for each song id, 0 for one that is unknown.
 
         >>> Vocabulary(["a"]).numbers_or_padding(["new", "a"])
         [0, 1]
@@ -57,12 +57,12 @@ class Vocabulary:
         return list(map(self._numbers.get, song_ids, repeat(PADDING)))
 
     def song(self, number: int) -> str:
-        """Give the song id behind an item number >= 1."""
+        """Return the song id behind an item number >= 1."""
         assert number >= 1, f"item number {number} is padding or negative"
         return self._songs[number - 1]
 
     def songs(self, numbers: Iterable[int] | NDArray[np.int64]) -> list[str]:
-        """Give the song ids behind item numbers >= 1."""
+        """Return the song ids behind item numbers >= 1."""
         wanted = [*numbers]
         assert min(wanted, default=1) >= 1, f"item number {min(wanted)} is padding or negative"
         songs = self._songs

@@ -1,4 +1,4 @@
-"""Songs heard before as they serve: the same shares as `HeardHead`, of the one moment now.
+"""Songs heard before as they serve: the same shares as `RepeatHead`, of the one moment now.
 
 Only the songs that a listener has really heard are looked at, each of them where it lies, and
 not the places that a batch is padded with.
@@ -17,7 +17,7 @@ from torch import Tensor
 from segue.models.data.batching import ListenerBatch
 from segue.models.data.vocabulary import PADDING
 from segue.models.gru.network import GRU
-from segue.models.gru.repeat_head import FEATURES, PLACES, HeardHead
+from segue.models.gru.repeat_head import FEATURES, PLACES, RepeatHead
 from segue.models.ops.fast_math import to_powers
 from segue.models.ops.jit import compiled, compiled_sums
 
@@ -38,14 +38,14 @@ class GRUTables(NamedTuple):
     @classmethod
     @torch.no_grad()
     def of(cls, model: GRU) -> GRUTables:
-        """Take them from a trained network."""
+        """Accept them from a trained network."""
         cell = model.recurrence.state_dict()
         kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         tensors = (model.songs.weight, *(cell[f"{kind}_l0"] for kind in kinds))
         return cls(*(each.detach().contiguous().numpy() for each in tensors))
 
     def states(self, items: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Give the state after each session's last play, float32 [B, H].
+        """Return the state after each session's last play, float32 [B, H].
 
         items: int64 [B, T], right-padded with 0. lengths: int64 [B], >= 1.
         """
@@ -94,18 +94,18 @@ def _multiply(
         product[row] = total
 
 
-class ServingHeard:
+class RepeatInference:
     """Says whether a listener's next song was heard before, and which of those songs it is."""
 
-    def __init__(self, head: HeardHead, songs: Tensor) -> None:
-        """Take a trained head, and the table of songs that it learned with, [V + 1, dim]."""
+    def __init__(self, head: RepeatHead, songs: Tensor) -> None:
+        """Accept a trained head, and the table of songs that it learned with, [V + 1, dim]."""
         self.head = head
         self.songs = songs.detach().numpy()
         self.session_ago = head.session_ago.detach().numpy()
         self.history_ago = head.history_ago.detach().numpy()
 
     def gate(self, states: Tensor, batch: ListenerBatch) -> Tensor:
-        """Give the logit of P(heard), float32 [B, 1]. states: float32 [B, hidden]."""
+        """Return the logit of P(heard), float32 [B, 1]. states: float32 [B, hidden]."""
         told = torch.from_numpy(_features(*_plays(batch)))
         gate: Tensor = self.head.gate(torch.cat([states, told], 1))
         return gate
@@ -113,7 +113,7 @@ class ServingHeard:
     def log_shares(
         self, states: Tensor, batch: ListenerBatch
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Give the songs heard, each once, int64 [B, S], and their log P(i | heard).
+        """Return the songs heard, each once, int64 [B, S], and their log P(i | heard).
 
         float32 [B, S]; 0 and -inf behind the last song.
         """
@@ -130,7 +130,7 @@ def _plays(batch: ListenerBatch) -> Plays:
 
 
 @compiled
-def hide_heard(
+def exclude_played(
     products: NDArray[np.float32], found: NDArray[np.int64], heard: NDArray[np.int64]
 ) -> None:
     """Put -inf in the place of products, float32 [B, C], whose song `found` is among `heard`.
@@ -157,7 +157,7 @@ def _holds(songs: NDArray[np.int64], song: int) -> bool:
 def _features(
     histories: NDArray[np.int64], sessions: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Describe repeats so far as `Heard.features` does, float32 [B, FEATURES]."""
+    """Describe repeats so far as `PlayHistory.features` does, float32 [B, FEATURES]."""
     told = np.empty((len(lengths), FEATURES), np.float32)
     for row in range(len(lengths)):
         plays = lengths[row]

@@ -14,7 +14,8 @@ from torch.nn.utils.rnn import PackedSequence
 from segue.models.bundles.bundle import Bundle, fitting_parts, network_weights
 from segue.models.data.batching import ROW_BLOCK
 from segue.models.data.vocabulary import PADDING
-from segue.models.gru.repeat_head import NEVER, Heard, HeardHead
+from segue.models.gru.repeat_head import NEVER, PlayHistory, RepeatHead
+from segue.models.ops.dropout import dropped
 from segue.models.ops.negative_sampling import Negatives
 
 
@@ -87,7 +88,7 @@ class GRU(nn.Module):
                 if config.hidden == config.dim
                 else nn.Linear(config.hidden, config.dim)
             )
-            self.heard = HeardHead(config.dim, config.hidden)
+            self.heard = RepeatHead(config.dim, config.hidden)
         self.to_empty(device="cpu")
 
     @torch.no_grad()
@@ -99,20 +100,9 @@ class GRU(nn.Module):
         self.songs.weight.normal_(0.0, 0.1, generator=generator)
         self.songs.weight[PADDING] = 0.0
 
-    @torch.inference_mode()
-    def encode(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Give each session the query whose inner products with `item_vectors` are its scores.
-
-        items: int64 [B, T], right-padded with 0; lengths: int64 [B], >= 1. Returns float32
-        [B, dim]. A row depends neither on the other rows nor on the padding.
-        """
-        count = len(items)
-        states = self.states(*_in_blocks(items, lengths))
-        return self.queries(states)[:count]
-
     @torch.no_grad()
     def states(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Give the state after each session's last play, float32 [B, hidden].
+        """Return the state after each session's last play, float32 [B, hidden].
 
         items: int64 [B, T], right-padded with 0; lengths: int64 [B], >= 1. B is a multiple of
         ROW_BLOCK, so that a row depends neither on the other rows nor on the padding.
@@ -131,13 +121,13 @@ class GRU(nn.Module):
 
     @torch.no_grad()
     def item_vectors(self) -> Tensor:
-        """Give every song's vector of length 1, float32 [V + 1, dim]; row 0 is zeros."""
+        """Return every song's vector of length 1, float32 [V + 1, dim]; row 0 is zeros."""
         return F.normalize(self.songs.weight, dim=-1)
 
     def loss(
         self, items: Tensor, histories: Tensor, negatives: Negatives, generator: torch.Generator
     ) -> Tensor:
-        """Give the mean cross-entropy of every next song of every session.
+        """Return the mean cross-entropy of every next song of every session.
 
         items: int64 [B, T], right-padded with 0, T >= 2. histories: int64 [B, H], what the
         listeners heard before, left-padded with 0. The softmax's sum over all new songs is the
@@ -146,20 +136,21 @@ class GRU(nn.Module):
         """
         session, answers = items[:, :-1].contiguous(), items[:, 1:]
         ends = torch.arange(session.shape[1], device=items.device).expand_as(session)
-        heard = Heard(torch.cat([histories, session], 1), histories.shape[1], ends)
-        states, _ = self.recurrence(self._dropped(self.songs(session), generator))
+        heard = PlayHistory(torch.cat([histories, session], 1), histories.shape[1], ends)
+        inputs = dropped(self.songs(session), self.config.dropout, generator, bernoulli=True)
+        states, _ = self.recurrence(inputs)
         # The head learns from the states and vectors, not they from it: repeats are few and
         # would bend them. So dropout of its own stands between.
-        seen = _dropped(states.detach(), self.config.heard_dropout, generator)
+        seen = dropped(states.detach(), self.config.heard_dropout, generator, bernoulli=True)
         sources = self.songs(heard.sources).detach()
         total, new = self.heard.loss(seen, sources, heard, answers)
         total = total + self._new_song_loss(states, answers, new, heard, negatives)
         return total / (answers != PADDING).sum()
 
     def _new_song_loss(
-        self, states: Tensor, answers: Tensor, new: Tensor, heard: Heard, negatives: Negatives
+        self, states: Tensor, answers: Tensor, new: Tensor, heard: PlayHistory, negatives: Negatives
     ) -> Tensor:
-        """Give the cross-entropy of the answers that are `new`, bool [B, T], among new songs."""
+        """Return the cross-entropy of the answers that are `new`, bool [B, T], among new songs."""
         queries, wanted = self.queries(states[new]), answers[new]  # [P, dim], [P]
         answer_logits = (queries * F.normalize(self.songs(wanted), dim=-1)).sum(-1)
         vectors = F.normalize(self.songs(negatives.items), dim=-1)  # [K, dim]
@@ -173,27 +164,9 @@ class GRU(nn.Module):
         """Turn states float32 [..., hidden] into what new songs' vectors are multiplied with."""
         return self.config.scale * F.normalize(self.projection(states), dim=-1)
 
-    def _dropped(self, vectors: Tensor, generator: torch.Generator) -> Tensor:
-        return _dropped(vectors, self.config.dropout, generator)
 
-
-def _dropped(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    # Not nn.Dropout, which draws from the one global generator.
-    if share == 0:
-        return values
-    return (
-        values * torch.empty_like(values).bernoulli_(1 - share, generator=generator) / (1 - share)
-    )
-
-
-def _in_blocks(items: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Fill up to whole blocks of rows with sessions of nothing."""
-    missing = -len(items) % ROW_BLOCK
-    return F.pad(items, (0, 0, 0, missing), value=PADDING), F.pad(lengths, (0, missing), value=1)
-
-
-def _find_heard(heard: Heard, new: Tensor, negatives: Negatives) -> tuple[Tensor, Tensor]:
-    """Give where a prediction's negative was heard before: (rows of `new`, columns)."""
+def _find_heard(heard: PlayHistory, new: Tensor, negatives: Negatives) -> tuple[Tensor, Tensor]:
+    """Return where a prediction's negative was heard before: (rows of `new`, columns)."""
     columns = negatives.columns(heard.sources)  # [B, S]
     session, source = (columns >= 0).nonzero(as_tuple=True)
     numbers = torch.full(new.shape, -1, device=new.device)

@@ -31,7 +31,7 @@ FEATURES = 7
 
 
 @dataclass(frozen=True)
-class Heard:
+class PlayHistory:
     """What was heard at some moments of sessions side by side.
 
     sources: int64 [B, S], the history's H songs (left-padded with 0), then the session's.
@@ -43,8 +43,8 @@ class Heard:
     ends: Tensor
 
     @classmethod
-    def after(cls, batch: ListenerBatch) -> Heard:
-        """Take everything that the listeners of a batch have heard, the one moment being now."""
+    def after(cls, batch: ListenerBatch) -> PlayHistory:
+        """Accept everything that the listeners of a batch have heard, the one moment being now."""
         width = batch.histories.shape[1] + batch.sessions.items.shape[1]
         histories = F.pad(batch.histories, (-width % SUM_BLOCK, 0), value=PADDING)
         sources = torch.cat([histories, batch.sessions.items], 1)
@@ -52,14 +52,14 @@ class Heard:
 
     @property
     def visible(self) -> Tensor:
-        """Tell which sources were heard by each moment, bool [B, Q, S]."""
+        """Return which sources were heard by each moment, bool [B, Q, S]."""
         place = torch.arange(self.sources.shape[1], device=self.sources.device)
         known = (self.sources != PADDING).unsqueeze(1)
         return (place <= self.ends.unsqueeze(2) + self.history) & known
 
     @property
     def ago(self) -> Tensor:
-        """Give how many plays of the session lie between a moment and each source, [B, Q, S].
+        """Return how many plays of the session lie between a moment and each source, [B, Q, S].
 
         Of history, how many plays of it lie between the source and its end.
         """
@@ -104,7 +104,7 @@ class Heard:
         )
 
 
-class HeardHead(nn.Module):
+class RepeatHead(nn.Module):
     """From a session's state to P(heard) and P(i | heard)."""
 
     def __init__(self, dim: int, hidden: int, width: int = 32) -> None:
@@ -116,8 +116,8 @@ class HeardHead(nn.Module):
         self.session_ago = nn.Parameter(torch.empty(PLACES))
         self.history_ago = nn.Parameter(torch.empty(PLACES))
 
-    def forward(self, states: Tensor, vectors: Tensor, heard: Heard) -> tuple[Tensor, Tensor]:
-        """Give the logit of P(heard), float32 [B, Q], and of each source, float32 [B, Q, S].
+    def forward(self, states: Tensor, vectors: Tensor, heard: PlayHistory) -> tuple[Tensor, Tensor]:
+        """Return the logit of P(heard), float32 [B, Q], and of each source, float32 [B, Q, S].
 
         states: float32 [B, Q, hidden]; vectors: of the sources, float32 [B, S, dim]. A song's
         share is the sum over its sources' softmax, so that a song heard twice counts twice.
@@ -136,9 +136,9 @@ class HeardHead(nn.Module):
         return gate, (likeness + tables).masked_fill(~heard.visible, NEVER)
 
     def loss(
-        self, states: Tensor, vectors: Tensor, heard: Heard, answers: Tensor
+        self, states: Tensor, vectors: Tensor, heard: PlayHistory, answers: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Give the cross-entropy of "heard or new" and of "which heard one", summed.
+        """Return the cross-entropy of "heard or new" and of "which heard one", summed.
 
         answers: int64 [B, Q], 0 for none. Also tells which answers are new, bool [B, Q].
         """

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from segue.models.data.batching import ListenerBatch, pad_listeners
 from segue.models.data.vocabulary import PADDING
-from segue.models.gru.inference import GRUTables, ServingHeard, hide_heard
+from segue.models.gru.inference import GRUTables, RepeatInference, exclude_played
 from segue.models.gru.network import GRU
 from segue.models.ops.negative_sampling import NegativeSampler
 from segue.models.retrieval.ann_index import ItemIndex
@@ -59,7 +59,7 @@ class GRURetriever:
         self.model = model.eval()
         self.vectors = model.item_vectors()
         self._states = GRUTables.of(model)
-        self._repeat_head = ServingHeard(model.heard, model.songs.weight)
+        self._repeat_head = RepeatInference(model.heard, model.songs.weight)
         self.index = index or ItemIndex(self.vectors)
         # One play more of each, so that every song can be drawn.
         sampler = NegativeSampler(popularity + 1, SAMPLED_SONGS, 1.0, full_softmax_songs=0)
@@ -103,7 +103,7 @@ class GRURetriever:
         gate = self._repeat_head.gate(states, batch)  # [B, 1]
         again, shares = self._repeat_head.log_shares(states, batch)  # [B, S]
         new = products.clone()
-        hide_heard(new.numpy(), found.numpy(), again)
+        exclude_played(new.numpy(), found.numpy(), again)
         log_new = F.logsigmoid(-gate) - self._log_sum(queries, products, new)
         scores = torch.cat([new + log_new, torch.from_numpy(shares) + F.logsigmoid(gate)], 1)
         return GRUSearch(

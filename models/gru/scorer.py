@@ -11,14 +11,14 @@ from segue.models.data.batching import ListenerBatch, pad_listeners
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import PADDING, Vocabulary
 from segue.models.gru.network import GRU, gru_from_bundle
-from segue.models.gru.repeat_head import Heard
+from segue.models.gru.repeat_head import PlayHistory
 
 
 class GRUNextSong:
     """Scores are logarithms of probabilities; without a known song, those of popularity."""
 
     def __init__(self, model: GRU, vocabulary: Vocabulary, popularity: Tensor) -> None:
-        """Take a trained network; popularity: play counts in training, float32 [V + 1]."""
+        """Accept a trained network; popularity: play counts in training, float32 [V + 1]."""
         self.model = model.eval()
         self.vocabulary = vocabulary
         self._vectors = model.item_vectors()
@@ -30,12 +30,12 @@ class GRUNextSong:
         return cls(gru_from_bundle(bundle), bundle.vocabulary, bundle.weights["popularity"])
 
     def song_vectors(self) -> Tensor:
-        """Give every song's vector of length 1, float32 [V + 1, dim]; row 0 is zeros."""
+        """Return every song's vector of length 1, float32 [V + 1, dim]; row 0 is zeros."""
         return self._vectors
 
     @torch.inference_mode()
     def scores(self, contexts: Contexts) -> Tensor:
-        """Give every song's log-probability for each context, float32 [B, V + 1].
+        """Return every song's log-probability for each context, float32 [B, V + 1].
 
         A session of which no song is known is taken up where the listener's history ends.
         """
@@ -52,10 +52,10 @@ class GRUNextSong:
         return scores
 
     def _log_probabilities(self, batch: ListenerBatch) -> Tensor:
-        """Give log P(next = i) for each listener, float32 [count, V + 1], -inf for padding."""
+        """Return log P(next = i) for each listener, float32 [count, V + 1], -inf for padding."""
         items, lengths = batch.sessions.items, batch.sessions.lengths
         states = self.model.states(items, lengths)
-        heard = Heard.after(batch)
+        heard = PlayHistory.after(batch)
         vectors = self.model.songs(heard.sources)
         gate, sources = self.model.heard(states.unsqueeze(1), vectors, heard)
         new = self.model.queries(states) @ self._vectors.T  # [B, V + 1]

@@ -129,7 +129,7 @@ class FeatureExtractor:
             np.stack([found.queries[:count].numpy(), *by_likeness], 1),
             compared(parts.skipgram.profiles(batch)),
             parts.skipgram.queries(batch)[:, None],
-            parts.amnn.places(batch.contexts),
+            parts.amnn.windows(batch.contexts),
             found.log_new[:count].numpy(),
             batch.contexts.query_times_ms(),
         )

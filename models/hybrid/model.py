@@ -119,7 +119,7 @@ class HybridNextSong:
 
         items: int64 [B, n]. And their weights, float32: see `AttentionTables.reasons`.
         """
-        return self.generator.attention.reasons(self.parts.amnn.places(contexts), items, limit)
+        return self.generator.attention.reasons(self.parts.amnn.windows(contexts), items, limit)
 
 
 def new_ranker(generator: CandidateGenerator) -> Ranker:

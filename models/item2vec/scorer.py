@@ -40,11 +40,11 @@ class SkipGramNextSong:
         return cls(skipgram_from_bundle(bundle), bundle.vocabulary, config_of(bundle))
 
     def song_vectors(self) -> Tensor:
-        """Give the vectors of songs as they are heard, float32 [V + 1, D], of any length."""
+        """Return the vectors of songs as they are heard, float32 [V + 1, D], of any length."""
         return self._inputs
 
     def next_vectors(self) -> Tensor:
-        """Give the vectors whose products with `queries` are the scores, float32 [V + 1, D]."""
+        """Return the vectors whose products with `queries` are the scores, float32 [V + 1, D]."""
         return self._next.T
 
     @torch.inference_mode()
@@ -59,7 +59,7 @@ class SkipGramNextSong:
         return scores
 
     def queries(self, sessions: Ragged) -> Tensor:
-        """Give the vector of each session, none of them empty, float32 [B, D].
+        """Return the vector of each session, none of them empty, float32 [B, D].
 
         q = sum over plays i of decay^(T - i) u_i, over the sum of those weights; with the
         cosine both u_i and q have length 1.
@@ -76,7 +76,7 @@ class SkipGramNextSong:
 
 
 def bundle_weights(vectors: SkipGram) -> dict[str, Tensor]:
-    """Give the tensors of a bundle, from which `skipgram_from_bundle` makes the same vectors."""
+    """Return the tensors of a bundle, from which `skipgram_from_bundle` makes the same vectors."""
     return {
         "inputs": torch.from_numpy(vectors.inputs),
         "outputs": torch.from_numpy(vectors.outputs),
@@ -88,7 +88,7 @@ def bundle_weights(vectors: SkipGram) -> dict[str, Tensor]:
 
 
 def skipgram_from_bundle(bundle: Bundle) -> SkipGram:
-    """Take the vectors out of a verified bundle of kind "skipgram"."""
+    """Accept the vectors out of a verified bundle of kind "skipgram"."""
     rows, dim = len(bundle.vocabulary) + 1, config_of(bundle).dim
     expected: dict[str, tuple[torch.dtype, tuple[int, ...]]] = {
         "inputs": (torch.float32, (rows, dim)),
@@ -111,7 +111,7 @@ def skipgram_from_bundle(bundle: Bundle) -> SkipGram:
 
 
 def config_of(bundle: Bundle) -> SkipGramConfig:
-    """Give the config of a bundle of kind "skipgram"; BundleError where it is none."""
+    """Return the config of a bundle of kind "skipgram"; BundleError where it is none."""
     try:
         return SkipGramConfig(**bundle.manifest.config)
     except (TypeError, ValueError) as error:

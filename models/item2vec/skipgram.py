@@ -247,7 +247,7 @@ class _Sentences:
         self._plays = 0
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Give each session's item numbers, those of a very long one in pieces."""
+        """Return each session's item numbers, those of a very long one in pieces."""
         for number, session in enumerate(self._sessions):
             for start in range(0, len(session), LONGEST_SENTENCE):
                 yield session[start : start + LONGEST_SENTENCE].tolist()

@@ -31,7 +31,7 @@ class ByteVectors(NamedTuple):
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32]) -> Self:
-        """Take float32 [V + 1, D], all finite."""
+        """Accept float32 [V + 1, D], all finite."""
         codes = _aligned(*vectors.shape)
         scales = np.empty(len(vectors), np.float32)
         for start in range(0, len(vectors), ROWS_AT_ONCE):
@@ -112,25 +112,10 @@ def _fetch(vectors: ByteVectors, items: NDArray[np.int64]) -> int:
 
 
 def _aligned(rows: int, columns: int) -> NDArray[np.int8]:
-    """Give room whose rows begin where a line does, if whole lines are as long as a row."""
+    """Return room whose rows begin where a line does, if whole lines are as long as a row."""
     room = np.empty(rows * columns + LINE, np.int8)
     start = -room.ctypes.data % LINE
     return room[start : start + rows * columns].reshape(rows, columns)
-
-
-@compiled_sums
-def inner_products(
-    vectors: NDArray[np.float32], items: NDArray[np.int64], directions: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Multiply the vectors of items, int64 [B, C], with each row's own directions.
-
-    vectors: float32 [V + 1, D]; directions: float32 [B, K, D]. Returns float32 [B, C, K]; 0
-    where an item is 0, the padding.
-    """
-    products = np.zeros((*items.shape, directions.shape[1]), np.float32)
-    for row in range(len(items)):
-        multiply(vectors, items[row], directions[row], products[row])
-    return products
 
 
 @compiled_sums
@@ -140,7 +125,10 @@ def multiply(
     directions: NDArray[np.float32],
     products: NDArray[np.float32],
 ) -> None:
-    """Do so for one row: items, int64 [C], directions, float32 [K, D], products, [C, K], all 0."""
+    """Multiply the vectors of items, int64 [C], with directions, float32 [K, D].
+
+    vectors: float32 [V + 1, D]. products: float32 [C, K], all 0; stays so where an item is 0.
+    """
     count, size = directions.shape
     for slot in range(len(items)):
         item = items[slot]

@@ -16,7 +16,7 @@ from segue.models.ops.jit import compiled_sums, inlined_sums
 
 
 def _nodes(low: float, high: float) -> NDArray[np.float64]:
-    """Give Chebyshev's nodes, at which a fitted polynomial errs about alike everywhere."""
+    """Return Chebyshev's nodes, at which a fitted polynomial errs about alike everywhere."""
     angles = np.pi * (np.arange(64) + 0.5) / 64
     nodes: NDArray[np.float64] = (low + high) / 2 + (high - low) / 2 * np.cos(angles)
     return nodes
@@ -25,7 +25,7 @@ def _nodes(low: float, high: float) -> NDArray[np.float64]:
 def _fitted(
     nodes: NDArray[np.float64], values: NDArray[np.float64], degree: int
 ) -> tuple[np.float32, ...]:
-    """Give a polynomial's coefficients, the lowest first."""
+    """Return a polynomial's coefficients, the lowest first."""
     fitted = Chebyshev.fit(nodes, values, degree).convert(kind=Polynomial)
     return tuple(np.float32(each) for each in fitted.coef)
 
@@ -48,7 +48,7 @@ _ROOT_OF_HALF = np.float32(math.sqrt(0.5)).view(np.int32)
 
 @inlined_sums
 def exp32(x: np.float32) -> np.float32:
-    """Give e^x, float32; below -87 that of -87, about 1.6e-38."""
+    """Return e^x, float32; below -87 that of -87, about 1.6e-38."""
     x = min(max(x, _LEAST), _MOST)
     power = np.floor(x * _LOG2_E + np.float32(0.5))
     r = (x - power * _LOG_2) - power * _LOG_2_REST
@@ -59,7 +59,7 @@ def exp32(x: np.float32) -> np.float32:
 
 @inlined_sums
 def log32(x: np.float32) -> np.float32:
-    """Give the natural logarithm of a number that is finite, normal and > 0, float32."""
+    """Return the natural logarithm of a number that is finite, normal and > 0, float32."""
     bits = np.float32(x).view(np.int32)
     power = np.int32((bits - _ROOT_OF_HALF) >> _FRACTION_BITS)
     t = np.int32(bits - np.int32(power << _FRACTION_BITS)).view(np.float32) - np.float32(1)

@@ -53,7 +53,7 @@ class Scratch(threading.local, Generic[Number]):
         self.array: NDArray[Number] = np.zeros(size, dtype)
 
     def room(self, size: int) -> NDArray[Number]:
-        """Give `array`, made longer where it has fewer than `size` entries."""
+        """Return `array`, made longer where it has fewer than `size` entries."""
         if len(self.array) < size:
             self.array = np.zeros(size, self.array.dtype)
         return self.array
@@ -61,7 +61,7 @@ class Scratch(threading.local, Generic[Number]):
 
 @compiled
 def with_room(array: NDArray[Number], used: int, wanted: int) -> NDArray[Number]:
-    """Give `array`, or a longer one that begins with it, with room for `wanted` after `used`."""
+    """Return `array`, or a longer one that begins with it, with room for `wanted` after `used`."""
     if used + wanted <= len(array):
         return array
     larger = np.empty(2 * (used + wanted), array.dtype)

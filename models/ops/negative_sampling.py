@@ -22,18 +22,18 @@ class Negatives:
     log_weights: Tensor
 
     def columns(self, songs: Tensor) -> Tensor:
-        """Give the column of each song in `items`, -1 where it was not drawn; shape as `songs`."""
+        """Return the column of each song in `items`, -1 if it was not drawn; shaped as `songs`."""
         columns = torch.searchsorted(self.items, songs).clamp_(max=len(self.items) - 1)
         return columns.masked_fill_(self.items[columns] != songs, -1)
 
     def find(self, answers: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the places (rows of `answers`, columns of `items`) where an answer was drawn."""
+        """Return the places (rows of `answers`, columns of `items`) where an answer was drawn."""
         columns = self.columns(answers)
         rows = (columns >= 0).nonzero().squeeze(1)
         return rows, columns[rows]
 
     def to(self, device: torch.device) -> Negatives:
-        """Give the same on another device."""
+        """Return the same on another device."""
         return Negatives(self.items.to(device), self.log_weights.to(device))
 
 
@@ -47,7 +47,7 @@ class NegativeSampler:
     def __init__(
         self, popularity: Tensor, draws: int, power: float, full_softmax_songs: int
     ) -> None:
-        """Take play counts, float32 [V + 1], all but the padding's > 0."""
+        """Accept play counts, float32 [V + 1], all but the padding's > 0."""
         songs = len(popularity) - 1
         self.draws = draws
         self._all: Negatives | None = None

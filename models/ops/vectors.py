@@ -26,7 +26,7 @@ def unit_rows(rows: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def user_vector(vectors: Tensor, songs: Sequence[int]) -> Tensor:
-    """Give the mean of the songs' vectors, float32 [D]: where their listener stands.
+    """Return the mean of the songs' vectors, float32 [D]: where their listener stands.
 
     vectors: float32 [V + 1, D]. songs: item numbers, at least one; a song heard twice counts
     twice.
@@ -39,15 +39,15 @@ def user_vector(vectors: Tensor, songs: Sequence[int]) -> Tensor:
 
 
 def nearest_songs(
-    vectors: Tensor, query: Tensor, n: int, barred: Sequence[int] = ()
+    vectors: Tensor, query: Tensor, n: int, excluded: Sequence[int] = ()
 ) -> list[tuple[int, float]]:
-    """Give the `n` songs of the largest cosine with `query` float32 [D], as (number, cosine).
+    """Return the `n` songs of the largest cosine with `query` float32 [D], as (number, cosine).
 
-    vectors: float32 [V + 1, D]. barred: item numbers to leave out. Fewer where no more are left;
+    vectors: float32 [V + 1, D]. excluded: item numbers to leave out. Fewer where no more are left;
     the lower number first at a tie.
     """
     cosines = unit(vectors) @ unit(query)
-    cosines[[PADDING, *barred]] = -torch.inf
+    cosines[[PADDING, *excluded]] = -torch.inf
     values, items = cosines.sort(descending=True, stable=True)
     found = int((values[:n] > -torch.inf).sum())
     return list(zip(items[:found].tolist(), values[:found].tolist(), strict=True))

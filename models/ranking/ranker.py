@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from segue.models.data.batching import SUM_LANES
 from segue.models.data.vocabulary import PADDING
+from segue.models.ops.dropout import dropped
 from segue.models.ranking.inputs import RankingInputs
 from segue.models.ranking.schema import CANDIDATE_FEATURES, CONTEXT_FEATURES
 
@@ -174,10 +175,7 @@ class Ranker(nn.Module):
         return (balance.neg().exp() * losses + balance).sum()
 
     def _dropped(self, values: Tensor, generator: torch.Generator | None) -> Tensor:
-        if generator is None or self.config.dropout == 0:
-            return values
-        kept = torch.empty_like(values).bernoulli_(1 - self.config.dropout, generator=generator)
-        return values * kept / (1 - self.config.dropout)
+        return dropped(values, self.config.dropout, generator, bernoulli=True)
 
 
 def halves(layer: nn.Linear, first: int) -> tuple[Tensor, Tensor]:

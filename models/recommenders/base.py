@@ -12,7 +12,7 @@ from torch import Tensor
 
 from segue.models.data.decayed_popularity import PopularSong
 from segue.models.data.play_buffer import BufferSnapshot
-from segue.models.data.play_metadata import NOTHING_TOLD, DetailLists, PlayDetails
+from segue.models.data.play_metadata import NO_DETAIL_LISTS, DetailLists, PlayDetails
 from segue.models.data.ragged import Ragged
 from segue.models.data.recommendation import RecommendedSong
 from segue.models.data.sessions import Contexts
@@ -54,8 +54,8 @@ class RecommenderConfig:
         """The one rule that holds where there is no file of rules."""
         return ListRules(heard=HeardRules(plays=self.no_repeat_songs))
 
-    def barred(self, session: Sequence[str]) -> set[str]:
-        """Name the songs that the rule keeps out of the next list."""
+    def excluded(self, session: Sequence[str]) -> set[str]:
+        """Return the songs that the rule excludes from the next list."""
         return set(session[-self.no_repeat_songs :] if self.no_repeat_songs else ())
 
 
@@ -72,8 +72,8 @@ class Request:
     session: Sequence[str]
     popular: Sequence[PopularSong]
     history: Sequence[str] = ()
-    session_details: DetailLists = NOTHING_TOLD
-    history_details: DetailLists = NOTHING_TOLD
+    session_details: DetailLists = NO_DETAIL_LISTS
+    history_details: DetailLists = NO_DETAIL_LISTS
     snapshot: BufferSnapshot | None = None
 
 
@@ -86,7 +86,7 @@ class Recommender(Protocol):
     def recommend(
         self, requests: Sequence[Request], stage: Stage = untimed
     ) -> list[list[RecommendedSong]]:
-        """Give each request its list: at most `list_length` songs, best first."""
+        """Return each request its list: at most `list_length` songs, best first."""
         ...
 
 
@@ -101,9 +101,9 @@ class PopularityRecommender:
         trained: Sequence[str] = (),
         book: RuleBook | None = None,
     ) -> None:
-        """Take the most played songs of training, for when too little was played live.
+        """Accept the most played songs of training, for when too little was played live.
 
-        book: the rules; without, the songs just heard are left out as `config` says.
+        book: the rules; without, the songs just played are excluded as `config` says.
         """
         self.config = config or RecommenderConfig()
         self.trained = trained
@@ -112,7 +112,7 @@ class PopularityRecommender:
     def recommend(
         self, requests: Sequence[Request], stage: Stage = untimed
     ) -> list[list[RecommendedSong]]:
-        """Give each request its list: at most `list_length` songs, best first.
+        """Return each request its list: at most `list_length` songs, best first.
 
         The score is 1 / rank.
         """
@@ -126,20 +126,20 @@ class PopularityRecommender:
             ]
 
     def list_for(self, request: Request) -> list[RecommendedSong]:
-        """Give one list."""
+        """Return one list."""
         return self.recommend([request])[0]
 
     def candidates(self, request: Request) -> list[RecommendedSong]:
-        """Give every song that a list is made from, best first, before the rules."""
+        """Return every song that a list is made from, best first, before the rules."""
         return _written(self.sourced(request).items())
 
     def removed(self, request: Request) -> dict[str, str]:
-        """Name the rule that kept each song out of a list that it was good enough for."""
+        """Return the rule that excluded each song from a list that it was good enough for."""
         songs = list(self.sourced(request))
         return self.book.removed(request, songs, self.choose([request], [songs]))
 
     def sourced(self, request: Request) -> dict[str, str]:
-        """Give the songs that a list is made from, best first, each with its source."""
+        """Return the songs that a list is made from, best first, each with its source."""
         return dict.fromkeys(self._popular(request), "popularity")
 
     def choose(self, requests: Sequence[Request], lists: Sequence[Sequence[str]]) -> Choice:
@@ -160,8 +160,8 @@ class PopularityRecommender:
         )
 
     def songs_for(self, request: Request) -> list[str]:
-        """Name what is popular without the songs just heard: the yardstick, whatever the rules."""
-        heard, length = self.config.barred(request.session), self.config.list_length
+        """Return what is popular without the songs just played: the baseline, without rules."""
+        heard, length = self.config.excluded(request.session), self.config.list_length
         songs = [song_id for _, song_id in request.popular if song_id not in heard]
         if len(songs) < length:
             songs = [song_id for song_id in self._popular(request) if song_id not in heard]
@@ -179,7 +179,7 @@ def _written(sourced: Iterable[tuple[str, str]]) -> list[RecommendedSong]:
 
 
 def contexts_of(requests: Sequence[Request], vocabulary: Vocabulary) -> Contexts:
-    """Give what the vocabulary knows of each request's session and history."""
+    """Return what the vocabulary knows of each request's session and history."""
     sessions = [vocabulary.numbers_or_padding(request.session) for request in requests]
     histories = [vocabulary.numbers_or_padding(request.history) for request in requests]
     return Contexts(
@@ -192,7 +192,7 @@ def contexts_of(requests: Sequence[Request], vocabulary: Vocabulary) -> Contexts
 
 
 def most_played(vocabulary: Vocabulary, popularity: Tensor, config: RecommenderConfig) -> list[str]:
-    """Name the songs most played in training, some times as many as a list has.
+    """Return the songs most played in training, some times as many as a list has.
 
     popularity: float32 [V + 1], play counts by item number.
     """

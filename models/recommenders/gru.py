@@ -108,7 +108,7 @@ class GRURecommender(RankedRecommender):
         index: ItemIndex | None = None,
         book: RuleBook | None = None,
     ) -> None:
-        """Take a trained model; popularity: float32 [V + 1], its training play counts."""
+        """Accept a trained model; popularity: float32 [V + 1], its training play counts."""
         super().__init__(vocabulary, popularity, version, config or RecommenderConfig(), book)
         self.model = model.eval()
         self.retriever = GRURetriever(model, popularity, index)
@@ -129,7 +129,7 @@ class GRURecommender(RankedRecommender):
         return self.retriever.vectors
 
     def rank(self, requests: Sequence[Request], contexts: Contexts, stage: Stage) -> Ranked:
-        """Give the songs that the index finds and those heard before, by log P(next = song)."""
+        """Return the songs that the index finds and those heard before, by log P(next = song)."""
         with stage("retrieve"):
             plays, config = contexts.histories.joined(contexts.sessions), self.model.config
             lengths = contexts.sessions.lengths

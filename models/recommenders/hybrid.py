@@ -32,7 +32,7 @@ class BatchSongs:
     """
 
     def __init__(self, vocabulary: Vocabulary, new_songs: Sequence[Sequence[str]]) -> None:
-        """Take the new songs of each listener, whose numbers are V + 1, V + 2, ... by listener."""
+        """Accept the new songs of each listener, whose numbers there are V + 1, V + 2, ..."""
         self._vocabulary = vocabulary
         self._new: dict[str, int] = {}
         self._rows = [[self._number(song_id) for song_id in row] for row in new_songs]
@@ -40,25 +40,25 @@ class BatchSongs:
         self._known = len(vocabulary)
 
     def song(self, number: int) -> str:
-        """Give the song id behind an item number >= 1."""
+        """Return the song id behind an item number >= 1."""
         new = number - self._known - 1
         return self._vocabulary.song(number) if new < 0 else self._names[new]
 
     def songs(self, numbers: Iterable[int]) -> list[str]:
-        """Give the song ids behind item numbers >= 1."""
+        """Return the song ids behind item numbers >= 1."""
         wanted = [*numbers]
         assert min(wanted, default=1) >= 1, f"item number {min(wanted)} is padding or negative"
         known, end, new = self._vocabulary.song_ids, self._known, self._names
         return [known[n - 1] if n <= end else new[n - end - 1] for n in wanted]
 
     def numbers(self, song_ids: Iterable[str]) -> list[int]:
-        """Give the item numbers of the known among `song_ids`, in their order."""
+        """Return the item numbers of the known among `song_ids`, in their order."""
         number = self._vocabulary.number
         found = (number(song_id) or self._new.get(song_id) for song_id in song_ids)
         return [each for each in found if each is not None]
 
     def renumbered(self, items: Tensor) -> Tensor:
-        """Give each listener's item numbers, int64 [B, C], those of the batch."""
+        """Return each listener's item numbers, int64 [B, C], those of the batch."""
         width = max(map(len, self._rows), default=0)
         if not width:
             return items
@@ -81,7 +81,7 @@ class HybridRecommender(RankedRecommender):
         config: RecommenderConfig | None = None,
         book: RuleBook | None = None,
     ) -> None:
-        """Take a trained model; popularity: float32 [V + 1], its training play counts."""
+        """Accept a trained model; popularity: float32 [V + 1], its training play counts."""
         config = config or RecommenderConfig()
         super().__init__(model.vocabulary, popularity, version, config, book)
         self.model = model
@@ -103,12 +103,12 @@ class HybridRecommender(RankedRecommender):
         return self.model.song_vectors()
 
     def prepare(self) -> None:
-        """Take up what the catalogue says by now of songs without plays."""
+        """Accept up what the catalogue says by now of songs without plays."""
         if self.model.parts.content is not None:
             self.model.parts.content.update(self.book.catalogue)
 
     def rank(self, requests: Sequence[Request], contexts: Contexts, stage: Stage) -> Ranked:
-        """Give every retriever's songs, by the logarithms of their shares."""
+        """Return every retriever's songs, by the logarithms of their shares."""
         with stage("retrieve"):
             inputs = self.model.generator.generate(contexts)
         with stage("score"):

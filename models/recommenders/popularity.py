@@ -21,12 +21,12 @@ class LiveFallback(PopularityRecommender):
         live: LiveConfig,
         book: RuleBook | None = None,
     ) -> None:
-        """Take the most played songs of training, and how recent plays are asked."""
+        """Accept the most played songs of training, and how recent plays are asked."""
         super().__init__(config, trained, book)
         self._query = live.query()
 
     def sourced(self, request: Request) -> dict[str, str]:
-        """Give the songs that a list is made from, best first, each with its source."""
+        """Return the songs that a list is made from, best first, each with its source."""
         found = dict.fromkeys(self._live(request), "live")
         return found | {
             song: source for song, source in super().sourced(request).items() if song not in found

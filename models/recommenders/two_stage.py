@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segue.models.data.catalogue import RowsOfSongs
-from segue.models.data.recommendation import Because, RecommendedSong
+from segue.models.data.recommendation import Attribution, RecommendedSong
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import PADDING, Vocabulary
 from segue.models.recommenders.base import (
@@ -41,15 +41,15 @@ class SongTable(Protocol):
     """Which song has which item number. A vocabulary is one; a batch may know more songs."""
 
     def song(self, number: int) -> str:
-        """Give the song id behind an item number >= 1."""
+        """Return the song id behind an item number >= 1."""
         ...
 
     def songs(self, numbers: Iterable[int]) -> list[str]:
-        """Give the song ids behind item numbers >= 1."""
+        """Return the song ids behind item numbers >= 1."""
         ...
 
     def numbers(self, song_ids: Iterable[str]) -> list[int]:
-        """Give the item numbers of the known among `song_ids`, in their order."""
+        """Return the item numbers of the known among `song_ids`, in their order."""
         ...
 
 
@@ -95,9 +95,9 @@ class RankedRecommender(ABC):
         config: RecommenderConfig,
         book: RuleBook | None = None,
     ) -> None:
-        """Take a model's songs; popularity: float32 [V + 1], its training play counts.
+        """Accept a model's songs; popularity: float32 [V + 1], its training play counts.
 
-        book: the rules; without, the songs just heard are left out as `config` says.
+        book: the rules; without, the songs just played are excluded as `config` says.
         """
         self.vocabulary = vocabulary
         self.version = version
@@ -115,7 +115,7 @@ class RankedRecommender(ABC):
         """Every song's vector of length 1, float32 [V + 1, D]; row 0 is zeros."""
 
     def prepare(self) -> None:  # noqa: B027 (most have nothing that changes)
-        """Take up what has changed since the last batch, so that it stands still in `rank`."""
+        """Accept up what has changed since the last batch, so that it stands still in `rank`."""
 
     @abstractmethod
     def rank(self, requests: Sequence[Request], contexts: Contexts, stage: Stage) -> Ranked:
@@ -129,7 +129,7 @@ class RankedRecommender(ABC):
     def recommend(
         self, requests: Sequence[Request], stage: Stage = untimed
     ) -> list[list[RecommendedSong]]:
-        """Give each request its list: at most `list_length` songs, best first.
+        """Return each request its list: at most `list_length` songs, best first.
 
         The rules of `book` hold of every one of them.
         """
@@ -177,7 +177,7 @@ class RankedRecommender(ABC):
 
     @torch.inference_mode()
     def candidates(self, request: Request) -> list[RecommendedSong]:
-        """Give every song that was ranked for a request, best first, before the rules.
+        """Return every song that was ranked for a request, best first, before the rules.
 
         Empty where nothing of the listener is known.
         """
@@ -191,7 +191,7 @@ class RankedRecommender(ABC):
 
     @torch.inference_mode()
     def removed(self, request: Request) -> dict[str, str]:
-        """Name the rule that kept each song out of a list that it was good enough for."""
+        """Return the rule that excluded each song from a list that it was good enough for."""
         contexts = contexts_of([request], self.vocabulary)
         if not len(contexts.known()):
             return self.fallback.removed(request)
@@ -215,7 +215,7 @@ class RankedRecommender(ABC):
         )
 
     def _rows_of(self, items: NDArray[np.int64], songs: SongTable) -> NDArray[np.int64]:
-        """Give each item number's row in the catalogue, those of the batch's own songs, too."""
+        """Return each item number's row in the catalogue, those of the batch's own songs, too."""
         rows = self._rows.rows()
         own = range(len(rows), int(items.max(initial=0)) + 1)
         if not own:
@@ -230,7 +230,7 @@ def compute_alone() -> None:
 
 
 def best_places(scores: Tensor, length: int) -> Tensor:
-    """Give the places of each row's best `length` scores, int64 [B, n]; -1 behind the last."""
+    """Return the places of each row's best `length` scores, int64 [B, n]; -1 behind the last."""
     best, places = scores.topk(min(length, scores.shape[1]), dim=1)
     return places.masked_fill_(best == -torch.inf, -1)
 
@@ -247,7 +247,7 @@ def write(ranked: Ranked, places: Tensor) -> list[list[RecommendedSong]]:
     carried = weights > 0  # padding weighs nothing
     name = ranked.songs.songs
     whys = name(told.reasons.numpy()[listed][carried].tolist())
-    reasons = list(map(Because, whys, weights[carried].tolist()))
+    reasons = list(map(Attribution, whys, weights[carried].tolist()))
     written = map(
         RecommendedSong,
         name(ranked.items.gather(1, there).numpy()[listed].tolist()),
@@ -270,5 +270,5 @@ def _cut(values: list[T], lengths: NDArray[np.int64]) -> list[list[T]]:
 
 
 def plain(values: Tensor) -> Any:
-    """Give a tensor as nested lists; by way of numpy, which is many times as fast."""
+    """Return a tensor as nested lists; by way of numpy, which is many times as fast."""
     return values.numpy().tolist()

@@ -31,7 +31,7 @@ from segue.models.hybrid.parts import remembered
 from segue.models.item2vec.scorer import bundle_weights, config_of, skipgram_from_bundle
 from segue.models.item2vec.skipgram import SkipGram, SkipGramConfig, train_skipgram
 from segue.models.ops.vectors import unit
-from segue.models.refresh.embedding_init import Company
+from segue.models.refresh.embedding_init import CoOccurrences
 from segue.models.refresh.embedding_refresh import (
     Content,
     Drift,
@@ -74,7 +74,7 @@ class Refreshed:
 
 
 def extended(bundle: Bundle) -> Vocabulary:
-    """Give a vocabulary of the bundle's songs that new ones can be added to."""
+    """Return a vocabulary of the bundle's songs that new ones can be added to."""
     return Vocabulary(bundle.vocabulary.song_ids)
 
 
@@ -95,7 +95,7 @@ def refresh_bundle(
     weights = {name: t for name, t in bundle.weights.items() if name not in CONTENT}
     counts = weights["popularity"].numpy()
     sessions = plays.sessions.sessions.followed_by(plays.old)
-    company = Company.of(sessions, counts.astype(np.int64), len(plays.songs))
+    company = CoOccurrences.of(sessions, counts.astype(np.int64), len(plays.songs))
     for name in SONG_TABLES[kind]:
         weights[name] = torch.from_numpy(company.extend(weights[name].numpy()))
     weights["popularity"] = torch.from_numpy(_counts(counts, plays))
@@ -119,7 +119,7 @@ def refresh_bundle(
 
 
 def hybrid_vectors(bundle: Bundle, config: SkipGramConfig, seed: int) -> SkipGram:
-    """Give the skip-gram vectors of a hybrid, ready to go on learning.
+    """Return the skip-gram vectors of a hybrid, ready to go on learning.
 
     One that was never refreshed keeps their directions alone. The rest is learned anew from the
     sessions that it remembers, and turned to where those directions are.
@@ -144,7 +144,7 @@ def hybrid_vectors(bundle: Bundle, config: SkipGramConfig, seed: int) -> SkipGra
 
 
 def vector_weights(learned: SkipGram) -> dict[str, Tensor]:
-    """Give a hybrid's tensors of them: the directions it serves, and what learning goes on from."""
+    """Return a hybrid's tensors of them: the directions it serves, and the state of training."""
     told = bundle_weights(learned)
     del told["popularity"]
     named = {f"skipgram.{name}": tensor for name, tensor in told.items()}
@@ -183,7 +183,7 @@ def _learn_on(
 def _ages(
     before: NDArray[np.float32], counts: NDArray[np.float32], plays: NewPlays
 ) -> NDArray[np.float32]:
-    """Give the log of the share of all plays that came after each song's first.
+    """Return the log of the share of all plays that came after each song's first.
 
     Old songs grow older by the new plays; new ones are as old as their first among these.
     """
@@ -197,7 +197,7 @@ def _ages(
 
 
 def _artists(bundle: Bundle, songs: Vocabulary) -> NDArray[np.int32]:
-    """Give each song's artist a number, int32 [V + N + 1]: new songs by what is known of them.
+    """Return each song's artist a number, int32 [V + N + 1]: new songs by what is known of them.
 
     An artist has the number that its known songs have, or one of its own.
     """

@@ -18,7 +18,7 @@ TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
-class Company:
+class CoOccurrences:
     """Which known songs each song of some sessions was heard among.
 
     shares: float64 [V + N + 1, V + 1], by song; rows sum to 1, or to 0 where a song was heard
@@ -29,7 +29,7 @@ class Company:
     plays: NDArray[np.int64]
 
     @classmethod
-    def of(cls, sessions: Ragged, plays: NDArray[np.int64], songs: int) -> Company:
+    def of(cls, sessions: Ragged, plays: NDArray[np.int64], songs: int) -> CoOccurrences:
         """Find the company of the songs up to `songs`; those up to len(plays) - 1 are known."""
         known = len(plays) - 1
         pairs = [_pairs(sessions, distance, known) for distance in range(1, REACH + 1)]
@@ -68,7 +68,7 @@ class Company:
         return np.concatenate([table, (rows * lengths[:, None]).astype(np.float32)])
 
     def _nearness(self, table: NDArray[np.float32], means: NDArray[np.float64]) -> float:
-        """Give the mean cosine of known songs with the means of their company; 1: none was heard.
+        """Return the mean cosine of known songs with the means of their company; 1: none was heard.
 
         Never below 0, as then the company would tell nothing of a song.
         """
@@ -86,7 +86,7 @@ class Company:
 def _pairs(
     sessions: Ragged, distance: int, known: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Give (song, known song, weight) of plays so far apart in one session, both ways."""
+    """Return (song, known song, weight) of plays so far apart in one session, both ways."""
     values, rows = sessions.values, sessions.row_numbers()
     before, after = values[:-distance], values[distance:]
     other = (rows[:-distance] == rows[distance:]) & (before != after)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from segue.models.data.ragged import Ragged
 from segue.models.item2vec.skipgram import SkipGram, SkipGramConfig, continue_training
 from segue.models.ops.vectors import unit_rows
-from segue.models.refresh.embedding_init import Company
+from segue.models.refresh.embedding_init import CoOccurrences
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Content:
     def blended(
         self, company: NDArray[np.float32], played: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """Give where they begin: between content and company, float32 [N, D], by plays, [N].
+        """Return where they begin: between content and company, float32 [N, D], by plays, [N].
 
         As ContentSongs has it while a song has no row; as long as the company's rows.
         """
@@ -105,7 +105,7 @@ def refresh_vectors(
     counts = np.maximum((vectors.counts * kept).round().astype(np.int64), 1)
     counts[0] = 0
     both = new.followed_by(old)
-    company = Company.of(both, counts, songs)
+    company = CoOccurrences.of(both, counts, songs)
     inputs, known = company.extend(vectors.inputs), len(counts)
     if content is not None:
         inputs[known:] = content.blended(inputs[known:], both.counts(songs)[known:])

@@ -25,8 +25,8 @@ from segue.models.reranking.selection import (
     Candidates,
     Limits,
     absent,
-    bar,
     choose,
+    exclude,
 )
 
 DAY_MS = 86_400_000
@@ -66,7 +66,7 @@ class Choice:
     verdicts: NDArray[np.uint8]
 
     def rule(self, listener: int, column: int) -> str | None:
-        """Name the rule that kept a candidate out; None where none did."""
+        """Return the rule that excluded a candidate; None where none did."""
         return RULE_NAMES.get(int(self.verdicts[listener, column]))
 
 
@@ -77,7 +77,7 @@ class RuleBook:
     """
 
     def __init__(self, rules: ListRules, catalogue: Catalogue | None = None) -> None:
-        """Take rules whose `heard.plays` is filled in."""
+        """Accept rules whose `heard.plays` is filled in."""
         self.catalogue = catalogue or Catalogue()
         self.rules = rules
 
@@ -112,12 +112,12 @@ class RuleBook:
         known among songs. vectors: float32 [V + 1, D], of length 1, by item number; an item
         beyond them is like none.
         """
-        barred = Ragged.of([numbers(self.heard(each)) for each in listeners])
+        excluded = Ragged.of([numbers(self.heard(each)) for each in listeners])
         hidden, limits = self._hidden_rows(), self._limits(length)
         placed = rows[items]
         # Songs that came into the catalogue a moment ago wait for the next call.
         placed[placed >= len(hidden)] = 0
-        verdicts = bar(items, scores, hidden[placed], barred.values, barred.offsets)
+        verdicts = exclude(items, scores, hidden[placed], excluded.values, excluded.offsets)
         nothing = np.zeros(items.shape, np.bool_)
         candidates = Candidates(
             scores,
@@ -130,7 +130,7 @@ class RuleBook:
         return Choice(choose(candidates, limits, vectors), verdicts)
 
     def removed(self, listener: Listener, songs: Sequence[str], choice: Choice) -> dict[str, str]:
-        """Name the rule that kept songs out of the one list chosen, song by song.
+        """Return the rule that excluded songs from the one list chosen, song by song.
 
         songs: ids, by column of the candidates; "" where there is none.
         """
@@ -141,14 +141,14 @@ class RuleBook:
         return {song: rule for song, rule in named.items() if song and rule}
 
     def heard(self, listener: Listener) -> dict[str, str]:
-        """Name the songs that `heard` bars of a listener's next list, each with its rule."""
+        """Return the songs that `heard` bars of a listener's next list, each with its rule."""
         rules, session = self.rules.heard, listener.session
-        barred = dict.fromkeys(session, "heard.session") if rules.session else {}
+        excluded = dict.fromkeys(session, "heard.session") if rules.session else {}
         if rules.minutes > 0:
-            barred |= dict.fromkeys(self._just_heard(listener), "heard.minutes")
+            excluded |= dict.fromkeys(self._just_heard(listener), "heard.minutes")
         if rules.plays:
-            barred |= dict.fromkeys(session[-rules.plays :], "heard.plays")
-        return barred
+            excluded |= dict.fromkeys(session[-rules.plays :], "heard.plays")
+        return excluded
 
     def _just_heard(self, listener: Listener) -> Iterator[str]:
         now_ms = _now_ms(listener)
@@ -176,7 +176,7 @@ class RuleBook:
     def _released(
         self, listeners: Sequence[Listener], placed: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
-        """Tell which candidates came out of late, bool [B, C]. placed: their rows."""
+        """Return which candidates came out of late, bool [B, C]. placed: their rows."""
         now_ms = np.array([_now_ms(each) for each in listeners], np.int64)[:, None]
         released_ms = self.catalogue.columns.released_ms[placed]
         since_ms = now_ms - int(self.rules.released.days * DAY_MS)
@@ -184,7 +184,7 @@ class RuleBook:
         return of_late
 
     def _hidden_rows(self) -> NDArray[np.uint8]:
-        """Give what each row of the catalogue is kept out by, uint8; LISTED for nothing."""
+        """Return what each row of the catalogue is excluded by, uint8; LISTED for nothing."""
         if self._hidden_at != self.catalogue.version:
             self._hidden_at = self.catalogue.version
             self._hidden = self._hide()
@@ -211,7 +211,7 @@ class RuleBook:
 
 
 def _wanted(share: float, length: int) -> int:
-    """Give how many songs of a list a share asks for.
+    """Return how many songs of a list a share asks for.
 
     >>> _wanted(0.3, 10), _wanted(0.25, 10), _wanted(0, 10)
     (3, 3, 0)
@@ -220,7 +220,7 @@ def _wanted(share: float, length: int) -> int:
 
 
 def _now_ms(listener: Listener) -> int:
-    """Give the time of the listener's last play; UNKNOWN where nobody says."""
+    """Return the time of the listener's last play; UNKNOWN if unknown."""
     times = listener.session_details.played_at_ms or listener.history_details.played_at_ms
     return times[-1] if times else UNKNOWN
 
@@ -230,6 +230,6 @@ def _unheard(
     items: NDArray[np.int64],
     numbers: Callable[[Iterable[str]], list[int]],
 ) -> NDArray[np.bool_]:
-    """Tell which candidates a listener's histories do not have, bool [B, C]."""
+    """Return which candidates a listener's histories do not have, bool [B, C]."""
     heard = Ragged.of([numbers({*each.session, *each.history}) for each in listeners])
     return absent(items, heard.values, heard.offsets)

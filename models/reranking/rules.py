@@ -17,18 +17,18 @@ Names = tuple[Annotated[str, msgspec.Meta(min_length=1)], ...]
 Shown = Literal["allow", "hide"]
 
 
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RuleSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the rules file."""
 
 
-class SongRules(Part, frozen=True):
+class SongRules(RuleSection, frozen=True):
     """Songs by their ids. block: never shown. allow: see `ListRules.allows_some`."""
 
     block: Names = ()
     allow: Names = ()
 
 
-class ArtistRules(Part, frozen=True):
+class ArtistRules(RuleSection, frozen=True):
     """Artists by their names, as the catalogue has them; case is all one.
 
     block, allow: as of songs. most: songs of one artist in a list. spacing: songs of others
@@ -41,7 +41,7 @@ class ArtistRules(Part, frozen=True):
     spacing: Count = 0
 
 
-class HeardRules(Part, frozen=True):
+class HeardRules(RuleSection, frozen=True):
     """What was just heard is not shown.
 
     plays: the songs of the session's last so many plays; None: as the setting no_repeat_songs
@@ -55,26 +55,26 @@ class HeardRules(Part, frozen=True):
     session: bool = False
 
 
-class ReleasedRules(Part, frozen=True):
+class ReleasedRules(RuleSection, frozen=True):
     """share: of the list, at least so much is of songs released in the last `days`."""
 
     share: Share = 0.0
     days: Annotated[float, msgspec.Meta(gt=0, le=36_500)] = 30.0
 
 
-class UnheardRules(Part, frozen=True):
+class UnheardRules(RuleSection, frozen=True):
     """share: of the list, at least so much is of songs not in the listener's history."""
 
     share: Share = 0.0
 
 
-class DiversityRules(Part, frozen=True):
+class DiversityRules(RuleSection, frozen=True):
     """mmr: strength of maximal marginal relevance; 0: by score alone, 1: by unlikeness alone."""
 
     mmr: Share = 0.0
 
 
-class ListRules(Part, frozen=True):
+class ListRules(RuleSection, frozen=True):
     """All of them. unknown_explicit: what happens to songs of which nobody says, under "hide"."""
 
     explicit: Shown = "allow"
@@ -92,7 +92,7 @@ class ListRules(Part, frozen=True):
         return bool(self.songs.allow or self.artists.allow)
 
     def with_default(self, heard_plays: int) -> ListRules:
-        """Give them with `heard.plays` filled in where the file does not say."""
+        """Return them with `heard.plays` filled in where the file does not say."""
         if self.heard.plays is not None:
             return self
         heard = msgspec.structs.replace(self.heard, plays=heard_plays)

@@ -31,7 +31,7 @@ class Candidates(NamedTuple):
     """What the rules look at, of B listeners' C candidates each.
 
     scores: float32 [B, C], -inf where there is no candidate. verdicts: uint8 [B, C], what
-    `bar` made of them: LISTED, or the rule that keeps one out. artists: int32 [B, C], 0 for one
+    `exclude` made of them: LISTED, or the rule that excludes one. artists: int32 [B, C], 0 for one
     of its own. released, unheard: bool [B, C], whether it counts for these shares.
     vectors: int64 [B, C], rows of the song vectors.
     """
@@ -60,16 +60,16 @@ class Limits(NamedTuple):
 
 
 @compiled_sums
-def bar(
+def exclude(
     items: NDArray[np.int64],
     scores: NDArray[np.float32],
     hidden: NDArray[np.uint8],
-    barred: NDArray[np.int64],
+    excluded: NDArray[np.int64],
     offsets: NDArray[np.int64],
 ) -> NDArray[np.uint8]:
-    """Tell which candidates may not be shown whatever else is, uint8 [B, C], by which rule.
+    """Return which candidates may not be shown whatever else is, uint8 [B, C], by which rule.
 
-    items: int64 [B, C], of which row r may not show barred[offsets[r]:offsets[r + 1]]. hidden:
+    items: int64 [B, C], of which row r may not show excluded[offsets[r]:offsets[r + 1]]. hidden:
     uint8 [B, C], verdicts on the songs themselves.
     """
     verdicts = np.zeros(items.shape, np.uint8)
@@ -81,7 +81,7 @@ def bar(
                 continue
             verdicts[row, place] = hidden[row, place]
             for each in range(offsets[row], offsets[row + 1]):
-                if barred[each] == item and verdicts[row, place] == LISTED:
+                if excluded[each] == item and verdicts[row, place] == LISTED:
                     verdicts[row, place] = BY_HEARD
     return verdicts
 
@@ -106,7 +106,7 @@ class _Row(NamedTuple):
 def absent(
     items: NDArray[np.int64], heard: NDArray[np.int64], offsets: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Tell which items, int64 [B, C], are not in heard[offsets[r]:offsets[r + 1]]."""
+    """Return which items, int64 [B, C], are not in heard[offsets[r]:offsets[r + 1]]."""
     found = np.ones(items.shape, np.bool_)
     for row in range(items.shape[0]):
         mine = heard[offsets[row] : offsets[row + 1]]

@@ -22,7 +22,7 @@ from segue.models.audio.losses import (
     weighted_error,
 )
 from segue.models.audio.mel_spectrogram import Spectrogram
-from segue.models.audio.network import DOCUMENT, AudioConfig, AudioNetwork
+from segue.models.audio.network import VAN_DEN_OORD, AudioConfig, AudioNetwork
 from segue.models.ops.vectors import unit
 from segue.offline.audio.targets import Targets
 from segue.offline.audio.windows import draw_windows, song_windows
@@ -276,14 +276,14 @@ def default_network(
     architecture: str, width: int | None = None, dense: int | None = None
 ) -> AudioConfig:
     """Return a network of an architecture, as wide as on the whole it did best."""
-    if architecture == DOCUMENT:
-        return AudioConfig(DOCUMENT, width=width or 256, dense=dense or 2_048)
+    if architecture == VAN_DEN_OORD:
+        return AudioConfig(VAN_DEN_OORD, width=width or 256, dense=dense or 2_048)
     # It sees every song in ever new stripes, and is small: much dropout starves it.
     return AudioConfig(architecture, width=width or 32, dense=dense or 256, dropout=0.2)
 
 
 def default_fit(architecture: str, epochs: int, loss: str | None = None) -> FitConfig:
     """Describe how an architecture is taught."""
-    natural = SQUARED if architecture == DOCUMENT else CONTRASTIVE
-    rate = 1e-3 if architecture == DOCUMENT else 2e-3
+    natural = SQUARED if architecture == VAN_DEN_OORD else CONTRASTIVE
+    rate = 1e-3 if architecture == VAN_DEN_OORD else 2e-3
     return FitConfig(loss or natural, epochs=epochs, learning_rate=rate)

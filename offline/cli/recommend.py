@@ -83,7 +83,7 @@ def recommend(
 def _request(
     settings: Settings, bundle: Bundle, songs: str, history: str, user: str | None
 ) -> Request:
-    from segue.models.data.play_metadata import NOTHING_TOLD
+    from segue.models.data.play_metadata import NO_DETAIL_LISTS
     from segue.models.recommenders.base import Request
     from segue.offline.inspection.song_lookup import find_songs
     from segue.stream.serving.factory import store_config
@@ -96,6 +96,6 @@ def _request(
     stored = read_listener(settings.data_dir / "histories", user, store_config(settings))
     session, during = stored.session
     if played:  # their times are unknown, so the whole session is read without details
-        session, during = [*session, *played][-settings.session_max_songs :], NOTHING_TOLD
+        session, during = [*session, *played][-settings.session_max_songs :], NO_DETAIL_LISTS
     earlier = stored.history
     return Request(session, stored.popular, earlier.songs, during, earlier.details, stored.snapshot)

@@ -48,7 +48,7 @@ def similar(
     bundle, vectors = open_song_vectors(directory)
     songs = [find_song(bundle, name)] if name is not None else find_songs(bundle, user_songs or ",")
     query = user_vector(vectors, songs)
-    found = nearest_songs(vectors, query, count, barred=songs)
+    found = nearest_songs(vectors, query, count, excluded=songs)
     figures = {
         "model": bundle.manifest.version,
         "of": [item_entry(bundle, item) for item in songs],

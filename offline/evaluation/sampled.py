@@ -32,10 +32,10 @@ def draw_negatives(
     contexts = predictions.contexts
     for row, answer in enumerate(predictions.answers):
         heard = np.concatenate([contexts.sessions[row], contexts.histories[row], [answer]])
-        barred = np.unique(heard[heard != PADDING])
-        unheard = catalogue - len(barred)
+        excluded = np.unique(heard[heard != PADDING])
+        unheard = catalogue - len(excluded)
         if unheard >= count:
-            drawn[row] = _spread(rng.choice(unheard, count, replace=False), barred)
+            drawn[row] = _spread(rng.choice(unheard, count, replace=False), excluded)
     if not drawn.any():
         raise TooFewSongs(
             f"nobody has {count} unheard songs left in a catalogue of {catalogue}: give a lower "
@@ -44,13 +44,13 @@ def draw_negatives(
     return drawn
 
 
-def _spread(places: NDArray[np.int64], barred: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Turn places among the songs that are not barred, from 0, into their numbers, from 1.
+def _spread(places: NDArray[np.int64], excluded: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Turn places among the songs that are not excluded, from 0, into their numbers, from 1.
 
-    barred: ascending.
+    excluded: ascending.
 
     >>> _spread(np.array([0, 1, 2]), np.array([2, 3])).tolist()
     [1, 4, 5]
     """
-    allowed_before = barred - np.arange(len(barred)) - 1
+    allowed_before = excluded - np.arange(len(excluded)) - 1
     return places + 1 + np.searchsorted(allowed_before, places, side="right")

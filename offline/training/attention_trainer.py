@@ -126,7 +126,7 @@ class AttentionLearner(Learner[CandidateAttention]):
 
     def loss(self, rows: NDArray[np.int64]) -> Tensor:
         """Compute the mean loss of the plays in these rows, with negatives drawn anew."""
-        places = torch.from_numpy(self.plays.places(rows))
+        places = torch.from_numpy(self.plays.windows(rows))
         used = int((places > 0).any(0).nonzero().max()) + 1  # the rest is padding alone
         answers = torch.from_numpy(self.plays.answers[rows])
         drawn = self._sampler.draw(self._generator)

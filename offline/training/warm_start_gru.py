@@ -22,7 +22,7 @@ from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRU, gru_from_bundle
 from segue.models.gru.scorer import GRUNextSong
-from segue.models.refresh.embedding_init import Company
+from segue.models.refresh.embedding_init import CoOccurrences
 from segue.offline.datasets.play_log import PlayLog
 from segue.offline.datasets.sessions import Numbering, Predictions
 from segue.offline.metrics.full_ranking import metrics_at_20
@@ -217,7 +217,7 @@ class _Part:
     def _warm_start(self, bundle: Bundle) -> WarmStart[GRU]:
         before = bundle.weights["popularity"]
         plays = before.numpy().astype(np.int64)
-        company = Company.of(self.plays.new.sessions, plays, len(self.songs))
+        company = CoOccurrences.of(self.plays.new.sessions, plays, len(self.songs))
         network = gru_from_bundle(bundle)
         model = GRU(network.config, len(self.songs))
         state = network.state_dict()

@@ -14,7 +14,7 @@ import torch
 from kafka import KafkaAdminClient, KafkaProducer
 
 from segue.models.bundles.bundle import write_bundle
-from segue.models.data.recommendation import Because, RecommendedSong
+from segue.models.data.recommendation import Attribution, RecommendedSong
 from segue.models.data.vocabulary import Vocabulary
 from segue.offline.operations.consumer import ConsumeError, read_records
 from segue.stream.kafka.clients import kafka_python_config
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.broker
 
 def a_list(user_id: str, number: int, songs: int = 2) -> RecommendationList:
     items = [
-        RecommendedSong(f"song-{rank}", 0.5 / (rank + 1), ["gru"], [Because("song-1", 0.75)])
+        RecommendedSong(f"song-{rank}", 0.5 / (rank + 1), ["gru"], [Attribution("song-1", 0.75)])
         for rank in range(songs)
     ]
     cause = Cause(f"event-{number}", 1, number)

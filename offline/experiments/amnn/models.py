@@ -9,22 +9,22 @@ from typing import Any
 import torch
 
 from segue.models.collaborative.amnn import AMNN, AMNNConfig
-from segue.models.collaborative.base import TasteConfig, TasteNetwork
+from segue.models.collaborative.base import CollaborativeNetwork, TasteConfig
 from segue.models.collaborative.linear import (
     EASE,
+    CollaborativeScorer,
     EASEConfig,
     ItemKNN,
     ItemKNNConfig,
     Popularity,
     PopularityConfig,
-    TasteScorer,
 )
 from segue.models.collaborative.neumf import NeuMF
 from segue.models.collaborative.nnrec import NNRec
 from segue.offline.experiments.amnn.protocol import Fold
 from segue.offline.experiments.amnn.trainer import fit_network
 
-Fit = Callable[[Fold, Any, int, torch.device], TasteScorer]
+Fit = Callable[[Fold, Any, int, torch.device], CollaborativeScorer]
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ class ExperimentModel:
     trained: bool = True
 
 
-def _closed(kind: Callable[[Any, Any], TasteScorer]) -> Fit:
+def _closed(kind: Callable[[Any, Any], CollaborativeScorer]) -> Fit:
     return lambda fold, config, seed, device: kind(fold.training, config)
 
 
-def _network(kind: Callable[[Any, int, int], TasteNetwork]) -> Fit:
-    def fit(fold: Fold, config: TasteConfig, seed: int, device: torch.device) -> TasteScorer:
+def _network(kind: Callable[[Any, int, int], CollaborativeNetwork]) -> Fit:
+    def fit(
+        fold: Fold, config: TasteConfig, seed: int, device: torch.device
+    ) -> CollaborativeScorer:
         training = fold.training
         network = kind(config, len(training), training.catalogue)
         return fit_network(network, fold, seed, device)

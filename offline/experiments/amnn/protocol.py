@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from segue.models.collaborative.interactions import Heard, Tastes
+from segue.models.collaborative.interactions import Interactions, PlayedPairs
 from segue.models.data.ragged import Ragged
 from segue.models.errors import SegueError
 from segue.offline.datasets.play_log import PlayLog
@@ -66,7 +66,7 @@ class Fold:
     item numbers, int64 [U, 1 + negatives], the heard song first.
     """
 
-    training: Tastes
+    training: Interactions
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
 
@@ -76,7 +76,7 @@ class Fold:
         return float((self.training.listeners_of()[self.test[:, 0]] == 0).mean())
 
 
-def read_tastes(log: PlayLog, protocol: Protocol) -> Tastes:
+def read_tastes(log: PlayLog, protocol: Protocol) -> Interactions:
     """Count who played what, most played first, of listeners with enough songs.
 
     Without a column "count" the plays of the log are counted. Of songs played equally often,
@@ -100,7 +100,7 @@ def read_tastes(log: PlayLog, protocol: Protocol) -> Tastes:
     numbers = kept["song_id"].rank("dense").cast(pl.Int64).to_numpy()
     lengths = kept.group_by("#listener", maintain_order=True).len()["len"]
     songs = Ragged.from_lengths(numbers, lengths.to_numpy().astype(np.int64))
-    return Tastes(songs, kept["count"].to_numpy(), int(numbers.max()))
+    return Interactions(songs, kept["count"].to_numpy(), int(numbers.max()))
 
 
 def _counted(log: PlayLog) -> pl.DataFrame:
@@ -116,46 +116,48 @@ def _counted(log: PlayLog) -> pl.DataFrame:
     return counted.with_columns(pl.col("user_id").rank("dense").alias("#listener"))
 
 
-def folds(tastes: Tastes, protocol: Protocol, seed: int) -> Iterator[Fold]:
+def folds(interactions: Interactions, protocol: Protocol, seed: int) -> Iterator[Fold]:
     """Return the folds of one seed, always the same."""
     rng = np.random.default_rng(seed)
-    owners = tastes.songs.row_numbers()
+    owners = interactions.songs.row_numbers()
     order = np.lexsort((rng.random(len(owners)), owners))
     rank = np.empty_like(order)  # of every row among its listener's, at random
     rank[order] = np.arange(len(owners)) - np.repeat(
-        tastes.songs.offsets[:-1], tastes.songs.lengths
+        interactions.songs.offsets[:-1], interactions.songs.lengths
     )
-    heard = Heard(tastes)
-    _check_unheard(tastes, protocol)
+    heard = PlayedPairs(interactions)
+    _check_unheard(interactions, protocol)
     for fold in range(protocol.parts):
         # Of each part the first song is tested and the second one chooses, so that nothing is
         # ever chosen by a song that is tested in another fold.
         test, validation = fold, protocol.parts + (fold + 1) % protocol.parts
-        asked = [_asked(tastes, heard, rank == each, protocol, rng) for each in (validation, test)]
+        asked = [
+            _asked(interactions, heard, rank == each, protocol, rng) for each in (validation, test)
+        ]
         # All of the part is held back, though one song of it is asked for.
         learned = (rank % protocol.parts != test) & (rank != validation)
         if fold < protocol.folds:
-            yield Fold(tastes.keep(learned), *asked)
+            yield Fold(interactions.keep(learned), *asked)
 
 
 def _asked(
-    tastes: Tastes,
-    heard: Heard,
+    interactions: Interactions,
+    heard: PlayedPairs,
     chosen: NDArray[np.bool_],
     protocol: Protocol,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    answers = tastes.songs.values[chosen]
-    everybody = np.arange(len(tastes))
+    answers = interactions.songs.values[chosen]
+    everybody = np.arange(len(interactions))
     unheard = heard.draw_unheard(everybody, protocol.negatives, rng, distinct=True)
     return np.column_stack([answers, unheard])
 
 
-def _check_unheard(tastes: Tastes, protocol: Protocol) -> None:
-    unheard = tastes.catalogue - int(tastes.songs.lengths.max())
+def _check_unheard(interactions: Interactions, protocol: Protocol) -> None:
+    unheard = interactions.catalogue - int(interactions.songs.lengths.max())
     # Twice as many as are drawn, so that drawing again what is wrong ends soon.
     if unheard < 2 * protocol.negatives:
         raise ExperimentError(
-            f"a listener has not played {unheard} of {tastes.catalogue} songs, too few to draw "
-            f"{protocol.negatives} from: give a larger log, or fewer --negatives"
+            f"a listener has not played {unheard} of {interactions.catalogue} songs, too few to "
+            f"draw {protocol.negatives} from: give a larger log, or fewer --negatives"
         )

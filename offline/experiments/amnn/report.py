@@ -100,7 +100,7 @@ Figures = dict[str, Any]
 
 def gather(run: Run, ranks: Mapping[Variant, NDArray[np.int64]]) -> Figures:
     """Turn ranks int64 [runs, U] by variant into every figure, keyed for machines."""
-    bootstrap = Bootstrap(len(run.tastes))
+    bootstrap = Bootstrap(len(run.interactions))
     default = TasteConfig().history
     table = {
         variant.model: found for variant, found in ranks.items() if variant.history in (0, default)
@@ -112,9 +112,9 @@ def gather(run: Run, ranks: Mapping[Variant, NDArray[np.int64]]) -> Figures:
             by_length[str(variant.history)] = summary(found, bootstrap)
     return {
         "data": {
-            "listeners": len(run.tastes),
-            "songs": run.tastes.catalogue,
-            "rows": len(run.tastes.counts),
+            "listeners": len(run.interactions),
+            "songs": run.interactions.catalogue,
+            "rows": len(run.interactions.counts),
             "unseen_test_songs": float(np.mean(run.unseen)),
         },
         "protocol": asdict(run.protocol),

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from segue.models.collaborative.base import TasteConfig
-from segue.models.collaborative.interactions import Tastes
+from segue.models.collaborative.interactions import Interactions
 from segue.offline.experiments.amnn.models import MODELS, ExperimentModel
 from segue.offline.experiments.amnn.protocol import ExperimentError, Fold, Protocol, folds
 from segue.offline.experiments.amnn.trainer import candidate_ranks, validation_ndcg
@@ -56,7 +56,7 @@ class Run:
     def __init__(
         self,
         directory: Path,
-        tastes: Tastes,
+        interactions: Interactions,
         protocol: Protocol,
         device: torch.device,
         *,
@@ -64,7 +64,7 @@ class Run:
     ) -> None:
         """choose: let each model choose among its configs, else it takes its default."""
         self.directory = directory
-        self.tastes = tastes
+        self.interactions = interactions
         self.protocol = protocol
         self._device = device
         self._choose = choose
@@ -98,7 +98,7 @@ class Run:
 
     def _folds(self) -> Iterator[tuple[int, int, Fold]]:
         for seed in range(self.protocol.seeds):
-            for number, fold in enumerate(folds(self.tastes, self.protocol, seed)):
+            for number, fold in enumerate(folds(self.interactions, self.protocol, seed)):
                 yield seed, number, fold
 
     def _ranks(self, variant: Variant, fold: Fold, seed: int, number: int) -> NDArray[np.int64]:
@@ -137,10 +137,10 @@ class Run:
     def _check_same(self) -> None:
         said = {
             **asdict(self.protocol),
-            "listeners": len(self.tastes),
-            "songs": self.tastes.catalogue,
-            "rows": len(self.tastes.counts),
-            "plays": int(self.tastes.counts.sum()),
+            "listeners": len(self.interactions),
+            "songs": self.interactions.catalogue,
+            "rows": len(self.interactions.counts),
+            "plays": int(self.interactions.counts.sum()),
             "chosen_on_validation": self._choose,
         }
         path = self.directory / DESCRIPTION

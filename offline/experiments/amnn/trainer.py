@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segue.models.collaborative.base import TasteNetwork
-from segue.models.collaborative.interactions import Heard, Tastes
-from segue.models.collaborative.linear import TasteScorer
+from segue.models.collaborative.base import CollaborativeNetwork
+from segue.models.collaborative.interactions import Interactions, PlayedPairs
+from segue.models.collaborative.linear import CollaborativeScorer
 from segue.models.data.vocabulary import PADDING
 from segue.models.metrics import ranks_among
 from segue.offline.experiments.amnn.protocol import Fold
@@ -26,12 +26,14 @@ ROWS = 1024
 
 
 class NetworkScorer:
-    """A fitted network with the histories it looks at, as a TasteScorer."""
+    """A fitted network with the histories it looks at, as a CollaborativeScorer."""
 
-    def __init__(self, network: TasteNetwork, tastes: Tastes, device: torch.device) -> None:
+    def __init__(
+        self, network: CollaborativeNetwork, interactions: Interactions, device: torch.device
+    ) -> None:
         self.network = network
         self._device = device
-        histories = tastes.most_played(network.config.history)
+        histories = interactions.most_played(network.config.history)
         self._histories = torch.from_numpy(histories).to(device)
 
     @torch.inference_mode()
@@ -48,7 +50,7 @@ class NetworkScorer:
 
 
 def candidate_ranks(
-    scorer: TasteScorer, training: Tastes, candidates: NDArray[np.int64]
+    scorer: CollaborativeScorer, training: Interactions, candidates: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Return the rank of each listener's played song among the unplayed ones, int64 [U].
 
@@ -61,13 +63,13 @@ def candidate_ranks(
     return ranks_among(scores, scores[:, 0])
 
 
-def validation_ndcg(scorer: TasteScorer, fold: Fold) -> float:
+def validation_ndcg(scorer: CollaborativeScorer, fold: Fold) -> float:
     """Return NDCG@10 of the validation songs among their unheard ones."""
     return ndcg(candidate_ranks(scorer, fold.training, fold.validation), LIST_LENGTH)
 
 
 def fit_network(
-    network: TasteNetwork,
+    network: CollaborativeNetwork,
     fold: Fold,
     seed: int,
     device: torch.device,
@@ -80,7 +82,7 @@ def fit_network(
     network.initialise(torch.Generator().manual_seed(seed))
     scorer = NetworkScorer(network, fold.training, device)
 
-    def validate(trained: TasteNetwork) -> Metrics:
+    def validate(trained: CollaborativeNetwork) -> Metrics:
         scorer.network = trained.to(device)
         return {"ndcg_at_10": validation_ndcg(scorer, fold)}
 
@@ -95,27 +97,31 @@ def fit_network(
     return scorer
 
 
-class TasteLearner(Learner[TasteNetwork]):
+class TasteLearner(Learner[CollaborativeNetwork]):
     """A network in training: played songs beside unplayed ones, in random order."""
 
     def __init__(
-        self, network: TasteNetwork, tastes: Tastes, seed: int, device: torch.device
+        self,
+        network: CollaborativeNetwork,
+        interactions: Interactions,
+        seed: int,
+        device: torch.device,
     ) -> None:
         config = network.config
         self.network = network
         self.optimisers = (
             torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True),
         )
-        self.examples = len(tastes.songs.values)
+        self.examples = len(interactions.songs.values)
         self._config = config
-        self._users = tastes.songs.row_numbers()
-        self._songs = tastes.songs.values
-        self._heard = Heard(tastes)
+        self._users = interactions.songs.row_numbers()
+        self._songs = interactions.songs.values
+        self._heard = PlayedPairs(interactions)
         self._rng = np.random.default_rng(seed)
         self._dropout = torch.Generator(device).manual_seed(seed)
         self._device = device
         # One more than is attended to: the song asked for is taken out.
-        self._most_played = tastes.most_played(config.history + 1)
+        self._most_played = interactions.most_played(config.history + 1)
 
     def batches(self) -> Iterator[tuple[tuple[Tensor, Tensor, Tensor], int]]:
         """Yield users [B], histories [B, K + 1] and songs [B, 1 + N], every played song once."""

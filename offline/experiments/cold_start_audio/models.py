@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segue.models.audio.losses import CONTRASTIVE, SQUARED, WEIGHTED
-from segue.models.audio.network import DOCUMENT, FACTORS, RESIDUAL, SKIPGRAM, AudioConfig
+from segue.models.audio.network import FACTORS, RESIDUAL, SKIPGRAM, VAN_DEN_OORD, AudioConfig
 from segue.offline.audio.nearest import Vectors
 from segue.offline.audio.sources import Sound
 from segue.offline.audio.trainer import (
@@ -44,9 +44,9 @@ class AudioModel:
 
 
 MODELS = (
-    AudioModel("document's CNN", DOCUMENT, FACTORS, SQUARED),
-    AudioModel("document's CNN, weighted error", DOCUMENT, FACTORS, WEIGHTED),
-    AudioModel("document's CNN, squared error", DOCUMENT, SKIPGRAM, SQUARED),
+    AudioModel("document's CNN", VAN_DEN_OORD, FACTORS, SQUARED),
+    AudioModel("document's CNN, weighted error", VAN_DEN_OORD, FACTORS, WEIGHTED),
+    AudioModel("document's CNN, squared error", VAN_DEN_OORD, SKIPGRAM, SQUARED),
     AudioModel("residual rival, contrastive", RESIDUAL, SKIPGRAM, CONTRASTIVE),
 )
 RIDGE_BASELINES = {"line from MFCC": mfcc_statistics, "line from log-mel": mel_statistics}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segue.models.audio.network import DOCUMENT, FACTORS, AudioConfig
+from segue.models.audio.network import FACTORS, VAN_DEN_OORD, AudioConfig
 from segue.models.collaborative.als import FactorsConfig
 from segue.models.item2vec.skipgram import SkipGramConfig
 from segue.offline.audio.nearest import Vectors
@@ -88,14 +88,14 @@ class AudioProtocol:
 
     def network(self, architecture: str) -> AudioConfig:
         """Return the network of an architecture, but for the shapes of its input and output."""
-        if architecture == DOCUMENT:
-            return default_network(DOCUMENT, self.width, self.dense)
+        if architecture == VAN_DEN_OORD:
+            return default_network(VAN_DEN_OORD, self.width, self.dense)
         network = default_network(architecture, self.residual_width)
         return replace(network, depth=self.depth, dropout=self.residual_dropout)
 
     def epochs(self, architecture: str) -> int:
         """Describe how long networks of an architecture learn."""
-        return self.document_epochs if architecture == DOCUMENT else self.residual_epochs
+        return self.document_epochs if architecture == VAN_DEN_OORD else self.residual_epochs
 
 
 OnNetwork = Callable[[Predicted, ColdStartTask], None]

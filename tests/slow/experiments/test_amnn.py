@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from segue.models.collaborative.amnn import AMNN, AMNNConfig
-from segue.models.collaborative.interactions import Tastes
+from segue.models.collaborative.interactions import Interactions
 from segue.offline.datasets.readers import read_plays
 from segue.offline.experiments.amnn.protocol import ExperimentError, Protocol, folds, read_tastes
 from segue.offline.experiments.amnn.runner import Variant, variants
@@ -43,7 +43,7 @@ def triplets(path: Path, listeners: int = 90, songs: int = 15, seed: int = 0) ->
 
 
 @pytest.fixture(scope="module")
-def tastes(tmp_path_factory: pytest.TempPathFactory) -> Tastes:
+def interactions(tmp_path_factory: pytest.TempPathFactory) -> Interactions:
     path = triplets(tmp_path_factory.mktemp("world") / "triplets.tsv")
     return read_tastes(read_plays(path), PROTOCOL)
 
@@ -56,17 +56,17 @@ def write(path: Path, *lines: str) -> Path:
 def test_listeners_with_enough_songs_are_kept_most_played_first(tmp_path: Path) -> None:
     rows = [f"a\tS{n}\t{count}" for n, count in enumerate([3, 9, 9, 1])]
     log = read_plays(write(tmp_path / "t.tsv", *rows, "b\tS0\t100", "a\tS3\t7"))
-    tastes = read_tastes(log, Protocol(min_songs=4, parts=2, folds=2))
-    assert len(tastes) == 1
-    assert tastes.counts.tolist() == [9, 9, 8, 3]  # S3 stands twice: 1 + 7
-    assert tastes.songs[0].tolist() == [2, 3, 4, 1]
+    interactions = read_tastes(log, Protocol(min_songs=4, parts=2, folds=2))
+    assert len(interactions) == 1
+    assert interactions.counts.tolist() == [9, 9, 8, 3]  # S3 stands twice: 1 + 7
+    assert interactions.songs[0].tolist() == [2, 3, 4, 1]
 
 
 def test_an_ordered_log_is_counted_and_the_latest_breaks_ties(tmp_path: Path) -> None:
     log = read_plays(write(tmp_path / "seq.txt", "u a b c b d"), "lastfm-seq")
-    tastes = read_tastes(log, Protocol(min_songs=4, parts=2, folds=2))
-    assert tastes.counts.tolist() == [2, 1, 1, 1]
-    assert tastes.songs[0].tolist() == [2, 4, 3, 1]  # b, then d, c, a
+    interactions = read_tastes(log, Protocol(min_songs=4, parts=2, folds=2))
+    assert interactions.counts.tolist() == [2, 1, 1, 1]
+    assert interactions.songs[0].tolist() == [2, 4, 3, 1]  # b, then d, c, a
 
 
 def test_the_same_songs_of_each_listener_are_sampled(tmp_path: Path) -> None:
@@ -77,10 +77,12 @@ def test_the_same_songs_of_each_listener_are_sampled(tmp_path: Path) -> None:
     assert np.array_equal(one.songs.values, again.songs.values)
 
 
-def test_nothing_that_is_asked_is_learned_and_no_negative_was_heard(tastes: Tastes) -> None:
-    everything = [set(songs.tolist()) for songs in tastes.songs]
+def test_nothing_that_is_asked_is_learned_and_no_negative_was_heard(
+    interactions: Interactions,
+) -> None:
+    everything = [set(songs.tolist()) for songs in interactions.songs]
     tested, chosen_by = [], []
-    for fold in folds(tastes, PROTOCOL, seed=0):
+    for fold in folds(interactions, PROTOCOL, seed=0):
         for user, songs in enumerate(fold.training.songs):
             learned, heard = set(songs.tolist()), everything[user]
             for asked in (fold.test[user], fold.validation[user]):
@@ -96,14 +98,14 @@ def test_nothing_that_is_asked_is_learned_and_no_negative_was_heard(tastes: Tast
         assert not set(own.tolist()) & set(choosing.tolist())
 
 
-def test_seeds_deal_differently_and_each_always_the_same(tastes: Tastes) -> None:
-    one, again, other = (next(folds(tastes, PROTOCOL, seed)) for seed in (1, 1, 2))
+def test_seeds_deal_differently_and_each_always_the_same(interactions: Interactions) -> None:
+    one, again, other = (next(folds(interactions, PROTOCOL, seed)) for seed in (1, 1, 2))
     assert np.array_equal(one.test, again.test)
     assert not np.array_equal(one.test, other.test)
 
 
-def test_a_song_asked_for_never_stands_in_its_own_history(tastes: Tastes) -> None:
-    fold = next(folds(tastes, PROTOCOL, seed=0))
+def test_a_song_asked_for_never_stands_in_its_own_history(interactions: Interactions) -> None:
+    fold = next(folds(interactions, PROTOCOL, seed=0))
     most_played = fold.training.most_played(11)
     users, songs = fold.training.songs.row_numbers(), fold.training.songs.values
     histories = histories_without(most_played[users], songs)
@@ -111,8 +113,8 @@ def test_a_song_asked_for_never_stands_in_its_own_history(tastes: Tastes) -> Non
     assert ((histories > 0).sum(1) == 10).all()
 
 
-def test_a_song_that_nobody_played_in_training_stands_last(tastes: Tastes) -> None:
-    fold = next(folds(tastes, PROTOCOL, seed=0))
+def test_a_song_that_nobody_played_in_training_stands_last(interactions: Interactions) -> None:
+    fold = next(folds(interactions, PROTOCOL, seed=0))
     gone = fold.training.keep(fold.training.songs.values != fold.test[0, 0])
 
     class Enthusiast:
@@ -124,16 +126,18 @@ def test_a_song_that_nobody_played_in_training_stands_last(tastes: Tastes) -> No
     assert (ranks[fold.test[:, 0] != fold.test[0, 0]] == 1).all()
 
 
-def test_amnn_learns_whose_songs_are_whose_and_equal_seeds_agree(tastes: Tastes) -> None:
-    fold = next(folds(tastes, PROTOCOL, seed=0))
+def test_amnn_learns_whose_songs_are_whose_and_equal_seeds_agree(
+    interactions: Interactions,
+) -> None:
+    fold = next(folds(interactions, PROTOCOL, seed=0))
     config = AMNNConfig(dim=16, layers=(8,), dropout=0.0, learning_rate=0.01, batch=64)
 
     def fit(seed: int) -> Any:
-        network = AMNN(config, len(tastes), tastes.catalogue)
+        network = AMNN(config, len(interactions), interactions.catalogue)
         return fit_network(network, fold, seed, torch.device("cpu"))
 
     one, again = fit(3), fit(3)
-    users = np.arange(len(tastes))
+    users = np.arange(len(interactions))
     assert np.array_equal(one.scores(users, fold.test), again.scores(users, fold.test))
     # A third of the unheard are of the listener's own kind: none but chance parts those.
     assert validation_ndcg(one, fold) > 0.3
@@ -196,12 +200,14 @@ def test_a_protocol_that_cannot_be_is_refused(fields: dict[str, Any], message: s
         Protocol(**fields)
 
 
-def test_too_few_songs_are_refused_with_a_remedy(tastes: Tastes, tmp_path: Path) -> None:
+def test_too_few_songs_are_refused_with_a_remedy(
+    interactions: Interactions, tmp_path: Path
+) -> None:
     log = read_plays(triplets(tmp_path / "t.tsv"))
     with pytest.raises(ExperimentError, match=r"no listener has 40 songs, the most have 15.*lower"):
         read_tastes(log, Protocol(min_songs=40))
     with pytest.raises(ExperimentError, match=r"165 of 180 songs, too few to draw 99"):
-        next(folds(tastes, Protocol(min_songs=10), seed=0))
+        next(folds(interactions, Protocol(min_songs=10), seed=0))
 
 
 def test_the_command_leaves_a_report_and_goes_on_where_it_was(tmp_path: Path) -> None:

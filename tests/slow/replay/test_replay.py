@@ -214,7 +214,7 @@ def test_a_play_that_would_be_rejected_is_no_play_and_keeps_its_offset(bundle, t
 
 
 def test_figures_worked_out_by_hand(tmp_path):
-    """One listener; popularity: a, then [a], then [b, a] and so on, nothing just heard barred."""
+    """One listener; popularity: a, then [a], then [b, a] and so on, nothing just heard excluded."""
     at = [START_MS + 60_000 * minute for minute in range(4)]
     rows = [("u", None, s, t, None, None) for s, t in zip("abab", at, strict=True)]
     source = LogSource.write(pl.DataFrame(rows, PLAYS_SCHEMA, orient="row"), "log", 1, tmp_path)

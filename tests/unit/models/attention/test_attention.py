@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from segue.models.attention.inference import AttentionTables, share_out
 from segue.models.attention.network import CandidateAttention, CandidateAttentionConfig
-from segue.models.attention.scorer import CandidateAttentionNextSong, NextPlays, place_songs
+from segue.models.attention.scorer import CandidateAttentionNextSong, NextPlays, attention_windows
 from segue.models.bundles.bundle import read_bundle
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts, SessionLog
 from segue.models.data.vocabulary import Vocabulary
+from segue.models.ops.dot_products import ByteVectors
 from segue.models.ops.negative_sampling import Negatives
 from segue.models.registry import open_model
 from segue.offline.training.attention_trainer import (
@@ -127,7 +129,7 @@ def test_neither_company_nor_padding_matters() -> None:
 
 def test_places_are_the_latest_plays_then_the_listeners_past() -> None:
     contexts = Contexts(Ragged.of([[1, 2, 3], [4], []]), Ragged.of([[7, 8], [], [9]]))
-    found = place_songs(contexts, recent=2, past=2)
+    found = attention_windows(contexts, recent=2, past=2)
     assert found.tolist() == [[3, 2, 8, 7], [4, 0, 0, 0], [0, 0, 9, 0]]
 
 
@@ -135,7 +137,7 @@ def test_what_is_learned_from_is_what_will_be_seen() -> None:
     sessions = Ragged.of([[1, 2, 3], [5, 6], [4, 5], [7]])
     log = SessionLog(sessions, np.array([0, 1, 0, 0]), np.arange(4))
     plays = NextPlays(log, recent=2, past=2)
-    rows = plays.places(np.arange(len(plays))).tolist()
+    rows = plays.windows(np.arange(len(plays))).tolist()
     assert sorted(zip(plays.answers.tolist(), rows, strict=True)) == [
         (2, [1, 0, 0, 0]),
         (3, [2, 1, 0, 0]),
@@ -173,7 +175,7 @@ def test_the_partner_comes_first_and_its_song_is_the_reason(trained: TrainedAtte
         contexts = Contexts.of(Ragged.of([heard]))
         best = int(scorer.scores(contexts)[0].argmax())
         assert songs.song(best) == partner(song(2 * pair))
-        places = torch.from_numpy(scorer.places(contexts))
+        places = torch.from_numpy(scorer.windows(contexts))
         scores, weights = trained.network.score(places, torch.tensor([[best, heard[0]]]))
         assert places.tolist() == [[*heard[::-1], 0]]
         assert weights[0, 0].argmax() == 0
@@ -214,3 +216,38 @@ def test_the_command_writes_a_bundle_that_scores_as_it_did(tmp_path: Path) -> No
     assert torch.equal(model.scores(contexts), again.scores(contexts))
     assert model.song_vectors().shape == (2 * PAIRS + 1, 16)
     assert segue(*given).exit_code == 1
+
+
+def test_attention_gives_the_network_s_scores_and_weights():
+    config = CandidateAttentionConfig(dim=24, recent=4, past=3)
+    network = CandidateAttention(config, songs=40)
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(0.0, 0.5, generator=generator)
+        quantised = ByteVectors.of(network.asked.weight.numpy())
+        network.asked.weight.copy_(torch.from_numpy(quantised.codes * quantised.scales[:, None]))
+    places = torch.randint(0, 41, (9, 7), generator=generator)
+    places[3, 1:] = 0
+    places[4] = 0
+    items = torch.randint(0, 41, (9, 30), generator=generator)
+    tables = AttentionTables.of(network)
+    with torch.no_grad():
+        scores, weights = network.score(places, items)
+        shares = scores.masked_fill(items == 0, -torch.inf).log_softmax(1)
+    found = torch.full(items.shape, -torch.inf)
+    for row in range(len(items)):
+        share_out(tables, places[row].numpy(), items[row].numpy(), found[row].numpy())
+    torch.testing.assert_close(found, shares, rtol=1e-4, atol=1e-4)
+    songs, told = tables.reasons(places.numpy(), items.numpy(), 2)
+    for row, slot in np.ndindex(*items.shape):
+        by_song: dict[int, float] = {}
+        for item, weight in zip(places[row].tolist(), weights[row, slot].tolist(), strict=True):
+            by_song[item] = by_song.get(item, 0.0) + weight
+        if items[row, slot] == 0:
+            by_song = {}
+        by_song.pop(0, None)
+        heaviest = sorted(by_song.items(), key=lambda entry: -entry[1])[:2]
+        expected = heaviest + [(0, 0.0)] * (2 - len(heaviest))
+        assert songs[row, slot].tolist() == [song for song, _ in expected]
+        np.testing.assert_allclose(told[row, slot], [w for _, w in expected], rtol=1e-4)

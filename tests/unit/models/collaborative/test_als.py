@@ -14,7 +14,6 @@ from segue.models.collaborative.als import (
     error_terms,
     factorise,
     solve_listeners,
-    weighted_squares,
 )
 
 CONFIG = FactorsConfig(dim=4, alpha=3.0, turns=30)
@@ -64,13 +63,6 @@ def test_factors_are_as_good_as_those_of_the_normal_equations(counts):
     found = objective(counts, factorise(counts, CONFIG), CONFIG)
     best = objective(counts, dense_turns(counts, CONFIG, 30), CONFIG)
     assert found == pytest.approx(best, rel=0.02)
-
-
-def test_what_is_minimised_is_the_sum_over_all_pairs(counts):
-    factors = factorise(counts, CONFIG)
-    assert weighted_squares(counts, factors, CONFIG) == pytest.approx(
-        dense_squares(counts, factors, CONFIG), rel=1e-4
-    )
 
 
 def test_the_same_seed_gives_the_same_factors_and_turns_are_told(counts):

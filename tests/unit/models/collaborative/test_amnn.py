@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from segue.models.collaborative.amnn import AMNN, AMNNConfig, Attention, Tower
-from segue.models.collaborative.base import TasteConfig, TasteNetwork, mean_vector
-from segue.models.collaborative.interactions import Heard, Tastes
+from segue.models.collaborative.base import CollaborativeNetwork, TasteConfig, mean_vector
+from segue.models.collaborative.interactions import Interactions, PlayedPairs
 from segue.models.collaborative.linear import (
     EASE,
     EASEConfig,
@@ -34,11 +34,11 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def make(kind: Any, **fields: Any) -> TasteNetwork:
+def make(kind: Any, **fields: Any) -> CollaborativeNetwork:
     config = (AMNNConfig if kind is AMNN else TasteConfig)(
         **{"dim": 4, "layers": (4, 2), "history": 3, **fields}
     )
-    network: TasteNetwork = kind(config, LISTENERS, SONGS)
+    network: CollaborativeNetwork = kind(config, LISTENERS, SONGS)
     network.initialise(seeded())
     return network
 
@@ -198,7 +198,7 @@ def test_attention_finds_the_one_song_that_matters() -> None:
     assert scores[1, 1] > scores[1, 0]
 
 
-TASTES = Tastes(Ragged.of([[1, 2], [2, 3, 1], [3], [4]]), np.array([5, 1, 9, 2, 1, 4, 3]), 5)
+TASTES = Interactions(Ragged.of([[1, 2], [2, 3, 1], [3], [4]]), np.array([5, 1, 9, 2, 1, 4, 3]), 5)
 
 
 def score(scorer: Any, user: int) -> list[float]:
@@ -239,7 +239,7 @@ def test_ease_leaves_rare_songs_out() -> None:
 
 
 def test_unheard_songs_are_drawn_evenly_and_once() -> None:
-    heard = Heard(TASTES)
+    heard = PlayedPairs(TASTES)
     assert heard(np.array([0, 0, 3]), np.array([2, 3, 4])).tolist() == [True, False, True]
     drawn = heard.draw_unheard(np.repeat([0, 3], 3000), 2, np.random.default_rng(0), distinct=True)
     assert set(drawn[:3000].flat) == {3, 4, 5}

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from segue.models.data.batching import ROW_BLOCK, pad_sessions
+from segue.models.data.batching import ListenerBatch, pad_listeners
 from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import Contexts
 from segue.models.data.vocabulary import Vocabulary
+from segue.models.gru.inference import GRUTables, RepeatInference, exclude_played
 from segue.models.gru.network import GRU, GRUConfig
-from segue.models.gru.repeat_head import Heard
+from segue.models.gru.repeat_head import PlayHistory
 from segue.models.gru.scorer import GRUNextSong
 from segue.models.ops.negative_sampling import Negatives, NegativeSampler
 
@@ -41,14 +43,16 @@ def random_sessions(count: int, songs: int, longest: int) -> list[list[int]]:
     return [torch.randint(1, songs + 1, (n,), generator=generator).tolist() for n in lengths]
 
 
+def batch_of(sessions: list[list[int]], max_length: int = 50) -> ListenerBatch:
+    lengths = np.array([len(session) for session in sessions])
+    return pad_listeners(Ragged.of(sessions), lengths, max_length, 0)
+
+
+@torch.inference_mode()
 def encode(model: GRU, sessions: list[list[int]], max_length: int = 50) -> Tensor:
-    batch = pad_sessions(sessions, max_length)
-    return model.encode(batch.items, batch.lengths)
-
-
-def blocks(sessions: list[list[int]]) -> tuple[Tensor, Tensor]:
-    batch = pad_sessions([*sessions, *[[1]] * (-len(sessions) % ROW_BLOCK)], 50)
-    return batch.items, batch.lengths
+    batch = batch_of(sessions, max_length)
+    states = model.states(batch.sessions.items, batch.sessions.lengths)
+    return model.queries(states)[: batch.count]
 
 
 @pytest.mark.parametrize(("dim", "hidden"), [(16, 16), (16, 24), (128, 128)])
@@ -85,9 +89,8 @@ def test_the_recurrence_is_the_published_one() -> None:
 
 def test_padding_changes_nothing() -> None:
     model = make_gru()
-    items, lengths = torch.tensor([[5, 6, 7]]), torch.tensor([3])
-    padded = torch.tensor([[5, 6, 7, 0, 0, 0, 0]])
-    assert torch.equal(model.encode(items, lengths), model.encode(padded, lengths))
+    alone, [padded, _] = encode(model, [[5, 6, 7]]), encode(model, [[5, 6, 7], [1] * 7])
+    assert torch.equal(alone[0], padded)
 
 
 @pytest.mark.parametrize("dim", [16, 100, 128])
@@ -202,9 +205,10 @@ def test_an_answer_that_was_drawn_counts_once() -> None:
     query = encode(model, [[1]])[0]
     right, other = (model.item_vectors()[[2, 5]] @ query).tolist()
     among_new = math.log(math.exp(right) + math.exp(other)) - right
-    heard = Heard(torch.tensor([[1]]), 0, torch.tensor([[0]]))
+    heard = PlayHistory(torch.tensor([[1]]), 0, torch.tensor([[0]]))
+    batch = batch_of([[1]]).sessions
     with torch.inference_mode():
-        state = model.states(*blocks([[1]]))[:1].unsqueeze(1)
+        state = model.states(batch.items, batch.lengths)[:1].unsqueeze(1)
         gate, _ = model.heard(state, model.songs(heard.sources), heard)
     expected = among_new + math.log1p(math.exp(gate.item()))
     assert alone.item() == pytest.approx(expected, rel=1e-5)
@@ -239,12 +243,58 @@ def test_no_tensor_is_made_elsewhere_than_where_the_weights_are() -> None:
     )
     items, histories = torch.tensor([[1, 2, 1], [4, 5, 0]]), torch.tensor([[0, 7], [5, 8]])
     drawn, generator = sampler.draw(seeded()), seeded()
-    sessions, lengths = blocks([[1, 2], [3]])
-    listening = Heard(torch.cat([histories, items], 1), 2, torch.tensor([[0, 1], [0, 1]]))
+    batch = batch_of([[1, 2], [3]]).sessions
+    listening = PlayHistory(torch.cat([histories, items], 1), 2, torch.tensor([[0, 1], [0, 1]]))
     with torch.device("meta"):
         model.loss(items, histories, drawn, generator).backward()
-        encoded = model.encode(sessions, lengths)
+        states = model.states(batch.items, batch.lengths)
         features = listening.features()
     assert all(weight.grad.to_dense().isfinite().all() for weight in model.parameters())
-    assert torch.equal(encoded, encode(model, [[1, 2], [3]] + [[1]] * (len(sessions) - 2)))
+    assert torch.equal(model.queries(states)[:2], encode(model, [[1, 2], [3]]))
     assert features.isfinite().all()
+
+
+def test_the_serving_gru_gives_the_network_s_states():
+    model = GRU(GRUConfig(dim=24, hidden=40), songs=30)
+    model.initialise(torch.Generator().manual_seed(1))
+    rng = np.random.default_rng(2)
+    sessions = [rng.integers(1, 31, length).tolist() for length in rng.integers(1, 30, 16)]
+    batch = batch_of(sessions).sessions
+    found = GRUTables.of(model).states(batch.items.numpy(), batch.lengths.numpy())
+    expected = model.states(batch.items, batch.lengths)
+    torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-5)
+    [alone] = GRUTables.of(model).states(batch.items[3:4].numpy(), batch.lengths[3:4].numpy())
+    assert alone.tolist() == found[3].tolist()
+
+
+def test_songs_heard_get_the_head_s_gate_and_shares():
+    model = GRU(GRUConfig(dim=24, hidden=16), songs=24)
+    model.initialise(torch.Generator().manual_seed(5))
+    rng = np.random.default_rng(4)
+    in_session, before = rng.integers(0, 13, 21), rng.integers(1, 21, 21)
+    lengths = in_session + before
+    plays = Ragged.from_lengths(rng.integers(1, 25, lengths.sum()), lengths)
+    batch = pad_listeners(plays, in_session, max_length=9, max_history=15)
+    states = torch.randn(len(batch.histories), 16, generator=torch.Generator().manual_seed(6))
+    listening = PlayHistory.after(batch)
+    serving = RepeatInference(model.heard, model.songs.weight)
+    with torch.no_grad():
+        vectors = model.songs(listening.sources)
+        gate, sources = model.heard(states.unsqueeze(1), vectors, listening)
+        likely = sources[:, 0].softmax(1)
+        torch.testing.assert_close(serving.gate(states, batch), gate, rtol=1e-5, atol=1e-5)
+        songs, shares = serving.log_shares(states, batch)
+    for row in range(batch.count):
+        expected: dict[int, float] = {}
+        for song, share in zip(listening.sources[row].tolist(), likely[row].tolist(), strict=True):
+            expected[song] = expected.get(song, 0.0) + share
+        expected.pop(0, None)
+        found = dict(zip(songs[row].tolist(), np.exp(shares[row]).tolist(), strict=True))
+        assert found.pop(0, 0.0) == 0
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_song_heard_is_no_new_one():
+    products = np.array([[3.0, 2.0, 1.0]], np.float32)
+    exclude_played(products, np.array([[4, 5, 6]]), np.array([[5, 9, 0]]))
+    assert products.tolist() == [[3.0, -np.inf, 1.0]]

@@ -36,7 +36,7 @@ def plain_features(
     table = inputs.candidate_features.numpy().copy()
     with torch.no_grad():
         scores, _ = hybrid.parts.amnn.model.score(
-            torch.from_numpy(hybrid.parts.amnn.places(contexts)), inputs.known_items
+            torch.from_numpy(hybrid.parts.amnn.windows(contexts)), inputs.known_items
         )
     scores = scores.masked_fill(inputs.items == 0, -torch.inf).log_softmax(1)
     for row in range(len(inputs)):

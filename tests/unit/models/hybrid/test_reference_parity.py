@@ -8,14 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from segue.models.data.batching import pad_sessions
 from segue.models.data.play_buffer import BufferSnapshot, RecentPlays
 from segue.models.data.play_metadata import DetailLists
-from segue.models.gru.inference import GRUTables
-from segue.models.gru.network import GRU, GRUConfig
 from segue.models.hybrid.model import HybridNextSong
 from segue.models.item2vec.retriever import SPACE_FEATURES
-from segue.models.ops.fast_math import to_logs, to_powers
 from segue.models.ranking.schema import CANDIDATE_FEATURES, LIKENESS_FEATURES
 from segue.models.recommenders.base import Request, contexts_of
 from tests.support.toy import PAIRS, numbered, paired_sessions, song
@@ -83,26 +79,3 @@ def test_the_lists_are_those_of_the_plain_path(hybrid, contexts):
     shared = [len(set(one) & set(two)) / len(two) for one, two in zip(fast, plain, strict=True)]
     assert np.mean(shared) >= LEAST_OVERLAP
     assert np.mean([one[0] == two[0] for one, two in zip(fast, plain, strict=True)]) > LEAST_OVERLAP
-
-
-def test_the_serving_gru_gives_the_network_s_states():
-    model = GRU(GRUConfig(dim=24, hidden=40), songs=30)
-    model.initialise(torch.Generator().manual_seed(1))
-    rng = np.random.default_rng(2)
-    sessions = [rng.integers(1, 31, length).tolist() for length in rng.integers(1, 30, 16)]
-    batch = pad_sessions(sessions, 50)
-    found = GRUTables.of(model).states(batch.items.numpy(), batch.lengths.numpy())
-    expected = model.states(batch.items, batch.lengths)
-    torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-5)
-    [alone] = GRUTables.of(model).states(batch.items[3:4].numpy(), batch.lengths[3:4].numpy())
-    assert alone.tolist() == found[3].tolist()
-
-
-def test_elementary_functions_are_right_to_single_precision():
-    exponents = np.linspace(-87, 88, 200_001).astype(np.float32)
-    powers, logs = exponents.copy(), np.exp(exponents.astype(np.float64)).astype(np.float32)
-    expected = np.log(logs.astype(np.float64))
-    to_powers(powers)
-    np.testing.assert_allclose(powers, np.exp(exponents.astype(np.float64)), rtol=4e-7)
-    to_logs(logs)
-    np.testing.assert_allclose(logs, expected, rtol=4e-7, atol=1e-7)

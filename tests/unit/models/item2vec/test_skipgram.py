@@ -44,7 +44,7 @@ def group(item: int) -> int:
 def share_within_group(vectors: SkipGram, items: range, n: int = 4) -> float:
     """Give the share of the `n` nearest songs of each item that are of its own group."""
     inputs = torch.from_numpy(vectors.inputs)
-    near = {item: nearest_songs(inputs, inputs[item], n, barred=[item]) for item in items}
+    near = {item: nearest_songs(inputs, inputs[item], n, excluded=[item]) for item in items}
     same = [group(other) == group(item) for item, found in near.items() for other, _ in found]
     return float(np.mean(same))
 
@@ -148,7 +148,7 @@ def test_going_on_keeps_old_neighbours_and_places_new_songs_by_their_company(
     assert share_within_group(going_on, range(1, SONGS + 1)) > 0.8
     inputs = torch.from_numpy(going_on.inputs)
     for item in new:
-        near = nearest_songs(inputs, inputs[item], 3, barred=list(new))
+        near = nearest_songs(inputs, inputs[item], 3, excluded=list(new))
         assert [group(other) for other, _ in near] == [home[item]] * 3
 
 

@@ -16,7 +16,7 @@ def test_a_listener_stands_at_the_mean_of_their_songs() -> None:
 
 def test_nearest_songs_by_cosine_worked_by_hand() -> None:
     vectors = torch.tensor([[9.0, 9.0], [2.0, 0.0], [0.0, 4.0], [3.0, 3.0], [0.0, 1.0]])
-    found = nearest_songs(vectors, torch.tensor([0.0, 5.0]), 10, barred=[1])
+    found = nearest_songs(vectors, torch.tensor([0.0, 5.0]), 10, excluded=[1])
     assert [item for item, _ in found] == [2, 4, 3]  # 2 before 4 at a tie
     assert [cosine for _, cosine in found] == pytest.approx([1.0, 1.0, 0.5**0.5])
 

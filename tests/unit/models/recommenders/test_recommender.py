@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -7,7 +8,7 @@ from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRU, GRUConfig
 from segue.models.gru.scorer import GRUNextSong
 from segue.models.recommenders.base import PopularityRecommender, RecommenderConfig, Request
-from segue.models.recommenders.gru import GRURecommender
+from segue.models.recommenders.gru import GRURecommender, likeness_reasons
 from segue.models.retrieval.ann_index import IndexConfig, ItemIndex
 
 SONGS = 400
@@ -69,9 +70,9 @@ def test_songs_of_the_last_plays_are_left_out_and_no_others(model):
     session = [song_ids(unfiltered)[0], song_ids(unfiltered)[1], "s3"]
     [songs] = strict.recommend([Request(session, ())])
     [all_songs] = free.recommend([Request(session, ())])
-    barred = set(session[-2:])
-    assert not barred & set(song_ids(songs))
-    kept = [song for song in song_ids(all_songs) if song not in barred]
+    excluded = set(session[-2:])
+    assert not excluded & set(song_ids(songs))
+    kept = [song for song in song_ids(all_songs) if song not in excluded]
     assert song_ids(songs)[: len(kept)] == kept
 
 
@@ -80,7 +81,7 @@ def test_an_unknown_song_counts_among_the_last_plays(model):
     free = recommender_of(model, no_repeat_songs=0)
     [with_unknown] = recommender.recommend([Request(["s3", "never heard of"], ())])
     [without] = free.recommend([Request(["s3"], ())])
-    assert with_unknown == without  # s3 is not among the last 1 plays: it is not barred
+    assert with_unknown == without  # s3 is not among the last 1 plays: it is not excluded
 
 
 def test_reasons_are_songs_of_the_session_and_their_shares(model):
@@ -139,3 +140,18 @@ def test_a_catalogue_smaller_than_a_list_gives_what_there_is(model):
 def test_bad_shapes_are_refused(config, named):
     with pytest.raises(ValueError, match=named):
         RecommenderConfig(**config)
+
+
+def test_reasons_by_likeness_are_the_greatest_of_a_softmax():
+    rng = np.random.default_rng(9)
+    vectors = rng.normal(size=(12, 20)).astype(np.float32)
+    plays = Ragged.of([[3, 4, 3, 5], [7], [1, 2, 3, 4, 5, 6]])
+    items = np.array([[8, 9], [10, 0], [3, 11]])
+    recent = [[5, 3, 4], [7], [6, 5, 4]]
+    songs, shares = likeness_reasons(vectors, items, plays, width=3, most=2, scale=0.5)
+    for row, slot in np.ndindex(*items.shape):
+        weights = np.exp(0.5 * vectors[recent[row]] @ vectors[items[row, slot]])
+        told = sorted(zip(recent[row], weights / weights.sum(), strict=True), key=lambda x: -x[1])
+        padded = [*told, (0, 0.0)][:2] if items[row, slot] else [(0, 0.0)] * 2
+        assert songs[row, slot].tolist() == [song for song, _ in padded]
+        np.testing.assert_allclose(shares[row, slot], [w for _, w in padded], rtol=1e-5)

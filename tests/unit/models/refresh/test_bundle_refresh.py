@@ -17,7 +17,7 @@ from segue.models.data.vocabulary import Vocabulary
 from segue.models.item2vec.scorer import bundle_weights
 from segue.models.item2vec.skipgram import SkipGramConfig, train_skipgram
 from segue.models.refresh.bundle_refresh import NewPlays, extended, refresh_bundle
-from segue.models.refresh.embedding_init import Company
+from segue.models.refresh.embedding_init import CoOccurrences
 from segue.models.refresh.embedding_refresh import RefreshConfig, refresh_vectors, turn_back
 from segue.models.registry import model_of
 from tests.support.toy import number_sessions, paired_sessions, partner, song, write_toy_bundle
@@ -49,14 +49,14 @@ def cosine(rows, one, other):
 
 class TestCompany:
     def test_the_nearer_the_more(self):
-        company = Company.of(Ragged.of([[1, 4, 3, 2]]), np.array([0, 1, 1, 1]), 4)
+        company = CoOccurrences.of(Ragged.of([[1, 4, 3, 2]]), np.array([0, 1, 1, 1]), 4)
         assert company.shares.toarray()[4].tolist() == [0, 0.4, 0.2, 0.4]  # 1, 1/2, 1 over 2.5
 
     def test_a_row_points_to_its_company_as_near_as_known_songs_do_to_theirs(self):
         rng = np.random.default_rng(0)
         table = np.concatenate([np.zeros((1, 16)), rng.normal(size=(40, 16))]).astype(np.float32)
         sessions = Ragged.of([*rng.integers(1, 41, (30, 6)).tolist(), [3, 41, 5], [3, 42]])
-        company = Company.of(sessions, np.ones(41, np.int64), 42)
+        company = CoOccurrences.of(sessions, np.ones(41, np.int64), 42)
         made = company.extend(table)
         assert (made[:41] == table).all()
         means = company.shares @ unit_rows(table)
@@ -67,17 +67,17 @@ class TestCompany:
 
     def test_songs_heard_among_new_ones_alone_take_the_mean_of_all(self):
         table = np.array([[0, 0], [2, 0], [0, 4]], np.float32)
-        company = Company.of(Ragged.of([[3, 4]]), np.array([0, 1, 1]), 4)
+        company = CoOccurrences.of(Ragged.of([[3, 4]]), np.array([0, 1, 1]), 4)
         expected = np.array([1, 2]) / np.sqrt(5) * 3
         assert company.extend(table)[3:] == pytest.approx(np.stack([expected] * 2))
 
     def test_a_single_column_is_that_of_the_rarest(self):
         table = np.array([[0], [-1], [-9], [-2]], np.float32)
-        company = Company.of(Ragged.of([[1, 4]]), np.array([0, 9, 1, 5]), 4)
+        company = CoOccurrences.of(Ragged.of([[1, 4]]), np.array([0, 9, 1, 5]), 4)
         assert company.extend(table)[4:].tolist() == [[-9]]
 
     def test_sessions_do_not_reach_into_each_other(self):
-        company = Company.of(Ragged.of([[1, 3], [2]]), np.array([0, 1, 1]), 3)
+        company = CoOccurrences.of(Ragged.of([[1, 3], [2]]), np.array([0, 1, 1]), 3)
         assert company.shares.toarray()[3].tolist() == [0, 1, 0]
 
 

@@ -31,8 +31,8 @@ from segue.models.reranking.selection import (
     LISTED,
     Candidates,
     Limits,
-    bar,
     choose,
+    exclude,
 )
 
 NOW_MS = 1_700_000_000_000
@@ -154,7 +154,9 @@ def test_mmr_takes_the_unlike_song_and_says_whom_it_left_out():
 def test_what_is_barred_is_barred_of_its_own_listener_alone():
     items = np.array([[4, 5], [4, 5]])
     scores = np.array([[-1, -np.inf], [-1, -2]], np.float32)
-    verdicts = bar(items, scores, np.zeros((2, 2), np.uint8), np.array([4, 5]), np.array([0, 1, 2]))
+    verdicts = exclude(
+        items, scores, np.zeros((2, 2), np.uint8), np.array([4, 5]), np.array([0, 1, 2])
+    )
     assert verdicts.tolist() == [[BY_HEARD, 2], [LISTED, BY_HEARD]]
 
 

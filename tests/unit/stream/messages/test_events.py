@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.models.data.recommendation import Because, RecommendedSong
+from segue.models.data.recommendation import Attribution, RecommendedSong
 from segue.stream.messages.events import (
     Cause,
     DecodeError,
@@ -89,7 +89,7 @@ def test_a_list_survives_the_wire():
         Cause("e", 1, 2),
         rfc3339(1_500),
         "gru-1",
-        [RecommendedSong("s", 0.5, ["gru"], [Because("t", 0.25)])],
+        [RecommendedSong("s", 0.5, ["gru"], [Attribution("t", 0.25)])],
     )
     assert decode_recommendations(encode(made)) == made
     assert json.loads(encode(made))["items"][0]["because"] == [{"song_id": "t", "weight": 0.25}]

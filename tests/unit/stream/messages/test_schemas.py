@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from segue.models.data.recommendation import Because, RecommendedSong
+from segue.models.data.recommendation import Attribution, RecommendedSong
 from segue.stream.messages.events import (
     Cause,
     DecodeError,
@@ -116,7 +116,7 @@ def test_there_are_no_other_schemas():
         ("recommendations", [], RecommendationList),
         ("recommendations", ["cause"], Cause),
         ("recommendations", ["items"], RecommendedSong),
-        ("recommendations", ["items", "because"], Because),
+        ("recommendations", ["items", "because"], Attribution),
         ("model", [], ActiveModel),
         ("model", ["previous"], ModelVersion),
     ],
