@@ -144,7 +144,7 @@ def train_bundle(
         )
     trained = made.figures
     console.print(
-        f"      {len(made.judged.history)} epochs; hit rate @20 on the validation split "
+        f"      {len(made.validated.history)} epochs; hit rate @20 on the validation split "
         f"{trained['hit_rate_at_20']:.1%}, popularity {trained['popularity_hit_rate_at_20']:.1%}"
     )
     return bundle, trained

@@ -1,4 +1,4 @@
-"""From a hybrid to one that knows songs by their sound: their vectors in it, all else the same."""
+"""Adds embeddings of unplayed songs to a hybrid bundle."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ VECTORS, SONG_IDS = "vectors", "song_ids"
 
 
 class EmbeddingError(SegueError):
-    """Vectors that cannot be read, or that a bundle has no use for."""
+    """Vectors that cannot be read or used by a bundle."""
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """What became of it: the bundle, how many songs it knows by sound, and how many are new."""
+    """A written bundle. songs: with embeddings in it; new: added now."""
 
     manifest: Manifest
     songs: int
@@ -33,9 +33,9 @@ class Embedded:
 
 
 def read_hybrid(directory: Path) -> Bundle:
-    """Read a hybrid whose ranker has learned what songs without plays are worth.
+    """Read a hybrid whose ranker was trained with unplayed songs.
 
-    Raises BundleError where it is none, EmbeddingError where its ranker has not.
+    Raises BundleError where it is none, EmbeddingError where its ranker was not.
     """
     bundle = read_bundle(directory, "hybrid")
     config = bundle.manifest.config
@@ -72,16 +72,16 @@ def read_vectors(file: Path) -> EmbeddedSongs:
 
 
 def aligned(songs: EmbeddedSongs, bundle: Bundle) -> tuple[EmbeddedSongs, Alignment]:
-    """Bring vectors of any space into the bundle's, by the songs that it knows.
+    """Align vectors of any space to the bundle's, by the songs that both know.
 
-    EmbeddingError where these are too few to learn from.
+    EmbeddingError where these are too few.
     """
     numbers = np.array(bundle.vocabulary.numbers_or_padding(songs.song_ids), np.int64)
     known = numbers > 0
     if known.sum() < FEWEST:
         raise EmbeddingError(
             f"only {known.sum()} of {len(songs):,} vectors are of songs that the bundle knows: "
-            f"give those of {FEWEST} or more, which teach how to bring the others into its space"
+            f"give those of {FEWEST} or more, by which the others are aligned"
         )
     places = bundle.weights["skipgram.vectors"].numpy()[numbers[known]]
     alignment = Alignment.fit(songs.vectors[known], places)
@@ -89,11 +89,11 @@ def aligned(songs: EmbeddedSongs, bundle: Bundle) -> tuple[EmbeddedSongs, Alignm
 
 
 def embed(bundle: Bundle, songs: EmbeddedSongs, out: Path, *, overwrite: bool = False) -> Embedded:
-    """Write a bundle that knows these songs by their sound, beside those that it knew so before.
+    """Write a bundle with the embeddings of these songs, next to those that it has.
 
-    songs: their vectors, of length 1, lie in the bundle's skip-gram space. Those that its models
-    know are left out. Raises EmbeddingError where none is left or they are of another space,
-    BundleError where `out` must not be written.
+    songs: of unit length, in the bundle's skip-gram space. Songs that its models know by plays
+    are left out. Raises EmbeddingError where none is left or the space is another, BundleError
+    where `out` must not be written.
     """
     check_writable(out, overwrite=overwrite)
     dim = msgspec.convert(bundle.manifest.config, HybridConfig).skipgram.dim

@@ -12,12 +12,12 @@ from segue.models.data.vocabulary import PADDING
 from segue.models.ranking.inputs import RankingInputs
 from segue.offline.training.ranker_trainer import Examples, ranker_metrics
 
-WRONG_EACH = 30
-"""Candidates drawn beside each answer: of all of them most teach nothing."""
+NEGATIVES = 30
+"""Negative candidates sampled for each answer."""
 
 
-def judge_boosted(examples: Examples, validation: Examples, seed: int) -> dict[str, float]:
-    """Train trees to tell the song that came next from other candidates, and rank by them."""
+def boosted_metrics(examples: Examples, validation: Examples, seed: int) -> dict[str, float]:
+    """Train trees to classify answers among candidates, and rank by their probability."""
     rng = np.random.default_rng(seed)
     rows, right = [], []
     for inputs, columns in examples.batches:
@@ -47,9 +47,9 @@ def _features(inputs: RankingInputs) -> NDArray[np.float32]:
 def _taken(
     inputs: RankingInputs, columns: Tensor, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return the answers' features and those of some candidates beside each."""
+    """Return features of the answers and of sampled candidates of each."""
     features, counts = _features(inputs), (inputs.items != PADDING).sum(1).numpy()
-    drawn = (rng.random((len(columns), WRONG_EACH)) * counts[:, None]).astype(np.int64)
+    drawn = (rng.random((len(columns), NEGATIVES)) * counts[:, None]).astype(np.int64)
     wanted = np.concatenate([columns.numpy()[:, None], drawn], 1)
     right = wanted == columns.numpy()[:, None]
     return np.take_along_axis(features, wanted[:, :, None], 1).reshape(

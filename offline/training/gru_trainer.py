@@ -36,11 +36,11 @@ class TrainingSessions:
 
     A piece begins with the play that the one before it ended on, so that every play but a
     session's first is predicted exactly once. `predictions`: how many those are. A piece's
-    history is what its listener heard before it, the last `max_history` plays of it.
+    history is what its listener played before it, the last `max_history` plays of it.
     """
 
     def __init__(self, log: SessionLog, max_length: int, max_history: int) -> None:
-        # Listener by listener, so that pieces and histories are stretches of one array.
+        # Listener by listener, so that pieces and histories are slices of one array.
         order = np.lexsort((log.began_ms, log.listeners))
         sessions, listeners = log.sessions.take(order), log.listeners[order]
         self._items = sessions.values
@@ -59,9 +59,9 @@ class TrainingSessions:
     def batches(
         self, batch_plays: int, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return all of them once, shuffled, in batches of about `batch_plays` predictions.
+        """Yield all pieces once, shuffled, in batches of about `batch_plays` predictions.
 
-        Each is the pieces, int64 [B, T], right-padded with 0, T >= 2, and their histories,
+        Each batch is the pieces, int64 [B, T], right-padded with 0, T >= 2, and their histories,
         int64 [B, H], left-padded with 0.
         """
         order = torch.randperm(len(self._lengths), generator=generator).numpy()
@@ -76,7 +76,7 @@ class TrainingSessions:
             yield self._padded(begins, ends, left=False), histories
 
     def _padded(self, begins: NDArray[np.int64], ends: NDArray[np.int64], *, left: bool) -> Tensor:
-        """Put the stretches side by side, int64 [B, W]; their padding is left or right."""
+        """Return slices of the items as rows, int64 [B, W], padded on the left or right."""
         width = int((ends - begins).max(initial=0))
         first = ends - width if left else begins
         places = first[:, None] + np.arange(width)

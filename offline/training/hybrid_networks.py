@@ -20,7 +20,7 @@ from segue.models.ops.vectors import unit
 from segue.offline.datasets.sessions import Predictions
 from segue.offline.training.attention_trainer import train_attention
 from segue.offline.training.gru_trainer import train_gru
-from segue.offline.training.stage_cache import FinishedStages, stage_key
+from segue.offline.training.stage_cache import StageCache, stage_key
 
 Weights = tuple[dict[str, Tensor], dict[str, float]]
 Network = TypeVar("Network", GRU, CandidateAttention)
@@ -37,7 +37,7 @@ class TrainedNetwork(Generic[Network]):
 
 @dataclass(frozen=True)
 class Networks:
-    """All of them. skipgram: songs' vectors of length 1, float32 [V + 1, S]."""
+    """The hybrid's networks. skipgram: song embeddings of unit length, float32 [V + 1, S]."""
 
     gru: TrainedNetwork[GRU]
     amnn: TrainedNetwork[CandidateAttention]
@@ -45,8 +45,8 @@ class Networks:
 
 
 @dataclass(frozen=True)
-class NetworkPlan:
-    """How long they learn, at most."""
+class NetworkTraining:
+    """Seed and maximal epochs."""
 
     seed: int
     gru_epochs: int
@@ -57,19 +57,19 @@ def train_networks(
     log: SessionLog,
     songs: Vocabulary,
     config: HybridConfig,
-    plan: NetworkPlan,
-    judged: Predictions | None,
-    stages: FinishedStages,
+    plan: NetworkTraining,
+    validation: Predictions | None,
+    stages: StageCache,
     say: Callable[[str], None],
 ) -> Networks:
-    """Train all on one log, in the numbers of `songs`.
+    """Train all networks on one log, in the numbers of `songs`.
 
-    judged: the predictions that choose the best epoch; None runs all epochs.
+    validation: predictions to stop early by; None runs all epochs.
     """
     # Side by side: they spend their time in torch and gensim, which let other threads run.
     with ThreadPoolExecutor(2) as pool:
-        recurrent = pool.submit(_gru, log, songs, config.gru, plan, judged, stages)
-        attentive = pool.submit(_attention, log, songs, config.amnn, plan, judged, stages)
+        recurrent = pool.submit(_gru, log, songs, config.gru, plan, validation, stages)
+        attentive = pool.submit(_attention, log, songs, config.amnn, plan, validation, stages)
         near = pool.submit(_skipgram, log, songs, config.skipgram, plan, stages)
         gru, amnn, skipgram = recurrent.result(), attentive.result(), near.result()
     say(f"    GRU: {gru.plays_per_s:,.0f} plays/s, epoch {gru.epoch} is best")
@@ -81,16 +81,16 @@ def _gru(
     log: SessionLog,
     songs: Vocabulary,
     config: GRUConfig,
-    plan: NetworkPlan,
-    judged: Predictions | None,
-    stages: FinishedStages,
+    plan: NetworkTraining,
+    validation: Predictions | None,
+    stages: StageCache,
 ) -> TrainedNetwork[GRU]:
     def train() -> Weights:
         done = train_gru(
             log,
             songs,
             config,
-            validation=judged,
+            validation=validation,
             seed=plan.seed,
             epochs=plan.gru_epochs,
             patience=3,
@@ -98,7 +98,7 @@ def _gru(
         facts = {"epoch": done.best.number, "plays_per_s": done.plays_per_s}
         return done.network.state_dict(), facts
 
-    key = _key("gru", log, config, plan.seed, plan.gru_epochs, judged)
+    key = _key("gru", log, config, plan.seed, plan.gru_epochs, validation)
     weights, facts = stages.once(key, train)
     network = GRU(config, len(songs))
     network.load_state_dict(weights)
@@ -109,16 +109,16 @@ def _attention(
     log: SessionLog,
     songs: Vocabulary,
     config: CandidateAttentionConfig,
-    plan: NetworkPlan,
-    judged: Predictions | None,
-    stages: FinishedStages,
+    plan: NetworkTraining,
+    validation: Predictions | None,
+    stages: StageCache,
 ) -> TrainedNetwork[CandidateAttention]:
     def train() -> Weights:
         done = train_attention(
             log,
             songs,
             config,
-            judged,
+            validation,
             seed=plan.seed,
             epochs=plan.amnn_epochs,
             patience=1,
@@ -126,7 +126,7 @@ def _attention(
         facts = {"epoch": done.best.number, "plays_per_s": done.best.plays_per_s}
         return done.network.state_dict(), facts
 
-    key = _key("amnn", log, config, plan.seed, plan.amnn_epochs, judged)
+    key = _key("amnn", log, config, plan.seed, plan.amnn_epochs, validation)
     weights, facts = stages.once(key, train)
     network = CandidateAttention(config, len(songs))
     network.load_state_dict(weights)
@@ -137,8 +137,8 @@ def _skipgram(
     log: SessionLog,
     songs: Vocabulary,
     config: SkipGramConfig,
-    plan: NetworkPlan,
-    stages: FinishedStages,
+    plan: NetworkTraining,
+    stages: StageCache,
 ) -> Tensor:
     def train() -> Weights:
         learned = train_skipgram(log.sessions, len(songs), config, seed=plan.seed)
@@ -149,9 +149,9 @@ def _skipgram(
 
 
 def _key(
-    name: str, log: SessionLog, config: Any, seed: int, epochs: int, judged: Predictions | None
+    name: str, log: SessionLog, config: Any, seed: int, epochs: int, validation: Predictions | None
 ) -> str:
     arrays = [log.sessions.values, log.sessions.offsets, log.listeners]
-    if judged is not None:
-        arrays.append(judged.contexts.sessions.values)
+    if validation is not None:
+        arrays.append(validation.contexts.sessions.values)
     return stage_key(name, arrays, [asdict(config), seed, epochs])

@@ -30,17 +30,17 @@ from segue.offline.training.trainer import (
 )
 
 ROWS = 256
-LEAST_DEVIATION = 1e-3
+MIN_DEVIATION = 1e-3
 STAGES = {
     "listener": ("listener_layer", "preference"),
     "context": ("context_layer",),
     "candidate": ("candidate_layer", "joined", "last", "weights"),
 }
-"""The layers that the hybrid document trains in turn, retrieval before them."""
+"""The layers that staged training freezes one after the other."""
 SILENT_EVERY = 16
-"""Of so many examples one tells nothing of times and skips, as not everybody who asks does."""
+"""One example of so many has no times and skips, as some requests have none."""
 SILENT = 0.25
-"""The share of examples without what is played of late: lists are made without it, too."""
+"""The share of examples without recent plays of others: some requests have none."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ class Examples:
     """Predictions with their candidates.
 
     batches: inputs and, for each row, the column of the song that came next, int64 [B], -1
-    where no retriever put it forward. missed: predictions without a known song before them,
-    which no ranker can answer.
+    where no retriever found it. missed: predictions whose contexts have no known song.
     """
 
     batches: Sequence[tuple[RankingInputs, Tensor]]
@@ -267,7 +266,7 @@ class RankerLearner(Learner[Ranker]):
 
 
 def _standardise(ranker: Ranker, examples: Examples) -> None:
-    """Let features come to the layers with a mean of 0 and a deviation of 1."""
+    """Set the scale of features to a mean of 0 and a deviation of 1."""
     candidates = torch.cat(
         [x.candidate_features[x.items != PADDING][::7] for x, _ in examples.batches]
     )
@@ -275,6 +274,6 @@ def _standardise(ranker: Ranker, examples: Examples) -> None:
     for name, values in (("candidate", candidates), ("context", contexts)):
         getattr(ranker, f"{name}_mean").copy_(values.mean(0))
         deviation = values.std(0, correction=0)
-        # Of what never changes here nothing is learned, so that a change may not weigh much.
-        scale = torch.where(deviation > LEAST_DEVIATION, deviation, 1.0)
+        # A feature that is constant here is not trained, so a later change must not weigh much.
+        scale = torch.where(deviation > MIN_DEVIATION, deviation, 1.0)
         getattr(ranker, f"{name}_scale").copy_(scale)

@@ -1,7 +1,7 @@
-"""What a long training has finished, kept beside its goal until all of it is done.
+"""Cache of finished stages of a long training, next to its output directory.
 
-Whoever gives the same command again after an interruption goes on from there: a stage is
-found by a hash over everything that went into it, and trained anew where anything differs.
+The same command after an interruption resumes from it: a stage is found by a hash over all its
+inputs, and trained again where anything differs.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ import safetensors.torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-FACTS = "encoded"
+FACTS = "facts"
 
 
-class FinishedStages:
-    """Tensors by stage, in a directory of their own."""
+class StageCache:
+    """Tensors by stage, in one directory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     @classmethod
-    def beside(cls, out: Path) -> FinishedStages:
-        """Keep the stages of a training whose bundle will stand at `out`."""
+    def next_to(cls, out: Path) -> StageCache:
+        """Return the cache of a training whose bundle is written to `out`."""
         return cls(out.with_name(f".{out.name}.unfinished"))
 
     def once(
         self, key: str, train: Callable[[], tuple[Mapping[str, Tensor], Mapping[str, Any]]]
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return what `train` gives: tensors by name, and facts about them as plain values.
+        """Return what `train` returns: tensors by name, and facts as plain values.
 
-        Where a stage of this key was finished before, nothing is trained. A file that cannot
-        be read, as a crash may leave one, is made anew.
+        A stage that was finished under this key is read instead. A file that cannot be read, as
+        a crash may leave one, is written anew.
         """
         file = self.directory / f"{key}.safetensors"
         try:

@@ -1,4 +1,4 @@
-"""From a play log to a bundle of candidate attention: train, judge beside popularity, write."""
+"""From a play log to a bundle of candidate attention: train, validate, write."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VALIDATION_PREDICTIONS = 2_500
 
 @dataclass(frozen=True)
 class AttentionBundle:
-    """What was written, and how it came about. figures: those for people and machines."""
+    """A written bundle and its training. figures: for people and machines."""
 
     manifest: Manifest
     trained: TrainedAttention

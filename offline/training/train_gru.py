@@ -1,4 +1,4 @@
-"""From a play log to a GRU bundle: train, judge beside popularity, train on all, write."""
+"""From a play log to a GRU bundle: tune, train, validate, refit, write."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from segue.offline.training.validation import ValidationSplit, check_not_empty, 
 
 @dataclass(frozen=True)
 class GRUBundle:
-    """What was written, and how it came about.
+    """A written bundle and how it was trained.
 
-    judged: the training that was judged on what it held back; written: the one in the bundle,
-    which is the same unless it was trained anew on everything. predictions: how many were
-    judged. trials: of a search for settings, if there was one. figures: those for people and
-    machines.
+    validated: the training that stopped early on the validation split. written: the one in the
+    bundle, which is the same unless it was refitted on all plays. predictions: in the
+    validation split. trials: of a hyper-parameter search. figures: for people and machines.
     """
 
     manifest: Manifest
-    judged: TrainedGRU
+    validated: TrainedGRU
     written: TrainedGRU
     predictions: int
     trials: list[Trial]
@@ -53,11 +52,10 @@ def train_gru_bundle(
 ) -> GRUBundle:
     """Train on all but the last `validation_fraction` of the plays, by time, and write a bundle.
 
-    search: how to look for better settings than `config` first, on that very cut of the log.
-    refit: then train once more on all plays, for as many epochs as were best, and write that:
-    the newest plays are worth most, and what was held back is the newest. Each of the two takes
-    at most half of the time budget then. Raises BundleError, before anything is trained, where
-    `out` must not be written, and TrainingError where nothing can be learned.
+    search: a hyper-parameter search on that split first. refit: then train once more on all
+    plays, the newest included, for the best number of epochs, and write that; each of the two
+    trainings has half of the time budget. Raises BundleError, before anything is trained, where
+    `out` must not be written, and TrainingError where there is nothing to train on.
     """
     check_writable(out, overwrite=overwrite)
     split = ValidationSplit.of(log, validation_fraction, session_gap_s, seed)

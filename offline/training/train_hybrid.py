@@ -1,12 +1,12 @@
-"""From one play log to a hybrid bundle: every model it needs, and the ranker that joins them.
+"""From one play log to a hybrid bundle: every model it needs, and the ranker.
 
-    | first 85 % of the plays          | next 10 %         | last 5 %       |
-    | retrievers learn                 | the ranker learns | all are judged |
-    |                                  | the stream that is asked, play by play |
-    | then retrievers learn once more, from everything                        |
+    | first 85 % of the plays | next 10 %             | last 5 %   |
+    | retrievers train        | the ranker trains     | validation |
+    |                         | the stream, play by play           |
+    | then retrievers train once more, on all plays                |
 
-So the ranker never learns from plays that its own inputs have learned from, and what is computed
-of it comes from plays that neither has seen.
+The ranker never trains on plays that its inputs were trained on, and is validated on plays that
+neither has seen.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from segue.offline.datasets.sessions import Numbering, Predictions
 from segue.offline.training.baselines import BASELINES, choose_config
 from segue.offline.training.blend import BlendConfig, fit_gated
 from segue.offline.training.cold_start_augmentation import with_unplayed_songs
-from segue.offline.training.hybrid_networks import NetworkPlan, Networks, train_networks
+from segue.offline.training.hybrid_networks import Networks, NetworkTraining, train_networks
 from segue.offline.training.ranker_trainer import (
     SILENT,
     Examples,
@@ -46,24 +46,23 @@ from segue.offline.training.ranker_trainer import (
     train_ranker,
     without_some_details,
 )
-from segue.offline.training.stage_cache import FinishedStages
+from segue.offline.training.stage_cache import StageCache
 from segue.offline.training.trainer import Metrics, Trained
 from segue.offline.training.validation import training_data
 
-MOST_EXAMPLES = 25_000
-MOST_JUDGED = 5_000
-MOST_EARLY_JUDGED = 2_000
+MAX_EXAMPLES = 25_000
+MAX_VALIDATION = 5_000
+MAX_NETWORK_VALIDATION = 2_000
 
 
 @dataclass(frozen=True)
 class HybridOptions:
-    """How a hybrid is trained. examples: that the ranker learns from, at most.
+    """How a hybrid is trained. examples: of the ranker, at most.
 
     unplayed_songs: artificial songs for each that is new to the retrievers, see
-    `cold_start_augmentation`.
-
-    ablate: train once more without each of `FeatureSchema.ablations`. staged, boosted: train the
-    ranker in the document's stages too, or gradient-boosted trees on the same features, and tell.
+    `cold_start_augmentation`. ablate: also train without each of `FeatureSchema.ablations`.
+    staged: also train the ranker in stages, and with the other loss. boosted: also validate
+    gradient-boosted trees on the same features.
     """
 
     session_gap_s: float
@@ -72,7 +71,7 @@ class HybridOptions:
     seed: int = 0
     gru_epochs: int = 12
     amnn_epochs: int = 6
-    examples: int = MOST_EXAMPLES
+    examples: int = MAX_EXAMPLES
     unplayed_songs: float = 3.0
     ablate: bool = False
     staged: bool = False
@@ -81,7 +80,7 @@ class HybridOptions:
 
 @dataclass
 class HybridReport:
-    """What became of it: figures on validation by name, in the order they were found."""
+    """Metrics on validation by name, in the order they were computed, and facts."""
 
     validation: dict[str, Metrics] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -127,20 +126,20 @@ def train_hybrid_bundle(
     TrainingError where nothing can be learned.
     """
     check_writable(out, overwrite=overwrite)
-    stages = FinishedStages.beside(out)
+    stages = StageCache.next_to(out)
     report = HybridReport()
-    parts = _parted(log, options)
-    say(f"1/4 Retrievers learn from the first {len(parts[0].plays):,} plays")
+    parts = _split(log, options)
+    say(f"1/4 Retrievers train on the first {len(parts[0].plays):,} plays")
     numbering = Numbering()
     earlier = numbering.number(parts[0], options.session_gap_s)
     songs = Vocabulary(numbering.songs.song_ids)
     between = numbering.number(parts[1], options.session_gap_s)
-    held_back = Predictions.of(between, len(songs), past=earlier)
-    judged_early = held_back.sample(MOST_EARLY_JUDGED, options.seed)
-    plan = NetworkPlan(options.seed, options.gru_epochs, options.amnn_epochs)
-    networks = train_networks(earlier, songs, config, plan, judged_early, stages, say)
+    between_predictions = Predictions.of(between, len(songs), past=earlier)
+    network_validation = between_predictions.sample(MAX_NETWORK_VALIDATION, options.seed)
+    plan = NetworkTraining(options.seed, options.gru_epochs, options.amnn_epochs)
+    networks = train_networks(earlier, songs, config, plan, network_validation, stages, say)
     config = _chosen(config, earlier, songs, options.seed)
-    say("2/4 Candidates for the plays that the ranker learns from")
+    say("2/4 Candidates for the plays that the ranker trains on")
     generator = _generator(networks, earlier, songs, artist_numbers(log, songs), config)
     content = generator.parts.content
     if content is not None:
@@ -150,32 +149,34 @@ def train_hybrid_bundle(
             config = replace(config, content=None)
     last = numbering.number(parts[2], options.session_gap_s)
     stream = PlayStream(between.joined(last), numbering.songs.song_ids)
-    ranker_predictions = without_some_details(held_back.sample(options.examples, options.seed))
+    ranker_predictions = without_some_details(
+        between_predictions.sample(options.examples, options.seed)
+    )
     examples = Examples.of(generator, ranker_predictions, stream, SILENT, options.seed)
     both = earlier.joined(between)
-    judged = Predictions.of(last, len(songs), past=both).sample(MOST_JUDGED, options.seed)
-    judged = replace(judged, sessions=judged.sessions + len(between))
-    validation = Examples.of(generator, judged, stream)
-    silent = Examples.of(generator, judged)
+    unseen = Predictions.of(last, len(songs), past=both).sample(MAX_VALIDATION, options.seed)
+    unseen = replace(unseen, sessions=unseen.sessions + len(between))
+    validation = Examples.of(generator, unseen, stream)
+    silent = Examples.of(generator, unseen)
     report.facts = {
         "plays": log.plays.height,
         "examples": len(examples),
-        "judged": len(validation),
+        "predictions": len(validation),
         "candidates_recall": validation.recall,
         "gru_epochs": networks.gru.epoch,
         "amnn_epochs": networks.amnn.epoch,
     }
-    say("3/4 The ranker learns to order them")
+    say("3/4 The ranker trains")
     ranker = _train_rankers(examples, validation, generator, config, options, report, say)
     vectors = generator.parts.gru.vectors
     for name, less in (("the stream", silent), ("content", validation.without("content"))):
         report.validation[f"ranker, without {name}"] = ranker_metrics(
             less, lambda inputs: ranker.network(inputs, vectors[inputs.known_items])[0]
         )
-    say("4/4 Retrievers learn once more, from everything")
+    say("4/4 Retrievers train once more, on all plays")
     everything = Numbering()
     full = everything.number(log, options.session_gap_s)
-    refitted = NetworkPlan(options.seed, networks.gru.epoch, networks.amnn.epoch)
+    refitted = NetworkTraining(options.seed, networks.gru.epoch, networks.amnn.epoch)
     final = train_networks(full, everything.songs, config, refitted, None, stages, say)
     artists = artist_numbers(log, everything.songs)
     generator = _generator(final, full, everything.songs, artists, config)
@@ -210,10 +211,10 @@ def _chosen(config: HybridConfig, log: SessionLog, songs: Vocabulary, seed: int)
     return replace(config, neighbours=neighbours)
 
 
-def _parted(log: PlayLog, options: HybridOptions) -> tuple[PlayLog, PlayLog, PlayLog]:
-    held_back = options.ranker_fraction + options.validation_fraction
-    earlier, rest = log.split_by_time(1 - held_back)
-    between, last = rest.split_by_time(options.ranker_fraction / held_back)
+def _split(log: PlayLog, options: HybridOptions) -> tuple[PlayLog, PlayLog, PlayLog]:
+    later_share = options.ranker_fraction + options.validation_fraction
+    earlier, rest = log.split_by_time(1 - later_share)
+    between, last = rest.split_by_time(options.ranker_fraction / later_share)
     return earlier, between, last
 
 
@@ -228,12 +229,12 @@ def _train_rankers(
 ) -> Trained[Ranker]:
     vectors, hidden = generator.parts.gru.vectors, config.gru.hidden
 
-    def tell(name: str, figures: Metrics) -> None:
+    def report_metrics(name: str, figures: Metrics) -> None:
         report.validation[name] = figures
         say(f"    {name}: HR@20 {figures['hit_rate_at_20']:.2%}  MRR@20 {figures['mrr_at_20']:.2%}")
 
     def trained(
-        chosen: Examples, judged: Examples, ranker: Any = None, *, staged: bool = False
+        chosen: Examples, validated_on: Examples, ranker: Any = None, *, staged: bool = False
     ) -> Trained[Ranker]:
         def stage(name: str, figures: Metrics) -> None:
             if staged:
@@ -241,7 +242,7 @@ def _train_rankers(
 
         return train_ranker(
             chosen,
-            judged,
+            validated_on,
             vectors,
             hidden,
             ranker or config.ranker,
@@ -251,22 +252,22 @@ def _train_rankers(
         )
 
     for name in generator.schema.single_models:
-        tell(name, ranker_metrics(validation, lambda x, feature=name: x.feature(feature)))  # type: ignore[misc]
+        report_metrics(name, ranker_metrics(validation, lambda x, feature=name: x.feature(feature)))  # type: ignore[misc]
     best = trained(examples, validation)
-    tell("product", best.history[0].validation)
-    tell("ranker", best.best.validation)
+    report_metrics("product", best.history[0].validation)
+    report_metrics("ranker", best.best.validation)
     if options.staged:
-        tell("ranker, staged", trained(examples, validation, staged=True).best.validation)
+        report_metrics("ranker, staged", trained(examples, validation, staged=True).best.validation)
         combined = replace(config.ranker, combined=not config.ranker.combined)
         name = "combined loss" if combined.combined else "classification loss alone"
-        tell(f"ranker, {name}", trained(examples, validation, combined).best.validation)
+        report_metrics(f"ranker, {name}", trained(examples, validation, combined).best.validation)
     if options.boosted:
-        from segue.offline.training.gbdt_ranker import judge_boosted
+        from segue.offline.training.gbdt_ranker import boosted_metrics
 
-        tell("boosted trees", judge_boosted(examples, validation, options.seed))
+        report_metrics("boosted trees", boosted_metrics(examples, validation, options.seed))
     for group in generator.schema.ablations if options.ablate else ():
         less = trained(examples.without(group), validation.without(group))
-        tell(f"without {group}", less.best.validation)
+        report_metrics(f"without {group}", less.best.validation)
     return best
 
 

@@ -1,4 +1,4 @@
-"""Which settings of the GRU predict best: judged on plays held back, a few epochs each."""
+"""Hyper-parameter search of the GRU: a few epochs a trial, on the validation split."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ PRUNED = "worse than most at this epoch"
 
 @dataclass(frozen=True)
 class GRUSearch:
-    """How long settings are searched for.
+    """Limits of a search.
 
-    trials: how many are tried. epochs: each trial's, at most. budget_s: seconds for all trials
-    together; the one that runs when they are over is judged as it stands then.
+    trials: how many are tried. epochs: each trial's, at most. budget_s: seconds for all trials;
+    the one that runs when they are over is validated as it is then.
     """
 
     trials: int
@@ -61,10 +61,10 @@ class GRUSearch:
 
 @dataclass(frozen=True)
 class Trial:
-    """Settings that were tried, and how they did on the predictions held back.
+    """Hyper-parameters and their metrics on the validation split.
 
-    epochs: those that count, the best of which by HR@20 + MRR@20 gives the figures; none where
-    the loss ran away. ended: why there were no more, for people to read.
+    epochs: the best of them by HR@20 + MRR@20 counts; none where the loss diverged. ended: why
+    there were no more, for people to read.
     """
 
     config: GRUConfig
@@ -89,10 +89,7 @@ class Trial:
 
 
 def merit(epoch: EpochMetrics) -> float:
-    """Return what is searched for the largest of: HR@20 + MRR@20.
-
-    One asks for the next song to be in the list, the other for it to be on top.
-    """
+    """Return the merit of an epoch: HR@20 + MRR@20."""
     assert epoch.hit_rate_at_20 is not None, "trials are validated"
     assert epoch.mrr_at_20 is not None, "trials are validated"
     return epoch.hit_rate_at_20 + epoch.mrr_at_20
@@ -107,7 +104,7 @@ def best_of(trials: Sequence[Trial]) -> Trial:
 
 
 def space_of(config: GRUConfig, songs: int) -> dict[str, HyperParameter]:
-    """Return what is searched; of a small catalogue, whose softmax is whole, not what is drawn."""
+    """Return the search space; without negatives where the softmax is full."""
     return SPACE if songs <= config.full_softmax_songs else SPACE | SAMPLING_SPACE
 
 
@@ -122,13 +119,13 @@ def search_hyper_parameters(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Trial]:
-    """Try settings as planned, the first of them `base`; the same ones for the same seed.
+    """Try hyper-parameters, the first of them `base`; the same ones for the same seed.
 
-    log, songs, validation: as `train_gru` takes them. What is not searched stays as in `base`,
-    but for the state, which is as wide as a song's vector. A trial worse than the median of
-    those before it at the same epoch is given up, one whose loss runs away counts for nothing.
-    Ctrl-C, or the end of the budget, ends the search with the trials so far; which trials
-    there are then depends on the machine.
+    log, songs, validation: as `train_gru` takes them. What is not searched stays as in `base`;
+    the state is as wide as a song's embedding. A trial worse than the median of those before it
+    at the same epoch is pruned; one whose loss diverges counts for nothing. Ctrl-C, or the end
+    of the budget, ends the search with the trials so far; which trials there are then depends on
+    the machine.
     """
     tried: list[Trial] = []
     deadline = clock() + plan.budget_s

@@ -1,4 +1,4 @@
-"""Which settings of the skip-gram predict best: judged on plays held back, searched by TPE."""
+"""Hyper-parameter search of the skip-gram by TPE, on the validation split."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from segue.offline.training.tuning import (
 
 DECAYS = (0.0, 0.4, 0.8)
 
-MOST_SAMPLE = 300.0  # 0 passes over nothing, and neither do so many average songs
+MAX_SAMPLE = 300.0  # 0 passes over nothing, and neither do so many average songs
 SPACE: dict[str, HyperParameter] = {
     "window": Integer(1, 10, log=True),
     "epochs": Integer(10, 80, log=True),
     "ns_exponent": Real(-1.0, 1.0),
-    "sample": Real(0.3, MOST_SAMPLE, log=True),
+    "sample": Real(0.3, MAX_SAMPLE, log=True),
     "dim": Categorical((64, 128)),
 }
 
 ShowProgress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Opens a bar for something of so many plays; gives what is to be told how many are done."""
+"""Opens a progress bar by its text and total plays; yields what accepts plays done."""
 
 
 def no_progress(what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -47,7 +47,7 @@ def no_progress(what: str, total: int) -> AbstractContextManager[Callable[[int],
 
 @dataclass(frozen=True)
 class TrainingSessions:
-    """Sessions to learn from, of songs played often enough, numbered without a gap."""
+    """Sessions of songs with enough plays, numbered without a gap."""
 
     sessions: Ragged
     vocabulary: Vocabulary
@@ -64,7 +64,7 @@ class TrainingSessions:
 
     @property
     def plays(self) -> int:
-        """How many plays there are to learn from."""
+        """Plays in the sessions."""
         return len(self.sessions.values)
 
     def fit(
@@ -76,7 +76,7 @@ class TrainingSessions:
         what: str = "Learning",
         progress: ShowProgress = no_progress,
     ) -> SkipGram:
-        """Learn their vectors; SkipGramError where nothing can be learned."""
+        """Train song embeddings; SkipGramError where there is nothing to train on."""
         with progress(what, self.plays * config.epochs) as on_plays:
             return train_skipgram(
                 self.sessions,
@@ -90,7 +90,7 @@ class TrainingSessions:
 
 @dataclass(frozen=True)
 class Trial:
-    """Settings that were tried, and how they did on the predictions held back."""
+    """Hyper-parameters and their metrics on the validation split."""
 
     config: SkipGramConfig
     hit_rate_at_20: float
@@ -120,7 +120,7 @@ def search_hyper_parameters(
         tried.append(max(_readings(vectors, learned, predictions, config), key=_merit))
         return tried[-1].mrr_at_20
 
-    given = {**asdict(base), "sample": base.sample or MOST_SAMPLE}
+    given = {**asdict(base), "sample": base.sample or MAX_SAMPLE}
     search(SPACE, given, trials, attempt, seed=seed)
     return tried
 

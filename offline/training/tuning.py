@@ -1,4 +1,4 @@
-"""A search for settings: each trial is guessed from how those before it did (TPE)."""
+"""Hyper-parameter search by TPE (optuna), with median pruning."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import optuna
 
-MOST_RANDOM_TRIALS = 10
+MAX_RANDOM_TRIALS = 10
 TRIALS_BEFORE_PRUNING = 3  # the median of fewer says little
 
 
 class Pruned(Exception):
-    """A trial that is worse than the median of those before it, and need not go on."""
+    """A trial that is worse than the median of those before it, and is stopped."""
 
 
 class HyperParameter(Protocol):
-    """Which values of one setting are searched."""
+    """The search space of one hyper-parameter."""
 
     def suggest(self, trial: optuna.Trial, name: str) -> Any:
-        """Let the search choose a value."""
+        """Return a value suggested by the search."""
         ...
 
     def nearest(self, value: Any) -> Any:
-        """Return the value searched that is nearest to `value`."""
+        """Return the value of the search space that is nearest to `value`."""
         ...
 
 
 @dataclass(frozen=True)
 class Integer:
-    """Integer numbers from `least` to `most`. log: steps are by factors, not by differences.
+    """Integers from `least` to `most`. log: on a logarithmic scale.
 
     >>> Integer(1, 10).nearest(70)
     10
@@ -42,34 +42,30 @@ class Integer:
     log: bool = False
 
     def suggest(self, trial: optuna.Trial, name: str) -> int:
-        """Let the search choose a number."""
         return int(trial.suggest_int(name, self.least, self.most, log=self.log))
 
     def nearest(self, value: int) -> int:
-        """Return the number that is nearest to `value`."""
         return min(max(value, self.least), self.most)
 
 
 @dataclass(frozen=True)
 class Real:
-    """Numbers from `least` to `most`. log: steps are by factors, not by differences."""
+    """Numbers from `least` to `most`. log: on a logarithmic scale."""
 
     least: float
     most: float
     log: bool = False
 
     def suggest(self, trial: optuna.Trial, name: str) -> float:
-        """Let the search choose a number."""
         return float(trial.suggest_float(name, self.least, self.most, log=self.log))
 
     def nearest(self, value: float) -> float:
-        """Return the number that is nearest to `value`."""
         return min(max(value, self.least), self.most)
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """A few numbers, of which the search does not suppose that neighbours do alike.
+    """A few numbers without an order.
 
     >>> Categorical((64, 128)).nearest(100)
     128
@@ -78,21 +74,19 @@ class Categorical:
     values: tuple[int, ...]
 
     def suggest(self, trial: optuna.Trial, name: str) -> int:
-        """Let the search choose one of them."""
         return int(trial.suggest_categorical(name, self.values))
 
     def nearest(self, value: int) -> int:
-        """Return the one that is nearest to `value`."""
         return min(self.values, key=lambda one: abs(one - value))
 
 
 @dataclass(frozen=True)
 class TrialRun:
-    """One trial while it runs.
+    """One running trial.
 
-    number: from 1. settings: what to try; none in the first, which tries what was given.
-    report: called with the merit after each epoch that is not the last; raises Pruned where
-    that of most trials before was better at the same epoch.
+    number: from 1. settings: to try; empty in the first, which tries the given ones. report:
+    accepts the merit after each epoch but the last; raises Pruned where most trials before were
+    better at the same epoch.
     """
 
     number: int
@@ -109,11 +103,10 @@ def search(
     seed: int,
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Let `attempt` try up to `trials` settings out of `space`, the first of them `base`.
+    """Try up to `trials` settings out of `space` by `attempt`, the first of them `base`.
 
-    It gives the merit, more being better, or None where there is none, and keeps account of
-    what it did. The same merits and seed lead to the same settings. No trial but the first is
-    begun `out_of_time`.
+    `attempt` returns the merit, more being better, or None where there is none. The same merits
+    and seed lead to the same settings. No trial but the first starts `out_of_time`.
     """
     import optuna
 
@@ -121,7 +114,7 @@ def search(
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=min(MOST_RANDOM_TRIALS, 1 + trials // 3)
+            seed=seed, n_startup_trials=min(MAX_RANDOM_TRIALS, 1 + trials // 3)
         ),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=TRIALS_BEFORE_PRUNING),
     )

@@ -1,4 +1,4 @@
-"""A GRU that goes on learning: from a bundle and newer plays to the next bundle."""
+"""Warm start of a GRU: from a bundle and newer plays to the next bundle."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class NewerPlays:
 
 
 def split_at_training(bundle: Bundle, log: PlayLog) -> tuple[PlayLog, PlayLog]:
-    """Part a log where a bundle's training ended; TrainingError where nothing is newer."""
+    """Split a log where a bundle's training ended; TrainingError where nothing is newer."""
     older, newer = log.split_at(int(bundle.manifest.training.get("to_ms") or 0))
     if newer.plays.is_empty():
         raise TrainingError(f"{log.format} log: no play is newer than {bundle.manifest.version}")
@@ -92,7 +92,7 @@ def _kept(songs: int, known: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 @dataclass(frozen=True)
 class WarmStartedGRU:
-    """What was written; figures, for people and machines: those of the bundle before are beside."""
+    """A written bundle. figures: its metrics and those of the bundle before."""
 
     manifest: Manifest
     written: TrainedGRU
@@ -112,13 +112,13 @@ def warm_start_gru_bundle(
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> WarmStartedGRU:
-    """Train the network of a bundle on the plays since, and write the bundle that follows it.
+    """Fine-tune the network of a bundle on newer plays, and write the next bundle.
 
-    Of the log, plays after the bundle's training.to_ms are new; as many of the last ones before
-    are mixed in, so that what was learned stays. New songs begin among the songs that they were
-    heard with. The last `validation_fraction` of the new plays says how many epochs are best,
-    and how the bundle before does on them; then the same is done once more with all of them.
-    Raises BundleError before anything is trained, TrainingError where there is nothing new.
+    Plays of the log after the bundle's training.to_ms are new; as many of the last ones before
+    are mixed in against forgetting. New songs start near the songs that they were played with.
+    The validation split, the last `validation_fraction` of the new plays, chooses the number of
+    epochs; then the network is fine-tuned again on all new plays. Raises BundleError before
+    anything is trained, TrainingError where nothing is new.
     """
     check_writable(out, overwrite=overwrite)
     bundle = read_bundle(directory)
@@ -127,7 +127,7 @@ def warm_start_gru_bundle(
     if validation_fraction:
         part = _Part.of(bundle, log, validation_fraction, session_gap_s)
         judged = part.train(bundle, epochs, patience, seed, on_progress)
-        metrics = part.beside(bundle, judged)
+        metrics = part.metrics(bundle, judged)
         epochs = judged.best.number
     whole = _Part.of(bundle, log, 0.0, session_gap_s)
     written = whole.train(bundle, epochs, epochs, seed, on_progress)
@@ -160,15 +160,15 @@ def warm_start_gru_bundle(
 
 @dataclass(frozen=True)
 class _Part:
-    """What is learned from, and what is judged, if anything."""
+    """Plays to train on, and the validation split, if any."""
 
     plays: NewerPlays
     validation: Predictions | None
 
     @classmethod
-    def of(cls, bundle: Bundle, log: PlayLog, held_back: float, gap_s: float) -> _Part:
+    def of(cls, bundle: Bundle, log: PlayLog, fraction: float, gap_s: float) -> _Part:
         older, newer = split_at_training(bundle, log)
-        learned, rest = newer.split_by_time(1 - held_back) if held_back else (newer, None)
+        learned, rest = newer.split_by_time(1 - fraction) if fraction else (newer, None)
         numbering = Numbering(bundle.vocabulary)
         plays = NewerPlays.of(numbering, older, learned, gap_s)
         if rest is None:
@@ -182,7 +182,7 @@ class _Part:
         """The bundle's songs and the new ones."""
         return self.plays.songs
 
-    def beside(self, bundle: Bundle, judged: TrainedGRU) -> dict[str, float | None]:
+    def metrics(self, bundle: Bundle, judged: TrainedGRU) -> dict[str, float | None]:
         """Return validation metrics of the trained network and of the bundle before."""
         assert self.validation is not None
         before = metrics_at_20(GRUNextSong.from_bundle(bundle), self.validation, self.songs)
@@ -217,11 +217,11 @@ class _Part:
     def _warm_start(self, bundle: Bundle) -> WarmStart[GRU]:
         before = bundle.weights["popularity"]
         plays = before.numpy().astype(np.int64)
-        company = CoOccurrences.of(self.plays.new.sessions, plays, len(self.songs))
+        neighbours = CoOccurrences.of(self.plays.new.sessions, plays, len(self.songs))
         network = gru_from_bundle(bundle)
         model = GRU(network.config, len(self.songs))
         state = network.state_dict()
-        state["songs.weight"] = torch.from_numpy(company.extend(state["songs.weight"].numpy()))
+        state["songs.weight"] = torch.from_numpy(neighbours.extend(state["songs.weight"].numpy()))
         model.load_state_dict(state)
         counts = torch.from_numpy(self.plays.new.play_counts(self.songs))
         counts[: len(before)] += before

@@ -1,11 +1,11 @@
-"""A hybrid that goes on learning: from a bundle and newer plays to the next bundle.
+"""Warm start of a hybrid: from a bundle and newer plays to the next bundle.
 
-    | first 70 % of the newer plays      | next 20 %             | last 10 %      |
-    | networks go on, songs get vectors  | the ranker goes on    | both are judged |
-    | then networks go on once more from where they were, with everything          |
+    | first 70 % of the newer plays | next 20 %             | last 10 %                |
+    | networks are fine-tuned       | the ranker fine-tunes | validation of both       |
+    | then networks are fine-tuned once more from the bundle, on all newer plays       |
 
-What follows from plays is renewed as by a refresh (models/refresh/bundle_refresh.py); the networks
-and the ranker, which a refresh leaves alone, learn on from their weights.
+The other parts are refreshed as in models/refresh/bundle_refresh.py, which leaves the networks and
+the ranker alone.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ from segue.stream.refresh.refresh import RefreshPlan, share_left
 
 @dataclass(frozen=True)
 class WarmStartOptions:
-    """How a hybrid goes on. gru_epochs, amnn_epochs: at most; what is best is found first.
+    """Settings of a warm start. gru_epochs, amnn_epochs: at most; validation chooses.
 
-    examples, judged: predictions that the ranker learns from, and that all is judged by, at most.
-    unplayed_songs: see segue.offline.training.cold_start_augmentation.
+    examples, predictions: to train and to validate the ranker on, at most. unplayed_songs: see
+    `cold_start_augmentation`.
     """
 
     session_gap_s: float
@@ -57,14 +57,14 @@ class WarmStartOptions:
     gru_epochs: int = 12
     amnn_epochs: int = 6
     examples: int = 10_000
-    judged: int = 2_000
+    predictions: int = 2_000
     unplayed_songs: float = 3.0
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class _Epochs:
-    """How long the networks learn. patience: in epochs that are no better, where any are judged."""
+    """Epochs of the networks. patience: epochs without improvement, where validated."""
 
     gru: int
     amnn: int
@@ -80,34 +80,41 @@ def warm_start_hybrid_bundle(
     overwrite: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> tuple[Manifest, dict[str, Any]]:
-    """Go on from a hybrid with the plays since, and write the bundle that follows it.
+    """Fine-tune a hybrid on newer plays, and write the next bundle.
 
-    Returns its manifest, and figures: those of the bundle before, on the same newest plays, stand
-    beside. Raises BundleError before anything is trained, TrainingError where nothing is newer,
-    or too little is.
+    Returns its manifest, and its metrics and those of the bundle before on the same newest
+    plays. Raises BundleError before anything is trained, TrainingError where nothing, or too
+    little, is newer.
     """
     check_writable(out, overwrite=overwrite)
     bundle = read_bundle(directory, kind="hybrid")
     older, newer = split_at_training(bundle, log)
-    held_back = options.ranker_fraction + options.validation_fraction
-    learned, rest = newer.split_by_time(1 - held_back)
+    later_share = options.ranker_fraction + options.validation_fraction
+    earlier, rest = newer.split_by_time(1 - later_share)
     numbering = Numbering(bundle.vocabulary)
-    plays = NewerPlays.of(numbering, older, learned, options.session_gap_s)
-    ranker_predictions, judged, stream = _held_back(numbering, plays, rest, options)
-    say(f"1/3 The networks go on learning: {learned.plays.height:,} newer plays")
-    early, best = _go_on(
-        bundle, plays, judged, learned, _Epochs(options.gru_epochs, options.amnn_epochs), options
+    plays = NewerPlays.of(numbering, older, earlier, options.session_gap_s)
+    ranker_predictions, validation, stream = _ranker_splits(numbering, plays, rest, options)
+    say(f"1/3 Networks are fine-tuned: {earlier.plays.height:,} newer plays")
+    early, best = _fine_tune(
+        bundle,
+        plays,
+        validation,
+        earlier,
+        _Epochs(options.gru_epochs, options.amnn_epochs),
+        options,
     )
-    say(f"2/3 The ranker goes on learning: {len(ranker_predictions):,} of the plays after them")
+    say(f"2/3 The ranker is fine-tuned: {len(ranker_predictions):,} of the plays after them")
     details = with_unplayed_songs(
         log.details(), early.vocabulary, options.unplayed_songs, options.seed
     )
-    ranker = _rank_on(early, ranker_predictions, judged, stream, Catalogue(details), options)
-    say(f"3/3 The networks go on learning from all {newer.plays.height:,} newer plays")
+    ranker = _fine_tune_ranker(
+        early, ranker_predictions, validation, stream, Catalogue(details), options
+    )
+    say(f"3/3 Networks are fine-tuned on all {newer.plays.height:,} newer plays")
     whole = NewerPlays.of(Numbering(bundle.vocabulary), older, newer, options.session_gap_s)
-    written, _ = _go_on(bundle, whole, None, newer, best, options)
+    written, _ = _fine_tune(bundle, whole, None, newer, best, options)
     tensors = {f"ranker.{name}": tensor for name, tensor in ranker.network.state_dict().items()}
-    metrics = _beside(bundle, early, ranker, judged)
+    metrics = _metrics(bundle, early, ranker, validation)
     manifest = write_bundle(
         out,
         kind="hybrid",
@@ -133,38 +140,40 @@ def warm_start_hybrid_bundle(
         "gru_epochs": best.gru,
         "amnn_epochs": best.amnn,
         "examples": len(ranker_predictions),
-        "judged": len(judged),
+        "predictions": len(validation),
         "ranker": {"before": ranker.history[0].validation, "now": ranker.best.validation},
         **metrics,
         "bundle": str(out),
     }
 
 
-def _held_back(
+def _ranker_splits(
     numbering: Numbering, plays: NewerPlays, rest: PlayLog, options: WarmStartOptions
 ) -> tuple[Predictions, Predictions, PlayStream]:
-    """Return what the ranker learns from, what all is judged by, and the plays of both together."""
+    """Return the ranker's training and validation predictions, and the stream of both."""
     share = options.ranker_fraction / (options.ranker_fraction + options.validation_fraction)
     between, last = (
         numbering.number(part, options.session_gap_s) for part in rest.split_by_time(share)
     )
     songs, past, seed = len(plays.songs), plays.both, options.seed
     ranker_predictions = Predictions.of(between, songs, past=past).sample(options.examples, seed)
-    judged = Predictions.of(last, songs, past=past.joined(between)).sample(options.judged, seed)
-    judged = replace(judged, sessions=judged.sessions + len(between))
+    validation = Predictions.of(last, songs, past=past.joined(between)).sample(
+        options.predictions, seed
+    )
+    validation = replace(validation, sessions=validation.sessions + len(between))
     stream = PlayStream(between.joined(last), numbering.songs.song_ids)
-    return without_some_details(ranker_predictions), judged, stream
+    return without_some_details(ranker_predictions), validation, stream
 
 
-def _go_on(
+def _fine_tune(
     bundle: Bundle,
     plays: NewerPlays,
-    judged: Predictions | None,
+    validation: Predictions | None,
     newer: PlayLog,
     epochs: _Epochs,
     options: WarmStartOptions,
 ) -> tuple[Bundle, _Epochs]:
-    """Renew a bundle by newer plays, its ranker as it was; tell how many epochs were best."""
+    """Refresh a bundle and fine-tune its networks; return the best numbers of epochs, too."""
     config, songs, seed = _config(bundle), plays.songs, options.seed
     to_ms = int(newer.plays["played_at_ms"].max() or 0)  # type: ignore[arg-type]
     share = share_left(bundle.manifest, to_ms, RefreshPlan().half_life_days)
@@ -178,7 +187,7 @@ def _go_on(
         plays.both,
         songs,
         config.gru,
-        validation=judged,
+        validation=validation,
         seed=seed,
         epochs=epochs.gru,
         patience=epochs.patience,
@@ -188,7 +197,7 @@ def _go_on(
         plays.both,
         songs,
         config.amnn,
-        judged,
+        validation,
         seed=seed,
         epochs=epochs.amnn,
         patience=epochs.patience,
@@ -204,10 +213,10 @@ def _go_on(
     return replace(begun, weights={**begun.weights, **tensors}), best
 
 
-def _rank_on(
+def _fine_tune_ranker(
     early: Bundle,
     ranker_predictions: Predictions,
-    judged: Predictions,
+    validation: Predictions,
     stream: PlayStream,
     catalogue: Catalogue,
     options: WarmStartOptions,
@@ -216,16 +225,16 @@ def _rank_on(
     if model.parts.content is not None:
         model.parts.content.update(catalogue)
     examples = Examples.of(model.generator, ranker_predictions, stream, SILENT, options.seed)
-    validation = Examples.of(model.generator, judged, stream)
+    judged = Examples.of(model.generator, validation, stream)
     return train_ranker(
-        *(examples, validation, model.parts.gru.vectors, config.gru.hidden, config.ranker),
+        *(examples, judged, model.parts.gru.vectors, config.gru.hidden, config.ranker),
         seed=options.seed,
         begin_with=model.ranker,
     )
 
 
-def _beside(
-    bundle: Bundle, early: Bundle, ranker: Trained[Ranker], judged: Predictions
+def _metrics(
+    bundle: Bundle, early: Bundle, ranker: Trained[Ranker], validation: Predictions
 ) -> dict[str, float | None]:
     """Return the hit rate and MRR of both bundles on the newest plays, without the stream."""
     now = HybridNextSong.from_bundle(early)
@@ -234,7 +243,7 @@ def _beside(
     )
     figures: dict[str, float | None] = {}
     for name, model in (("", after), ("before_", HybridNextSong.from_bundle(bundle))):
-        found = metrics_at_20(model, judged, early.vocabulary)
+        found = metrics_at_20(model, validation, early.vocabulary)
         figures |= {f"{name}{metric}": value for metric, value in found.items()}
     return figures
 

@@ -56,7 +56,7 @@ def gru(
     epochs as were best, since the newest plays are worth most. Ctrl-C ends either training
     early and keeps the best epoch so far.
 
-    --tune searches hyper-parameters first: each trial trains for a few epochs and is judged on
+    --tune searches hyper-parameters first: each trial trains for a few epochs and is validated on
     the validation split by HR@20 + MRR@20; the best ones train the bundle. The reported metrics
     are then of plays that hyper-parameters were chosen on: evaluate the bundle on later plays.
     Ctrl-C ends the search, too. --json holds every trial.
@@ -105,16 +105,16 @@ def gru(
 
 
 def _show(trained: GRUBundle) -> None:
-    figures, judged = trained.figures, trained.judged
+    figures, validated = trained.figures, trained.validated
     click.echo(
         f"{trained.manifest.version}: {figures['songs']:,} songs from {figures['plays']:,} plays "
         f"in {figures['sessions']:,} sessions; {figures['train_plays_per_s']:,} plays/s; epoch "
-        f"{judged.best.number} of {len(judged.history)} is best, {judged.ended}"
-        + ("" if trained.written is judged else "; trained once more on everything")
+        f"{validated.best.number} of {len(validated.history)} is best, {validated.ended}"
+        + ("" if trained.written is validated else "; trained once more on everything")
     )
     if trained.trials:
         click.echo(f"Best of {len(trained.trials)} trials: {_chosen(trained.trials)}")
-    if judged.best.mrr_at_20 is not None:
+    if validated.best.mrr_at_20 is not None:
         show_metrics(
             figures,
             {"GRU": "", "popularity": "popularity_"},

@@ -114,5 +114,5 @@ def _show(report: HybridReport) -> None:
     print_table(
         ("", "MAP@1", "Recall@5", "HR@20", "MRR@20"),
         [(name, *(f"{figures[key]:.2%}" for key in keys)) for name, figures in table_of(report)],
-        title=f"{report.facts['judged']:,} next songs of the validation split",
+        title=f"{report.facts['predictions']:,} next songs of the validation split",
     )

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from segue.offline.training.stage_cache import FinishedStages, stage_key
+from segue.offline.training.stage_cache import StageCache, stage_key
 
 
 @pytest.fixture
 def stages(tmp_path):
-    return FinishedStages.beside(tmp_path / "bundle")
+    return StageCache.next_to(tmp_path / "bundle")
 
 
 def counted(calls):
