@@ -194,7 +194,8 @@ class OnlineCandidates:
     def _used(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """`rows` and `new` without the columns of no listener; once all are searched."""
         most = int((self.new != 0).sum(1).max(initial=0))
-        return self.rows[:, :most], self.new[:, :most]
+        # Of one memory layout, so that the features are compiled once.
+        return self.rows[:, :most], np.ascontiguousarray(self.new[:, :most])
 
     def _vectors(
         self,

@@ -35,7 +35,7 @@ def filled(details, embedded=None):
     return table
 
 
-def told(table, song_id):
+def known_of(table, song_id):
     number = table.songs.number(song_id)
     return table.vectors[number].tolist(), int(table.artists[number]), float(table.twins[number])
 
@@ -51,27 +51,29 @@ class TestTable:
                 "nothing known": SongDetails(artist="Faust", genres=("polka",)),
             }
         )
-        assert told(table, "on the album") == (pytest.approx([1, 0, 0]), 7, 1)
-        assert told(table, "by the artist") == (pytest.approx([half, half, 0]), 7, 1)
-        assert told(table, "of the genre") == (pytest.approx([half, half, 0]), 0, 1)
-        assert told(table, "nothing known") == ([0, 0, 0], 0, 0)
+        assert known_of(table, "on the album") == (pytest.approx([1, 0, 0]), 7, 1)
+        assert known_of(table, "by the artist") == (pytest.approx([half, half, 0]), 7, 1)
+        assert known_of(table, "of the genre") == (pytest.approx([half, half, 0]), 0, 1)
+        assert known_of(table, "nothing known") == ([0, 0, 0], 0, 0)
         assert "a" not in table.songs
 
     def test_two_genres_weigh_as_they_fit(self):
         table = filled({"x": SongDetails(genres=("rock", "krautrock"))})
         rock, kraut = np.array([1, 0, 1]) / 2**0.5, np.array([1, 1, 0]) / 2**0.5
         expected = rock + kraut / 2
-        assert told(table, "x")[0] == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
+        assert known_of(table, "x")[0] == pytest.approx(
+            expected / np.linalg.norm(expected), abs=1e-6
+        )
 
     def test_songs_placed_alike_are_twins(self):
         more = {f"x{n}": SongDetails(artist="Neu!") for n in range(3)}
         table = filled({**more, "y": SongDetails(artist="Can")})
-        assert [told(table, name)[2] for name in ("x0", "x2", "y")] == [3, 3, 1]
+        assert [known_of(table, name)[2] for name in ("x0", "x2", "y")] == [3, 3, 1]
 
     def test_the_sound_wins_over_the_metadata(self):
-        heard = EmbeddedSongs(["x", "a"], np.array([[0, 0, 1], [0, 1, 0]], np.float32))
-        table = filled({"x": SongDetails(artist="Can")}, heard)
-        assert told(table, "x") == ([0, 0, 1], 7, 1)
+        embedded = EmbeddedSongs(["x", "a"], np.array([[0, 0, 1], [0, 1, 0]], np.float32))
+        table = filled({"x": SongDetails(artist="Can")}, embedded)
+        assert known_of(table, "x") == ([0, 0, 1], 7, 1)
         assert "a" not in table.songs  # the model knows it
 
     def test_it_does_not_matter_in_what_steps_the_catalogue_came(self):
@@ -92,7 +94,7 @@ class TestTable:
         fast = table_of()
         fast.update(catalogue)
         assert fast.songs.song_ids == slow.songs.song_ids
-        assert all(told(fast, name) == told(slow, name) for name in fast.songs.song_ids)
+        assert all(known_of(fast, name) == known_of(slow, name) for name in fast.songs.song_ids)
         everything = np.arange(len(fast) + 1)
         assert (fast.among_known(everything) == slow.among_known(everything)).all()
         now = np.array([4])

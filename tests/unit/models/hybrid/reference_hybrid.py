@@ -1,7 +1,7 @@
-"""The hybrid's way from requests to lists, written plainly: song by song, from definitions.
+"""The hybrid's lists in plain form: features song by song, from definitions.
 
-Which songs are candidates and what the retrievers say of them is taken over; all that the ranker
-is told of them is worked out anew, and ranked by the network that was trained.
+Candidates and retrievers' scores are those of the hybrid; all other features are computed again,
+and ranked by the network as it was trained.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from segue.models.ranking.inputs import FeatureTable, RankingInputs
 from segue.models.ranking.schema import CANDIDATE_FEATURES
 from segue.models.ranking.song_features import SLOT_MS, SLOTS
 
-Told = dict[str, float]
+Features = dict[str, float]
 COUNTED = 20  # plays of a song among the recent ones, at most
 
 
 def plain_features(
     hybrid: HybridNextSong, contexts: Contexts, inputs: RankingInputs
 ) -> NDArray[np.float32]:
-    """Give CANDIDATE_FEATURES of known songs, float32 [B, C, F]; what shares say is taken over."""
+    """Return CANDIDATE_FEATURES of known songs, float32 [B, C, F]; shares are the hybrid's."""
     table = inputs.candidate_features.numpy().copy()
     with torch.no_grad():
         scores, _ = hybrid.parts.amnn.model.score(
@@ -44,15 +44,15 @@ def plain_features(
             if item == 0:
                 assert not table[row, slot].any()
                 continue
-            told = {
+            features = {
                 **_ranks(inputs.ranks[row, slot]),
-                **_heard(contexts, row, item),
+                **_repeats(contexts, row, item),
                 **_near(hybrid, contexts, row, item),
                 **_traits(hybrid, contexts, row, item),
-                **_lately(hybrid, contexts.snapshots[row], item),
+                **_buffer_features(hybrid, contexts.snapshots[row], item),
                 "amnn": max(float(scores[row, slot]), LEAST_LOG_PROBABILITY),
             }
-            for name, value in told.items():
+            for name, value in features.items():
                 table[row, slot, CANDIDATE_FEATURES.index(name)] = value
     return table
 
@@ -60,9 +60,9 @@ def plain_features(
 def plain_lists(
     hybrid: HybridNextSong, inputs: RankingInputs, table: NDArray[np.float32], length: int
 ) -> list[list[int]]:
-    """Give the best items of each by the network that was trained, best first."""
+    """Return the best items of each by the network that was trained, best first."""
     vectors = hybrid.parts.gru.vectors[inputs.known_items]
-    inputs = told_instead(inputs, torch.from_numpy(table))
+    inputs = with_features(inputs, torch.from_numpy(table))
     with torch.no_grad():
         logits = hybrid.ranker(inputs, vectors)[0]
     best, places = logits.topk(min(length, logits.shape[1]), dim=1)
@@ -70,37 +70,39 @@ def plain_lists(
     return [row[real].tolist() for row, real in zip(items, best > -torch.inf, strict=True)]
 
 
-def told_instead(inputs: RankingInputs, features: Tensor) -> RankingInputs:
-    """Give inputs with these CANDIDATE_FEATURES, float32 [B, C, F]."""
+def with_features(inputs: RankingInputs, table: Tensor) -> RankingInputs:
+    """Return inputs with these CANDIDATE_FEATURES, float32 [B, C, F]."""
     rows, begins = inputs.table.rows.copy(), inputs.table.begins
-    for row, told in enumerate(features.numpy()):
+    for row, features in enumerate(table.numpy()):
         mine = rows[begins[row] : begins[row + 1]]
-        mine[:, : told.shape[1]] = told[: len(mine)]
+        mine[:, : features.shape[1]] = features[: len(mine)]
     return replace(inputs, table=FeatureTable(rows, begins))
 
 
-def _ranks(ranks: NDArray[np.int32]) -> Told:
-    told = {
+def _ranks(ranks: NDArray[np.int32]) -> Features:
+    features = {
         f"{name}_rank": rank for name, rank in zip(UNNAMED_RETRIEVERS, ranks.tolist(), strict=True)
     }
     return {
-        name: 1 / rank if rank else 0.0 for name, rank in told.items() if name in CANDIDATE_FEATURES
+        name: 1 / rank if rank else 0.0
+        for name, rank in features.items()
+        if name in CANDIDATE_FEATURES
     }
 
 
-def _heard(contexts: Contexts, row: int, item: int) -> Told:
-    told: Told = {}
+def _repeats(contexts: Contexts, row: int, item: int) -> Features:
+    features: Features = {}
     session = contexts.sessions[row].tolist()
     for part, songs in (("session", session), ("history", contexts.histories[row].tolist())):
         places = [place for place, song in enumerate(songs) if song == item]
-        told[f"in_{part}"] = float(bool(places))
-        told[f"{part}_ago"] = math.log1p(len(songs) - places[-1]) if places else 0.0
-        told[f"{part}_plays"] = math.log1p(len(places))
-    told["is_last"] = float(bool(session) and session[-1] == item)
-    return told
+        features[f"in_{part}"] = float(bool(places))
+        features[f"{part}_ago"] = math.log1p(len(songs) - places[-1]) if places else 0.0
+        features[f"{part}_plays"] = math.log1p(len(places))
+    features["is_last"] = float(bool(session) and session[-1] == item)
+    return features
 
 
-def _near(hybrid: HybridNextSong, contexts: Contexts, row: int, item: int) -> Told:
+def _near(hybrid: HybridNextSong, contexts: Contexts, row: int, item: int) -> Features:
     parts = hybrid.parts
     session, history = contexts.sessions[row].tolist(), contexts.histories[row].tolist()
     last = (history + session)[-1:]
@@ -128,7 +130,7 @@ def _cosine(
     return float(vectors[item] @ total / length) if length else 0.0
 
 
-def _traits(hybrid: HybridNextSong, contexts: Contexts, row: int, item: int) -> Told:
+def _traits(hybrid: HybridNextSong, contexts: Contexts, row: int, item: int) -> Features:
     traits = hybrid.parts.traits
     session, history = contexts.sessions[row].tolist(), contexts.histories[row].tolist()
     artist = int(traits.artists[item])
@@ -159,7 +161,9 @@ def _traits(hybrid: HybridNextSong, contexts: Contexts, row: int, item: int) -> 
     }
 
 
-def _lately(hybrid: HybridNextSong, snapshot: BufferSnapshot | None, item: int) -> Told:
+def _buffer_features(
+    hybrid: HybridNextSong, snapshot: BufferSnapshot | None, item: int
+) -> Features:
     online = hybrid.parts.online
     if snapshot is None:
         return {"live_plays": 0.0, "live_recency": 0.0, "rise": 0.0, "is_new": 0.0}

@@ -1,4 +1,4 @@
-"""Songs without a play in the hybrid: put forward, numbered, described, recommended."""
+"""Songs without a play in the hybrid: retrieved, numbered, with features, recommended."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def log_and_songs():
 
 @pytest.fixture(scope="module")
 def hybrid(log_and_songs):
-    """Give a hybrid whose ranker believes in content."""
+    """Return a hybrid whose ranker believes in content."""
     artists = np.array([0, *range(1, 2 * PAIRS + 1)], np.int32)
     made = fit_hybrid(*log_and_songs, epochs=1, artists=artists)
     ranker = copy.deepcopy(made.ranker)
@@ -56,7 +56,7 @@ def hybrid(log_and_songs):
 
 @pytest.fixture
 def model(hybrid, log_and_songs, tmp_path):
-    """Give the same from a bundle of its own, so that no test sees another's catalogue."""
+    """Return the same from a bundle of its own, so that no test sees another's catalogue."""
     write_hybrid(tmp_path / "hybrid", hybrid, log_and_songs[0])
     return HybridNextSong.from_bundle(read_bundle(tmp_path / "hybrid", "hybrid"))
 
@@ -74,7 +74,7 @@ def test_a_song_that_nobody_played_is_recommended_with_its_source(model, store):
     recommender = recommender_of(model)
     [*_, last] = answered(store, recommender, plays_of([("u", [song(8), song(4)])]))
     assert sources(last)[NEW] == ("content",)
-    [listed] = recommender.recommend([Request([song(4)], ())])  # nobody says what was played
+    [listed] = recommender.recommend([Request([song(4)], ())])  # without a play buffer
     assert {each.song_id: each.sources for each in listed}[NEW] == ("content",)
 
 
@@ -116,7 +116,7 @@ def test_its_vector_moves_from_its_content_to_its_company(model, store):
     model.parts.content.update(Catalogue(DETAILS))
     space, vocabulary = model.parts.skipgram.rows, model.vocabulary
     content = model.parts.content.vectors[model.parts.content.songs.number(NEW)]
-    company = space[vocabulary.number(song(9))]
+    neighbour = space[vocabulary.number(song(9))]
     wanted = space[vocabulary.number(song(4))]
     plays = plays_of([("u", [song(4)])])
     found = features(model, store, plays)
@@ -129,7 +129,7 @@ def test_its_vector_moves_from_its_content_to_its_company(model, store):
         plays += plays_of([*played, (f"w{count}", [song(4)])], len(plays))
         total = count if count == 1 else 1 + count
         weight = total / (total + CONFIG.content.plays)
-        both = (1 - weight) * content + weight * company
+        both = (1 - weight) * content + weight * neighbour
         found = features(model, store, plays)
         expected = float(both / np.linalg.norm(both) @ wanted)
         assert found["skipgram"] == pytest.approx(expected, abs=1e-4)

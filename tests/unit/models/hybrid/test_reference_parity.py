@@ -1,4 +1,4 @@
-"""What serves fast gives the lists of the plain way, worked out song by song."""
+"""The fast path computes the features and lists of the plain form, song by song."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.unit.models.hybrid.test_inference_parity import with_any_weights
 LISTENERS, LENGTH = 60, 20
 LEAST_OVERLAP = 0.99
 OFF_BY = dict.fromkeys((*LIKENESS_FEATURES, *SPACE_FEATURES), 5e-3) | {"gru": 5e-2, "amnn": 2e-2}
-"""How far what is worked out from a byte for each number of a vector may be off."""
+"""How far numbers from int8 vectors may be off."""
 
 
 @pytest.fixture(scope="module")
 def hybrid():
     log, songs = numbered(paired_sessions(PAIRS, 200, seed=3))
-    artists = np.arange(len(songs) + 1, dtype=np.int32) // 3  # some by nobody who is known
+    artists = np.arange(len(songs) + 1, dtype=np.int32) // 3  # some unknown
     made = fit_hybrid(log, songs, epochs=1, artists=artists)
     ranker = with_any_weights(copy.deepcopy(made.ranker))
     return HybridNextSong(made.generator, ranker, made.vocabulary, torch.ones(len(songs) + 1))
@@ -36,7 +36,7 @@ def hybrid():
 
 @pytest.fixture(scope="module")
 def contexts(hybrid):
-    """Give listeners with and without history, times, skips and snapshots."""
+    """Return listeners with and without history, times, skips and play buffers."""
     rng = np.random.default_rng(5)
     recent = RecentPlays(150)
     requests = []
@@ -63,13 +63,13 @@ def contexts(hybrid):
     return contexts_of(requests, hybrid.vocabulary)
 
 
-def test_candidates_are_described_as_song_by_song(hybrid, contexts):
+def test_candidates_have_the_features_of_the_plain_form(hybrid, contexts):
     inputs = hybrid.generator.generate(contexts)
     plain = plain_features(hybrid, contexts, inputs)
     assert len(np.unique(plain.reshape(-1, plain.shape[2]), axis=0)) > LISTENERS
     for number, name in enumerate(CANDIDATE_FEATURES):
-        told, off_by = inputs.candidate_features[:, :, number].numpy(), OFF_BY.get(name, 2e-5)
-        np.testing.assert_allclose(told, plain[:, :, number], 1e-4, off_by, err_msg=name)
+        features, off_by = inputs.candidate_features[:, :, number].numpy(), OFF_BY.get(name, 2e-5)
+        np.testing.assert_allclose(features, plain[:, :, number], 1e-4, off_by, err_msg=name)
 
 
 def test_the_lists_are_those_of_the_plain_path(hybrid, contexts):

@@ -1,4 +1,4 @@
-"""The simple baselines, by numbers worked out by hand, and how settings are chosen."""
+"""The simple baselines, by hand, and how settings are chosen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ABCD = Vocabulary("abcd")
 
 
 def scores_of(model, *sessions: list[int]) -> list[list[float]]:
-    """Give the scores of songs 1 and up, one list for each session."""
+    """Return the scores of songs 1 and up, one list for each session."""
     scores: list[list[float]] = model.scores(Contexts.of(Ragged.of(sessions)))[:, 1:].tolist()
     return scores
 
@@ -55,7 +55,7 @@ def test_sequential_rules_weigh_by_distance():
     np.testing.assert_allclose(matrix, expected)
 
 
-def test_association_rules_count_what_was_heard_together_both_ways():
+def test_association_rules_count_songs_of_one_session_both_ways():
     # a b c: three pairs, each in both directions; a a is no rule.
     config = RulesConfig(falling=False, both_ways=True)
     matrix = rule_matrix(log_of([[1, 2, 3], [1, 1]]), 4, config).toarray()

@@ -20,49 +20,49 @@ def contexts_of(sessions: list[list[int]], histories: list[list[int]] | None = N
     return Contexts.of(Ragged.of(sessions), Ragged.of(histories) if histories else None)
 
 
-def feature(heard: PlayedSongs, item: int, name: str) -> float:
-    row = heard.items.tolist().index(item)
-    value: float = heard.features()[row, FEATURES.index(name)]
+def feature(played: PlayedSongs, item: int, name: str) -> float:
+    row = played.items.tolist().index(item)
+    value: float = played.features()[row, FEATURES.index(name)]
     return value
 
 
 def test_what_is_known_of_songs_by_hand():
     # Before: 1 2 3. Now: 4 1 4. After an earlier play of 4, the last song, came 1.
-    heard = PlayedSongs.of(contexts_of([[4, 1, 4]], [[1, 2, 3]]))
-    assert dict(zip(heard.items.tolist(), heard.ages.tolist(), strict=True)) == {
+    played = PlayedSongs.of(contexts_of([[4, 1, 4]], [[1, 2, 3]]))
+    assert dict(zip(played.items.tolist(), played.ages.tolist(), strict=True)) == {
         1: 1,
         2: 4,
         3: 3,
         4: 0,
     }
-    assert feature(heard, 4, "in the session: played last") == 1
-    assert feature(heard, 4, "in the session: log of its plays") == pytest.approx(np.log(2))
-    assert feature(heard, 1, "in the session: has followed the last song") == 1
-    assert feature(heard, 4, "in the session: has followed the last song") == 0
-    assert feature(heard, 4, "in the session: share of repeats") == pytest.approx(1 / 3)
-    assert feature(heard, 4, "in the session: the last play was a repeat") == 1
-    assert feature(heard, 2, "in the history: log(1 + plays after its last)") == pytest.approx(
+    assert feature(played, 4, "in the session: played last") == 1
+    assert feature(played, 4, "in the session: log of its plays") == pytest.approx(np.log(2))
+    assert feature(played, 1, "in the session: has followed the last song") == 1
+    assert feature(played, 4, "in the session: has followed the last song") == 0
+    assert feature(played, 4, "in the session: share of repeats") == pytest.approx(1 / 3)
+    assert feature(played, 4, "in the session: the last play was a repeat") == 1
+    assert feature(played, 2, "in the history: log(1 + plays after its last)") == pytest.approx(
         np.log(5)
     )
-    assert feature(heard, 2, "in the history: share of the session that is in it") == pytest.approx(
-        1 / 3
-    )
-    assert feature(heard, 2, "in the history: the last song is in it") == 0
-    of_session, of_history = (feature(heard, 1, name) for name in CONSTANTS)
+    assert feature(
+        played, 2, "in the history: share of the session that is in it"
+    ) == pytest.approx(1 / 3)
+    assert feature(played, 2, "in the history: the last song is in it") == 0
+    of_session, of_history = (feature(played, 1, name) for name in CONSTANTS)
     assert (of_session, of_history) == (1, 0), "a song of both is the session's"
 
 
-def test_of_listeners_who_heard_nothing_nothing_is_known():
-    heard = PlayedSongs.of(contexts_of([[], [2]]))
-    assert heard.offsets.tolist() == [0, 0, 1]
-    assert heard.features().shape == (1, len(FEATURES))
+def test_of_listeners_who_played_nothing_nothing_is_known():
+    played = PlayedSongs.of(contexts_of([[], [2]]))
+    assert played.offsets.tolist() == [0, 0, 1]
+    assert played.features().shape == (1, len(FEATURES))
 
 
 def test_an_empty_session_still_has_a_history():
-    heard = PlayedSongs.of(contexts_of([[]], [[2, 1, 2]]))
-    assert feature(heard, 2, "in the history") == 1
-    assert feature(heard, 1, "in the history: has followed the last song") == 1
-    assert np.isfinite(heard.features()).all()
+    played = PlayedSongs.of(contexts_of([[]], [[2, 1, 2]]))
+    assert feature(played, 2, "in the history") == 1
+    assert feature(played, 1, "in the history: has followed the last song") == 1
+    assert np.isfinite(played.features()).all()
 
 
 def test_who_plays_in_circles_is_known_to_go_on():

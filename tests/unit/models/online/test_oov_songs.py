@@ -1,4 +1,4 @@
-"""Songs that no model knows: put forward, described, numbered, and recommended at once."""
+"""Out-of-vocabulary songs: retrieved, numbered, with features, and recommended at once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NEW = [("u", [song(4), "new", song(5)]), ("v", [song(4), "new"]), ("w", [song(8)
 def test_a_new_song_is_recommended_to_the_next_listener_with_its_source(store, recommender):
     lists = answered(store, recommender, plays_of(NEW))
     assert {item.song_id: item.sources for item in lists[-1].items}["new"] == ("live",)
-    assert "new" not in [item.song_id for item in lists[0].items]  # nobody had played it
+    assert "new" not in [item.song_id for item in lists[0].items]  # it had no play
 
 
 def test_batches_and_a_restart_change_no_list(store, recommender, tmp_path):
@@ -67,7 +67,7 @@ def test_where_no_song_is_known_the_list_says_what_others_go_on_with(store, reco
     assert last.items[1].sources == ("popularity",)
 
 
-def test_the_songs_just_heard_are_kept_out_though_no_model_knows_them(store, recommender):
+def test_the_songs_just_played_are_excluded_though_no_model_knows_them(store, recommender):
     plays = plays_of([("u", [song(4), "x", "y", "z"])])
     [*_, last] = answered(store, recommender, plays)
     named = {item.song_id: item.sources for item in last.items}
@@ -75,8 +75,8 @@ def test_the_songs_just_heard_are_kept_out_though_no_model_knows_them(store, rec
     assert named.get("x", ("own",)) == ("own",)
 
 
-def told(believer, store, plays):
-    """Give what the ranker sees at the last play."""
+def ranking_inputs(believer, store, plays):
+    """Return what the ranker reads at the last play."""
     one = store.append(plays)[-1]
     request = Request(one.session, (), one.history, snapshot=one.snapshot)
     contexts = contexts_of([request], believer.vocabulary)
@@ -93,8 +93,8 @@ def told(believer, store, plays):
     return inputs, items, features
 
 
-def test_a_new_song_is_described_by_its_plays_and_the_songs_around(believer, store):
-    inputs, items, features = told(believer, store, plays_of(NEW))
+def test_a_new_song_has_features_of_its_plays_and_the_songs_around(believer, store):
+    inputs, items, features = ranking_inputs(believer, store, plays_of(NEW))
     new = features["new"]
     assert new["is_new"] == 1
     assert new["live_rank"] == 1
@@ -108,9 +108,9 @@ def test_a_new_song_is_described_by_its_plays_and_the_songs_around(believer, sto
     assert inputs.ranks[0, items.index(inputs.songs + 1), UNNAMED_RETRIEVERS.index("live")] == 1
 
 
-def test_one_s_own_new_song_is_known_to_have_been_heard(believer, store):
+def test_one_s_own_new_song_is_known_to_have_been_played(believer, store):
     plays = plays_of([("u", ["mine", song(4), "mine", song(8), song(9)])])
-    features = told(believer, store, plays)[2]["mine"]
+    features = ranking_inputs(believer, store, plays)[2]["mine"]
     assert features["own_rank"] == 1
     assert features["in_session"] == 1
     assert features["session_ago"] == pytest.approx(np.log1p(3))

@@ -150,13 +150,13 @@ def test_one_session_that_plays_a_song_again_and_again_is_no_trend():
 def test_what_rises_does_not_depend_on_the_batch_nor_on_what_came_since():
     stream = Stream(window=300)
     chance = np.random.default_rng(0)
-    told = []
+    expected = []
     for n in range(500):
         stream.play(f"u{chance.integers(20)}", f"s{int(chance.exponential(6))}")
-        told.append(rising(stream, [n + 1])[0])
+        expected.append(rising(stream, [n + 1])[0])
     asked = list(range(250, 501))
-    assert rising(stream, asked) == told[249:]
-    assert [rising(stream, [number])[0] for number in asked[::17]] == told[249::17]
+    assert rising(stream, asked) == expected[249:]
+    assert [rising(stream, [number])[0] for number in asked[::17]] == expected[249::17]
 
 
 def test_trends_that_were_worked_out_are_those_of_now_until_a_play_is_erased():

@@ -1,4 +1,4 @@
-"""What the ranker is told of moments, skips, artists and ages: by hand, and where it decides."""
+"""Features of time, skips, artists and ages: by hand, and where they decide."""
 
 from __future__ import annotations
 
@@ -25,42 +25,44 @@ from tests.support.toy import log_of
 from tests.support.toy_hybrid import CONFIG, fit_hybrid
 
 
-def snapshot_of(*args: object) -> dict[str, float]:
-    [told] = context_features(Contexts.of(*args)).tolist()  # type: ignore[arg-type]
-    return dict(zip(TIME_AND_SKIP_FEATURES, told, strict=True))
+def context_of(*args: object) -> dict[str, float]:
+    [features] = context_features(Contexts.of(*args)).tolist()  # type: ignore[arg-type]
+    return dict(zip(TIME_AND_SKIP_FEATURES, features, strict=True))
 
 
 class TestMoments:
     def test_the_time_is_that_of_the_last_play(self):
         played = details([TUESDAY_SIX - 240 * SECOND, TUESDAY_SIX])
         before = details([TUESDAY_SIX - 2 * DAY])
-        told = snapshot_of(Ragged.of([[1, 2]]), Ragged.of([[3]]), played, before)
-        assert told["has_time"] == 1
-        assert (told["hour_sin"], told["hour_cos"]) == pytest.approx((1, 0), abs=1e-6)
+        features = context_of(Ragged.of([[1, 2]]), Ragged.of([[3]]), played, before)
+        assert features["has_time"] == 1
+        assert (features["hour_sin"], features["hour_cos"]) == pytest.approx((1, 0), abs=1e-6)
         angle = 2 * math.pi / 7  # Monday stands at 0
         expected = math.sin(angle), math.cos(angle)
-        assert (told["weekday_sin"], told["weekday_cos"]) == pytest.approx(expected)
-        assert told["gap"] == pytest.approx(math.log1p(240))
-        assert told["away"] == pytest.approx(math.log1p(2 * 86_400 - 240))
+        assert (features["weekday_sin"], features["weekday_cos"]) == pytest.approx(expected)
+        assert features["gap"] == pytest.approx(math.log1p(240))
+        assert features["away"] == pytest.approx(math.log1p(2 * 86_400 - 240))
 
     def test_what_runs_back_took_no_time(self):
-        told = snapshot_of(Ragged.of([[1, 2]]), None, details([TUESDAY_SIX, TUESDAY_SIX - 1]))
-        assert (told["has_time"], told["gap"], told["away"]) == (1, 0, 0)
+        features = context_of(Ragged.of([[1, 2]]), None, details([TUESDAY_SIX, TUESDAY_SIX - 1]))
+        assert (features["has_time"], features["gap"], features["away"]) == (1, 0, 0)
 
     def test_skips_are_shares_of_the_plays_of_which_they_are_known(self):
         played = details([UNKNOWN] * 4, [1, UNKNOWN, 0, 1])
-        told = snapshot_of(Ragged.of([[1, 2, 3, 4]]), None, played)
-        assert told["has_time"] == 0
-        assert (told["has_skips"], told["last_skipped"]) == (1, 1)
-        assert told["skipped_share"] == pytest.approx(2 / 3)
+        features = context_of(Ragged.of([[1, 2, 3, 4]]), None, played)
+        assert features["has_time"] == 0
+        assert (features["has_skips"], features["last_skipped"]) == (1, 1)
+        assert features["skipped_share"] == pytest.approx(2 / 3)
 
     def test_nothing_known_is_nothing_told(self):
-        empty, heard = Ragged.of([[], [1]]), Ragged.of([[2], []])
-        assert not context_features(Contexts.of(empty, heard)).any()
+        empty, histories = Ragged.of([[], [1]]), Ragged.of([[2], []])
+        assert not context_features(Contexts.of(empty, histories)).any()
         unknown = PlayDetails.unknown(1)
-        assert not context_features(Contexts.of(empty, heard, unknown, unknown)).any()
-        told = context_features(Contexts.of(empty, heard, NO_DETAILS, details([TUESDAY_SIX])))
-        assert not told.any()
+        assert not context_features(Contexts.of(empty, histories, unknown, unknown)).any()
+        features = context_features(
+            Contexts.of(empty, histories, NO_DETAILS, details([TUESDAY_SIX]))
+        )
+        assert not features.any()
 
 
 class TestLikeness:
@@ -125,8 +127,8 @@ def by_hour(stems, sides):
 
 def by_skip(stems, sides):
     """After a skip something new is played, and else the song once more."""
-    told = details([UNKNOWN] * len(stems), sides.tolist())
-    return Contexts.of(Ragged.of(stems[:, None].tolist()), session_details=told)
+    skips = details([UNKNOWN] * len(stems), sides.tolist())
+    return Contexts.of(Ragged.of(stems[:, None].tolist()), session_details=skips)
 
 
 def by_song_skipped_before(stems, sides):
@@ -143,24 +145,24 @@ def by_artist(stems, sides):
     return Contexts.of(Ragged.of(stems[:, None].tolist()))
 
 
-def predictions(tell, count: int, seed: int) -> Predictions:
+def predictions(deciding, count: int, seed: int) -> Predictions:
     """Ask what follows stems, half of them by an odd seed and the others by an even one."""
     rng = np.random.default_rng(seed)
     stems = 2 * rng.integers(1, STEMS // 2 + 1, count) - seed % 2
-    sides = MAKER[stems] if tell is by_artist else rng.integers(0, 2, count)
+    sides = MAKER[stems] if deciding is by_artist else rng.integers(0, 2, count)
     answers = [answer(*each) for each in zip(stems, sides, strict=True)]
-    if tell is by_skip:
+    if deciding is by_skip:
         answers = [
             answer(stem, MAKER[stem]) if skipped else stem
             for stem, skipped in zip(stems, sides, strict=True)
         ]
     order = np.arange(count)
     nexts = np.array(answers, np.int64)
-    return Predictions(tell(stems, sides), nexts, order, order, np.ones(count, np.int64))
+    return Predictions(deciding(stems, sides), nexts, order, order, np.ones(count, np.int64))
 
 
 @pytest.mark.parametrize(
-    ("group", "tell"),
+    ("group", "deciding"),
     [
         ("time", by_hour),
         ("skips", by_skip),
@@ -168,29 +170,29 @@ def predictions(tell, count: int, seed: int) -> Predictions:
         ("artist", by_artist),
     ],
 )
-def test_where_it_decides_the_ranker_beats_itself_without_it(forked, group, tell):
+def test_where_it_decides_the_ranker_beats_itself_without_it(forked, group, deciding):
     examples, judged = (
-        Examples.of(forked.generator, predictions(tell, count, seed))
+        Examples.of(forked.generator, predictions(deciding, count, seed))
         for count, seed in ((400, 1), (120, 2))
     )
     config = replace(CONFIG.ranker, batch=32, learning_rate=0.01, width=16)
     vectors = forked.parts.gru.vectors
 
-    def trained(taught: Examples, told: Examples) -> float:
+    def trained(taught: Examples, judged: Examples) -> float:
         learned = train_ranker(
-            taught, told, vectors, CONFIG.gru.hidden, config, epochs=8, patience=8
+            taught, judged, vectors, CONFIG.gru.hidden, config, epochs=8, patience=8
         )
         return learned.best.validation["map_at_1"]
 
-    told = trained(examples, judged)
-    assert told > 0.8
-    assert told > 0.15 + trained(examples.without(group), judged.without(group))
+    reached = trained(examples, judged)
+    assert reached > 0.8
+    assert reached > 0.15 + trained(examples.without(group), judged.without(group))
 
 
 def test_some_examples_tell_nothing_but_songs():
     taught = predictions(by_hour, 40, 1)
-    told = context_features(without_some_details(taught).contexts)
-    known = told[:, TIME_AND_SKIP_FEATURES.index("has_time")]
+    features = context_features(without_some_details(taught).contexts)
+    known = features[:, TIME_AND_SKIP_FEATURES.index("has_time")]
     assert known.tolist() == [float(place % 16 != 0) for place in range(40)]
 
 

@@ -1,4 +1,4 @@
-"""The hybrid: every retriever's candidates, described, ranked, and back from a bundle."""
+"""The hybrid: every retriever's candidates with features, ranked, and back from a bundle."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def test_the_features_say_what_the_models_say(hybrid):
     items = inputs.items[0]
     real = items > 0
     assert len(set(items[real].tolist())) == int(real.sum())
-    told = dict(zip(items.tolist(), column(inputs, "gru")[0].tolist(), strict=True))
+    log_probabilities = dict(zip(items.tolist(), column(inputs, "gru")[0].tolist(), strict=True))
     # With all songs among the candidates they are exact log-probabilities: they sum to one.
-    assert sum(math.exp(told[number]) for number in range(1, 2 * PAIRS + 1)) == pytest.approx(
-        1, abs=1e-5
-    )
+    assert sum(
+        math.exp(log_probabilities[number]) for number in range(1, 2 * PAIRS + 1)
+    ) == pytest.approx(1, abs=1e-5)
     neighbours = hybrid.parts.blend.models[0].sparse_scores(contexts)
     shares = dict(zip(neighbours.items, neighbours.scores / neighbours.scores.sum(), strict=True))
     found = dict(zip(items.tolist(), column(inputs, "neighbours")[0].tolist(), strict=True))
@@ -65,23 +65,23 @@ def test_the_features_say_what_the_models_say(hybrid):
     assert found[best] == pytest.approx(math.log(shares[best] + 1e-4), abs=1e-4)
 
 
-def test_what_was_heard_is_described(hybrid):
+def test_plays_of_candidates_are_features(hybrid):
     session, history = [song(4), song(9), song(4)], [song(2), song(9)]
     inputs = hybrid.generator.generate(contexts_of(hybrid, session, history))
     items = inputs.items[0].tolist()
 
-    def told(song_id, name):
+    def feature_of(song_id, name):
         [number] = hybrid.vocabulary.numbers([song_id])
         return column(inputs, name)[0, items.index(number)].item()
 
-    assert told(song(4), "session_ago") == pytest.approx(math.log1p(1))
-    assert told(song(4), "session_plays") == pytest.approx(math.log1p(2))
-    assert told(song(4), "is_last") == 1
-    assert told(song(9), "is_last") == 0
-    assert told(song(9), "session_ago") == pytest.approx(math.log1p(2))
-    assert told(song(9), "history_ago") == pytest.approx(math.log1p(1))
-    assert told(song(2), "in_session") == 0
-    assert told(song(2), "history_ago") == pytest.approx(math.log1p(2))
+    assert feature_of(song(4), "session_ago") == pytest.approx(math.log1p(1))
+    assert feature_of(song(4), "session_plays") == pytest.approx(math.log1p(2))
+    assert feature_of(song(4), "is_last") == 1
+    assert feature_of(song(9), "is_last") == 0
+    assert feature_of(song(9), "session_ago") == pytest.approx(math.log1p(2))
+    assert feature_of(song(9), "history_ago") == pytest.approx(math.log1p(1))
+    assert feature_of(song(2), "in_session") == 0
+    assert feature_of(song(2), "history_ago") == pytest.approx(math.log1p(2))
     told_context = dict(zip(CONTEXT_FEATURES, inputs.context_features[0].tolist(), strict=True))
     assert told_context["plays"] == pytest.approx(math.log1p(3))
     assert told_context["repeats"] == pytest.approx(1 / 3)
@@ -130,7 +130,7 @@ def ranking_of(hybrid, session):
     return inputs, hybrid.parts.gru.vectors[inputs.items]
 
 
-def test_the_losses_are_the_document_s(hybrid):
+def test_the_three_losses_by_hand(hybrid):
     inputs, vectors = ranking_of(hybrid, [song(4)])
     ranker = Ranker(RankerConfig(width=8, dropout=0.0, combined=True), 16, 16, 8)
     answers = torch.tensor([3])

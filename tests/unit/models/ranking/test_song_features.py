@@ -1,4 +1,4 @@
-"""What a ranker is told of songs themselves: their artists, ages, skips and hours."""
+"""Features of songs: their artists, ages, skips and hours."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from tests.support.details import EVENING, HOUR, MORNING, details
 from tests.support.toy import log_of
 
 
-def described(traits: SongTraits, items: list[list[int]], contexts: Contexts) -> np.ndarray:
-    told = np.zeros((len(items), len(items[0]), len(TRAIT_FEATURES)), np.float32)
-    plays, when, nobody = (
+def features_of(traits: SongTraits, items: list[list[int]], contexts: Contexts) -> np.ndarray:
+    features = np.zeros((len(items), len(items[0]), len(TRAIT_FEATURES)), np.float32)
+    plays, when, no_new = (
         PlayColumns.of(contexts),
         contexts.query_times_ms(),
         np.zeros((len(items), 0), "i4"),
     )
-    trait_features(np.array(items), traits.tables, plays, when, nobody, told)
-    return told
+    trait_features(np.array(items), traits.tables, plays, when, no_new, features)
+    return features
 
 
 def traits_of(traits: SongTraits, items: list[int], contexts: Contexts) -> dict[str, list[float]]:
-    told = described(traits, [items], contexts)[0].T.tolist()
-    return dict(zip(TRAIT_FEATURES, told, strict=True))
+    features = features_of(traits, [items], contexts)[0].T.tolist()
+    return dict(zip(TRAIT_FEATURES, features, strict=True))
 
 
 NO_HOURS = np.zeros((0, SLOTS), np.float32)
@@ -53,12 +53,12 @@ class TestTraits:
 
     def test_plays_of_the_same_artist_are_counted(self):
         contexts = Contexts.of(Ragged.of([[3, 1, 2]]), Ragged.of([[3, 3, 4]]))
-        told = traits_of(self.TRAITS, [1, 3, 4, 0], contexts)
-        assert told["artist_known"] == [1, 1, 0, 0]
-        assert told["artist_is_last"] == [1, 0, 0, 0]
-        assert told["artist_session"] == pytest.approx([math.log(3), math.log(2), 0, 0])
-        assert told["artist_history"] == pytest.approx([0, math.log(3), 0, 0])
-        assert told["age"] == [-1, -3, -4, 0]
+        features = traits_of(self.TRAITS, [1, 3, 4, 0], contexts)
+        assert features["artist_known"] == [1, 1, 0, 0]
+        assert features["artist_is_last"] == [1, 0, 0, 0]
+        assert features["artist_session"] == pytest.approx([math.log(3), math.log(2), 0, 0])
+        assert features["artist_history"] == pytest.approx([0, math.log(3), 0, 0])
+        assert features["age"] == [-1, -3, -4, 0]
 
     def test_without_a_session_the_last_play_is_the_history_s(self):
         contexts = Contexts.of(Ragged.of([[]]), Ragged.of([[3]]))
@@ -66,23 +66,23 @@ class TestTraits:
 
     def test_rows_do_not_mix(self):
         contexts = Contexts.of(Ragged.of([[1], [4], [3]]))
-        told = described(self.TRAITS, [[1, 3], [1, 3], [1, 3]], contexts)
-        session = told[:, :, TRAIT_FEATURES.index("artist_session")]
+        features = features_of(self.TRAITS, [[1, 3], [1, 3], [1, 3]], contexts)
+        session = features[:, :, TRAIT_FEATURES.index("artist_session")]
         assert session.tolist() == pytest.approx(np.log([[2, 1], [1, 1], [1, 2]]))
 
     def test_a_song_that_came_out_later_is_young_and_of_nobody(self):
         contexts = Contexts.of(Ragged.of([[9, 1]]))
-        told = traits_of(self.TRAITS, [1, 9], contexts)
-        assert (told["age"], told["artist_known"]) == ([-1, -4], [1, 0])
+        features = traits_of(self.TRAITS, [1, 9], contexts)
+        assert (features["age"], features["artist_known"]) == ([-1, -4], [1, 0])
 
     def test_skips_of_a_song_are_those_of_its_listener(self):
         played, before = Ragged.of([[1, 1, 2]]), Ragged.of([[1, 3]])
         contexts = Contexts.of(
             played, before, details([UNKNOWN] * 3, [1, 0, UNKNOWN]), details([1, 2], [1, 0])
         )
-        told = traits_of(self.TRAITS, [1, 2, 3], contexts)
-        assert told["skips_known"] == pytest.approx([math.log(4), 0, math.log(2)])
-        assert told["skipped_before"] == pytest.approx([2 / 3, 0, 0])
+        features = traits_of(self.TRAITS, [1, 2, 3], contexts)
+        assert features["skips_known"] == pytest.approx([math.log(4), 0, math.log(2)])
+        assert features["skipped_before"] == pytest.approx([2 / 3, 0, 0])
 
     def test_age_is_the_share_of_plays_since_the_first(self):
         log = log_of([[1, 2], [1, 3]])
@@ -116,8 +116,8 @@ class TestHours:
         hours = np.arange(3 * SLOTS, dtype=np.float32).reshape(3, SLOTS)
         times = details([MORNING, EVENING, UNKNOWN])
         when = Contexts.of(Ragged.of([[1, 1], [1], []]), session_details=times).query_times_ms()
-        items, told = np.array([[1, 2, 9]] * 3), np.zeros((3, 3), np.float32)
-        hour_match(items, when, NO_HOURS, told)
-        assert not told.any()
-        hour_match(items, when, hours, told)
-        assert told.tolist() == [[8 + 6, 16 + 6, 0], [0, 0, 0], [0, 0, 0]]
+        items, features = np.array([[1, 2, 9]] * 3), np.zeros((3, 3), np.float32)
+        hour_match(items, when, NO_HOURS, features)
+        assert not features.any()
+        hour_match(items, when, hours, features)
+        assert features.tolist() == [[8 + 6, 16 + 6, 0], [0, 0, 0], [0, 0, 0]]

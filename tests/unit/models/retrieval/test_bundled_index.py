@@ -21,7 +21,7 @@ SONGS = IndexConfig().scanned_songs + 100  # so many that the index has cells, w
 
 @pytest.fixture(scope="module")
 def refreshed(tmp_path_factory):
-    """Give the directory of a refreshed bundle of so many songs that they need an index."""
+    """Return the directory of a refreshed bundle of so many songs that they need an index."""
     root = tmp_path_factory.mktemp("bundles")
     write_toy_bundle(root / "first", songs=SONGS)
     sessions = [Session(f"u{n}", [song(n), "new"], [n, n + 1], [None] * 2) for n in range(1, 40)]

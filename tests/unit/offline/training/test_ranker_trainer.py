@@ -22,7 +22,7 @@ from segue.offline.training.trainer import TrainingError
 from tests.support.cli import segue
 from tests.support.toy import PAIRS, log_of, number_sessions, paired_sessions, partner, song
 from tests.support.toy_hybrid import CONFIG
-from tests.unit.models.hybrid.reference_hybrid import told_instead
+from tests.unit.models.hybrid.reference_hybrid import with_features
 
 
 def examples_of(hybrid, sessions):
@@ -84,7 +84,7 @@ def test_it_learns_to_trust_the_feature_that_knows(hybrid, examples, judged):
             features = torch.zeros_like(inputs.candidate_features)
             rows = (columns >= 0).nonzero()[:, 0]
             features[rows, columns[rows], column] = 1.0
-            batches.append((told_instead(inputs, features), columns))
+            batches.append((with_features(inputs, features), columns))
         return replace(made, batches=batches)
 
     train, judge = told(examples.without("likeness")), told(judged.without("likeness"))
