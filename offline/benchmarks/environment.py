@@ -6,10 +6,11 @@ import logging
 import os
 import platform
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from segue.offline.benchmarks.worker_process import MeasuredWorker
@@ -88,6 +89,15 @@ def _delete_topics(settings: Settings, names: list[str]) -> None:
 def machine() -> dict[str, Any]:
     """Return the processor's name, the number of cores, and the load of the last minute."""
     return {"cpu": _cpu(), "cores": os.cpu_count(), "load_1_min": os.getloadavg()[0]}
+
+
+def medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the median of each figure over rounds. A ratio within a round must be one of them.
+
+    >>> medians([{"ratio": 4.0}, {"ratio": 9.0}, {"ratio": 2.0}])
+    {'ratio': 4.0}
+    """
+    return {name: median(one[name] for one in rounds) for name in rounds[0]}
 
 
 def versions(*packages: str) -> dict[str, str]:

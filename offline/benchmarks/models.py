@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from torch import Tensor
@@ -20,6 +19,7 @@ from segue.models.recommenders.hybrid import HybridRecommender
 from segue.models.reranking.rule_engine import RuleBook
 from segue.offline.benchmarks.ann import facts, recall_plot, summary
 from segue.offline.benchmarks.dataset import bench_world
+from segue.offline.benchmarks.environment import medians
 from segue.offline.benchmarks.in_process import WorldFeed, one_thread, requests_of, scratch_store
 from segue.offline.reporting.document import Block, Heading, Paragraph, Table, table_of
 from segue.stream.config.settings import Settings, load_settings
@@ -80,7 +80,10 @@ def measure_lists(config: ListsConfig, say: Callable[[str], None]) -> dict[str, 
             rates = (f"{size} at a time {each['hybrid']:,.0f}" for size, each in one.items())
             say(f"Round {number}, lists/s of the hybrid: {', '.join(rates)}")
         store.close()
-    return {"songs": config.songs, "batches": [batch_figures(size, rounds) for size in BATCHES]}
+    batches = [
+        {"batch": size, **medians([_figures(one[size]) for one in rounds])} for size in BATCHES
+    ]
+    return {"songs": config.songs, "batches": batches}
 
 
 def _recommenders(directory: Path, settings: Settings) -> dict[str, Recommender]:
@@ -110,17 +113,11 @@ def lists_per_s(
     return lists / (time.perf_counter() - began)
 
 
-def batch_figures(size: int, rounds: Sequence[Mapping[int, Mapping[str, float]]]) -> dict[str, Any]:
-    """Return medians over rounds; ratios are medians of the rounds' ratios.
-
-    ratio: of the hybrid to its reference form. popularity_ratio: to popularity alone.
-    """
-    found = [each[size] for each in rounds]
+def _figures(rates: Mapping[str, float]) -> dict[str, float]:
     return {
-        "batch": size,
-        **{f"{who}_lists_per_s": median(one[who] for one in found) for who in found[0]},
-        "ratio": median(one["hybrid"] / one["plain"] for one in found),
-        "popularity_ratio": median(one["hybrid"] / one["popularity"] for one in found),
+        **{f"{who}_lists_per_s": rate for who, rate in rates.items()},
+        "ratio": rates["hybrid"] / rates["plain"],
+        "popularity_ratio": rates["hybrid"] / rates["popularity"],
     }
 
 

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import polars as pl
 
 from segue.offline.benchmarks.dataset import bench_world
-from segue.offline.benchmarks.environment import BenchmarkEnvironment, brokers
+from segue.offline.benchmarks.environment import BenchmarkEnvironment, brokers, medians
 from segue.offline.benchmarks.load import send_at_once
 from segue.offline.benchmarks.throughput import PROCESSES, events_of, typical_list, until_now
 from segue.offline.benchmarks.worker_process import START_TIMEOUT_S, BenchError, MeasuredWorker
@@ -107,23 +106,20 @@ def scale_out_figures(
 
     speed_up: to the fewest processes; ratio: of the workers to as many processes of bare Faust.
     """
-    fewest = min(rounds[0])
-    found = []
-    for count in rounds[0]:
-        figures: dict[str, Any] = {"processes": count}
-        for who in COMPARED:
-            done = [each[count][who] for each in rounds]
-            figures[f"{who}_plays_per_s"] = median(one.plays_per_s for one in done)
-            figures[f"{who}_cpu_us_per_play"] = median(one.cpu_us_per_play for one in done)
-            figures[f"{who}_speed_up"] = median(
-                each[count][who].plays_per_s / each[fewest][who].plays_per_s for each in rounds
-            )
-        figures["ratio"] = median(
-            each[count]["worker"].plays_per_s / each[count]["ceiling"].plays_per_s
-            for each in rounds
-        )
-        found.append(figures)
-    return found
+    return [
+        {"processes": count, **medians([_figures(one, count) for one in rounds])}
+        for count in rounds[0]
+    ]
+
+
+def _figures(one: Mapping[int, Mapping[str, GroupWork]], count: int) -> dict[str, float]:
+    figures = {"ratio": one[count]["worker"].plays_per_s / one[count]["ceiling"].plays_per_s}
+    for who in COMPARED:
+        done = one[count][who]
+        figures[f"{who}_plays_per_s"] = done.plays_per_s
+        figures[f"{who}_cpu_us_per_play"] = done.cpu_us_per_play
+        figures[f"{who}_speed_up"] = done.plays_per_s / one[min(one)][who].plays_per_s
+    return figures
 
 
 class _ScaleOut:

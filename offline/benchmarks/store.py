@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import lmdb
 
+from segue.offline.benchmarks.environment import medians
 from segue.offline.benchmarks.in_process import scratch_store
 from segue.offline.benchmarks.load import ManyListeners
 from segue.offline.benchmarks.worker_process import BenchError
@@ -75,33 +75,10 @@ def measure_histories(
             "songs": config.songs,
             "batch_plays": settings.batch_max,
             **rebuild,
-            **append_figures(rounds),
+            **medians(rounds),
             "reopen_s": opened_s,
             **bench.sizes(),
         }
-
-
-@dataclass(frozen=True)
-class Appending:
-    """Seconds of one round: the store, its processor time, its sync to disk, and bare LMDB."""
-
-    plays: int
-    store_s: float
-    store_cpu_s: float
-    sync_s: float
-    bare_s: float
-
-
-def append_figures(rounds: Sequence[Appending]) -> dict[str, Any]:
-    """Return medians over rounds; the ratio is the median of the rounds' ratios."""
-    return {
-        "append_plays_per_s": median(one.plays / one.store_s for one in rounds),
-        "append_cpu_us_per_play": median(1e6 * one.store_cpu_s / one.plays for one in rounds),
-        "sync_s": median(one.sync_s for one in rounds),
-        "sync_plays": rounds[0].plays,
-        "bare_plays_per_s": median(one.plays / one.bare_s for one in rounds),
-        "append_ratio": median(one.bare_s / one.store_s for one in rounds),
-    }
 
 
 class _Histories:
@@ -151,7 +128,7 @@ class _Histories:
         used = self.store.used_bytes()
         return {"plays": plays, "users": self.store.count_users(), "bytes": used}
 
-    def append(self, rounds: int) -> list[Appending]:
+    def append(self, rounds: int) -> list[dict[str, float]]:
         """Append batches as in service, and write the resulting histories to bare LMDB."""
         config = store_config(self.settings)
         with lmdb.open(str(self.directory / "bare"), config.max_map_size, sync=False) as bare:
@@ -162,7 +139,7 @@ class _Histories:
             # The first round does not count: nothing is in memory yet.
             return [self._round(bare) for _ in range(rounds + 1)][1:]
 
-    def _round(self, bare: lmdb.Environment) -> Appending:
+    def _round(self, bare: lmdb.Environment) -> dict[str, float]:
         plays, store_s, store_cpu_s, bare_s = 0, 0.0, 0.0, 0.0
         for _ in range(BATCHES):
             records = self.listeners.more(self.settings.topic_partitions, self.settings.batch_max)
@@ -189,7 +166,14 @@ class _Histories:
         self.store.sync()
         sync_s = time.perf_counter() - began
         bare.sync(True)
-        return Appending(plays, store_s, store_cpu_s, sync_s, bare_s)
+        return {
+            "append_plays_per_s": plays / store_s,
+            "append_cpu_us_per_play": 1e6 * store_cpu_s / plays,
+            "sync_s": sync_s,
+            "sync_plays": plays,
+            "bare_plays_per_s": plays / bare_s,
+            "append_ratio": bare_s / store_s,
+        }
 
     def reopen(self) -> float:
         """Return the seconds from opening a closed store to the first play of each partition."""
@@ -232,7 +216,7 @@ ROWS = {
     "of it, processor time": "{rebuild_cpu_s_per_million:,.1f}",
     "reopened, to the first plays, seconds": "{reopen_s:.2f}",
     "appended, processor time of a play, µs": "{append_cpu_us_per_play:,.1f}",
-    "synced, seconds for {sync_plays:,} appended plays": "{sync_s:.3f}",
+    "synced, seconds for {sync_plays:,.0f} appended plays": "{sync_s:.3f}",
     "appended, plays/s": "{append_plays_per_s:,.0f}",
     "appended, to bare LMDB": "{append_ratio:.2f} of {bare_plays_per_s:,.0f} plays/s",
 }

@@ -8,23 +8,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 
 from segue.offline.benchmarks.dataset import bench_world
-from segue.offline.benchmarks.environment import BenchmarkEnvironment, brokers, machine, versions
+from segue.offline.benchmarks.environment import (
+    BenchmarkEnvironment,
+    brokers,
+    machine,
+    medians,
+    versions,
+)
 from segue.offline.benchmarks.latency import Latencies, measure_latencies, random_due_times
 from segue.offline.benchmarks.worker_process import BenchError, MeasuredWorker, Sample
 from segue.offline.operations.consumer import read_records
 from segue.offline.operations.producer import send_plays
 from segue.offline.reporting.document import Block, Paragraph, table_of
-from segue.offline.reporting.plots import COLOURS, STYLE, Panel, line_plot, png
 from segue.stream.config.settings import Settings, load_settings
 from segue.stream.messages.events import PlayEvent, encode
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from segue.offline.reporting.plots import Panel
 
 STAGES = ("decode", "histories", "retrieve", "score", "choose", "publish")
 REST = "rest"
@@ -258,7 +266,7 @@ def peak_figures(rounds: Sequence[Mapping[str, Peak]]) -> dict[str, Any]:
     workers = [peaks["worker"] for peaks in rounds]
     plays = sum(worker.plays for worker in workers)
     return {
-        **{name: median(one[name] for one in found) for name in found[0]},
+        **medians(found),
         "rounds": found,
         "plays_per_batch": plays / sum(worker.batches for worker in workers),
         "stage_seconds_per_play": {
@@ -295,6 +303,8 @@ Figures = dict[str, Any]
 
 def throughput_blocks(figures: Figures) -> Iterator[Block]:
     """Report each catalogue's worker next to its references. figures: by number of songs."""
+    from segue.offline.reporting.plots import Panel, line_plot
+
     sizes = {int(songs): figures[songs] for songs in sorted(figures, key=int)}
     yield Paragraph(
         "One worker process, with all that `segue worker` does, and in turn with it the same Faust "
@@ -348,6 +358,8 @@ def _percentile(name: str) -> str:
 
 
 def _latency_panel(songs: int, loads: Sequence[Figures]) -> Panel:
+    from segue.offline.reporting.plots import Panel
+
     shares = [load["load"] for load in loads]
     lines = {
         _percentile(name): (shares, [load[f"latency_{name}_ms"] for load in loads])
@@ -375,6 +387,10 @@ def stage_figures(throughput: Figures) -> Figures:
 
 def stages_blocks(figures: Figures) -> Iterator[Block]:
     """Report the time of each stage of a play, from the worker's own metrics."""
+    import matplotlib as mpl
+
+    from segue.offline.reporting.plots import STYLE, png
+
     yield Paragraph(
         "Microseconds of a play at the worker's peak, by its own metrics. A batch is published "
         "while the next is answered, so stages may add up to more than a play takes; the rest is "
@@ -396,6 +412,10 @@ def stages_blocks(figures: Figures) -> Iterator[Block]:
 
 
 def _stages_figure(figures: Figures) -> Figure:
+    from matplotlib.figure import Figure
+
+    from segue.offline.reporting.plots import COLOURS
+
     figure = Figure(figsize=(8.5, 1.4 + 0.6 * len(figures)), layout="constrained")
     axes = figure.subplots()
     labels = [f"{int(songs):,} songs" for songs in figures]

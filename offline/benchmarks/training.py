@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from segue.models.data.ragged import Ragged
 from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import PADDING, Vocabulary
 from segue.models.gru.network import GRUConfig
-from segue.offline.benchmarks.environment import machine, versions
+from segue.offline.benchmarks.environment import machine, medians, versions
 from segue.offline.benchmarks.worker_process import BenchError
 from segue.offline.datasets.play_log import PlayLog
 from segue.offline.datasets.sessions import Numbering
@@ -95,7 +94,7 @@ def speed_figures(rounds: Sequence[tuple[Speed, Speed]]) -> dict[str, Any]:
         for gru, plain in rounds
     ]
     return {
-        **{name: median(one[name] for one in found) for name in found[0]},
+        **medians(found),
         "gru_peak_mib": _largest([gru.peak_mib for gru, _ in rounds]),
         "plain_peak_mib": _largest([plain.peak_mib for _, plain in rounds]),
         "rounds": found,

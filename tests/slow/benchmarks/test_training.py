@@ -16,11 +16,7 @@ from segue.models.data.vocabulary import Vocabulary
 from segue.offline.benchmarks.training import (
     PlainGRU,
     PlainLoop,
-    Speed,
-    TrainingConfig,
-    speed_figures,
 )
-from segue.offline.cli.bench import training
 from segue.offline.operations.resources import peak_mib
 from tests.support.cli import segue
 from tests.support.toy import number_sessions, paired_sessions, partner, song
@@ -77,18 +73,6 @@ def test_every_session_comes_once_an_epoch_in_another_order() -> None:
     assert len({tuple(epoch) for epoch in epochs}) > 1
 
 
-def test_the_ratio_is_the_median_of_the_rounds_ratios() -> None:
-    rounds = [
-        (Speed(400.0, 10.0), Speed(100.0, 90.0)),
-        (Speed(900.0, 20.0), Speed(100.0, 80.0)),
-        (Speed(300.0, 15.0), Speed(150.0, None)),
-    ]
-    figures = speed_figures(rounds)
-    assert (figures["gru_plays_per_s"], figures["plain_plays_per_s"]) == (400.0, 100.0)
-    assert figures["ratio"] == 4.0  # of 4, 9 and 2
-    assert (figures["gru_peak_mib"], figures["plain_peak_mib"]) == (20.0, 90.0)
-
-
 GROWS = """
 import torch
 from segue.offline.operations.resources import reset_peak, peak_mib
@@ -129,24 +113,9 @@ def test_the_command_measures_both_in_turn(tmp_path: Path) -> None:
     assert "plays/s, 2 threads" in run.output
 
 
-def test_a_log_is_generated_where_none_is_given(tmp_path: Path) -> None:
-    told = tmp_path / "figures.json"
-    options = ("--songs", 200, "--rounds", 1, "--seconds", 0.1, "--dim", 8, "--threads", 1)
-    run = segue("bench", "training", *options, "--json", told)
-    assert run.exit_code == 0, run.output
-    assert json.loads(told.read_text())["songs"] <= 200
-
-
 def test_sessions_of_one_song_are_refused(tmp_path: Path) -> None:
     plays = tmp_path / "sessions.txt"
     plays.write_text("a\nb\n")
     run = segue("bench", "training", "--plays", plays, "--format", "sessions")
     assert run.exit_code == 1
     assert "no session has two songs" in run.output
-
-
-def test_the_options_have_the_defaults_of_the_config() -> None:
-    options = {option.name: option.default for option in training.params}
-    config = TrainingConfig()
-    for name in ("dim", "rounds", "seconds", "threads", "seed"):
-        assert options[name] == getattr(config, name), name

@@ -17,7 +17,6 @@ from segue.offline.benchmarks.large_hybrid import assemble_hybrid
 from segue.offline.benchmarks.models import (
     ListsConfig,
     PlainRanked,
-    batch_figures,
     measure_lists,
 )
 from segue.offline.simulation import generate_world
@@ -98,12 +97,3 @@ def test_the_plain_form_ranks_alike(kept: Path, tmp_path: Path) -> None:
             [song.score for song in fast], [song.score for song in slow], atol=2e-2
         )
     store.close()
-
-
-def test_the_ratios_are_medians_of_the_rounds_ratios() -> None:
-    rates = [(10.0, 5.0, 100.0), (30.0, 10.0, 100.0), (20.0, 20.0, 400.0)]
-    names = ("hybrid", "plain", "popularity")
-    figures = batch_figures(1, [{1: dict(zip(names, each, strict=True))} for each in rates])
-    assert figures["ratio"] == 2.0  # of 2, 3 and 1
-    assert figures["popularity_ratio"] == 0.1  # of 0.1, 0.3 and 0.05
-    assert figures["hybrid_lists_per_s"] == 20.0

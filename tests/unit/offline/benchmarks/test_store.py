@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from segue.offline.benchmarks.store import Appending, append_figures
 from tests.support.cli import segue
 
 
@@ -29,12 +28,3 @@ def test_the_command_measures_a_store_of_everybody(tmp_path: Path, monkeypatch: 
     assert figures["rebuild_s_per_million"] > 0
     assert 0 < figures["reopen_s"] < 10
     assert [*(tmp_path / "data" / "bench").iterdir()] == []  # what was filled is gone
-
-
-def test_the_ratio_is_the_median_of_the_rounds_ratios() -> None:
-    rounds = [Appending(100, 2.0, 1.0, 0.3, 1.0), Appending(100, 4.0, 2.0, 0.1, 1.0)]
-    figures = append_figures([*rounds, Appending(100, 1.0, 0.5, 0.2, 0.1)])
-    assert figures["append_plays_per_s"] == 50.0
-    assert figures["sync_s"] == 0.2
-    assert figures["append_ratio"] == 0.25  # of 0.5, 0.25 and 0.1
-    assert figures["append_cpu_us_per_play"] == pytest.approx(1e4)

@@ -14,7 +14,6 @@ from segue.offline.benchmarks.suite import BenchReport
 from segue.offline.benchmarks.throughput import (
     stage_figures,
     stages_blocks,
-    throughput_blocks,
 )
 from segue.offline.benchmarks.worker_process import BenchError
 from segue.offline.cli.bench import NAMES
@@ -99,11 +98,6 @@ def test_a_report_that_cannot_be_added_to_is_refused_before_anything_is_measured
     assert run.exit_code == 1
     assert "give another --out" in run.output
     assert (tmp_path / "report.json").read_text() == written
-
-
-def test_latency_is_left_out_where_no_load_was_measured() -> None:
-    blocks = list(throughput_blocks({"1000": throughput(1_000.0) | {"loads": []}}))
-    assert [block.file_name for block in blocks if hasattr(block, "png")] == ["throughput.png"]
 
 
 def test_scale_out_is_told_by_ratios_within_rounds() -> None:
