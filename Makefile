@@ -21,7 +21,7 @@ REPORT ?= docs/results/bench
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help install demo test test-all test-compiled test-browser test-deployment test-kafka test-prometheus \
-	chaos rebalances soak soak-hour fuzz audit bench dashboards docs lint format clean
+	chaos rebalances soak soak-hour fuzz audit bench docs lint format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -71,9 +71,6 @@ test-prometheus: install  ## Rules by promtool; a real Prometheus that scrapes w
 test-deployment: install  ## Compose file, manifests and image: all that needs no Docker
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[deployment]'
 	SEGUE_TEST_DEPLOYMENT=1 $(PYTEST) tests/deployment --ignore tests/deployment/test_prometheus.py -v
-
-dashboards: install  ## Write Grafana's dashboards anew
-	$(VENV)/bin/python -m segue.stream.ops.dashboards
 
 docs: install  ## Write the documents' tables anew
 	$(VENV)/bin/python -m docs.tables

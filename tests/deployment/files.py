@@ -1,5 +1,6 @@
 """The compose file and the Kubernetes manifests, parsed; and settings held against Settings."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,17 @@ from segue.stream.refresh.metrics import RefreshMetrics
 
 ROOT = Path(__file__).parents[2]
 OPS = ROOT / "stream" / "ops"
+DASHBOARDS = {
+    path.name: json.loads(path.read_text(encoding="utf-8"))
+    for path in sorted((OPS / "grafana" / "dashboards").glob("*.json"))
+}
+
+
+def dashboard_queries() -> list[str]:
+    """Return the query of every panel, collapsed rows included."""
+    panels = [panel for dashboard in DASHBOARDS.values() for panel in dashboard["panels"]]
+    panels += [inner for panel in panels for inner in panel.get("panels", [])]
+    return [target["expr"] for panel in panels for target in panel.get("targets", [])]
 
 
 def read_yaml(path: Path) -> dict:

@@ -1,23 +1,22 @@
-"""Grafana's dashboards: made by code, of fields that Grafana knows, over metrics that are told."""
+"""Grafana's dashboards have only fields that Grafana knows, over metrics that are published."""
 
 import json
 import re
 
 import pytest
 
-from segue.stream.ops.dashboards import DIRECTORY, dashboards, panels, text
-from tests.deployment.files import published_metrics, published_series, series
+from tests.deployment.files import (
+    DASHBOARDS,
+    dashboard_queries,
+    published_metrics,
+    published_series,
+    series,
+)
 
 METRIC = re.compile(r"\b((?:segue|process|python)_\w+)")
 
 
-def test_the_files_are_what_the_code_makes():
-    assert {path.name for path in DIRECTORY.iterdir()} == set(dashboards())
-    for name, dashboard in dashboards().items():
-        assert (DIRECTORY / name).read_text(encoding="utf-8") == text(dashboard), "make dashboards"
-
-
-@pytest.mark.parametrize("name", dashboards())
+@pytest.mark.parametrize("name", DASHBOARDS)
 def test_grafana_knows_every_field(name):
     pytest.importorskip("grafana_foundation_sdk", reason="make test-deployment")
     from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -25,7 +24,7 @@ def test_grafana_knows_every_field(name):
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
     register_default_plugins()
-    dashboard = dashboards()[name]
+    dashboard = DASHBOARDS[name]
     read = json.loads(JSONEncoder().encode(Dashboard.from_json(dashboard)))
     assert lost(dashboard, read) == []
 
@@ -45,8 +44,7 @@ def lost(given, read, place=""):
 
 
 def queried() -> set[str]:
-    queries = [query.expr for panel in panels() for query in panel.queries]
-    return {name for expr in queries for name in METRIC.findall(expr)}
+    return {name for query in dashboard_queries() for name in METRIC.findall(query)}
 
 
 def test_panels_query_metrics_that_are_published():

@@ -23,7 +23,6 @@ from segue.models.data.vocabulary import Vocabulary
 from segue.stream.kafka.clients import kafka_python_config
 from segue.stream.kafka.topics import ensure_topics
 from segue.stream.messages.events import PlayEvent, encode
-from segue.stream.ops.dashboards import panels
 from segue.stream.runtime.processes import free_port
 from segue.stream.serving.model_registry import (
     ModelVersion,
@@ -31,6 +30,7 @@ from segue.stream.serving.model_registry import (
     publish_active_model,
     read_model_registry,
 )
+from tests.deployment.files import dashboard_queries
 from tests.support.brokers import own_settings
 from tests.support.live import SEGUE, Worker, environment
 from tests.support.toy import number_sessions, paired_sessions, write_toy_bundle
@@ -234,7 +234,7 @@ def rules_of(watching, kind):
 
 
 def test_every_query_of_every_panel_has_data(live):
-    asked = [filled(query.expr) for panel in panels() for query in panel.queries]
+    asked = [filled(query) for query in dashboard_queries()]
     assert len(asked) > 60
     assert without_data(live, asked) == []
 

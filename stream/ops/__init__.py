@@ -1,1 +1,0 @@
-"""Operations as code: Grafana dashboards, Prometheus rules, Kubernetes manifests."""
