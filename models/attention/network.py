@@ -18,6 +18,7 @@ from segue.models.data.batching import ROW_BLOCK
 from segue.models.data.vocabulary import PADDING
 from segue.models.ops.dropout import dropped
 from segue.models.ops.negative_sampling import Negatives
+from segue.models.validation import require_above, require_at_least, require_share
 
 # Scores of so many songs are worked out together over the whole catalogue.
 CATALOGUE_CHUNK = 4096
@@ -46,14 +47,9 @@ class CandidateAttentionConfig:
 
     def __post_init__(self) -> None:
         whole = ("dim", "recent", "negatives", "batch_plays")
-        for name in (*whole, "learning_rate", "song_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
-        for name in ("past", "sampling_power"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)!r}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be >= 0 and < 1, got {self.dropout!r}")
+        require_above(self, 0, *whole, "learning_rate", "song_learning_rate")
+        require_at_least(self, 0, "past", "sampling_power")
+        require_share(self, "dropout")
 
     @property
     def window(self) -> int:

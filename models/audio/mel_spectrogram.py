@@ -18,6 +18,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from segue.models.validation import require_at_least
+
 LINEAR_TO_HZ = 1_000.0
 MELS_PER_HZ = 3 / 200
 MELS_PER_LOG = 27 / np.log(6.4)
@@ -46,9 +48,7 @@ class MelConfig:
     ceiling_db: float = 40.0
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "window", "hop", "bands"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
+        require_at_least(self, 1, "sample_rate", "window", "hop", "bands")
         if self.window % 2:
             raise ValueError(f"window must be even, got {self.window!r}")
         if not self.floor_db < self.ceiling_db:

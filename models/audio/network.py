@@ -25,6 +25,7 @@ from segue.models.audio.mel_spectrogram import MelConfig
 from segue.models.audio.resnet import STEM, ResidualEncoder
 from segue.models.bundles.bundle import Bundle, fitting_parts, network_weights
 from segue.models.ops.dropout import dropped
+from segue.models.validation import require_at_least, require_share
 
 VAN_DEN_OORD, RESIDUAL = "document", "residual"  # as bundles have them
 ARCHITECTURES = (VAN_DEN_OORD, RESIDUAL)
@@ -57,16 +58,13 @@ class AudioConfig:
         if self.architecture not in ARCHITECTURES:
             known = " or ".join(ARCHITECTURES)
             raise ValueError(f"architecture must be {known}, got {self.architecture!r}")
-        for name in ("dim", "width", "depth", "dense", "bands"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
+        require_at_least(self, 1, "dim", "width", "depth", "dense", "bands")
         if self.frames < least_frames(self.architecture):
             least = least_frames(self.architecture)
             raise ValueError(f"frames must be >= {least}, got {self.frames!r}")
         if self.architecture == RESIDUAL and self.bands < 2 * STEM[1]:
             raise ValueError(f"bands must be >= {2 * STEM[1]}, got {self.bands!r}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be >= 0 and < 1, got {self.dropout!r}")
+        require_share(self, "dropout")
 
 
 @dataclass(frozen=True)

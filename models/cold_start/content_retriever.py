@@ -32,6 +32,7 @@ from segue.models.item2vec.retriever import SkipGramRetriever
 from segue.models.ops.jit import compiled
 from segue.models.retrieval.candidates import CandidateList
 from segue.models.retrieval.profiles import mean_directions
+from segue.models.validation import require_above
 
 Number = TypeVar("Number", bound=np.generic)
 NEVER_MS = np.iinfo(np.int64).max
@@ -49,9 +50,7 @@ class ContentConfig:
     plays: float = 3.0
 
     def __post_init__(self) -> None:
-        for name in ("songs", "nearest", "plays"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+        require_above(self, 0, "songs", "nearest", "plays")
 
 
 class ContentSongs:

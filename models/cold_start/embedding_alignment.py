@@ -16,6 +16,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from segue.models.ops.vectors import unit_rows
+
 PENALTIES = tuple(10.0**power for power in range(-3, 4))
 """As multiples of the mean of the diagonal of x'x."""
 VALIDATED_EVERY = 5
@@ -44,20 +46,21 @@ class Alignment:
         The penalty is the one that predicts every VALIDATED_EVERY-th song best from the others.
         """
         assert len(external) == len(vectors) >= FEWEST, f"{len(external)} songs are too few"
-        x, y = _unit(external), _unit(vectors)
+        x, y = unit_rows(external, np.float64), unit_rows(vectors, np.float64)
         held = np.arange(len(x)) % VALIDATED_EVERY == 0
         tried = []
         for penalty in PENALTIES:
             mean, weights, centre = _ridge(x[~held], y[~held], penalty)
-            cosines = (_unit((x[held] - mean) @ weights + centre) * y[held]).sum(1)
+            predicted = unit_rows((x[held] - mean) @ weights + centre, np.float64)
+            cosines = (predicted * y[held]).sum(1)
             tried.append((float(cosines.mean()), penalty))
         cosine, penalty = max(tried)
         return cls(*_ridge(x, y, penalty), penalty, cosine, len(x))
 
     def align(self, external: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return vectors in the model's space, float32 [N, S], of length 1, of float32 [N, E]."""
-        aligned = _unit((_unit(external) - self.mean) @ self.weights + self.centre)
-        return aligned.astype(np.float32)
+        centred = unit_rows(external, np.float64) - self.mean
+        return unit_rows(centred @ self.weights + self.centre)
 
 
 def _ridge(
@@ -69,9 +72,3 @@ def _ridge(
     size = max(float(np.trace(gram)) / len(gram), 1e-12)
     weights = np.linalg.solve(gram + penalty * size * np.eye(len(gram)), centred.T @ (y - centre))
     return mean, weights, centre
-
-
-def _unit(rows: NDArray[np.floating]) -> NDArray[np.float64]:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: NDArray[np.float64] = rows.astype(np.float64) / np.maximum(lengths, 1e-12)
-    return unit

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from segue.models.errors import SegueError
+from segue.models.validation import require_above
 
 Floats = NDArray[np.float32]
 
@@ -43,9 +44,7 @@ class FactorsConfig:
     turns: int = 20
 
     def __post_init__(self) -> None:
-        for name in ("dim", "alpha", "epsilon", "regularisation", "turns"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+        require_above(self, 0, "dim", "alpha", "epsilon", "regularisation", "turns")
 
 
 @dataclass(frozen=True)

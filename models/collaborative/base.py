@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from segue.models.data.vocabulary import PADDING
 from segue.models.ops.dropout import dropped
+from segue.models.validation import require_above, require_share
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,12 @@ class TasteConfig:
     batch: int = 256
 
     def __post_init__(self) -> None:
-        for name in ("dim", "history", "negatives", "batch", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+        require_above(self, 0, "dim", "history", "negatives", "batch", "learning_rate")
         if not all(width > 0 for width in self.layers):
             raise ValueError(f"layers must be widths > 0, got {self.layers!r}")
         if not self.l2 >= 0:
             raise ValueError(f"l2 must be >= 0, got {self.l2!r}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be >= 0 and < 1, got {self.dropout!r}")
+        require_share(self, "dropout")
 
 
 class CollaborativeNetwork(nn.Module):

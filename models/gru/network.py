@@ -17,6 +17,7 @@ from segue.models.data.vocabulary import PADDING
 from segue.models.gru.repeat_head import NEVER, PlayHistory, RepeatHead
 from segue.models.ops.dropout import dropped
 from segue.models.ops.negative_sampling import Negatives
+from segue.models.validation import require_above, require_at_least, require_share
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,9 @@ class GRUConfig:
 
     def __post_init__(self) -> None:
         whole = ("dim", "hidden", "negatives", "max_length", "min_count", "batch_plays")
-        for name in (*whole, "scale", "learning_rate", "song_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
-        for name in ("full_softmax_songs", "sampling_power", "max_history"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)!r}")
-        for name in ("dropout", "heard_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 0 and < 1, got {getattr(self, name)!r}")
+        require_above(self, 0, *whole, "scale", "learning_rate", "song_learning_rate")
+        require_at_least(self, 0, "full_softmax_songs", "sampling_power", "max_history")
+        require_share(self, "dropout", "heard_dropout")
 
 
 class GRU(nn.Module):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from segue.models.data.ragged import Ragged
 from segue.models.errors import SegueError
+from segue.models.validation import require_at_least
 
 LONGEST_SENTENCE = 10_000  # gensim drops what stands behind, and says nothing
 JOB_PLAYS = 10_000
@@ -66,9 +67,7 @@ class SkipGramConfig:
     decay: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("dim", "window", "epochs", "negatives", "min_count"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
+        require_at_least(self, 1, "dim", "window", "epochs", "negatives", "min_count")
         if not 0 < self.min_learning_rate <= self.learning_rate:
             raise ValueError(
                 "learning rates must be 0 < min_learning_rate <= learning_rate, got "

@@ -23,6 +23,7 @@ from segue.models.data.sessions import Contexts, SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.neighborhood.transition_matrix import Relations
 from segue.models.retrieval.sparse_scores import SparseNextSong, SparseScores
+from segue.models.validation import require_at_least
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,7 @@ class ContextTreeConfig:
     most: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("order", "most"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
+        require_at_least(self, 1, "order", "most")
         if not 0 < self.discount < 1:
             raise ValueError(f"discount must lie between 0 and 1, got {self.discount!r}")
 

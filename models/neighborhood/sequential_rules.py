@@ -19,6 +19,7 @@ from scipy import sparse
 from segue.models.data.sessions import SessionLog
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.neighborhood.transition_matrix import RelatedSongs, Relations
+from segue.models.validation import require_at_least
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,7 @@ class RulesConfig:
     most: int = 500
 
     def __post_init__(self) -> None:
-        for name in ("steps", "most"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
+        require_at_least(self, 1, "steps", "most")
         if not 0 <= self.memory <= 1:
             raise ValueError(f"memory must lie in [0, 1], got {self.memory!r}")
         if not self.half_life > 0:

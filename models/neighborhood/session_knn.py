@@ -31,6 +31,7 @@ from segue.models.neighborhood.sequential_rules import session_weights
 from segue.models.neighborhood.transition_matrix import LONGEST_MEMORY, ages
 from segue.models.ops.jit import Scratch, compiled, with_room
 from segue.models.retrieval.sparse_scores import SMALLEST, SparseNextSong, SparseScores
+from segue.models.validation import require_above, require_at_least
 
 
 class SessionIndex(NamedTuple):
@@ -109,15 +110,9 @@ class NeighboursConfig:
     answer_idf: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("newest", "neighbours"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
-        for name in ("half_life", "after_decay", "before_decay"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
-        for name in ("place_decay", "anchor_decay", "before_weight"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)!r}")
+        require_at_least(self, 1, "newest", "neighbours")
+        require_above(self, 0, "half_life", "after_decay", "before_decay")
+        require_at_least(self, 0, "place_decay", "anchor_decay", "before_weight")
 
 
 class Weights(NamedTuple):

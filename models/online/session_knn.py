@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from segue.models.data.play_buffer import Ring
 from segue.models.ops.jit import Scratch, compiled, inlined, with_room
+from segue.models.validation import require_above, require_at_least
 
 _TOTALS = Scratch(0, np.float32)
 TABLE = 1 << 12  # places of the table in which neighbours are found by their session's number
@@ -53,19 +54,13 @@ class LiveConfig:
     trending_plays: int = 2_000
 
     def __post_init__(self) -> None:
-        for name in ("songs", "newest", "trending_plays", "reach_after"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
+        require_at_least(self, 1, "songs", "newest", "trending_plays", "reach_after")
         if self.songs * self.newest > TABLE // 2:
             raise ValueError(
                 f"songs * newest must be <= {TABLE // 2}, got {self.songs * self.newest!r}"
             )
-        for name in ("place_decay", "recency", "after_decay", "before_decay"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
-        for name in ("reach_before", "before_weight"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)!r}")
+        require_above(self, 0, "place_decay", "recency", "after_decay", "before_decay")
+        require_at_least(self, 0, "reach_before", "before_weight")
 
     def query(self) -> NeighbourQuery:
         """Return the config in the form that compiled code accepts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +19,10 @@ def unit(vectors: Tensor) -> Tensor:
     return F.normalize(vectors, dim=-1)
 
 
-def unit_rows(rows: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Scale rows [N, D] to length 1, float32; those of zeros stay so."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+def unit_rows(rows: NDArray[np.floating], dtype: type[np.floating] = np.float32) -> NDArray[Any]:
+    """Scale rows [N, D] to length 1; those of zeros stay so. dtype: of what is returned."""
+    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    scaled: NDArray[Any] = (rows / lengths.astype(np.result_type(rows, dtype))).astype(dtype)
     return scaled
 
 

@@ -26,6 +26,7 @@ from segue.models.data.vocabulary import PADDING
 from segue.models.ops.dropout import dropped
 from segue.models.ranking.inputs import RankingInputs
 from segue.models.ranking.schema import CANDIDATE_FEATURES, CONTEXT_FEATURES
+from segue.models.validation import require_above, require_share
 
 LOSSES = ("classification", "features", "retrieval")
 LEAST_BALANCE = -1.0
@@ -48,11 +49,8 @@ class RankerConfig:
     combined: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("width", "learning_rate", "batch"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be >= 0 and < 1, got {self.dropout!r}")
+        require_above(self, 0, "width", "learning_rate", "batch")
+        require_share(self, "dropout")
 
 
 class Ranker(nn.Module):

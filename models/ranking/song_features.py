@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from segue.models.data.catalogue import NO_ARTIST
 from segue.models.data.play_metadata import UNKNOWN
 from segue.models.data.sessions import Contexts, SessionLog
 from segue.models.data.vocabulary import PADDING
@@ -66,7 +67,6 @@ TRAIT_FEATURES = ("age", *ARTIST_FEATURES, *SKIP_FEATURES, "hour_match")
 the last play was of the same artist. artist_session, artist_history: log(1 + plays of the
 artist). skips_known: log(1 + this listener's plays of the song with a known skip state);
 skipped_before: the share of those that were skipped."""
-NO_ARTIST = 0
 
 
 class TraitTables(NamedTuple):

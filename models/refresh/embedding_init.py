@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from segue.models.data.ragged import Ragged
+from segue.models.ops.vectors import unit_rows
 
 REACH = 10
 """Songs before and after a play that count as its company, the nearer the more: 1 / distance."""
@@ -58,13 +59,16 @@ class CoOccurrences:
         """
         if table.shape[1] == 1:
             return np.concatenate([table, self._rarest(table).astype(np.float32)])
-        means, lengths = self.shares @ _unit(table), self.shares @ np.linalg.norm(table, axis=1)
+        means, lengths = (
+            self.shares @ unit_rows(table, np.float64),
+            self.shares @ np.linalg.norm(table, axis=1),
+        )
         nearness = self._nearness(table, means)
         means, lengths = means[len(table) :], lengths[len(table) :]
         alone = ~means.any(1)
         means[alone] = table[1:].mean(0)
         lengths[alone] = np.linalg.norm(table[1:], axis=1).mean()
-        rows = _tilted(_unit(means), nearness, np.random.default_rng(seed))
+        rows = _tilted(unit_rows(means, np.float64), nearness, np.random.default_rng(seed))
         return np.concatenate([table, (rows * lengths[:, None]).astype(np.float32)])
 
     def _nearness(self, table: NDArray[np.float32], means: NDArray[np.float64]) -> float:
@@ -75,7 +79,7 @@ class CoOccurrences:
         heard = np.flatnonzero(means[: len(table)].any(1))
         if not len(heard):
             return 1.0
-        cosines = (_unit(table[heard]) * _unit(means[heard])).sum(1)
+        cosines = (unit_rows(table[heard], np.float64) * unit_rows(means[heard], np.float64)).sum(1)
         return float(np.clip(cosines.mean(), 0.0, 1.0))
 
     def _rarest(self, table: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -102,11 +106,7 @@ def _tilted(
     """Turn unit vectors [N, D] to a cosine of `nearness` with what they were, each its own way."""
     drawn = rng.normal(size=directions.shape)
     drawn -= (drawn * directions).sum(1, keepdims=True) * directions
-    tilted: NDArray[np.float64] = nearness * directions + np.sqrt(1 - nearness**2) * _unit(drawn)
+    tilted: NDArray[np.float64] = nearness * directions + np.sqrt(1 - nearness**2) * unit_rows(
+        drawn, np.float64
+    )
     return tilted
-
-
-def _unit(rows: NDArray[Any]) -> NDArray[np.float64]:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: NDArray[np.float64] = rows / np.maximum(lengths, TINY)
-    return unit

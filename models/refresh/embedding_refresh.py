@@ -22,6 +22,7 @@ from segue.models.data.ragged import Ragged
 from segue.models.item2vec.skipgram import SkipGram, SkipGramConfig, continue_training
 from segue.models.ops.vectors import unit_rows
 from segue.models.refresh.embedding_init import CoOccurrences
+from segue.models.validation import require_above
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,7 @@ class RefreshConfig:
     anchors: int = 2_000
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "learning_rate", "anchors"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+        require_above(self, 0, "epochs", "learning_rate", "anchors")
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from segue.models.data.catalogue import SongDetails
+from segue.models.data.catalogue import NO_ARTIST, SongDetails
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.errors import SegueError
-from segue.models.ranking.song_features import NO_ARTIST
 
 PLAYS_SCHEMA = pl.Schema(
     {
