@@ -15,7 +15,7 @@ BLOCK = 1 << 16  # samples of each channel that are in memory together
 
 
 class AudioError(SegueError):
-    """An audio file that cannot be heard, or a directory of none; the message names it."""
+    """An audio file that cannot be decoded, or a directory of none; the message names it."""
 
 
 def decode(path: Path, sample_rate: int, longest_s: float) -> Iterator[Samples]:

@@ -20,7 +20,7 @@ from segue.offline.audio.windows import song_windows
 
 @dataclass(frozen=True)
 class SongVectors:
-    """What was heard. vectors: float32 [N, D], of length 1, of the songs of `song_ids`.
+    """Embedded files. vectors: float32 [N, D], of length 1, of the songs of `song_ids`.
 
     space: whose vectors these are, `skipgram` or `factors`; target: the version of the bundle
     in whose space they lie, or "". failures: the files that were skipped, and why.
@@ -43,11 +43,11 @@ def embed_directory(
 ) -> SongVectors:
     """Foretell the vector of every audio file below a directory.
 
-    audio_bundle: made by `segue train audio`; it says how files are heard, too. cache: keeps
+    audio_bundle: made by `segue train audio`; it says how files are decoded, too. cache: keeps
     spectrograms there for the next time. on_file: called with how many files are done
     and how many there are.
-    A file that cannot be heard is skipped and listed in `failures`. BundleError where the
-    bundle cannot be trusted, AudioError where no file can be heard.
+    A file that cannot be decoded is skipped and listed in `failures`. BundleError where the
+    bundle cannot be trusted, AudioError where no file can be decoded.
     """
     bundle = read_bundle(audio_bundle, "audio")
     network = AudioNetwork.from_bundle(bundle)
@@ -56,14 +56,14 @@ def embed_directory(
     spectrogram_config = SpectrogramConfig(config.mel, config.network.frames)
     song_ids, vectors, failures = list[str](), list[NDArray[np.float32]](), list[Failure]()
     files = find_files(directory)
-    heard = read_library(
+    decoded = read_library(
         files,
         spectrogram_config,
         cache=cache,
         workers=workers,
         on_file=lambda done: on_file(done, len(files)),
     )
-    for file, made in heard:
+    for file, made in decoded:
         if isinstance(made, Failure):
             failures.append(made)
         else:
@@ -73,7 +73,7 @@ def embed_directory(
             )
     if not vectors:
         first = failures[0]
-        raise AudioError(f"{directory}: no file can be heard; {first.path}: {first.reason}")
+        raise AudioError(f"{directory}: no file can be decoded; {first.path}: {first.reason}")
     return SongVectors(
         song_ids, unit_rows(np.stack(vectors)), failures, config.space, config.target
     )

@@ -1,4 +1,4 @@
-"""Pictures of what a network of sound hears, as PNG."""
+"""Plots and tables of what an audio network responds to."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ EXCITED = 10
 
 @dataclass(frozen=True)
 class NetworkView:
-    """What was heard of some songs, row by row.
+    """A network's responses to some songs, row by row.
 
-    filters: what was learned in the first layer, float32 [filters, frames, bands]. vectors:
+    filters: change of the first layer by training, float32 [filters, frames, bands]. vectors:
     float32 [N, D]. units: int64 [UNITS], numbers of top-layer units. excited: int64
-    [UNITS, EXCITED], the rows of the songs that excite each most.
+    [UNITS, EXCITED], the rows of the songs with the highest activation of each.
     """
 
     song_ids: Sequence[str]
@@ -50,12 +50,10 @@ class NetworkView:
 def listen(
     network: AudioNetwork, began: Tensor, sound: Sound, rows: NDArray[np.int64]
 ) -> NetworkView:
-    """Let a network hear these songs, best ones that it has not learned from.
+    """Compute a network's responses to these songs, best ones that it was not trained on.
 
-    began: its first filters before it learned anything, which are taken away from what they
-    became: few songs move filters little from the noise that they begin as.
-
-    The units shown are `distinct_units`.
+    began: its first filters before training, which are subtracted: few songs move filters little
+    from their initial noise. The units are `distinct_units`.
     """
     frames = network.config.frames
     windows = [song_windows(sound.spectrograms[row], frames) for row in rows]
@@ -101,8 +99,8 @@ DPI = 100
 def draw_filters(view: NetworkView, path: Path) -> None:
     """Draw the strongest filters of the first layer: red negative, blue positive, white zero.
 
-    As the document does: time runs to the right within each, low bands lie at the bottom, and
-    red lines stand between filters.
+    As in van den Oord et al. (2013): time runs to the right in each, low bands are at the
+    bottom, and red lines separate filters.
     """
     filters = view.filters
     strongest = np.argsort(-np.square(filters).sum((1, 2)), kind="stable")[:FILTERS]
@@ -194,11 +192,10 @@ def write_view(
     learned: bool = False,
     seed: int = 0,
 ) -> None:
-    """Let a network hear the songs of these rows, and write the pictures and a page of them.
+    """Write plots and a page of a network's responses to the songs of these rows.
 
-    rows: int64 [N], N >= 2; fewer than five make no map, nor do songs that it
-    hears all alike. learned: the network has learned from
-    these very songs, which the page says.
+    rows: int64 [N], N >= 2; fewer than five songs, or equal vectors, make no map. learned: the
+    network was trained on these songs, which the page says.
     """
     directory.mkdir(parents=True, exist_ok=True)
     view = listen(fitted.network, fitted.began, sound, rows)
@@ -206,7 +203,7 @@ def write_view(
     draw_units(view, directory / UNITS_PNG)
     if _mappable(view):
         draw_map(view, directory / MAP_PNG, seed)
-    page = "\n".join(["# What the network hears", "", *view_lines(view, learned=learned)])
+    page = "\n".join(["# What the network responds to", "", *view_lines(view, learned=learned)])
     (directory / PAGE).write_text(page + "\n", encoding="utf-8")
 
 

@@ -37,7 +37,7 @@ def read_files(
     workers: int = 1,
     on_file: Callable[[int], None] = lambda done: None,
 ) -> Sound:
-    """Hear every file below a directory; AudioError where none can be heard."""
+    """Read every file below a directory; AudioError where none can be read."""
     found: dict[str, Spectrogram] = {}
     failures = []
     files = find_files(directory)
@@ -50,7 +50,7 @@ def read_files(
             found[file.song_id] = made
     if not found:
         first = failures[0]
-        raise AudioError(f"{directory}: no file can be heard; {first.path}: {first.reason}")
+        raise AudioError(f"{directory}: no file can be decoded; {first.path}: {first.reason}")
     return Sound(spectrogram_config, list(found), list(found.values()), [""] * len(found), failures)
 
 
@@ -77,7 +77,7 @@ def read_spectrograms(path: Path, mel: MelConfig | None = None) -> Sound:
         raise AudioError(f"{path}: {levels.shape[2]} frames are shorter than {WINDOW_S:g} s")
     song_ids = [str(PurePosixPath(str(track)).with_suffix("")) for track in tracks]
     labels = [str(label) for label in arrays.get("label", [""] * len(song_ids))]
-    # Frame by frame, as files are heard.
+    # Frame by frame, as files are decoded.
     spectrograms = list(np.ascontiguousarray(levels.swapaxes(1, 2)))
     return Sound(SpectrogramConfig(config, frames), song_ids, spectrograms, labels)
 

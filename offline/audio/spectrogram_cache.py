@@ -19,9 +19,9 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class SpectrogramConfig:
-    """How files are heard. frames: of a window, the least a file must last.
+    """How files are decoded. frames: of a window, the least a file must last.
 
-    longest_s: what is heard of a file at most, from its beginning, so that an hour takes no
+    longest_s: how much of a file is decoded at most, from its beginning, so that an hour takes no
     more memory than a song.
     """
 
@@ -52,7 +52,7 @@ def make_spectrogram(path: Path, spectrogram_config: SpectrogramConfig) -> Spect
 class SpectrogramCache:
     """Spectrograms in a directory, each under the hash of the file it came from and how.
 
-    A file that was moved is found again; one whose content changed, or that is heard in another
+    A file that was moved is found again; one whose content changed, or that is decoded in another
     way, is not. Any number of processes may share a directory. None keeps nothing.
     """
 
@@ -94,11 +94,11 @@ def _key(path: Path, spectrogram_config: SpectrogramConfig) -> str:
 def _write(path: Path, spectrogram: Spectrogram) -> None:
     """Write a file that others see whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    descriptor, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
             np.save(file, spectrogram)
-        Path(beside).replace(path)
+        Path(part).replace(path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        Path(part).unlink(missing_ok=True)
         raise

@@ -29,7 +29,7 @@ from segue.offline.training.trainer import TrainingError
 
 @dataclass(frozen=True)
 class AudioBundle:
-    """What was written, and how it came about. figures: those for people and machines."""
+    """A written bundle and its training. figures: for people and machines."""
 
     manifest: Manifest
     fitted: TrainedAudio
@@ -50,12 +50,12 @@ def train_audio_bundle(
     overwrite: bool = False,
     on_windows: Callable[[int], None] = lambda windows: None,
 ) -> AudioBundle:
-    """Teach a network the vectors of the songs that have both sound and one, and write it.
+    """Train a network on the songs that have both sound and a vector, and write a bundle.
 
-    config: its frames, bands and dim are those of the sound and of the targets, whatever it
-    says. A share of the songs, drawn by chance, is held back: the network is kept as it was
-    when it did best on those. Raises BundleError, before anything is trained, where `out` must
-    not be written, and TrainingError where nothing can be learned.
+    config: its frames, bands and dim are replaced by those of the sound and of the targets. A
+    random share of the songs is the validation split, by which the best epoch is kept. Raises
+    BundleError, before anything is trained, where `out` must not be written, and TrainingError
+    where there is nothing to train on.
     """
     check_writable(out, overwrite=overwrite)
     songs = join(sound, targets)
@@ -116,7 +116,7 @@ def join(sound: Sound, targets: Targets) -> AudibleSongs:
 
 
 def _metrics(fitted: TrainedAudio, held: AudibleSongs) -> dict[str, float | None]:
-    """Describe how near predicted vectors of the songs held back lie to their own true ones."""
+    """Compute how near predicted vectors of the validation split are to the true ones."""
     if fitted.centred_cosine is None:
         return {}
     vectors = predict(fitted.network, held.spectrograms)

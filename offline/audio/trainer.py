@@ -1,4 +1,4 @@
-"""Teaching a network to predict vectors from sound, judged on songs it has not heard."""
+"""Training of audio networks: regression of song vectors from spectrograms."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from segue.offline.audio.targets import Targets
 from segue.offline.audio.windows import draw_windows, song_windows
 from segue.offline.training.trainer import Learner, Metrics, Trained, TrainingError, train
 
-MOST_SONGS_REPELLED = 4_096
-LEAST_SCALE = 1e-6
+MAX_NEGATIVE_SONGS = 4_096
+MIN_SCALE = 1e-6
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How a network learns; bad values raise ValueError.
+    """How a network is trained; bad values raise ValueError.
 
-    loss: `squared`, `weighted` (factors alone) or `contrastive`. epochs: each hears one window
-    of every song. judge_every: epochs between two looks at the songs held back. mixed: matrix
-    products in 16 bits (bfloat16, whose range needs no scaling of losses); None: on a GPU.
+    loss: `squared`, `weighted` (factors alone) or `contrastive`. epochs: each trains on one
+    window of every song. judge_every: epochs between two validations. mixed: matrix products in
+    16 bits (bfloat16, whose range needs no scaling of losses); None: on a GPU.
     """
 
     loss: str = "squared"
@@ -60,7 +60,7 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class AudibleSongs:
-    """Songs with their sound and their vectors, row by row."""
+    """Songs with their spectrograms and their target vectors, row by row."""
 
     spectrograms: Sequence[Spectrogram]
     targets: Targets
@@ -92,7 +92,7 @@ class TrainedAudio(Trained[AudioNetwork]):
 def validation_split(
     songs: AudibleSongs, fraction: float, seed: int
 ) -> tuple[AudibleSongs, AudibleSongs]:
-    """Part songs by chance into those learned from and a share to be judged by."""
+    """Split songs at random into a training and a validation split."""
     order = np.random.default_rng(seed).permutation(len(songs))
     held = math.ceil(fraction * len(songs)) if fraction else 0
     return songs.take(np.sort(order[held:])), songs.take(np.sort(order[:held]))
@@ -107,10 +107,10 @@ def train_audio(
     seed: int = 0,
     on_windows: Callable[[int], None] = lambda windows: None,
 ) -> TrainedAudio:
-    """Teach a network; the same input and seed give the same weights on the same machine.
+    """Train a network; the same input and seed give the same weights on the same machine.
 
-    on_windows: called with how many windows are done, of `fit.epochs * len(songs)`. Trains on a GPU
-    where there is one. TrainingError where nothing can be learned.
+    on_windows: accepts the number of windows done, of `fit.epochs * len(songs)`. Trains on a GPU
+    where there is one. TrainingError where there is nothing to train on.
     """
     if len(songs) < 2:
         raise TrainingError(
@@ -213,8 +213,8 @@ class _Answers:
     def __init__(self, targets: Targets, fit: FitConfig) -> None:
         self.fit = fit
         self.vectors = torch.from_numpy(targets.vectors)
-        self.songs = unit(self.vectors[:MOST_SONGS_REPELLED])
-        self.spread = (self.vectors - self.vectors.mean(0)).std().clamp_min(LEAST_SCALE)
+        self.songs = unit(self.vectors[:MAX_NEGATIVE_SONGS])
+        self.spread = (self.vectors - self.vectors.mean(0)).std().clamp_min(MIN_SCALE)
         if fit.loss == WEIGHTED:
             if targets.squares is None or targets.products is None:
                 raise TrainingError(
@@ -227,7 +227,7 @@ class _Answers:
             self.products = torch.from_numpy(targets.products / solved)
 
     def standardise(self, network: AudioNetwork) -> None:
-        """Let outputs of 0 mean the best constant, and those of 1 the targets' spread.
+        """Scale outputs: 0 is the best constant, 1 is the targets' spread.
 
         The weighted error is curved as the mean A of all songs, steeply where many listeners
         are. In the axes of its root it is as steep everywhere, or else little but the song's
@@ -239,8 +239,8 @@ class _Answers:
             curved = self.squares.mean(0)
             mean = torch.linalg.solve(curved, self.products.mean(0))
             values, axes = torch.linalg.eigh(curved)
-            root = axes @ torch.diag(values.clamp_min(LEAST_SCALE).rsqrt()) @ axes.T
-        spread = torch.linalg.solve(root, (self.vectors - mean).T).std().clamp_min(LEAST_SCALE)
+            root = axes @ torch.diag(values.clamp_min(MIN_SCALE).rsqrt()) @ axes.T
+        spread = torch.linalg.solve(root, (self.vectors - mean).T).std().clamp_min(MIN_SCALE)
         network.vector_mean.copy_(mean)
         network.vector_scale.copy_(spread * root)
 
@@ -283,7 +283,7 @@ def default_network(
 
 
 def default_fit(architecture: str, epochs: int, loss: str | None = None) -> FitConfig:
-    """Describe how an architecture is taught."""
+    """Return the training settings of an architecture."""
     natural = SQUARED if architecture == VAN_DEN_OORD else CONTRASTIVE
     rate = 1e-3 if architecture == VAN_DEN_OORD else 2e-3
     return FitConfig(loss or natural, epochs=epochs, learning_rate=rate)

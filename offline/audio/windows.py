@@ -1,4 +1,4 @@
-"""Windows of spectrograms: drawn by chance to learn from, laid side by side to hear a song."""
+"""Windows of spectrograms: random ones to train on, adjacent ones to cover a song."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def song_windows(spectrogram: Spectrogram, frames: int) -> Tensor:
     """Cut a song into windows that do not overlap, uint8 [W, frames, bands].
 
     spectrogram: at least `frames` long. What is left over at its end is the end of one more
-    window, so that all of the song is heard.
+    window, so that the whole song is covered.
     """
     assert len(spectrogram) >= frames, f"{len(spectrogram)} frames are less than {frames}"
     starts = list(range(0, len(spectrogram) - frames + 1, frames))

@@ -74,11 +74,11 @@ def audio(
 
     protocol = AudioProtocol(
         splits=splits,
-        document_epochs=cnn_epochs,
-        residual_epochs=resnet_epochs,
+        cnn_epochs=cnn_epochs,
+        resnet_epochs=resnet_epochs,
         width=width,
         dense=8 * width,
-        residual_dropout=resnet_dropout,
+        resnet_dropout=resnet_dropout,
         listening=replace(LISTENING, listeners=listeners),
         seed=seed,
     )

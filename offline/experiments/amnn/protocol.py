@@ -1,8 +1,8 @@
 """The AMNN paper's protocol: who is judged, on which songs, learning from which others.
 
-A listener's songs are dealt into parts at random. In each fold one part is held back from
+A listener's songs are dealt into parts at random. In each fold one part is excluded from
 training; one of its songs, drawn at random, must be found among 99 that the listener has never
-played. One song of the next part is held back too, with unheard songs of its own: there every
+played. One song of the next part is excluded, too, with unplayed songs of its own: there every
 choice is made, of a model's shape and of the epoch at which learning ends. It is another song
 than the one that is tested when that part's turn comes.
 """
@@ -32,8 +32,8 @@ class Protocol:
 
     min_songs: listeners with fewer songs are left out. sample_songs: draw so many of each
     listener's songs, 0 keeps all. The paper's numbers say that it drew 20: 390,040 rows of
-    19,502 listeners are exactly 20 each. negatives: unheard songs beside the heard one.
-    parts: into how many a listener's songs are dealt. folds: how many of them are held back,
+    19,502 listeners are exactly 20 each. negatives: unplayed songs beside the played one.
+    parts: into how many a listener's songs are dealt. folds: how many of them are excluded,
     one after the other. seeds: how often all of it is done anew.
     """
 
@@ -62,8 +62,8 @@ class Protocol:
 class Fold:
     """What is learned from, and what is asked.
 
-    training: without the part held back and without the validation songs. validation, test:
-    item numbers, int64 [U, 1 + negatives], the heard song first.
+    training: without the excluded part and without the validation songs. validation, test:
+    item numbers, int64 [U, 1 + negatives], the played song first.
     """
 
     training: Interactions
@@ -126,7 +126,7 @@ def folds(interactions: Interactions, protocol: Protocol, seed: int) -> Iterator
         interactions.songs.offsets[:-1], interactions.songs.lengths
     )
     heard = PlayedPairs(interactions)
-    _check_unheard(interactions, protocol)
+    _check_unplayed(interactions, protocol)
     for fold in range(protocol.parts):
         # Of each part the first song is tested and the second one chooses, so that nothing is
         # ever chosen by a song that is tested in another fold.
@@ -134,7 +134,7 @@ def folds(interactions: Interactions, protocol: Protocol, seed: int) -> Iterator
         asked = [
             _asked(interactions, heard, rank == each, protocol, rng) for each in (validation, test)
         ]
-        # All of the part is held back, though one song of it is asked for.
+        # All of the part is excluded, though one song of it is asked for.
         learned = (rank % protocol.parts != test) & (rank != validation)
         if fold < protocol.folds:
             yield Fold(interactions.keep(learned), *asked)
@@ -149,15 +149,15 @@ def _asked(
 ) -> NDArray[np.int64]:
     answers = interactions.songs.values[chosen]
     everybody = np.arange(len(interactions))
-    unheard = heard.draw_unheard(everybody, protocol.negatives, rng, distinct=True)
-    return np.column_stack([answers, unheard])
+    unplayed = heard.draw_unheard(everybody, protocol.negatives, rng, distinct=True)
+    return np.column_stack([answers, unplayed])
 
 
-def _check_unheard(interactions: Interactions, protocol: Protocol) -> None:
-    unheard = interactions.catalogue - int(interactions.songs.lengths.max())
+def _check_unplayed(interactions: Interactions, protocol: Protocol) -> None:
+    unplayed = interactions.catalogue - int(interactions.songs.lengths.max())
     # Twice as many as are drawn, so that drawing again what is wrong ends soon.
-    if unheard < 2 * protocol.negatives:
+    if unplayed < 2 * protocol.negatives:
         raise ExperimentError(
-            f"a listener has not played {unheard} of {interactions.catalogue} songs, too few to "
+            f"a listener has not played {unplayed} of {interactions.catalogue} songs, too few to "
             f"draw {protocol.negatives} from: give a larger log, or fewer --negatives"
         )

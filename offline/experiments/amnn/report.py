@@ -147,13 +147,13 @@ def _page(figures: Figures) -> list[str]:
         "",
         f"{data['listeners']:,} listeners with at least {protocol['min_songs']} songs, "
         f"{data['songs']:,} songs, {data['rows']:,} rows. Each listener's songs are dealt into "
-        f"{protocol['parts']} parts, of which one is held back in each fold; one of its songs "
-        f"stands among {protocol['negatives']} that the listener never played. "
+        f"{protocol['parts']} parts, of which one is excluded from training in each fold; one of "
+        f"its songs stands among {protocol['negatives']} that the listener never played. "
         f"{data['unseen_test_songs']:.1%} of these songs nobody played in training, so that "
         "every model puts them last. Ties count against a model.",
         "",
         "Ranking 100 drawn songs is not ranking all of them, and may order models differently "
-        "(Krichene and Rendle, KDD 2020): read these figures beside the paper's only.",
+        "(Krichene and Rendle, KDD 2020): compare these figures with the paper's only.",
         "",
         f"Mean of {runs} runs (folds and seeds) ± their standard deviation; in brackets the "
         f"{CONFIDENCE:.0%} interval over listeners.",

@@ -1,4 +1,4 @@
-"""Runs the models over folds and seeds, and keeps every rank, so that a run can go on."""
+"""Runs the models over folds and seeds, and keeps every rank, so that a run can resume."""
 
 from __future__ import annotations
 
@@ -112,10 +112,10 @@ class Run:
             config = replace(config, history=variant.history)
         scorer = model.fit(fold, config, seed, self._device)
         ranks = candidate_ranks(scorer, fold.training, fold.test)
-        beside = path.with_suffix(".part")
-        with beside.open("wb") as file:
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
             np.save(file, ranks.astype(np.int16), allow_pickle=False)
-        beside.rename(path)  # whole or not at all: the next run takes what is there
+        part.rename(path)  # whole or not at all: the next run takes what is there
         return ranks
 
     def _config(self, name: str, model: ExperimentModel, fold: Fold, seed: int) -> Any:

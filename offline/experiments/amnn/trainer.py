@@ -1,4 +1,4 @@
-"""Fits a taste network to a fold: negatives anew each epoch, the best epoch kept."""
+"""Training of a collaborative network on a fold: negatives drawn anew each epoch."""
 
 from __future__ import annotations
 

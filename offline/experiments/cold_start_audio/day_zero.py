@@ -8,7 +8,7 @@
 New songs have a vector from their sound or their genre; the oracle gives them the vector that
 half A's listening does, which is what a network of sound tries to predict. It is counted how many
 of the new songs that a listener of half B played stand in a list of 20: of all new songs, and of
-all songs, known or new, that he has not heard.
+all songs, known or new, that he has not played.
 """
 
 from __future__ import annotations
@@ -78,13 +78,13 @@ class DayZeroLog:
         return PlayLog(self.log.plays.filter(kept), self.log.songs)
 
     def hit_rates(self, scores: NDArray[np.float32]) -> dict[str, float]:
-        """Judge half B's scores float32 [B, I]: among new songs, and among all not heard."""
+        """Judge half B's scores float32 [B, I]: among new songs, and among all not played."""
         wanted = (self.counts[self.asked] > 0) & self.new
-        heard = self.known_plays() > 0
-        new = scores[:, self.new], heard[:, self.new], wanted[:, self.new]
+        played = self.known_plays() > 0
+        new = scores[:, self.new], played[:, self.new], wanted[:, self.new]
         return {
             "hit_rate_at_20": hit_rate(*new),
-            "all_hit_rate_at_20": hit_rate(scores, heard, wanted),
+            "all_hit_rate_at_20": hit_rate(scores, played, wanted),
         }
 
 

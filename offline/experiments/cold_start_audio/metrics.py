@@ -60,16 +60,16 @@ def area_under_curve(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -
 
 
 def hit_rate(
-    scores: NDArray[np.float32], heard: NDArray[np.bool_], wanted: NDArray[np.bool_]
+    scores: NDArray[np.float32], played: NDArray[np.bool_], wanted: NDArray[np.bool_]
 ) -> float:
     """Return the share of wanted songs that stand in the listener's list of LIST_LENGTH.
 
-    All songs a listener has not heard are ranked, ties count against the song. scores: float32
-    [U, I]. heard, wanted: bool [U, I], of which no song is both.
+    All songs a listener has not played are ranked, ties count against the song. scores: float32
+    [U, I]. played, wanted: bool [U, I], of which no song is both.
     """
     total = 0.0
     for row in np.flatnonzero(wanted.any(1)):
-        offered = scores[row, ~heard[row]]
+        offered = scores[row, ~played[row]]
         mine = scores[row, wanted[row]]
         ranks = ranks_among(np.broadcast_to(offered, (len(mine), len(offered))), mine)
         total += hits(ranks, LIST_LENGTH).sum()

@@ -35,7 +35,7 @@ PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 @dataclass(frozen=True)
 class AudioModel:
-    """A network, the space it predicts and the loss it is taught by."""
+    """A network, the space of its targets and its loss."""
 
     name: str
     architecture: str
@@ -44,20 +44,20 @@ class AudioModel:
 
 
 MODELS = (
-    AudioModel("document's CNN", VAN_DEN_OORD, FACTORS, SQUARED),
-    AudioModel("document's CNN, weighted error", VAN_DEN_OORD, FACTORS, WEIGHTED),
-    AudioModel("document's CNN, squared error", VAN_DEN_OORD, SKIPGRAM, SQUARED),
-    AudioModel("residual rival, contrastive", RESIDUAL, SKIPGRAM, CONTRASTIVE),
+    AudioModel("CNN", VAN_DEN_OORD, FACTORS, SQUARED),
+    AudioModel("CNN, weighted error", VAN_DEN_OORD, FACTORS, WEIGHTED),
+    AudioModel("CNN, squared error", VAN_DEN_OORD, SKIPGRAM, SQUARED),
+    AudioModel("ResNet, contrastive", RESIDUAL, SKIPGRAM, CONTRASTIVE),
 )
-RIDGE_BASELINES = {"line from MFCC": mfcc_statistics, "line from log-mel": mel_statistics}
+RIDGE_BASELINES = {"ridge from MFCC": mfcc_statistics, "ridge from log-mel": mel_statistics}
 """Ridge regression from statistics of the spectrogram: what learning layers must beat."""
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a model says of songs that it has not heard.
+    """Predictions for new songs.
 
-    vectors: float32 [N, D]. centred_cosine: on the songs held back of those it learned from.
+    vectors: float32 [N, D]. centred_cosine: on the validation split.
     """
 
     vectors: Vectors
@@ -67,7 +67,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class ColdStartTask:
-    """The songs of one split and one space: learned from, held back to choose by, and new."""
+    """The songs of one split and one space: training, validation and new ones."""
 
     sound: Sound
     space: Space
@@ -76,7 +76,7 @@ class ColdStartTask:
     seed: int
 
     def parts(self) -> tuple[AudibleSongs, AudibleSongs]:
-        """Return the songs learned from and those held back; the same for every model."""
+        """Return the training and the validation split; the same for every model."""
         known = [self.sound.spectrograms[row] for row in self.space.known]
         return validation_split(
             AudibleSongs(known, self.space.targets), self.validation_fraction, self.seed
@@ -86,7 +86,7 @@ class ColdStartTask:
 def predict_by_network(
     model: AudioModel, task: ColdStartTask, network: AudioConfig, epochs: int
 ) -> Predicted:
-    """Teach a network, and let it hear the new songs."""
+    """Train a network, and predict the vectors of the new songs."""
     learned, held = task.parts()
     config = replace(
         network,
@@ -97,12 +97,12 @@ def predict_by_network(
     fit = default_fit(model.architecture, epochs, model.loss)
     fitted = train_audio(learned, config, fit, validation=held, seed=task.seed)
     new = [task.sound.spectrograms[row] for row in task.new]
-    assert fitted.centred_cosine is not None, "songs are held back"
+    assert fitted.centred_cosine is not None, "there is a validation split"
     return Predicted(predict(fitted.network, new), fitted.centred_cosine, fitted)
 
 
-def predict_by_line(statistics: Vectors, task: ColdStartTask) -> Predicted:
-    """Fit a line, its penalty chosen on the songs held back. statistics: float32 [I, F]."""
+def predict_by_ridge(statistics: Vectors, task: ColdStartTask) -> Predicted:
+    """Fit ridge regression, its penalty chosen on validation. statistics: float32 [I, F]."""
     learned, held = task.parts()
     rows = {song_id: row for row, song_id in enumerate(task.sound.song_ids)}
     known, judged = (
@@ -128,5 +128,5 @@ def genre_means(space: Space, genres: Sequence[str], new: Rows) -> Vectors:
 
 
 def best_of(predicted: Mapping[str, Predicted]) -> str:
-    """Name the model that did best on the songs held back; the first at a tie."""
+    """Name the model that did best on the validation split; the first at a tie."""
     return max(predicted, key=lambda name: predicted[name].centred_cosine)

@@ -22,7 +22,7 @@ def write_report(directory: Path, found: Mapping[str, Any], protocol: AudioProto
     lines = _page(found, protocol)
     view = directory / VIEW
     if view.is_file():
-        lines += ["", "## What the network hears", ""]
+        lines += ["", "## What the network responds to", ""]
         lines += view.read_text(encoding="utf-8").splitlines()[2:]
         view.unlink()
     (directory / PAGE).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -37,7 +37,8 @@ def _page(found: Mapping[str, Any], protocol: AudioProtocol) -> list[str]:
         "400 songs of four genres (Emotify), 30 s each as log-mel spectrograms; "
         f"{protocol.splits} splits, so that each song is new once. Networks learn from the "
         "known songs, are stopped and chosen by "
-        f"{protocol.validation_fraction:.0%} of them, and hear the new ones once, at the end. "
+        f"{protocol.validation_fraction:.0%} of them, and are applied to the new ones once, at the "
+        "end. "
         "Mean over the splits, in brackets Student's 95 % interval over them; splits share most "
         "of their known songs, so read it as a guide.",
         "",
@@ -45,11 +46,11 @@ def _page(found: Mapping[str, Any], protocol: AudioProtocol) -> list[str]:
         f"segue experiment audio --emotify audio_emotify --out runs/audio --seed {protocol.seed}",
         "```",
         "",
-        f"The document's network has {protocol.width} filters a layer here and "
-        f"{protocol.dense:,} numbers in its dense layers (256 and 2,048 in the document), and "
-        f"hears the songs {protocol.document_epochs} times; its rival has "
-        f"{protocol.residual_width} channels and {protocol.depth} blocks, and hears them "
-        f"{protocol.residual_epochs} times.",
+        f"The CNN has {protocol.width} filters a layer here and "
+        f"{protocol.dense:,} numbers in its dense layers (256 and 2,048 in the paper), and "
+        f"trains for {protocol.cnn_epochs} epochs; the ResNet has "
+        f"{protocol.resnet_width} channels and {protocol.depth} blocks, and trains for "
+        f"{protocol.resnet_epochs} epochs.",
         "",
         "## Genre: how many of a new song's ten nearest are of its genre",
         "",
@@ -72,7 +73,7 @@ def _page(found: Mapping[str, Any], protocol: AudioProtocol) -> list[str]:
         f"listeners, {listening.sessions} sessions each of about {listening.plays} plays. Songs' "
         "vectors are learned from half of the listeners, without any play of a new song; asked is "
         "which new songs the other half plays, by their plays of known songs. First among all new "
-        "songs, then among all songs that a listener has not heard. No song is sampled away; ties "
+        "songs, then among all songs that a listener has not played. No song is sampled away; ties "
         "count against a model, so popularity, which knows nothing of new songs, finds none.",
         "",
         *_day_zero(table),
@@ -112,7 +113,7 @@ def _kept(found: Mapping[str, Any]) -> list[str]:
         chosen = ", ".join(f"{name} in {times}" for name, times in counts.most_common())
         lines.append(
             f"- {TITLES[space]}: {chosen} of {len(found['chosen'])} splits; mean cosine of "
-            "predicted and true vectors, on the songs held back, from the mean vector:"
+            "predicted and true vectors, on the validation split, from the mean vector:"
         )
         names = found["centred_cosine"][0][space]
         for name in names:

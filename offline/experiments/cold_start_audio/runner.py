@@ -44,8 +44,8 @@ from segue.offline.experiments.cold_start_audio.models import (
     Predicted,
     best_of,
     genre_means,
-    predict_by_line,
     predict_by_network,
+    predict_by_ridge,
 )
 from segue.offline.experiments.cold_start_audio.summary import Split
 from segue.offline.reporting.json_file import write_json
@@ -67,20 +67,20 @@ class AudioProtocol:
     """How the test is run.
 
     splits: parts of the songs, each of which is new once. validation_fraction: share of the
-    known songs that networks are stopped and chosen by. width, dense: of the document's network,
-    a quarter of what the document has: few songs are learned from, and on one core. The rival's
-    residual_width, depth and dropout are as small beside its own.
+    known songs that networks stop early and are chosen by. width, dense: of the CNN, a quarter
+    of the paper's: there are few songs, and one core. The ResNet's width, depth and dropout are
+    as small.
     """
 
     splits: int = 5
     validation_fraction: float = 0.15
-    document_epochs: int = 24
-    residual_epochs: int = 20
+    cnn_epochs: int = 24
+    resnet_epochs: int = 20
     width: int = 64
     dense: int = 512
-    residual_width: int = 24
+    resnet_width: int = 24
     depth: int = 4
-    residual_dropout: float = 0.2
+    resnet_dropout: float = 0.2
     listening: ListeningConfig = LISTENING
     factors: FactorsConfig = FACTORS_CONFIG
     skipgram: SkipGramConfig = SKIPGRAM_CONFIG
@@ -90,12 +90,12 @@ class AudioProtocol:
         """Return the network of an architecture, but for the shapes of its input and output."""
         if architecture == VAN_DEN_OORD:
             return default_network(VAN_DEN_OORD, self.width, self.dense)
-        network = default_network(architecture, self.residual_width)
-        return replace(network, depth=self.depth, dropout=self.residual_dropout)
+        network = default_network(architecture, self.resnet_width)
+        return replace(network, depth=self.depth, dropout=self.resnet_dropout)
 
     def epochs(self, architecture: str) -> int:
         """Describe how long networks of an architecture learn."""
-        return self.document_epochs if architecture == VAN_DEN_OORD else self.residual_epochs
+        return self.cnn_epochs if architecture == VAN_DEN_OORD else self.resnet_epochs
 
 
 OnNetwork = Callable[[Predicted, ColdStartTask], None]
@@ -122,7 +122,7 @@ def run_experiment(
 ) -> list[Split]:
     """Run every split; those that stand in `directory` by the same protocol are not run again.
 
-    on_network: gets the document's network of the first split, as far as that is run.
+    on_network: gets the CNN of the first split, as far as that is run.
     """
     sound = songs.sound
     log = make_listening(
@@ -224,7 +224,7 @@ class _Run:
         self, space: Space, oracle: Space, task: ColdStartTask, networks: dict[str, Predicted]
     ) -> None:
         lines = {
-            name: predict_by_line(statistics(self.songs.sound.spectrograms), task)
+            name: predict_by_ridge(statistics(self.songs.sound.spectrograms), task)
             for name, statistics in RIDGE_BASELINES.items()
         }
         chosen = best_of(networks)
@@ -233,7 +233,7 @@ class _Run:
         vectors: dict[str, Vectors] = {
             METADATA: metadata,
             **{name: predicted.vectors for name, predicted in {**lines, **networks}.items()},
-            "kept: best on songs held back": networks[chosen].vectors,
+            "kept: best on validation": networks[chosen].vectors,
             HALFWAY: both,
         }
         found = {

@@ -98,10 +98,10 @@ def test_the_experiment_tells_songs_that_are_easy_to_tell(emotify, tmp_path, mon
     assert found[""]["MFCC mean and variance"]["precision_at_10"]["mean"] > 0.8  # 9 of 10 at most
     assert found[""]["random"]["precision_at_10"]["mean"] == pytest.approx(9 / 19)
     assert found[""]["popularity"]["all_hit_rate_at_20"]["mean"] == 0
-    assert found["factors"]["line from MFCC"]["auc"]["mean"] > 0.65
+    assert found["factors"]["ridge from MFCC"]["auc"]["mean"] > 0.65
     for space in ("factors", "skipgram"):
         assert "truth: as if listened to" in found[space]
-        kept = found[space]["kept: best on songs held back"]
+        kept = found[space]["kept: best on validation"]
         assert all(0 <= told["mean"] <= 1 for told in kept.values())
     for picture in ("audio-filters.png", "audio-map.png", "audio-units.png"):
         assert picture in page

@@ -1,4 +1,4 @@
-"""Files to spectrograms: every format, the cache, and what cannot be heard."""
+"""Files to spectrograms: every format, the cache, and what cannot be decoded."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ def test_songs_without_sound_or_sound_without_songs_is_refused(trained, tmp_path
     assert not (tmp_path / "out").exists()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "song.mp3").write_text("no sound")
-    with pytest.raises(AudioError, match=r"no file can be heard; .*song\.mp3"):
+    with pytest.raises(AudioError, match=r"no file can be decoded; .*song\.mp3"):
         embed_directory(tmp_path / "broken", trained[1])
 
 
