@@ -14,7 +14,7 @@ NEEDED = "needs Debian's chromium (apt-get install chromium) and pip's playwrigh
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Give a browser; a run without one fails, as somebody asked for it."""
+    """Return a browser; a run without one fails, as somebody asked for it."""
     program = shutil.which("chromium")
     if program is None:
         pytest.fail(f"chromium is not there: {NEEDED}")

@@ -51,7 +51,7 @@ SHOTS = os.environ.get("SEGUE_TEST_SHOTS")
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: Any) -> Iterator[str]:
-    """Give the address of `segue ui`, with a broker, a worker and a small model behind it."""
+    """Return the address of `segue ui`, with a broker, a worker and a small model behind it."""
     directory = tmp_path_factory.mktemp("ui")
     world = generate_world(WorldConfig(songs=600, genres=6, listeners=120, days=28), seed=3)
     train_gru_bundle(

@@ -30,7 +30,7 @@ pytestmark = [
 
 @pytest.fixture
 def home(tmp_path):
-    """Give a working directory with a bundle, as the image's would be mounted."""
+    """Return a working directory with a bundle, as the image's would be mounted."""
     write_toy_bundle(tmp_path / "home/bundles/toy", songs=30)
     return tmp_path / "home"
 
@@ -41,7 +41,7 @@ def settings(broker, home):
 
 
 def given(service, settings, port):
-    """Give a service's environment, with what is of this test in the place of compose's own."""
+    """Return a service's environment, with what is of this test in the place of compose's own."""
     own = {
         name: value
         for name, value in environment(settings).items()
@@ -53,7 +53,7 @@ def given(service, settings, port):
 
 
 def command(service):
-    """Give a service's command as Docker would run it; compose writes a dollar sign twice."""
+    """Return a service's command as Docker would run it; compose writes a dollar sign twice."""
     return [word.replace("$$", "$") for word in SERVICES[service]["command"]]
 
 

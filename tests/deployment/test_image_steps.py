@@ -37,7 +37,7 @@ class Stage:
         root.mkdir()
 
     def inside(self, path):
-        """Give the place below the root of a path in the image."""
+        """Return the place below the root of a path in the image."""
         return self.root / path.lstrip("/") if path.startswith("/") else self.folder / path
 
     def take(self, instruction, words):

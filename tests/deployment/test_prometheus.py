@@ -130,7 +130,7 @@ class Prometheus:
             return json.load(answer)["data"]
 
     def data(self, expr):
-        """Give the values that an expression has now, without those that are no numbers."""
+        """Return the values that an expression has now, without those that are no numbers."""
         found = self.ask("query", query=expr)["result"]
         return [float(one["value"][1]) for one in found if one["value"][1] != "NaN"]
 
@@ -151,7 +151,7 @@ class Prometheus:
 
 @pytest.fixture(scope="module")
 def live(broker, tmp_path_factory):
-    """Give a Prometheus that watches a worker with a trial, and a refresh, under load."""
+    """Return a Prometheus that watches a worker with a trial, and a refresh, under load."""
     folder = tmp_path_factory.mktemp("live")
     root, songs = folder / "bundles", Vocabulary()
     log = number_sessions(paired_sessions(PAIRS, 300, seed=1), songs)
@@ -219,7 +219,7 @@ def filled(expr):
 
 
 def without_data(watching, expressions):
-    """Give the expressions that still have no data when patience ends."""
+    """Return the expressions that still have no data when patience ends."""
     deadline = time.monotonic() + PATIENCE_S
     left = list(expressions)
     while left and time.monotonic() < deadline:

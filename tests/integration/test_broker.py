@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def is_alive(pid: int) -> bool:
-    """Say whether a process runs; one that waits to be buried does not."""
+    """Return whether a process runs; one that waits to be buried does not."""
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 

@@ -64,7 +64,7 @@ class Published:
 
 
 def batches():
-    """Give records without end, in partition 0, of ten listeners."""
+    """Return records without end, in partition 0, of ten listeners."""
     number = 0
     while True:
         yield [
@@ -126,7 +126,7 @@ def test_soak_of_swaps_under_load(processor, tmp_path):
 
 @pytest.fixture
 def root(tmp_path):
-    """Give a bundle root with three bundles, of which the last is damaged."""
+    """Return a bundle root with three bundles, of which the last is damaged."""
     for number, name in enumerate(("a", "b", "damaged")):
         write_toy_bundle(tmp_path / "bundles" / name, songs=50, seed=number)
     weights = tmp_path / "bundles" / "damaged" / "weights.safetensors"

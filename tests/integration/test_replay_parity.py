@@ -81,7 +81,7 @@ def live(broker, tmp_path_factory) -> Live:
 
 @pytest.fixture(scope="module")
 def live_hybrid(broker, tmp_path_factory) -> Live:
-    """Give a live run of a hybrid, to which 10 of the songs are new."""
+    """Return a live run of a hybrid, to which 10 of the songs are new."""
     directory = tmp_path_factory.mktemp("live-hybrid")
     chance = random.Random(7)
     log, songs = numbered([[song(chance.randrange(50)) for _ in range(6)] for _ in range(150)])
@@ -98,7 +98,7 @@ def replayed(live: Live, monkeypatch, words) -> Result:
 
 @pytest.fixture
 def replay(live, monkeypatch):
-    """Give `segue replay` under the live run's settings."""
+    """Return `segue replay` under the live run's settings."""
     return lambda *words: replayed(live, monkeypatch, words)
 
 

@@ -78,7 +78,7 @@ def test_a_click_is_a_play_for_everybody_and_its_list_comes_back_with_reasons(li
 
 
 def check_plays(settings: Any, user_id: str, songs: list[str]) -> None:
-    """See that the topic of plays has what was clicked, by the schema, and lists answer it."""
+    """Check that the topic of plays has what was clicked, by the schema, and lists answer it."""
     reader = Reader(settings, settings.topic_plays)
     mine = lambda records: [one for one in records if one.key == user_id.encode()]  # noqa: E731
     records = mine(reader.read_until(lambda found: len(mine(found)) >= len(songs)))

@@ -13,7 +13,7 @@ from segue.stream.kafka.topics import ensure_topics
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[str]:
-    """Give the address of a broker that lives as long as the test run."""
+    """Return the address of a broker that lives as long as the test run."""
     given = os.environ.get("SEGUE_TEST_BROKER")
     if given:
         yield given
@@ -24,14 +24,14 @@ def broker() -> Iterator[str]:
 
 @pytest.fixture
 def broker_settings(broker: str, tmp_path) -> Settings:
-    """Give settings with topics and a group of this test's own; the topics exist."""
+    """Return settings with topics and a group of this test's own; the topics exist."""
     settings = own_settings(broker, data_dir=tmp_path / "data")
     ensure_topics(settings)
     return settings
 
 
 def own_settings(broker: str, **overrides: object) -> Settings:
-    """Give settings whose topics and group no other test uses."""
+    """Return settings whose topics and group no other test uses."""
     own = uuid.uuid4().hex[:8]
     names = {
         "topic_plays": f"plays-{own}",

@@ -11,11 +11,11 @@ class Clock:
     now = 0.0
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return the time."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Give one that stands at 0."""
+    """Return one that stands at 0."""
     return Clock()

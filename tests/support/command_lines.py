@@ -42,7 +42,7 @@ def simple_commands(script: str) -> Iterator[list[str]]:
 
 
 def segue_commands(script: str) -> Iterator[list[str]]:
-    """Give the arguments of each `segue`, wherever it is installed or run inside a container.
+    """Return the arguments of each `segue`, wherever it is installed or run inside a container.
 
     >>> list(segue_commands(".venv/bin/segue demo && docker compose run --rm worker segue topics"))
     [['demo'], ['topics']]
@@ -55,7 +55,7 @@ def segue_commands(script: str) -> Iterator[list[str]]:
 
 
 def refusal(arguments: list[str]) -> str | None:
-    """Say why `segue` would not take these arguments; None where it would. Nothing is run.
+    """Return why `segue` would not take these arguments; None where it would. Nothing is run.
 
     Files need not exist: a text may call one FILE.
     """

@@ -60,7 +60,7 @@ class Worker(ChildProcess):
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Hand settings to another process."""
+    """Pass settings to another process."""
     given = {
         f"SEGUE_{name.upper()}": str(value)
         for name, value in settings.model_dump(exclude_none=True).items()
@@ -141,13 +141,13 @@ def causes(records: Sequence) -> set[Place]:
 
 
 def answered(places: Sequence[Place]) -> Callable[[list], bool]:
-    """Tell whether every play has a list that names it as its cause."""
+    """Return whether every play has a list that names it as its cause."""
     wanted = set(places)
     return lambda records: len(records) >= len(wanted) and wanted <= causes(records)
 
 
 def histories(settings: Settings) -> dict[str, tuple[list[int], list[str]]]:
-    """Give each listener's offsets and songs from a store whose worker has ended."""
+    """Return each listener's offsets and songs from a store whose worker has ended."""
     store = HistoryStore(settings.data_dir / "histories", store_config(settings))
     found = {user: (history.offsets, history.songs) for _, user, history in store.users()}
     store.close()
@@ -157,7 +157,7 @@ def histories(settings: Settings) -> dict[str, tuple[list[int], list[str]]]:
 def expected_histories(
     events: Sequence[PlayEvent], places: Sequence[Place]
 ) -> dict[str, tuple[list[int], list[str]]]:
-    """Give what a store must hold once all of these plays are counted, each once."""
+    """Return what a store must hold once all of these plays are counted, each once."""
     found: dict[str, tuple[list[int], list[str]]] = {}
     for one, (_, offset) in zip(events, places, strict=True):
         offsets, songs = found.setdefault(one.user_id, ([], []))

@@ -17,7 +17,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def errors(name: str, value: Any) -> list[str]:
-    """Say where `value` is not as the schema wants it; nothing where it is valid."""
+    """Return where `value` is not as the schema wants it; nothing where it is valid."""
     found = Draft202012Validator(schema(name)).iter_errors(value)
     return [f"{error.json_path}: {error.message}" for error in found]
 

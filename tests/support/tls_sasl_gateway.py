@@ -115,14 +115,14 @@ class Gateway:
                 raise Refused
 
     def _plain(self):
-        """Take the tokens of PLAIN; return the last answer, or raise Refused."""
+        """Accept the tokens of PLAIN; return the last answer, or raise Refused."""
         _, user, password = (yield).split(b"\0")
         if (user.decode(), password.decode()) != (self.username, self.password):
             raise Refused
         return b""
 
     def _scram(self):
-        """Take the tokens of SCRAM, yield the first answer; return the last or raise Refused."""
+        """Accept the tokens of SCRAM, yield the first answer; return the last or raise Refused."""
         name = "sha256" if self.mechanism == "SCRAM-SHA-256" else "sha512"
 
         def keyed(key: bytes, text: bytes) -> bytes:
@@ -161,7 +161,7 @@ def _answer(writer: asyncio.StreamWriter, frame: bytes, body: bytes, version: in
 
 
 def _token(frame: bytes, version: int) -> bytes:
-    """Take the SASL bytes out of a request, which may end in one empty block of tags."""
+    """Read the SASL bytes out of a request, which may end in one empty block of tags."""
     [client_length] = struct.unpack(">h", frame[8:10])
     at = 10 + max(client_length, 0)
     if version < 2:

@@ -18,7 +18,7 @@ MINUTE_MS = 60_000
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[HistoryStore]:
-    """Give a store of its own to each test."""
+    """Return a store of its own to each test."""
     store = HistoryStore(tmp_path / "histories", StoreConfig(recent_plays=500))
     yield store
     store.close()

@@ -26,7 +26,7 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """Give a directory in which the world is made once."""
+    """Return a directory in which the world is made once."""
     return str(tmp_path_factory.mktemp("kept"))
 
 

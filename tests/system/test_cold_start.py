@@ -40,7 +40,7 @@ ANNOUNCED, HEARD, OTHER = "announced", "low-9", "high-9"
 
 
 def sessions_of(count, seed):
-    """Give sessions that stay in one genre."""
+    """Return sessions that stay in one genre."""
     chance = random.Random(seed)
     return [
         [f"{genre}-{number}" for number in chance.sample(range(EACH), 5)]
@@ -49,7 +49,7 @@ def sessions_of(count, seed):
 
 
 def believer(model):
-    """Give the model a ranker that believes in content."""
+    """Set the model a ranker that believes in content."""
     ranker = copy.deepcopy(model.ranker)
     with torch.no_grad():
         ranker.weights.weight[0, CANDIDATE_FEATURES.index("content")] = 9.0
@@ -59,7 +59,7 @@ def believer(model):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Give a bundle root with a hybrid, and with a network that hears its songs."""
+    """Return a bundle root with a hybrid, and with a network that hears its songs."""
     root, songs = tmp_path_factory.mktemp("bundles"), Vocabulary()
     log = number_sessions(sessions_of(200, seed=1), songs)
     write_hybrid(root / "hybrid", believer(fit_hybrid(log, songs, epochs=2)), log)

@@ -109,7 +109,7 @@ def test_the_other_worker_takes_over_with_rebuilt_histories(live_settings, tmp_p
 
 
 def shares(worker):
-    """Tell whether the last assignment gave the worker a part, but not all partitions."""
+    """Return whether the last assignment gave the worker a part, but not all partitions."""
     assigned = re.findall(r"Assigned partitions \[(.*)\]", worker.log())
     return bool(assigned) and 0 < len(assigned[-1].split(",")) < 4
 

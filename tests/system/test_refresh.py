@@ -63,7 +63,7 @@ class Refresh(ChildProcess):
 
 @pytest.fixture
 def settings(broker, tmp_path):
-    """Give settings whose bundle root holds a hybrid that is active."""
+    """Return settings whose bundle root holds a hybrid that is active."""
     root = tmp_path / "bundles"
     songs = Vocabulary()
     log = number_sessions(paired_sessions(PAIRS, 300, seed=1), songs)
@@ -89,7 +89,7 @@ def events_of(sessions, first=0, hour=0):
 
 
 def with_new_song(count):
-    """Give sessions in which the new song follows song 4, among others."""
+    """Return sessions in which the new song follows song 4, among others."""
     return [[song(4), NEW, song(5)] if n % 2 else [song(8), song(9)] for n in range(count)]
 
 
@@ -136,7 +136,7 @@ def test_a_song_released_midway_is_recommended(settings, tmp_path):
 
 
 def learned_songs(settings, told, before):
-    """Give the songs that a refreshed hybrid remembers beside those it began with, sorted."""
+    """Return the songs that a refreshed hybrid remembers beside those it began with, sorted."""
     weights = [
         read_bundle(settings.bundle_root / each.location, kind="hybrid") for each in (told, before)
     ]

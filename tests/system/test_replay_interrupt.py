@@ -41,7 +41,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def figures_of(file: Path) -> dict:
-    """Give all but what a clock said."""
+    """Return all but what a clock said."""
     told = json.loads(file.read_text())
     del told["plays_per_s"], told["_timing"], told["popularity"]["plays_per_s"]
     return told

@@ -33,7 +33,7 @@ def write_plays(file, *days):
 
 @pytest.fixture(scope="module")
 def monday(tmp_path_factory):
-    """Give a bundle of the first day's pairs 0 to 19, and its directory."""
+    """Return a bundle of the first day's pairs 0 to 19, and its directory."""
     directory = tmp_path_factory.mktemp("continued")
     log = write_plays(directory / "monday.csv", paired_sessions(20, 300, seed=1))
     assert train(log, directory / "monday", "--epochs", 8, "--dim", 16).exit_code == 0
@@ -48,7 +48,7 @@ def train(log, out, *words):
 
 
 def tuesday_sessions():
-    """Give sessions of pairs 20 to 29, which nobody heard on Monday, among the old ones."""
+    """Return sessions of pairs 20 to 29, which nobody heard on Monday, among the old ones."""
     shifted = paired_sessions(30, 400, seed=2)
     return [session for session in shifted if any(int(s[5:]) >= 40 for s in session)]
 

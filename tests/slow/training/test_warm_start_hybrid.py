@@ -22,7 +22,7 @@ MONDAY = paired_sessions(20, 300, seed=1)
 
 @pytest.fixture(scope="module")
 def tuesday(tmp_path_factory):
-    """Give where a hybrid of the first day lies and the one that follows it, and the figures."""
+    """Return where a hybrid of the first day lies and the one that follows it, and the figures."""
     directory = tmp_path_factory.mktemp("continued")
     songs = Vocabulary()
     log = number_sessions(MONDAY, songs)

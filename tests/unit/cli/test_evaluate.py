@@ -20,7 +20,7 @@ def write_sessions(path: Path, sessions: list[list[str]]) -> Path:
 
 @pytest.fixture
 def world(tmp_path: Path) -> tuple[Path, Path]:
-    """Give a training and a test file of toy sessions."""
+    """Return a training and a test file of toy sessions."""
     return (
         write_sessions(tmp_path / "train_sessions.txt", paired_sessions(10, 60, seed=1)),
         write_sessions(tmp_path / "test_sessions.txt", paired_sessions(10, 30, seed=2)),

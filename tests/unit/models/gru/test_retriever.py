@@ -14,7 +14,7 @@ SONGS, LISTENERS = 300, 640
 
 
 def retrieved(retriever: GRURetriever, plays: Ragged, lengths: np.ndarray) -> torch.Tensor:
-    """Give the constants that make log-probabilities, float32 [B, 2]: rounding shows in them."""
+    """Return the constants that make log-probabilities, float32 [B, 2]: rounding shows in them."""
     batch = pad_listeners(plays, lengths, 20, 20)
     found = retriever.search(batch, 30)
     return torch.stack([found.log_new, found.gate], 1)[: len(plays)]

@@ -21,7 +21,7 @@ SIZES = CONFIG.gru.dim, CONFIG.gru.hidden, CONFIG.skipgram.dim
 
 
 def contexts_of(count: int) -> Contexts:
-    """Give sessions of 0 to 12 songs and histories of 1 to 20."""
+    """Return sessions of 0 to 12 songs and histories of 1 to 20."""
     rng = np.random.default_rng(4)
     rows, past = (
         [
@@ -46,7 +46,7 @@ def with_any_weights(ranker: Ranker) -> Ranker:
 
 
 def in_full(rows):
-    """Give the vectors that bytes stand for."""
+    """Return the vectors that bytes stand for."""
     return torch.from_numpy(rows.codes * rows.scales[:, None])
 
 

@@ -42,7 +42,7 @@ def group(item: int) -> int:
 
 
 def share_within_group(vectors: SkipGram, items: range, n: int = 4) -> float:
-    """Give the share of the `n` nearest songs of each item that are of its own group."""
+    """Return the share of the `n` nearest songs of each item that are of its own group."""
     inputs = torch.from_numpy(vectors.inputs)
     near = {item: nearest_songs(inputs, inputs[item], n, excluded=[item]) for item in items}
     same = [group(other) == group(item) for item, found in near.items() for other, _ in found]

@@ -29,14 +29,14 @@ CONFIG = SkipGramConfig(dim=16, window=1, epochs=40, decay=0.0)
 
 @pytest.fixture(scope="module")
 def trained():
-    """Give vectors of a world of pairs, its songs and the sessions they were learned from."""
+    """Return vectors of a world of pairs, its songs and the sessions they were learned from."""
     songs = Vocabulary()
     log = number_sessions(paired_sessions(PAIRS, 600, seed=1), songs)
     return train_skipgram(log.sessions, len(songs), CONFIG), songs, log
 
 
 def with_new_pair(songs, sessions=40, seed=2):
-    """Give sessions in which two songs nobody knew, `first` then `second`, stand among pair 0."""
+    """Return sessions in which two songs nobody knew, `first` then `second`, stand among pair 0."""
     grown = Vocabulary(songs.song_ids)
     rows = [["song-0", "first", "second", "song-1"] for _ in range(sessions)]
     log = number_sessions([*rows, *paired_sessions(PAIRS, 100, seed=seed)], grown)

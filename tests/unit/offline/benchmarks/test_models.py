@@ -30,7 +30,7 @@ SONGS, PLAYS = 200, 5_000
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: Any) -> Path:
-    """Give a hybrid bundle that was trained in full."""
+    """Return a hybrid bundle that was trained in full."""
     directory: Path = tmp_path_factory.mktemp("small") / "hybrid"
     log, songs = numbered(paired_sessions(PAIRS, 60, seed=3))
     write_hybrid(directory, fit_hybrid(log, songs, epochs=1), log)
@@ -39,7 +39,7 @@ def small(tmp_path_factory: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def kept(small: Path, tmp_path_factory: Any) -> Path:
-    """Give a data directory with a world whose hybrid was put together."""
+    """Return a data directory with a world whose hybrid was put together."""
     directory: Path = tmp_path_factory.mktemp("data")
     log = generate_world(world_config(SONGS, int(PLAYS / HELD_BACK)), seed=1).log
     learned, sent = log.split_by_time(1 - HELD_BACK)

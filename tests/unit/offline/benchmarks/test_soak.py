@@ -19,7 +19,7 @@ from segue.stream.config.settings import load_settings
 
 
 def samples(count=120, **slopes):
-    """Give noisy samples; slopes: what a figure gains in an hour."""
+    """Return noisy samples; slopes: what a figure gains in an hour."""
     chance = random.Random(0)
     level = {"own_mib": 500.0, "files": 60.0, "threads": 20.0, "latency_ms": 30.0, "cpu_us": 900.0}
     for number in range(count):

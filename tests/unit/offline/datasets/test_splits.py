@@ -27,7 +27,7 @@ def learned(split: Split) -> list[list[str]]:
 
 
 def asked(split: Split) -> list[tuple[list[str], list[str], str | None]]:
-    """Give each prediction's session, history and answer."""
+    """Return each prediction's session, history and answer."""
     contexts, songs = split.predictions.contexts, split.catalogue
     return [
         (songs.songs(session), songs.songs(history), songs.song(answer) if answer else None)

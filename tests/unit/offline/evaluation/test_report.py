@@ -66,7 +66,7 @@ def test_the_page_needs_nothing_else(figures, tmp_path):
 
 
 def open_tags(text: str) -> list[str]:
-    """Give the tags that are left open at the end."""
+    """Return the tags that are left open at the end."""
     stack: list[str] = []
 
     class Tags(HTMLParser):

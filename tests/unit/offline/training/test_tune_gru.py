@@ -48,7 +48,7 @@ def study(config: GRUConfig = SMALL, trials: int = 3, epochs: int = 2, **options
 
 
 def without_speed(trials: list[Trial]) -> list[dict[str, Any]]:
-    """Give all that does not depend on the machine."""
+    """Return all that does not depend on the machine."""
     return [
         asdict(replace(t, epochs=tuple(replace(one, plays_per_s=0) for one in t.epochs)))
         for t in trials

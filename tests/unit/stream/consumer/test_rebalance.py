@@ -16,7 +16,7 @@ PLACE = TP("plays", 0)
 
 @pytest.fixture
 def rebalance(tmp_path):
-    """Give a function that runs a rebalance, and tells what Faust could commit at each commit."""
+    """Return a function that runs a rebalance, and tells what Faust could commit at each commit."""
 
     async def run(batch_s=0.0, *, stopping=False):
         settings = load_settings(kafka_bootstrap="127.0.0.1:1")

@@ -84,7 +84,7 @@ def sasl(mechanism: str, password: str = PASSWORD) -> dict[str, str]:
 
 @pytest.fixture(params=SECURED)
 def secured(request, certificates) -> Iterator[Settings]:
-    """Give settings for a broker behind TLS, and behind each mechanism of SASL over TLS."""
+    """Return settings for a broker behind TLS, and behind each mechanism of SASL over TLS."""
     mechanism = None if request.param == "SSL" else request.param
     with door(server_context(certificates), mechanism) as gateway:
         yield ssl_settings(gateway, certificates, **sasl(request.param))

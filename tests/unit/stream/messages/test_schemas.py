@@ -76,7 +76,7 @@ def test_every_schema_is_valid_and_explains_itself(name):
 
 
 def spoilt(value):
-    """Give copies of a JSON value, each with one part of it made another type."""
+    """Return copies of a JSON value, each with one part of it made another type."""
     yield [] if isinstance(value, str | int | float) else "text"
     if isinstance(value, dict):
         for name, part in value.items():

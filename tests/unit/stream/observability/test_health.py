@@ -18,7 +18,7 @@ from tests.support.waiting import PATIENCE_S
 
 @pytest.fixture
 def health(clock):
-    """Give a process that has started, with two partitions whose state is read back."""
+    """Return a process that has started, with two partitions whose state is read back."""
     health = Health("the bundle is not loaded yet")
     health.started(Watchdog(10, ["the event loop", "the broker"], clock=clock), model=lambda: "m1")
     health.assigned([2, 0])

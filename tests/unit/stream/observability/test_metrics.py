@@ -90,7 +90,7 @@ def test_the_process_is_told_of_beside_its_work(metrics):
 
 
 def sessions(count):
-    """Give records of so many sessions, the last of which ends the others."""
+    """Return records of so many sessions, the last of which ends the others."""
     hour_ms = 3_600_000
     for number in range(count):
         at_ms = number * hour_ms + 1

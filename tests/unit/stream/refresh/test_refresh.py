@@ -30,7 +30,7 @@ HOUR = 3_600_000
 
 @pytest.fixture(scope="module")
 def song_vectors(tmp_path_factory):
-    """Give the directory of a skip-gram bundle of a world of pairs, learned up to hour 0."""
+    """Return the directory of a skip-gram bundle of a world of pairs, learned up to hour 0."""
     songs = Vocabulary()
     log = number_sessions(paired_sessions(PAIRS, 600, seed=1), songs)
     vectors = train_skipgram(log.sessions, len(songs), CONFIG)

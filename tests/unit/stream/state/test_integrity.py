@@ -31,7 +31,7 @@ def plays(first, count):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Give a store that was written, swept, forgotten in and grown as a worker's is."""
+    """Return a store that was written, swept, forgotten in and grown as a worker's is."""
     path = tmp_path_factory.mktemp("whole") / "histories"
     store = HistoryStore(path, CONFIG)
     for first in range(0, 2_000, 100):
