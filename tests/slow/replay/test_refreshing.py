@@ -24,7 +24,7 @@ NEW = "released-midway"
 
 
 def plays_of(days=4, each=200):
-    """Return a log: each hour some listeners hear song 2 and, from day 1 on, a new song after it."""
+    """Return a log: listeners hear song 2 each hour and, from day 1 on, a new song after it."""
     rows = []
     for hour in range(24 * days):
         for listener in range(each // 24 + 1):
