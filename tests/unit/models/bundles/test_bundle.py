@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from segue.models.bundles.bundle import BundleError, FileEntry, _version, read_bundle, write_bundle
+from segue.models.bundles.bundle import (
+    MAX_MANIFEST_BYTES,
+    BundleError,
+    FileEntry,
+    _version,
+    read_bundle,
+    write_bundle,
+)
 from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import gru_from_bundle
 from tests.support.toy import song, write_toy_bundle
@@ -222,3 +231,17 @@ def test_the_vocabulary_survives_odd_song_ids(tmp_path: Path) -> None:
         metrics={},
     )
     assert read_bundle(tmp_path / "b").vocabulary.song_ids == songs
+
+
+HUGE = 1 << 40  # bytes; nothing of it is on disk
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "vocabulary.json", "manifest.json"])
+def test_a_huge_file_in_a_bundle_is_refused_by_its_size_alone(name, tmp_path):
+    write_toy_bundle(tmp_path / "bundle")
+    os.truncate(tmp_path / "bundle" / name, HUGE)
+    began = time.process_time()
+    with pytest.raises(BundleError, match=rf"{name}: it has {HUGE} bytes"):
+        read_bundle(tmp_path / "bundle")
+    assert time.process_time() - began < 1.0
+    assert HUGE > MAX_MANIFEST_BYTES
