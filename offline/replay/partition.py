@@ -147,7 +147,7 @@ def _replay_batch(
     done.rejected += len(batch.dead_letters)
     for erasures, plays, next_offsets in batch.sub_batches():
         if erasures:
-            store.forget(erasures)
+            store.erase(erasures)
         before = list(look_back(store, plays, store.config.history))
         began = time.perf_counter()
         appended, lists = handle_plays(

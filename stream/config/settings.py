@@ -34,8 +34,8 @@ from pydantic_settings import (
 from segue.models.errors import SegueError
 
 
-def contradictions(settings: Settings) -> Iterator[str]:
-    """Name each pair of settings that contradict each other, and the remedy."""
+def cross_field_errors(settings: Settings) -> Iterator[str]:
+    """Cross-field validation: yield each pair of settings that contradict, and the remedy."""
     yield from _security(settings)
     topics = settings.topics
     if len(set(topics)) < len(topics):
@@ -97,7 +97,7 @@ def shown(name: str, origin: str) -> str:
 def describe(
     error: ErrorDetails, fields: Mapping[str, FieldInfo], origins: Mapping[str, str]
 ) -> str:
-    """Say which setting has which wrong value, where from, and what to give instead."""
+    """Return which setting has which wrong value, where from, and what to give instead."""
     message = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:
         return message
@@ -203,14 +203,14 @@ class Settings(BaseSettings):
         None, "directory below which announced bundles lie; none: `models` is not followed"
     )
     shadow_bundle: Path | None = about(
-        None, "directory of a bundle on trial, judged beside the first and published by nobody"
+        None, "directory of a shadow model's bundle: evaluated on the same plays, never published"
     )
     shadow_share: float = about(1, "share of listeners the bundle on trial follows", gt=0, le=1)
     shadow_max_wait_s: float = about(
         1, "seconds a list may come after its play for the bundle on trial to follow", gt=0, le=1e6
     )
     history_max_songs: int = about(200, "plays kept of each listener", ge=1, le=100_000)
-    history_max_days: float = about(90, "days after which a play is forgotten", gt=0, le=36_500)
+    history_max_days: float = about(90, "days after which a play is dropped", gt=0, le=36_500)
     session_gap_s: float = about(
         1800, "seconds without a play that end a session", gt=0, le=86_400 * 365
     )
@@ -250,7 +250,7 @@ class Settings(BaseSettings):
         60, "seconds without progress on waiting plays after which a worker stops", gt=0, le=86_400
     )
     stop_timeout_s: float = about(
-        20, "seconds for the batch at work once a worker is asked to stop", gt=0, le=86_400
+        20, "seconds for batches in flight once a worker is asked to stop", gt=0, le=86_400
     )
     metrics_host: str = about("127.0.0.1", "address the metrics are served on", min_length=1)
     metrics_port: int = about(9464, "port the metrics are served on; 0: off", ge=0, le=65_535)
@@ -293,7 +293,7 @@ class Settings(BaseSettings):
 
     @property
     def refresh_group_id(self) -> str:
-        """The consumer group of the refreshes, beside that of the workers."""
+        """The consumer group of the refresh processes."""
         return f"{self.group_id}-refresh"
 
     @property
@@ -310,7 +310,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         """Refuse settings that contradict each other."""
-        found = list(contradictions(self))
+        found = list(cross_field_errors(self))
         if found:
             raise ValueError("; ".join(found))
         return self
@@ -341,12 +341,12 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def origins(settings: Settings) -> dict[str, str]:
-    """Say for each setting where it came from: environment, file, argument or default."""
+    """Return for each setting where it came from: environment, file, argument or default."""
     return {name: settings._origins.get(name, "argument") for name in Settings.model_fields}
 
 
 def config_file() -> Path | None:
-    """Give the settings file in force, or None; one that SEGUE_CONFIG names must exist."""
+    """Return the settings file in force, or None; one that SEGUE_CONFIG names must exist."""
     named = os.environ.get(CONFIG_VARIABLE)
     if named and not Path(named).is_file():
         raise SettingsError(

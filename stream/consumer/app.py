@@ -76,7 +76,7 @@ def prompt_transport(app: Any, fetch_wait_ms: int) -> Any:
             return not flows or any(topic.queue.full() for topic in self.app.topics)
 
         def highwater(self, place: Any) -> int | None:
-            """Give the end of a partition's log, by the last fetch; None where nobody knows.
+            """Return the end of a partition's log, by the last fetch; None where nobody knows.
 
             The thread that fetches may have lost the partition to another member meanwhile, which
             aiokafka takes for a mistake of whoever asks.
@@ -92,7 +92,7 @@ def prompt_transport(app: Any, fetch_wait_ms: int) -> Any:
             wait_longer(self._thread._ensure_consumer())
 
         async def committed(self, place: Any) -> int:
-            """Give the offset up to which the group has come in a partition."""
+            """Return the offset up to which the group has come in a partition."""
             thread = self._thread
             return await thread.call_thread(thread._ensure_consumer().committed, place) or 0
 

@@ -42,7 +42,7 @@ async def micro_batches(
 
 
 def _note_arrival(app: Any, stream: Any, events: Sequence[Any]) -> None:
-    """Tell Faust's sensors, which complain of partitions whose events do not come in."""
+    """Notify Faust's sensors, which complain of partitions without events."""
     for event in {event.message.partition: event for event in events}.values():
         app.sensors.on_stream_event_in(event.message.tp, event.message.offset, stream, event)
 

@@ -62,5 +62,5 @@ class InFlight(Generic[Answered]):
             raise
 
     def resume(self) -> None:
-        """Let batches begin again."""
+        """Resume: batches may begin again."""
         self._intake.release()

@@ -1,4 +1,4 @@
-"""Periodic tasks beside an agent's batches, which end before what they use is closed."""
+"""Periodic tasks of an agent, which end before what they use is closed."""
 
 from __future__ import annotations
 

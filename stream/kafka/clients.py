@@ -1,4 +1,4 @@
-"""How each Kafka client is told to reach the brokers: one place for TLS and SASL."""
+"""Configuration of each Kafka client: addresses, TLS and SASL in one place."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def kafka_python_config(settings: Settings) -> dict[str, Any]:
 
 
 def kafka_python_group_config(settings: Settings) -> dict[str, Any]:
-    """Give a kafka-python consumer what it needs as a member of the group."""
+    """Return the configuration of a kafka-python consumer in the group."""
     return {
         **kafka_python_config(settings),
         "group_id": settings.group_id,
@@ -66,7 +66,7 @@ def kafka_python_group_config(settings: Settings) -> dict[str, Any]:
 
 
 def aiokafka_config(settings: Settings) -> dict[str, Any]:
-    """Give aiokafka's producer and consumer what they share."""
+    """Return the shared configuration of aiokafka's producer and consumer."""
     return {
         "bootstrap_servers": settings.kafka_bootstrap,
         "client_id": CLIENT_ID,
@@ -75,7 +75,7 @@ def aiokafka_config(settings: Settings) -> dict[str, Any]:
 
 
 def wait_longer(consumer: Any) -> None:
-    """Let an aiokafka consumer's fetch that finds nothing last twice as long from now on.
+    """Double the time that an aiokafka consumer's fetch waits for records.
 
     For when there is something and fetches do not find it. Kafka answers as soon as there is
     anything, whatever the limit; but the embedded broker looks the longer the longer its log gets,
@@ -91,7 +91,7 @@ def wait_longer(consumer: Any) -> None:
 
 
 def faust_broker_config(settings: Settings) -> dict[str, Any]:
-    """Give `faust.App` its `broker` and `broker_credentials`."""
+    """Return `broker` and `broker_credentials` of `faust.App`."""
     import faust
 
     context = ssl_context(settings)

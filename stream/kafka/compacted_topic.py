@@ -1,4 +1,4 @@
-"""A small compacted topic, read whole and then followed: what stands there is told at once."""
+"""Reader of a small compacted topic: all of it first, then each later record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking all who build state from the plays to forget listeners, and waiting until they have."""
+"""Erasures: request them of every consumer of the plays, and wait until they are carried out."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LOOK_S = 0.25
 
 
 class ErasureError(SegueError):
-    """A listener who cannot be asked to be forgotten."""
+    """A listener cannot be erased: no play can have such a user id."""
 
 
 def check_users(user_ids: Iterable[str]) -> list[str]:
-    """Give user ids once each, in order; ErasureError names one that no play can have."""
+    """Return user ids once each, in order; ErasureError names one that no play can have."""
     found = list(dict.fromkeys(user_ids))
     for user_id in found:
         try:
@@ -35,7 +35,7 @@ def check_users(user_ids: Iterable[str]) -> list[str]:
 
 
 def send_erasures(settings: Settings, user_ids: Sequence[str]) -> dict[int, int]:
-    """Ask every partition of the plays to forget listeners; give each partition's end after it.
+    """Send erasures to every partition of the plays; return each partition's end after them.
 
     Every partition, as a listener's plays lie in another one where the number of partitions was
     changed, or where a producer chose it. Raises KafkaUnavailable where one is not delivered.
@@ -86,7 +86,7 @@ def wait_for(settings: Settings, ends: Mapping[int, int], timeout_s: float) -> d
 
 
 def _committed(settings: Settings, group: str, partitions: Iterable[int]) -> dict[int, int]:
-    """Give the offsets that a group has committed, without joining it."""
+    """Return the offsets that a group has committed, without joining it."""
     from kafka import KafkaConsumer, TopicPartition
 
     with (

@@ -1,4 +1,4 @@
-"""The log read a second time: what a store lacks of a partition is taken from its plays."""
+"""State recovery: reads from the plays topic what a store lacks of a partition."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from segue.stream.kafka.clients import aiokafka_config, wait_longer
 
 
 class LogUnreadable(SegueError):
-    """The plays topic gives no records where there must be some."""
+    """The plays topic returns no records where there must be some."""
 
 
 class PlayLogReader:
-    """Reads ranges of the plays topic, beside the consumer group and unseen by it."""
+    """Reads ranges of the plays topic, outside the consumer group."""
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.topic_plays
@@ -40,36 +40,36 @@ class PlayLogReader:
         await self._consumer.stop()
 
     async def read(self, partition: int, start: int, end: int) -> AsyncIterator[list[Any]]:
-        """Give the records from offset `start` up to, without, `end`, in batches.
+        """Return the records from offset `start` up to, without, `end`, in batches.
 
         Raises LogUnreadable where nothing comes for half the stall timeout.
         """
         place = TopicPartition(self._topic, partition)
         self._consumer.assign([place])
         self._consumer.seek(place, start)
-        heard = time.monotonic()
+        last_record_s = time.monotonic()
         # Positions, not records, tell the end: the last offsets may be control records.
         while await self._consumer.position(place) < end:
             records = (await self._consumer.getmany(place, timeout_ms=500)).get(place, [])
             if records:
-                heard = time.monotonic()
+                last_record_s = time.monotonic()
                 yield [record for record in records if record.offset < end]
                 continue
             wait_longer(self._consumer)
-            if time.monotonic() - heard > self._patience_s:
+            if time.monotonic() - last_record_s > self._patience_s:
                 raise LogUnreadable(
                     f"no records of {self._topic} partition {partition} came from offset {start} "
                     f"on, though it reaches to {end}: is the broker well?"
                 )
 
     async def begin(self, partition: int) -> int:
-        """Give the offset of a partition's first record; what lay before it is deleted."""
+        """Return the offset of a partition's first record; what lay before it is deleted."""
         place = TopicPartition(self._topic, partition)
         found = await self._consumer.beginning_offsets([place])
         return int(found[place])
 
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Give each partition's end as the broker tells it; some tell it too low."""
+        """Return each partition's end as the broker reports it; some report it too low."""
         places = [TopicPartition(self._topic, partition) for partition in partitions]
         found = await self._consumer.end_offsets(places) if places else {}
         return {place.partition: end for place, end in found.items()}

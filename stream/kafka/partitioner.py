@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def partition_of(user_id: str, partitions: int) -> int:
-    """Give the partition of a listener's plays: that of Kafka's own producers.
+    """Return the partition of a listener's plays: that of Kafka's own producers.
 
     >>> [partition_of(user_id, 4) for user_id in ("anna", "ben", "cleo")]
     [3, 1, 3]

@@ -1,4 +1,4 @@
-"""What a worker writes: lists beside the plays they answer, rejected records as they came."""
+"""The worker's producer: recommendations, and dead letters as they were received."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HeadersOf = Callable[[Cause], list[tuple[str, bytes]]]
 
 
 class Publisher:
-    """A producer of our own beside Faust's.
+    """A producer in place of Faust's.
 
     A list goes to the partition of its play, where its listener's plays are, so a whole batch
     is one produce request a partition. Through Faust it would be one future a list.

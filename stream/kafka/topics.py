@@ -36,7 +36,7 @@ class TopicPlan:
         return "compact" if self.retention_days is None else "delete"
 
     def configs(self) -> dict[str, str]:
-        """Give the topic configuration in Kafka's own names."""
+        """Return the topic configuration in Kafka's own names."""
         configs = {"cleanup.policy": self.cleanup_policy}
         if self.retention_days is not None:
             configs["retention.ms"] = str(round(self.retention_days * DAY_MS))
@@ -48,7 +48,7 @@ class TopicReport:
     """How one topic is.
 
     state: "created", "exists" or "missing". partitions, replication: 0 where it is missing.
-    cleanup_policy, retention_ms: what the broker tells of them, or "unknown".
+    cleanup_policy, retention_ms: what the broker reports of them, or "unknown".
     problem: what does not fit the plan and the remedy, or None.
     """
 
@@ -61,7 +61,7 @@ class TopicReport:
     problem: str | None = None
 
     def row(self) -> dict[str, Any]:
-        """Give the report as one JSON object."""
+        """Return the report as one JSON object."""
         return asdict(self)
 
 
@@ -121,7 +121,7 @@ def require_topics(settings: Settings) -> None:
 
 
 def _found(admin: Any, plans: list[TopicPlan]) -> dict[str, tuple[int, int]]:
-    """Give partitions and replication of the planned topics that exist."""
+    """Return partitions and replication of the planned topics that exist."""
     # All topics, not ours by name: asking for a name would create it on some brokers.
     described = {topic["name"]: topic["partitions"] for topic in admin.describe_topics()}
     return {
@@ -157,7 +157,7 @@ def _create(admin: Any, plans: list[TopicPlan]) -> None:
 
 
 def _configs(admin: Any, names: list[str]) -> dict[str, dict[str, str]]:
-    """Give what the broker tells of each topic's configuration; nothing where it refuses."""
+    """Return what the broker reports of each topic's configuration; nothing where it refuses."""
     from kafka.admin import ConfigResource
     from kafka.errors import BrokerResponseError, IncompatibleBrokerVersion
 

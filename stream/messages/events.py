@@ -39,7 +39,7 @@ class PlayEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class ErasureEvent(msgspec.Struct, frozen=True, gc=False):
-    """A value of the topic `plays` that is no play: a listener is to be forgotten.
+    """A value of the topic `plays` that erases a listener.
 
     It stands in the log like a play, so that whoever builds state from the log comes to it at
     the same place: what is known by then of the listener is deleted, what comes after stays.
@@ -51,7 +51,7 @@ class ErasureEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Erasure(msgspec.Struct, frozen=True, gc=False):
-    """A valid request to forget a listener, and the place in the log that it holds."""
+    """A valid erasure of a listener, with its partition and offset."""
 
     event_id: str
     user_id: str
@@ -122,7 +122,7 @@ def decode_play(
     if not raw:
         raise DecodeError("empty", "the record has no value")
     if len(raw) > max_bytes:
-        raise DecodeError("too_large", f"{len(raw)} bytes, at most {max_bytes} are taken")
+        raise DecodeError("too_large", f"{len(raw)} bytes, at most {max_bytes} are accepted")
     event = _decode_event(raw)
     played_at_ms = epoch_ms(event.played_at)
     if played_at_ms < 0:
@@ -164,7 +164,7 @@ def check_id(name: str, value: str) -> None:
 
 
 def epoch_ms(moment: int | datetime) -> int:
-    """Give Unix milliseconds; a datetime must carry its offset.
+    """Return Unix milliseconds; a datetime must carry its offset.
 
     >>> epoch_ms(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
     1000

@@ -51,7 +51,7 @@ class SongEvent(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, song_id: str, details: SongDetails) -> SongEvent:
-        """Say what is known of a song."""
+        """Return what is known of a song."""
         released, explicit = details.released_at_ms, details.explicit
         return cls(
             song_id,
@@ -107,7 +107,7 @@ def _songs(path: Path) -> Iterator[tuple[str, SongDetails]]:
 
 
 def _released_ms(released_at: int | str | UnsetType) -> int | None:
-    """Give Unix milliseconds; of a date, its beginning in UTC."""
+    """Return Unix milliseconds; of a date, its beginning in UTC."""
     if isinstance(released_at, UnsetType):
         return None
     if isinstance(released_at, int):

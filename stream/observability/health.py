@@ -28,7 +28,7 @@ class Health:
 
     Ready: the process is a member of its group, what it serves is loaded, and the state of its
     partitions has been read back from the log. A member without partitions, as there are more
-    members than partitions, stands by: it is ready to take over. How far it lags behind is told,
+    members than partitions, stands by: it is ready to take over. Its lag is reported,
     and does not make it unready: nobody else could do its work meanwhile.
     """
 
@@ -44,7 +44,7 @@ class Health:
         self._to_check: set[int] = set()
 
     def started(self, watchdog: Watchdog, **facts: Callable[[], str]) -> None:
-        """Take note that everything is loaded and the group is being joined.
+        """Record that everything is loaded and the group is being joined.
 
         facts: asked anew for every answer, such as the model that serves.
         """
@@ -53,7 +53,7 @@ class Health:
         self.starting = None
 
     def assigned(self, partitions: Iterable[int]) -> None:
-        """Take note of the partitions this member has from now on, and of no others."""
+        """Record the partitions this member has from now on, and of no others."""
         self._assigned = sorted(partitions)
         self.lags = {}
         self._to_check = set(self._assigned)
@@ -64,11 +64,11 @@ class Health:
         return sorted(self._to_check)
 
     def read_back(self, partition: int) -> None:
-        """Take note that a partition's state reaches to where its group has come."""
+        """Record that a partition's state reaches to where its group has come."""
         self._to_check = self._to_check - {partition}
 
     def live(self) -> Answer:
-        """Tell whether the process moves, or rightly rests."""
+        """Return whether the process moves, or rightly rests."""
         if self.watchdog is None:
             return True, {"live": True, "starting": self.starting}
         silent_s = {sign: round(age, 3) for sign, age in self.watchdog.silent_s().items()}
@@ -80,7 +80,7 @@ class Health:
         return not overdue, body | limit
 
     def ready(self) -> Answer:
-        """Tell whether the process does its work, or would at once if it got any."""
+        """Return whether the process does its work, or would at once if it got any."""
         reason = self._unready()
         assigned, lags = self._assigned or [], self.lags
         body: dict[str, Any] = {"ready": reason is None}

@@ -19,7 +19,7 @@ FIELDS = (
     *("partition", "offset", "end", "event_id", "reason", "plays"),
     *("model", "seconds", "trace_id", "span_id"),
 )
-"""What a line may tell beside its message: named here, so that nothing else slips into a log."""
+"""The fields that a line may have besides its message, so that nothing else slips into a log."""
 
 
 def configure_logging(settings: Settings) -> None:

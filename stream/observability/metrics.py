@@ -17,7 +17,7 @@ from segue.models.recommenders.two_stage import RankedRecommender
 from segue.stream.messages.events import Reason
 
 JUDGED_AT = 20
-"""The list length at which live hit rate and MRR are told."""
+"""The list length of live hit rate and MRR."""
 
 SHADOW_GROUPS = 32
 """Groups of listeners whose pairs are counted apart: how they differ says what chance does."""
@@ -54,7 +54,7 @@ class Metrics:
             "segue_rejected", "Records that were no plays", ["reason"], registry=r
         )
         self.forgotten = Counter(
-            "segue_forgotten", "Requests to forget a listener that were carried out", registry=r
+            "segue_forgotten", "Erasures of a listener that were carried out", registry=r
         )
         self.recommendations = Counter(
             "segue_recommendations",
@@ -167,7 +167,7 @@ class Metrics:
                 counter.labels(name)
 
     def serve(self, recommender: Recommender, now_s: float) -> None:
-        """Tell which model makes the lists from now on, in Unix seconds."""
+        """Record which model makes the lists from now on; time in Unix seconds."""
         self.model.info({"version": recommender.version})
         self.model_since.set(now_s)
         songs, learned_ms = 0, 0
@@ -181,14 +181,14 @@ class Metrics:
         return self.stage_seconds.labels(name).time()
 
     def judge(self, ranks: Iterable[tuple[int | None, int | None]]) -> None:
-        """Count judged plays: the rank in the published list and in the list of popular songs."""
+        """Count evaluated plays: the rank in the published list and in that of popular songs."""
         for rank, popularity_rank in ranks:
             self.judged.inc()
             self.count_rank("segue", rank)
             self.count_rank("popularity", popularity_rank)
 
     def count_rank(self, made_by: str, rank: int | None) -> None:
-        """Count where a judged play stood in one maker's list, from 1; None where it did not."""
+        """Count the rank of a play in one model's list, from 1; None where it is absent."""
         gain = _gain(rank)
         if gain:
             self.hits.labels(made_by).inc()
@@ -218,7 +218,7 @@ class ShadowMetrics:
         )
         self.pairs = Counter(
             "segue_shadow_pairs",
-            "Plays judged by both lists, by which had them among the first 20",
+            "Plays evaluated against both lists, by which had them among the first 20",
             ["outcome", "group"],
             registry=r,
         )
@@ -248,17 +248,17 @@ class ShadowMetrics:
         self._metrics.count_rank("shadow", shadow)
 
     def fail(self) -> None:
-        """Say that the shadow is off."""
+        """Record that the shadow is off."""
         self.errors.inc()
         self.running.set(0)
 
 
 def add_process_metrics(registry: CollectorRegistry) -> None:
-    """Tell of the process, too: processor time, memory, files, when it began, collections."""
+    """Export the process, too: processor time, memory, files, start time, garbage collections."""
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
 
 
 def _gain(rank: int | None) -> float:
-    """Give what a play at this rank adds to reciprocal ranks; 0 where it is no hit."""
+    """Return what a play at this rank adds to reciprocal ranks; 0 where it is no hit."""
     return 1 / rank if rank is not None and rank <= JUDGED_AT else 0.0

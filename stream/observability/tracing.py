@@ -85,7 +85,7 @@ class Tracing:
     """Follows plays that carry a trace context, and begins traces for those who send plays."""
 
     def __init__(self, processor: SpanProcessor, service: str) -> None:
-        """Hand ended spans to `processor`."""
+        """processor: receives ended spans."""
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator

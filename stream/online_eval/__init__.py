@@ -1,1 +1,1 @@
-"""Prequential evaluation: every play is judged by the list made before it; shadow models, too."""
+"""Prequential evaluation: each play is compared with the list made before it; shadow models."""

@@ -90,7 +90,7 @@ class PrequentialEvaluator:
                 self._last.popitem(last=False)
         return evaluations
 
-    def forget(self, partition: int, user_id: str) -> None:
+    def erase(self, partition: int, user_id: str) -> None:
         """Drop a listener's last list."""
         self._last.pop((partition, user_id), None)
 

@@ -126,7 +126,7 @@ class Shadow:
                 self.recommender.version,
             )
 
-    def forget(self, partition: int, user_id: str) -> None:
+    def erase(self, partition: int, user_id: str) -> None:
         """Drop a listener's last lists."""
         self._last.pop((partition, user_id), None)
 

@@ -90,8 +90,9 @@ def _schema(name: str, schemas: dict[str, Any]) -> dict[str, Any]:
     for definition, meaning in schema.pop("$defs", {}).items():
         schemas[f"{name}-{definition}"] = meaning
     # References count from the document, not from a schema with an $id.
-    schemas[name] = {key: value for key, value in schema.items() if key not in ("$schema", "$id")}
-    return schemas[name]
+    kept = {key: value for key, value in schema.items() if key not in ("$schema", "$id")}
+    schemas[name] = kept
+    return kept
 
 
 def _message(name: str, schema: dict[str, Any], key: str) -> dict[str, Any]:

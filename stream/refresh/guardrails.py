@@ -1,4 +1,4 @@
-"""What a refreshed bundle must hold to before anybody is told of it."""
+"""Checks that a refreshed bundle must pass before it is promoted."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def check_refreshed(
     refreshed: Refreshed,
     held_back: Sequence[Session],
 ) -> Verdict:
-    """Judge a refreshed bundle by itself, and beside the one before on the newest sessions."""
+    """Check a refreshed bundle by itself, and against the one before on the newest sessions."""
     problems = [*_not_finite(refreshed), *_drifted(rails, refreshed.drift)]
     asked = _predictions(held_back)[-rails.most_predictions :]
     if problems or len(asked) < rails.least_predictions:

@@ -73,8 +73,8 @@ class RefreshMetrics:
             "segue_refresh_cpu_seconds", "Processor seconds of all refreshes", ["kind"], registry=r
         )
 
-    def told(self, kind: str, outcome: Outcome) -> None:
-        """Take in what came of a refresh."""
+    def record(self, kind: str, outcome: Outcome) -> None:
+        """Record the outcome of a refresh."""
         self.refreshes.labels(kind, "accepted" if outcome.accepted else "refused").inc()
         self.seconds.labels(kind).set(outcome.seconds)
         self.cpu_seconds.labels(kind).inc(outcome.cpu_s)

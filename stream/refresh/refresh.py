@@ -32,7 +32,7 @@ CANDIDATE = ".candidate"
 
 @dataclass(frozen=True)
 class RefreshPlan:
-    """How bundles are refreshed. held_back: share of the new sessions, the newest, to judge by.
+    """How bundles are refreshed. held_back: validation split, the newest share of new sessions.
 
     They are learned by the next refresh. mixed: learned sessions mixed in, as a multiple of the
     new ones. half_life_days: after which a play counts half. least_sessions: fewer new ones are
@@ -86,12 +86,12 @@ class Outcome:
         return not self.verdict.problems
 
     def facts(self) -> dict[str, Any]:
-        """Give all of it for people and machines."""
+        """Return the outcome as one JSON object."""
         return {**asdict(self), "accepted": self.accepted}
 
 
 def learned_ms(manifest: Manifest) -> int:
-    """Give the time up to which a bundle has learned; 0 where its training had no clock."""
+    """Return the time up to which a bundle has learned; 0 where its training had no clock."""
     return int(manifest.training.get("to_ms") or 0)
 
 
@@ -160,12 +160,12 @@ def _split(
 
 
 def _with_details(bundle: Bundle, details: Mapping[str, SongDetails]) -> Bundle:
-    """Let a bundle know what is known by now: the newest word on a song holds."""
+    """Update a bundle's song details with the newest ones."""
     return replace(bundle, details={**bundle.details, **details}) if details else bundle
 
 
 def share_left(manifest: Manifest, to_ms: int, half_life_days: float) -> float:
-    """Give the share of a play count that is left of what it was when the bundle was made."""
+    """Return the share of a play count that is left of what it was when the bundle was made."""
     before_ms = learned_ms(manifest)
     gone_days = (to_ms - before_ms) / DAY_MS if before_ms else 0.0
     return float(2.0 ** -(max(gone_days, 0.0) / half_life_days))
@@ -205,7 +205,7 @@ def _write(
 
 
 def _codes(model: NextSongModel) -> bytes | None:
-    """Give the file of the index that workers find songs by; None where they build none."""
+    """Return the file of the index that workers find songs by; None where they build none."""
     if isinstance(model, HybridNextSong):
         return model.parts.gru.index.content()
     return ItemIndex(model.song_vectors()).content() if isinstance(model, GRUNextSong) else None

@@ -66,13 +66,13 @@ class _Base:
     directory: Path
     kind: str
     learned_ms: int
-    told: ActiveModel | None
+    active: ActiveModel | None
 
 
 class Refresher:
     """Counts plays, each once whatever is delivered twice, and refreshes what is in service.
 
-    Training runs in one thread beside the event loop. What it learns from was checkpointed
+    Training runs in a thread of its own. What it learns from was checkpointed
     before, and how far it came stands in the bundle: so a kill at any moment costs time only.
     """
 
@@ -189,9 +189,9 @@ class Refresher:
 
     def _bases(self) -> Iterator[_Base]:
         """Find the bundle that makes the lists, and the song vectors that are announced."""
-        told = read_model_registry(self.settings)
-        serving = told.active
-        for made in (serving, told.of_kind(VECTORS)):
+        registry = read_model_registry(self.settings)
+        serving = registry.active
+        for made in (serving, registry.of_kind(VECTORS)):
             if made is not None and made.kind in REFRESHED_KINDS:
                 directory = bundle_directory(self.root, made.location)
                 yield _Base(directory, made.kind, learned_ms(read_manifest(directory)), made)
@@ -212,7 +212,7 @@ class Refresher:
             return base.learned_ms
         if outcome is None:
             return base.learned_ms
-        self.metrics.told(base.kind, outcome)
+        self.metrics.record(base.kind, outcome)
         _tell(base.kind, outcome)
         if outcome.served is not None and not self._announce(base, outcome.served):
             return base.learned_ms
@@ -221,10 +221,10 @@ class Refresher:
     def _announce(self, base: _Base, served: ModelVersion) -> bool:
         """Announce a bundle, unless another was activated while it was made; tell whether."""
         now = read_model_registry(self.settings).of_kind(base.kind)
-        if (now and now.version) != (base.told and base.told.version):
+        if (now and now.version) != (base.active and base.active.version):
             logger.warning("%s is not announced: another was activated by now", served.version)
             return False
-        publish_active_model(self.settings, promote(served, base.told))
+        publish_active_model(self.settings, promote(served, base.active))
         return True
 
     async def __aenter__(self) -> Self:

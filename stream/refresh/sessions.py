@@ -109,7 +109,7 @@ class FreshSessions:
         beside.replace(file)
 
     def position(self, partition: int) -> int:
-        """Give the offset up to which a partition's plays are counted."""
+        """Return the offset up to which a partition's plays are counted."""
         return self.state.positions.get(partition, 0)
 
     def take(self, plays: Iterable[Play], next_offsets: Mapping[int, int]) -> None:
@@ -125,13 +125,13 @@ class FreshSessions:
             self.state.positions[partition] = max(self.position(partition), offset)
 
     def take_batch(self, batch: Batch) -> None:
-        """Count a batch's plays, and forget the listeners that it asks to forget, in order."""
+        """Append a batch's plays and erase its erased listeners, in order."""
         for erasures, plays, next_offsets in batch.sub_batches():
             for erasure in erasures:
-                self.forget(erasure)
+                self.erase(erasure)
             self.take(plays, next_offsets)
 
-    def forget(self, erasure: Erasure) -> None:
+    def erase(self, erasure: Erasure) -> None:
         """Delete a listener's sessions, learned or not, whichever partition they came from.
 
         An erasure below the position was carried out before: what came after it stays.
@@ -157,14 +157,14 @@ class FreshSessions:
         return max(self.state.newest_ms.values(), default=0) - self.config.gap_ms
 
     def ready(self, learned_ms: int) -> list[Session]:
-        """Give what a model that learned up to `learned_ms` has to learn, in order of its ends."""
+        """Return the sessions that ended after `learned_ms`, in order of their ends."""
         self.close_stale()
         ended_ms = self.ended_ms
         found = [one for one in self.state.fresh if learned_ms < one.end_ms <= ended_ms]
         return sorted(found, key=lambda one: (one.end_ms, one.user_id))
 
     def learned(self, learned_ms: int) -> None:
-        """Let sessions that every model has learned go to the reservoir, each with equal chance.
+        """Move sessions that every model has learned into the reservoir, each with equal chance.
 
         Drawn as in algorithm R (Vitter, 1985), by a chance that the session's number decides.
         """

@@ -1,4 +1,4 @@
-"""The last resort against hanging: a worker that makes no progress ends, loudly."""
+"""The watchdog: a worker that makes no progress ends, with a status and a log line."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def beat(self, sign: str) -> None:
-        """Take note that `sign`, such as "the event loop", is alive."""
+        """Record that `sign`, such as "the event loop", is alive."""
         assert sign in self._beats, f"{sign!r} is not watched"
         self._beats[sign] = self._clock()
 
     def silent_s(self) -> dict[str, float]:
-        """Give for each sign the seconds since it was last seen."""
+        """Return for each sign the seconds since it was last seen."""
         now = self._clock()
         return {sign: now - last for sign, last in list(self._beats.items())}
 

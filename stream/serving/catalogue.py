@@ -1,4 +1,4 @@
-"""A worker's catalogue, kept to what the topic `songs` says."""
+"""The catalogue, kept in step with the compacted topic `songs`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 class CatalogueFollower:
-    """Keeps a catalogue to what the topic `songs` says: all that is there, then what comes.
+    """Keeps a catalogue in step with the topic `songs`: all present records, then later ones.
 
-    Records that are no songs are counted and passed over. Of two records of a song the later
-    holds, and each holds before whatever a bundle says.
+    Invalid records are counted and skipped. The later of two records of a song holds, and both
+    override what a bundle says.
     """
 
     def __init__(self, settings: Settings, catalogue: Catalogue, metrics: Metrics) -> None:
@@ -38,7 +38,7 @@ class CatalogueFollower:
         self._topic.stop()
 
     def take(self, records: Sequence[Record]) -> None:
-        """Take up records, in the order of the log."""
+        """Apply records, in the order of the log."""
         for song_id, details in _songs(records, self._metrics.songs_refused.inc):
             self._catalogue.put(song_id, details)
         self._metrics.catalogue_songs.set(len(self._catalogue))
@@ -63,7 +63,7 @@ def read_song_details(settings: Settings) -> dict[str, SongDetails]:
 def _songs(
     records: Sequence[Record], refused: Callable[[], object] = lambda: None
 ) -> Iterator[tuple[str, SongDetails | None]]:
-    """Give what records say of songs; those that are none are logged, `refused`, passed over."""
+    """Yield the songs of records; invalid ones are logged, reported to `refused` and skipped."""
     for record in records:
         try:
             song = _read(record)

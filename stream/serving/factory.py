@@ -47,7 +47,7 @@ def load_bundle(
 
 
 def recommender_config(settings: Settings) -> RecommenderConfig:
-    """Give lists their shape and their rule."""
+    """Return the recommender's configuration."""
     return RecommenderConfig(
         settings.list_length,
         settings.no_repeat_songs,
@@ -57,7 +57,7 @@ def recommender_config(settings: Settings) -> RecommenderConfig:
 
 
 def store_config(settings: Settings) -> StoreConfig:
-    """Give the store its bounds."""
+    """Return the store's configuration."""
     return StoreConfig(
         HistoryConfig(
             settings.history_max_songs,

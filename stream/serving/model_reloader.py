@@ -101,7 +101,7 @@ class ModelReloader:
         except (SegueError, OSError) as error:
             outside = isinstance(error, RegistryError)
             self._metrics.models_refused.labels("outside" if outside else "damaged").inc()
-            logger.error("%s is refused, %s goes on: %s", served.version, self._running, error)
+            logger.error("%s is refused, %s serves on: %s", served.version, self._running, error)
             return None
         seconds = time.monotonic() - began
         self._metrics.model_load_seconds.set(seconds)

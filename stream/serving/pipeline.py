@@ -23,7 +23,7 @@ def handle_batch(
     appended, lists = [], []
     for erasures, plays, next_offsets in batch.sub_batches():
         if erasures:
-            store.forget(erasures)
+            store.erase(erasures)
         known, made = handle_plays(
             plays, next_offsets, store, recommender, now_ms=now_ms, stage=stage
         )
@@ -36,7 +36,7 @@ def recover_batch(batch: Batch, store: HistoryStore) -> None:
     """Erase listeners and append plays, and answer nothing: the log is read again."""
     for erasures, plays, next_offsets in batch.sub_batches():
         if erasures:
-            store.forget(erasures)
+            store.erase(erasures)
         store.append(plays, next_offsets)
 
 

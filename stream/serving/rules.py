@@ -35,15 +35,15 @@ def decode_rules(text: str, source: str = "rules") -> ListRules:
     3
     """
     try:
-        told = tomllib.loads(text)
+        parsed = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also numbers of a thousand digits, deep nesting
         raise RulesError(f"{source}: cannot be read as TOML: {error}: mend that line") from error
-    for unknown, remedy in _unknown_keys(told, ListRules, ""):
+    for unknown, remedy in _unknown_keys(parsed, ListRules, ""):
         raise RulesError(f"{source}: there is no rule {unknown!r}: {remedy}")
     try:
-        return msgspec.convert(told, ListRules)
+        return msgspec.convert(parsed, ListRules)
     except msgspec.ValidationError as error:
-        raise RulesError(f"{source}: {_named(told, str(error))}") from error
+        raise RulesError(f"{source}: {_named(parsed, str(error))}") from error
 
 
 def read_rules(path: Path) -> ListRules:
@@ -118,7 +118,7 @@ def _text(path: Path) -> str:
 
 
 def _stamp(path: Path) -> Stamp:
-    """Give what tells one content of a file from another; nothing where it is gone."""
+    """Return what identifies a file's content; nothing where it is gone."""
     try:
         found = path.stat()
     except OSError:
@@ -127,11 +127,11 @@ def _stamp(path: Path) -> Stamp:
 
 
 def _unknown_keys(
-    told: Mapping[str, Any], kind: type[msgspec.Struct], within: str
+    parsed: Mapping[str, Any], kind: type[msgspec.Struct], within: str
 ) -> Iterator[tuple[str, str]]:
     """Name keys that are no rules, each with what may have been meant."""
     fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
-    for key, value in told.items():
+    for key, value in parsed.items():
         if key not in fields:
             near = get_close_matches(key, fields, n=1)
             known = ", ".join(within + name for name in fields)
@@ -140,15 +140,15 @@ def _unknown_keys(
             yield from _unknown_keys(value, fields[key], f"{key}.")
 
 
-def _named(told: Mapping[str, Any], error: str) -> str:
-    """Give msgspec's message with the key as TOML has it, and its value.
+def _named(parsed: Mapping[str, Any], error: str) -> str:
+    """Return msgspec's message with the key as TOML has it, and its value.
 
     >>> _named({"heard": {"plays": -1}}, "Expected `int` >= 0 - at `$.heard.plays`")
     'heard.plays = -1: expected `int` >= 0'
     """
     message, _, place = error.partition(" - at `$.")
     key = place.rstrip("`").partition("[")[0]
-    value: Any = told
+    value: Any = parsed
     for name in key.split("."):
         value = value.get(name, "") if isinstance(value, dict) else value
     return f"{key} = {value!r}: {message[0].lower()}{message[1:]}"

@@ -69,7 +69,7 @@ class PartitionState:
             return None
         return BufferSnapshot(self.recent, number)
 
-    def forget(self, history: History) -> None:
+    def erase(self, history: History) -> None:
         """Subtract a listener's plays, as far as they can be told apart.
 
         These are the plays of the history, and those before them that the ring leads to.

@@ -57,7 +57,7 @@ class HistoryStore:
             ends[play.partition] = max(ends.get(play.partition, 0), play.offset + 1)
         return self._in_transaction(lambda rows: self._begin(rows, ends).append(plays))
 
-    def forget(self, erasures: Sequence[Erasure]) -> None:
+    def erase(self, erasures: Sequence[Erasure]) -> None:
         """Erase listeners in one transaction, in the order of the log.
 
         Their plays leave the history, the recent plays and the play counts, so that no list
@@ -65,7 +65,7 @@ class HistoryStore:
         what came after it stays. Raises StoreError, and then nothing is deleted.
         """
         ends = {one.partition: one.offset + 1 for one in erasures}
-        self._in_transaction(lambda rows: self._begin(rows, ends).forget(erasures))
+        self._in_transaction(lambda rows: self._begin(rows, ends).erase(erasures))
 
     def position(self, partition: int) -> int | None:
         """Return the offset up to which the partition's plays are counted; None for no state."""

@@ -64,14 +64,14 @@ class Transaction:
         self._write()
         return appended
 
-    def forget(self, erasures: Sequence[Erasure]) -> None:
+    def erase(self, erasures: Sequence[Erasure]) -> None:
         """Erase listeners."""
         for one in erasures:
             state = self.states[one.partition]
             if one.offset < state.position:
                 continue
             key = codec.key_of(one.partition, one.user_id)
-            state.forget(self._read_history(key))
+            state.erase(self._read_history(key))
             self.histories[key] = History()
             self.rows.delete("histories", key)
         self._write()

@@ -77,14 +77,14 @@ def make_processor(
     health: Health,
 ) -> Processor:
     """Open the store and put the parts together."""
-    judge = PrequentialEvaluator(PopularityRecommender(recommender.config))
+    evaluator = PrequentialEvaluator(PopularityRecommender(recommender.config))
     directory = settings.data_dir / "histories"
     quarantine_if_corrupt(directory)
     # Batches do not wait for the disk: a timer does. What a power cut undoes, the log brings back.
     store = HistoryStore(directory, replace(store_config(settings), sync=False))
     shadow = load_shadow(settings, metrics, rules.book)
     return Processor(
-        *(settings, store, recommender, judge, metrics),
+        *(settings, store, recommender, evaluator, metrics),
         shadow=shadow,
         before_batch=rules.reload_if_changed,
         on_progress=partial(watchdog.beat, PLAYS),

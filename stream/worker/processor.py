@@ -58,7 +58,7 @@ class Processor:
         settings: Settings,
         store: HistoryStore,
         recommender: Recommender,
-        judge: PrequentialEvaluator,
+        evaluator: PrequentialEvaluator,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
         shadow: Shadow | None = None,
@@ -72,7 +72,7 @@ class Processor:
         """
         self.settings = settings
         self.store = store
-        self.judge = judge
+        self.evaluator = evaluator
         self.metrics = metrics
         self.shadow = shadow
         self._clock = clock
@@ -205,14 +205,14 @@ class Processor:
         metrics.covered_songs.set(self._coverage.songs)
         for timestamp_ms in batch.timestamps_ms:
             metrics.latency_seconds.observe(max(0.0, now - timestamp_ms / 1000))
-        metrics.judge(self.judge.observe(appended, lists))
+        metrics.judge(self.evaluator.observe(appended, lists))
 
     def _forget(self, erasure: Erasure) -> None:
         """Erase what is kept of a listener beside the store."""
         listener = erasure.partition, erasure.user_id
-        self.judge.forget(*listener)
+        self.evaluator.erase(*listener)
         if self.shadow is not None:
-            self._thread.submit(self.shadow.forget, *listener)
+            self._thread.submit(self.shadow.erase, *listener)
         self.metrics.forgotten.inc()
         logger.info(
             "Forgot a listener, as asked at partition %d, offset %d",

@@ -233,4 +233,4 @@ def test_a_worker_changes_models_while_plays_come(broker, root, tmp_path):
     live.reader.close()
     assert len(found) == len(live.places)
     assert {one.model for one in found} == {first.version, second.version}
-    assert f"is refused, {second.version} goes on" in live.worker.log()
+    assert f"is refused, {second.version} serves on" in live.worker.log()

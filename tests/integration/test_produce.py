@@ -33,7 +33,7 @@ pytestmark = pytest.mark.broker
 
 
 def plays_of(count: int, users: int = 7, step_ms: int = 1000) -> pl.DataFrame:
-    """Give plays of several users in turn, `step_ms` apart."""
+    """Return plays of several users in turn, `step_ms` apart."""
     rows = range(count)
     return pl.DataFrame(
         {

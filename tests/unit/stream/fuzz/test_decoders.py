@@ -301,7 +301,7 @@ def nested(depth):
 
 
 def reason(raw, recorded_ms=RECORDED_MS):
-    """Say why a play is rejected; None where it is taken."""
+    """Return why a play is rejected; None where it is taken."""
     [*rejected] = read_batch([Record("plays", 0, 0, recorded_ms, b"k", raw)], SETTINGS).dead_letters
     return rejected[0].error.reason if rejected else None
 

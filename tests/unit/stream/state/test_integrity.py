@@ -36,7 +36,7 @@ def whole(tmp_path_factory):
     store = HistoryStore(path, CONFIG)
     for first in range(0, 2_000, 100):
         store.append([*plays(first, 100)], {0: 10 + first // 2, 1: first // 2})
-    store.forget([Erasure("erasure", "u7", 0, 1_010)])
+    store.erase([Erasure("erasure", "u7", 0, 1_010)])
     late = Play("late", "nobody", "s", 10**12 + 10**11, 1, 1_020)
     store.append([late])
     assert store.sweep() > 0
