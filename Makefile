@@ -74,7 +74,7 @@ test-deployment: install  ## Compose file, manifests and image: all that needs n
 
 docs: install  ## Write the documents' tables anew
 	$(VENV)/bin/python -m docs.tables
-	$(VENV)/bin/python -m segue.stream.ops.asyncapi > docs/asyncapi.json
+	$(VENV)/bin/python -m segue.stream.kafka.asyncapi > docs/asyncapi.json
 
 test-kafka: install  ## Run what needs a broker against yours: BOOTSTRAP=host:port (docs/kafka-tests.md)
 	@test -n "$(BOOTSTRAP)" || { echo "give BOOTSTRAP=host:port" >&2; exit 2; }

@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from segue.stream.config.settings import Settings
-from segue.stream.ops.asyncapi import asyncapi_document, render
+from segue.stream.kafka.asyncapi import asyncapi_document, render
 from tests.support.schemas import SCHEMAS, schema
 
 SETTINGS = Settings.model_construct()

@@ -1,6 +1,6 @@
 """The AsyncAPI 3 document of the topics, built from their JSON Schemas and their plan.
 
-python -m segue.stream.ops.asyncapi > docs/asyncapi.json
+python -m segue.stream.kafka.asyncapi > docs/asyncapi.json
 """
 
 from __future__ import annotations
