@@ -1,4 +1,4 @@
-"""Who is judged: bundles as they were trained, and baselines fitted on the spot."""
+"""Evaluated models: bundles as they were trained, and baselines fitted on the spot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from segue.offline.training.baselines import BASELINES, Baseline, choose_config
 
 
 class LeakError(SegueError):
-    """A model that has learned from what it is to predict."""
+    """A model that was trained on what it is to predict."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class EvaluatedModel:
 def evaluated_models(
     bundles: Sequence[Path], baselines: Sequence[str], seed: int
 ) -> list[EvaluatedModel]:
-    """Name all that are to be judged; SegueError where there are none, or an unknown one."""
+    """Return all models to evaluate; SegueError where there is none, or an unknown baseline."""
     unknown = [name for name in baselines if name not in BASELINES]
     if unknown:
         known = ", ".join(BASELINES)
@@ -85,9 +85,10 @@ def _bundle(directory: Path) -> Fit:
 
 
 def leaks(directory: Path, manifest: Manifest, split: Split) -> Iterator[str]:
-    """Doubt that the bundle has seen nothing of the test part, as far as it is known.
+    """Check that the bundle was not trained on the test part, as far as its manifest says.
 
-    LeakError where one log was split and the bundle has certainly learned from its test part.
+    Yields warnings. LeakError where one log was split and the bundle was certainly trained on
+    its test part.
     """
     plays, to_ms = manifest.training.get("plays"), manifest.training.get("to_ms")
     late = to_ms is not None and split.from_ms is not None and to_ms >= split.from_ms

@@ -1,4 +1,4 @@
-"""Pictures of the figures: by cut-off, position, popularity, and coverage against accuracy."""
+"""Plots: metrics by cut-off, position and popularity, and coverage against accuracy."""
 
 from __future__ import annotations
 

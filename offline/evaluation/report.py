@@ -1,4 +1,4 @@
-"""What an evaluation found, for people: tables, pictures, and what the figures rest on."""
+"""The report of an evaluation: tables, plots and the data behind them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NoPictures(SegueError):
 
 
 def check_drawable() -> None:
-    """Refuse, before anything is judged, a report that could not be drawn after it."""
+    """Reject, before anything is evaluated, a report that could not be drawn after it."""
     if find_spec("matplotlib") is None:
         raise NoPictures("a report needs matplotlib: pip install 'segue[lab]', or leave out --out")
 

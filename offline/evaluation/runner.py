@@ -1,4 +1,4 @@
-"""The whole evaluation: every model on the same predictions, figures, intervals, tests."""
+"""Evaluation: every model on the same predictions, with metrics, intervals and tests."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def _owners(predictions: Predictions) -> tuple[NDArray[np.int64], str]:
 def _facts(
     split: Split, predictions: Predictions, unit: str, clusters: int, catalogue: Catalogue
 ) -> dict[str, Any]:
-    """Name what the figures rest on."""
+    """Describe the data behind the figures."""
     known = predictions.answers > 0
     return {
         "split": split.name,

@@ -1,7 +1,7 @@
-"""The sampled protocol: one song played among some unheard ones, and nothing else ranked.
+"""The sampled protocol: one played song ranked among sampled unplayed ones.
 
-It is what many papers report, and it does not always rank models as the whole catalogue does
-(Krichene and Rendle, 2020). So its figures have names of their own and are kept apart.
+Many papers report it, though it may order models differently from the whole catalogue (Krichene
+and Rendle, 2020). So its metrics have names of their own.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from segue.offline.datasets.sessions import Predictions
 
 
 class TooFewSongs(SegueError):
-    """A catalogue without enough unheard songs to draw from."""
+    """A catalogue without enough unplayed songs to draw from."""
 
 
 def draw_negatives(
     predictions: Predictions, catalogue: int, count: int, seed: int
 ) -> NDArray[np.int64]:
-    """Draw `count` different songs for each prediction, evenly from those not heard.
+    """Draw `count` different songs for each prediction, evenly from the unplayed ones.
 
-    Not heard: neither the answer nor in the session or the history of the context. catalogue:
-    how many songs there are. Returns catalogue numbers, int64 [P, count]. A row of zeros stands
-    where fewer songs than that are unheard; TooFewSongs where it is so everywhere.
+    Unplayed: neither the answer nor in the session or the history of the context. catalogue:
+    number of songs. Returns catalogue numbers, int64 [P, count]. A row of zeros where fewer songs
+    are unplayed; TooFewSongs where it is so everywhere.
     """
     rng = np.random.default_rng(seed)
     drawn = np.zeros((len(predictions), count), dtype=np.int64)
     contexts = predictions.contexts
     for row, answer in enumerate(predictions.answers):
-        heard = np.concatenate([contexts.sessions[row], contexts.histories[row], [answer]])
-        excluded = np.unique(heard[heard != PADDING])
-        unheard = catalogue - len(excluded)
-        if unheard >= count:
-            drawn[row] = _spread(rng.choice(unheard, count, replace=False), excluded)
+        played = np.concatenate([contexts.sessions[row], contexts.histories[row], [answer]])
+        excluded = np.unique(played[played != PADDING])
+        unplayed = catalogue - len(excluded)
+        if unplayed >= count:
+            drawn[row] = _spread(rng.choice(unplayed, count, replace=False), excluded)
     if not drawn.any():
         raise TooFewSongs(
             f"nobody has {count} unheard songs left in a catalogue of {catalogue}: give a lower "
@@ -44,8 +44,8 @@ def draw_negatives(
     return drawn
 
 
-def _spread(places: NDArray[np.int64], excluded: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Turn places among the songs that are not excluded, from 0, into their numbers, from 1.
+def _spread(positions: NDArray[np.int64], excluded: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Turn positions among the songs that are not excluded, from 0, into their numbers, from 1.
 
     excluded: ascending.
 
@@ -53,4 +53,4 @@ def _spread(places: NDArray[np.int64], excluded: NDArray[np.int64]) -> NDArray[n
     [1, 4, 5]
     """
     allowed_before = excluded - np.arange(len(excluded)) - 1
-    return places + 1 + np.searchsorted(allowed_before, places, side="right")
+    return positions + 1 + np.searchsorted(allowed_before, positions, side="right")

@@ -1,4 +1,4 @@
-"""Kinds of predictions, so that a mean hides nothing: who was hard to predict, and where."""
+"""Slices of predictions: where models are right, by answer, position and popularity."""
 
 from __future__ import annotations
 

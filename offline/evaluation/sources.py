@@ -1,4 +1,4 @@
-"""From files to splits: what is learned from, what is predicted, and how the two were parted."""
+"""From files to splits: what models train on and what they predict."""
 
 from __future__ import annotations
 

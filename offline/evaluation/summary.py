@@ -1,4 +1,4 @@
-"""A model's figures by their names, as they stand in JSON."""
+"""Metrics of a model by name, as they are in JSON."""
 
 from __future__ import annotations
 

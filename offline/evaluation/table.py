@@ -1,4 +1,4 @@
-"""The figures on a terminal: what they rest on, and the models from the best on."""
+"""Tables of an evaluation on a terminal, the best model first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was recommended, whether or not it was right: coverage, novelty, popularity, diversity."""
+"""Beyond-accuracy metrics: coverage, novelty, popularity bias, diversity."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How far figures may be chance: the bootstrap, and paired tests, by listener or session.
+"""Bootstrap intervals and paired tests, by listener or session.
 
-Predictions of one session resemble each other, so what is drawn anew is never the single
-prediction but its whole cluster: everything of one listener, or of one session.
+Predictions of one session resemble each other, so a whole cluster is resampled, never a single
+prediction: all of one listener, or of one session.
 """
 
 from __future__ import annotations
