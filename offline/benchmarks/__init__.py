@@ -1,4 +1,4 @@
 """Benchmarks: throughput, latency, stages, index recall, store growth, soak.
 
-Every figure is measured beside a reference of the same run.
+Every figure is measured in turn with a reference in the same run.
 """

@@ -34,7 +34,7 @@ from segue.offline.training.gru_trainer import train_gru
 QUERIES = 2_000
 HELD_BACK = 0.05  # of the plays, the last ones: queries are made of them
 PLAYS_PER_SONG = 4
-MOST_PLAYS = 1_000_000  # of a generated world; each song is heard besides, with its album
+MOST_PLAYS = 1_000_000  # of a generated world; each song is played in its album, too
 ALBUM_PASSES = 2
 NEIGHBOURS = 256
 """Best songs of each query that are kept: a hundred, and room for songs that are taken out."""
@@ -42,7 +42,7 @@ TABLES = ("songs", "queries", "exact")
 BLOCK = 64
 ABOUT = "about.json"
 SKIPGRAM = SkipGramConfig(epochs=2, decay=0.7)
-TOLD = {
+DESCRIPTIONS = {
     "gru": "a GRU's, learned from a generated world, every play once",
     "skipgram": "a skip-gram's, learned from a generated world, every play twice",
 }
@@ -124,7 +124,7 @@ def generated_vectors(
     trained = LEARNERS[model](sessions, numbering.songs, seed, on_plays)
     judged = numbering.number(later, SESSION_GAP_S)
     asked = Predictions.of(judged, songs, past=sessions).sample(QUERIES, seed)
-    about = {"made": TOLD[model], "plays": learned.plays.height, "seed": seed}
+    about = {"made": DESCRIPTIONS[model], "plays": learned.plays.height, "seed": seed}
     AnnVectors.of(*asked_of(trained, asked.contexts), about, seed).write(kept)
     return kept
 
@@ -162,16 +162,16 @@ LEARNERS: Mapping[str, Callable[[SessionLog, Vocabulary, int, OnPlays], NextSong
 
 
 def with_albums(log: PlayLog, passes: int) -> PlayLog:
-    """Let every album be heard through, `passes` times, by listeners who do nothing else.
+    """Add `passes` plays of every album in the order of its tracks, by listeners of their own.
 
-    So songs that nobody of the world chose have vectors that were learned, too. The log's
+    So songs without plays have trained vectors, too. The log's
     songs stand in the order of their albums' tracks.
     """
     albums = log.songs.with_columns(
         session_id=pl.concat_str(pl.lit("album"), pl.col("album").rle_id().cast(pl.String))
     )
     first = log.plays["played_at_ms"][0]
-    heard = [
+    album_plays = [
         albums.select(
             user_id=pl.concat_str(pl.col("session_id"), pl.lit(f"-{number}")),
             session_id=pl.concat_str(pl.col("session_id"), pl.lit(f"-{number}")),
@@ -182,7 +182,7 @@ def with_albums(log: PlayLog, passes: int) -> PlayLog:
         ).match_to_schema(PLAYS_SCHEMA, integer_cast="upcast")
         for number in range(passes)
     ]
-    return replace(log, plays=pl.concat([*heard, log.plays]))
+    return replace(log, plays=pl.concat([*album_plays, log.plays]))
 
 
 def bundle_vectors(

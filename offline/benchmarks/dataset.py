@@ -41,7 +41,7 @@ def bench_world(
     """Return the world of that many songs, with `plays` plays to send, and a bundle of its `kind`.
 
     Each is made once and kept in `directory`: the same arguments find it there again. kind: one
-    of KINDS. A hybrid is put together as `large_hybrid` tells.
+    of KINDS. A hybrid is assembled by `large_hybrid`.
     """
     kept = directory / f"songs-{songs}-plays-{plays}-seed-{seed}"
     plays_file, bundle = kept / "plays.parquet", kept / kind
@@ -97,7 +97,7 @@ def world_config(songs: int, plays: int) -> WorldConfig:
 
 
 def with_every_song(log: PlayLog) -> PlayLog:
-    """Let each song that nobody heard be heard once: it costs as much to search as any other.
+    """Add one play of each song without plays, so that every song is in the vocabulary.
 
     They are spread over all of the time, so that no part of the log is made of them alone.
     """

@@ -1,4 +1,4 @@
-"""How long a play takes to have an effect: by the stream itself, and by a refresh and a swap."""
+"""The time until a play has an effect: through online models, and through a refresh."""
 
 from __future__ import annotations
 
@@ -108,10 +108,10 @@ class _Stream:
             producer.close()
 
     def release(self, number: int, song: str) -> tuple[float, int] | None:
-        """Let listeners play a new song after `song`, until it is in a list of one who did not.
+        """Send plays of a new song after `song`, until it is in the list of another listener.
 
         Returns the seconds from the last one's play to that list, and how many played it. None
-        where it is in nobody's list.
+        where it is in no list.
         """
         released = f"released-{number}"
         names = self._neighbours(number)
@@ -139,7 +139,7 @@ class _Stream:
         raise BenchError(f"no refreshed model served within {patience_s:.0f} s")
 
     def _wait_for_refresher(self, patience_s: float) -> None:
-        """Wait until the refresh process, too, has taken in all plays: it may have begun later."""
+        """Wait until the refresh process has read all plays."""
         deadline = time.monotonic() + patience_s
         while self._run.refresh_metric("segue_refresh_plays_total") < self._sent:
             if time.monotonic() > deadline:

@@ -3,8 +3,8 @@
 What makes a hybrid slow to train is finding out how good it is: every retriever is judged, most
 of them on scores of every song. Here nothing is judged. The ranker, whose weights know of no
 song, is that of a small world's hybrid, which was trained in full; the networks learn for a
-while; neighbours, rules and trees take in all plays, as ever. So every part does the work that it
-does in service, on lists that are worse than they could be.
+while; neighbours, rules and trees are fitted on all plays, as ever.
+So every part does the work that it does in service, on lists that are worse than they could be.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def assemble_hybrid(
     say(f"Its skip-gram learns, {SKIPGRAM_EPOCHS} passes")
     brief = replace(config.skipgram, epochs=min(SKIPGRAM_EPOCHS, config.skipgram.epochs))
     vectors = unit(torch.from_numpy(train_skipgram(plays.sessions, len(songs), brief).inputs))
-    say("Its neighbours, rules and trees take in all plays")
+    say("Fitting its neighbours, rules and trees on all plays")
     memory = remembered(plays, config.memory_plays)
     blend = fit_gated(memory, songs, BlendConfig(config.blended))
     traits = SongTraits.of(plays, artist_numbers(log, songs))

@@ -5,23 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from numpy.typing import NDArray
 
 from segue.offline.benchmarks.worker_process import BenchError
 from segue.stream.config.settings import Settings
 from segue.stream.kafka.clients import aiokafka_config
 from segue.stream.messages.events import Cause
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 PATIENCE_S = 30.0  # for the lists still missing after the last play
 POLL_MS = 100
@@ -34,7 +29,7 @@ Place = tuple[int, int]
 
 
 class Answer(msgspec.Struct):
-    """What is read of a list: the play that it answers."""
+    """The decoded part of a list: the play that caused it."""
 
     cause: Cause
 
@@ -68,9 +63,9 @@ def random_due_times(rate: float, seconds: float, seed: int) -> NDArray[np.float
 def measure_latencies(
     settings: Settings, events: Sequence[Event], due_s: NDArray[np.float64]
 ) -> Latencies:
-    """Send each event when it is due and wait for every list.
+    """Send each event when it is due, and wait for every list.
 
-    settings: topics that nobody else writes to; a worker must be answering already. Raises
+    settings: topics without other producers; a worker must be running. Raises
     BenchError where lists stay away, aiokafka's KafkaError where the broker fails.
     """
     return asyncio.run(_measure(settings, events, due_s))
@@ -79,7 +74,18 @@ def measure_latencies(
 async def _measure(
     settings: Settings, events: Sequence[Event], due_s: NDArray[np.float64]
 ) -> Latencies:
-    async with _consumer(settings) as consumer, _producer(settings) as producer:
+    consumer = AIOKafkaConsumer(
+        **aiokafka_config(settings),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=settings.fetch_wait_ms,
+    )
+    producer = AIOKafkaProducer(**aiokafka_config(settings), acks="all")
+    topic = settings.topic_recommendations
+    async with consumer, producer:
+        partitions = [TopicPartition(topic, one) for one in range(settings.topic_partitions)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
         arrivals: list[tuple[float, Any]] = []
         reading = asyncio.create_task(_read(consumer, arrivals, len(events)))
         began = time.monotonic() + 0.1
@@ -121,43 +127,10 @@ async def _read(consumer: AIOKafkaConsumer, arrivals: list[tuple[float, Any]], w
 
 
 def _by_place(arrivals: Sequence[tuple[float, bytes]]) -> dict[Place, float]:
-    """Find each play's first list; read only now, when nobody's time is measured."""
+    """Return when each play's first list arrived; decoded after the measurement."""
     decode = msgspec.json.Decoder(Answer).decode
     found: dict[Place, float] = {}
     for arrived_at, value in arrivals:
         cause = decode(value).cause
         found.setdefault((cause.partition, cause.offset), arrived_at)
     return found
-
-
-@asynccontextmanager
-async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    from aiokafka import AIOKafkaConsumer, TopicPartition
-
-    consumer = AIOKafkaConsumer(
-        **aiokafka_config(settings),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=settings.fetch_wait_ms,
-    )
-    await consumer.start()
-    try:
-        topic = settings.topic_recommendations
-        places = [TopicPartition(topic, number) for number in range(settings.topic_partitions)]
-        consumer.assign(places)
-        await consumer.seek_to_beginning(*places)
-        yield consumer
-    finally:
-        await consumer.stop()
-
-
-@asynccontextmanager
-async def _producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
-    from aiokafka import AIOKafkaProducer
-
-    producer = AIOKafkaProducer(**aiokafka_config(settings), acks="all")
-    await producer.start()
-    try:
-        yield producer
-    finally:
-        await producer.stop()

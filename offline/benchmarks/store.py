@@ -60,14 +60,14 @@ def measure_histories(
     kept = settings.data_dir / "bench"
     kept.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="histories-", dir=kept) as directory:
-        say(f"Reading back the plays of {config.users:,} listeners")
+        say(f"Rebuilding from the plays of {config.users:,} listeners")
         song_ids = [f"song-{number:07d}" for number in range(config.songs)]
         listeners = ManyListeners(config.users, config.plays_per_user, song_ids, config.seed)
         bench = _Histories(Path(directory), listeners, settings)
         rebuild = bench.fill(on_plays)
-        say("Appending as in service, beside bare LMDB")
+        say("Appending as in service, in turn with bare LMDB")
         rounds = bench.append(config.rounds)
-        say("Opening it anew")
+        say("Reopening it")
         opened_s = bench.reopen()
         return {
             "users": config.users,

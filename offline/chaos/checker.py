@@ -24,7 +24,8 @@ LIVE_COUNTS = ("popularity",)  # of a song counted at the time of the list, not 
 
 AHEAD = 300
 """Offsets by which a store may be ahead of the newest play of its partition that has a list. A
-batch has 50 records, two are at work, and a worker may be killed between storing and publishing."""
+batch has 50 records, two are in flight, and a worker may be killed between
+storing and publishing."""
 
 
 class Erasures:

@@ -134,7 +134,7 @@ class Cluster:
     def free_worker(self, chance: Random) -> Supervised | None:
         """Return a worker that runs and that no fault has; None where there is none.
 
-        Mostly one at work: those that are killed as they start have least to lose.
+        Mostly one with partitions: a worker that is starting has least to lose.
         """
         free = [worker for worker in self.workers if worker.runs and not worker.busy]
         if chance.random() >= SHARE_STARTING:

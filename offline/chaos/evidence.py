@@ -171,7 +171,7 @@ def rejected_record(record: Any) -> RejectedRecord:
 
 
 def read_store(path: Path, name: str) -> StoredPlays:
-    """Read a store whose worker has ended, key by key as stream/state/codec.py tells."""
+    """Read a store whose worker has ended, key by key, by the layout in stream/state/codec.py."""
     found = StoredPlays(name)
     with lmdb.open(str(path), readonly=True, lock=False, max_dbs=8) as env, env.begin() as txn:
         for key, value in _rows(env, txn, b"ledger"):

@@ -2,7 +2,7 @@
 
 It answers as much of S3 as that broker asks for: objects put whole, also only where they are as
 they were (If-Match) or are not yet (If-None-Match), read whole or in part, listed and deleted.
-Nobody is asked who they are: it listens on this machine alone.
+There is no authentication: it listens on this machine alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LISTED = (
 
 
 class Stored(NamedTuple):
-    """An object and what tells its content from another."""
+    """An object with its ETag."""
 
     content: bytes
     tag: str
@@ -56,8 +56,8 @@ class ObjectStore:
             "AWS_ALLOW_HTTP": "true",
             "AWS_CONDITIONAL_PUT": "etag",
             "AWS_DEFAULT_REGION": "here",
-            "AWS_ACCESS_KEY_ID": "nobody",
-            "AWS_SECRET_ACCESS_KEY": "is asked",
+            "AWS_ACCESS_KEY_ID": "any",
+            "AWS_SECRET_ACCESS_KEY": "any",
         }
 
     def __enter__(self) -> Self:

@@ -120,7 +120,7 @@ class PlaySource:
         return play
 
     def _clock_ms(self, number: int, chance: random.Random) -> int:
-        """Return the time that a play's device tells: mostly right, else late, or far off."""
+        """Return the time of a play by its device's clock: mostly right, else late, or far off."""
         at_ms = self.start_ms + number * self.step_ms
         if chance.random() < SHARE_CLOCK_WRONG:
             return at_ms + chance.randrange(-FAR_AHEAD_MS, CLOCK_AHEAD_MS)
@@ -176,7 +176,7 @@ INVALID: list[Invalidate] = [
     _with("played_at", -1),
     _with("played_at", 10**30),
     _with("played_at", 4 * 10**12),  # in the year 2096
-    _with("played_at", "2024-01-01T00:00:00"),  # nobody says in which zone
+    _with("played_at", "2024-01-01T00:00:00"),  # without a time zone
     _with("played_at", "yesterday"),
     _with("played_at", True),
     _with("ms_played", -5),

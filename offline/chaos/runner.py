@@ -64,7 +64,7 @@ def schedule(kinds: Sequence[str], seconds: float, seed: int) -> Iterator[Planne
 
 TICK_S = 0.05
 RETRY_S = 1.0
-SETTLED_S = 150.0  # without an answer, when nothing goes wrong any more: nobody answers
+SETTLED_S = 150.0  # without a list, after the last fault: no worker answers
 
 
 @dataclass
@@ -148,7 +148,7 @@ def inject(
 ) -> Injected:
     """Carry out a plan, several faults at once where they overlap, until all have ended.
 
-    One that finds nobody to do it to is tried again, as long as the time for faults lasts.
+    A fault without a target is tried again, as long as the time for faults lasts.
     """
     injected, ahead = Injected(), list(plan)
     underway: list[FaultInProgress] = []
@@ -170,7 +170,7 @@ def _beginning(cluster: Cluster, planned: Planned) -> FaultInProgress:
 
 
 def _step(cluster: Cluster, each: FaultInProgress, now_s: float, injected: Injected) -> bool:
-    """Accept a fault's next step if it is due; tell whether more are to come."""
+    """Take a fault's next step if it is due; return whether there are more."""
     if now_s < each.next_s:
         return True
     kind = each.planned.kind
@@ -254,9 +254,9 @@ def with_process_ends(findings: Findings, exits: list[Exit], injected: Injected)
 
 
 def generations(log_file: Path) -> set[int]:
-    """Return the generations of its group that a worker tells of: each is one rebalance.
+    """Return the group generations in a worker's log: each is one rebalance.
 
-    Where the group was made anew they begin again, so that some are counted once.
+    Where the group was deleted they begin again, so that some are counted once.
     """
     log = log_file.read_text(errors="replace")
     return {int(each) for each in re.findall(r"Joined group '.*' \(generation (\d+)\)", log)}

@@ -43,15 +43,15 @@ class Before:
     """What was remembered of a listener just before a play.
 
     offset: of the play before it; None where there was none. session: the songs of the session
-    that it stood in. songs: every song remembered, and `count` of plays. heard: whether the song
-    now played was among them.
+    that it stood in. songs: every song remembered, and `count` of plays. was_played: whether the
+    song now played was among them.
     """
 
     offset: int | None
     session: list[str]
     songs: set[str]
     count: int
-    heard: bool
+    was_played: bool
 
 
 def look_back(
@@ -115,9 +115,9 @@ class BatchJudge:
 
     def _play(self, before: Before, one: Appended, made: RecommendationList) -> tuple[int, ...]:
         """Return a play's COLUMNS."""
-        play, heard = one.play, before.songs
+        play, played = one.play, before.songs
         assert one.is_new, f"offset {play.offset} was counted before it was recorded"
-        flags = PLAY | HEARD * before.heard | KNOWN * (play.song_id in self._known)
+        flags = PLAY | HEARD * before.was_played | KNOWN * (play.song_id in self._known)
         flags |= IN_SESSION * (play.song_id in one.session[:-1])
         previous = popular = -1
         if before.offset is not None and before.offset >= self._log.first:
@@ -125,7 +125,7 @@ class BatchJudge:
             flags |= JUDGED
             popular = self._popularity_rank_in(play.song_id, before.session, one.popular_before)
         again = [
-            song for song in made.items if song.song_id in heard or song.song_id == play.song_id
+            song for song in made.items if song.song_id in played or song.song_id == play.song_id
         ]
         return (
             *(flags, len(again), max(popular, 0), len(one.session) - 1, before.count),

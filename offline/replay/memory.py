@@ -88,7 +88,7 @@ POINTS = 400  # more cannot be distinguished
 
 
 def draw_memory(file: Path, samples: Sequence[MemorySample]) -> None:
-    """Draw memory over time, with the steps named and the plays handled beside it."""
+    """Draw memory over time, with the steps and the number of plays replayed."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": "segue", "svg.fonttype": "none"}):
         figure = Figure(figsize=(9.4, 4.0), layout="constrained")
         axes = figure.subplots()

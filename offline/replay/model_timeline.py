@@ -63,7 +63,7 @@ class Timeline:
         load: Callable[[Path | None], Recommender],
         when: Callable[[Record], int] = attrgetter("timestamp_ms"),
     ) -> None:
-        """when: tells of a record what turns begin at: its time, or its offset."""
+        """when: returns a record's time or offset, whichever `turns` begin at."""
         self._first = first
         self._load = load
         self._turns = turns

@@ -34,7 +34,7 @@ from segue.stream.state.store import HistoryStore
 
 T = TypeVar("T")
 Advance = Callable[[int], None]
-"""Told how many plays have been handled."""
+"""Called with the number of plays replayed so far."""
 
 
 class ListSink(Protocol):
@@ -181,7 +181,7 @@ def _load(job: Job, directory: Path | None) -> Recommender:
 
 
 def _open_store(job: Job, reached: int) -> HistoryStore:
-    """Open the histories; those that are not as far as the records are begun anew.
+    """Open the histories; rebuild them where they are ahead of the records.
 
     A crash between the two leaves the histories a batch ahead, and then popularity is not what
     it was: but all of it is a function of the log, which is read again.

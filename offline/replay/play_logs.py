@@ -28,7 +28,7 @@ class ReplayLog:
     """plays: PLAYS_SCHEMA, in order; name: begins their event ids.
 
     ceiling: of each play, the best hit rate @20 that anybody could expect, float32 [plays];
-    None where nobody knows.
+    None where it is unknown.
     """
 
     plays: pl.DataFrame
@@ -47,7 +47,7 @@ def read_log(
 
 
 def file_facts(file: Path, skip: float, limit: int | None, name: str | None) -> dict[str, object]:
-    """Describe what tells the plays that `read_log` gives from others, without reading them."""
+    """Return what identifies the plays of `read_log`, without reading them."""
     return {"plays": digest(file), "skip": skip, "limit": limit, **_named(name)}
 
 
@@ -70,7 +70,7 @@ def generate_log(
 def world_facts(
     seed: int, changes: Sequence[str], skip: float | None, limit: int | None, name: str | None
 ) -> dict[str, object]:
-    """Describe what tells the plays that `generate_log` gives from others, without making them."""
+    """Return what identifies the plays of `generate_log`, without generating them."""
     share = DEMO_SKIP if skip is None else skip
     return {"world": [seed, *changes], "skip": share, "limit": limit, **_named(name)}
 

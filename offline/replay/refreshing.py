@@ -93,7 +93,7 @@ def refreshed_variants(
     directory: Path,
     say: Callable[[str], None],
 ) -> list[Variant]:
-    """Put beside each variant that has a bundle one for each cadence, its bundles made ready.
+    """Return each variant, followed by one for each cadence if it has a bundle to refresh.
 
     directory: where they are left, as what is replayed there needs them.
     """

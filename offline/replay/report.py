@@ -1,4 +1,4 @@
-"""Pictures of a replay: over stream time, by slice, calibration, sources, settings."""
+"""The report of a replay: tables, and plots over stream time, by slice, source and setting."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def _of(figures: Figures, name: str) -> Figures:
 
 
 def _grid(figures: Figures) -> list[str]:
-    """Name the variants that another setting tells apart."""
+    """Return the variants with settings of their own."""
     names = [name for name in compared(figures) if name != POPULARITY]
     return [name for name in names if _of(figures, name)["settings"]] if len(names) > 1 else []
 
@@ -183,7 +183,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 CAUTION = (
-    "A replay tells what lists would have predicted of what was played. It does not tell what "
+    "A replay shows how well lists predict what was played. It does not show what "
     "listeners would have played, had they seen these lists: see docs/evaluation.md."
 )
 
@@ -219,7 +219,7 @@ def _accuracy(figures: Figures) -> Iterator[Block]:
     yield Table(["", *header], rows)
     yield from map(Paragraph, refresh_lines(figures))
     if figures[CEILING] is not None:
-        yield Paragraph(f"Nobody could expect a hit rate @20 above {figures[CEILING]:.2%}.")
+        yield Paragraph(f"The best possible expected hit rate @20 is {figures[CEILING]:.2%}.")
 
 
 def _recommended(figures: Figures) -> Iterator[Block]:

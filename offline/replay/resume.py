@@ -1,4 +1,4 @@
-"""What a kept replay is a replay of, so that it goes on with nothing else."""
+"""The identity of a kept replay, so that it resumes with the same input only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCK = 1 << 20
 def describe_replay(
     source: dict[str, Any], variants: Sequence[Variant], begin: Bound, end: Bound
 ) -> dict[str, Any]:
-    """Describe what a replay depends on. source: what tells its plays from others."""
+    """Return what a replay depends on. source: what identifies its plays."""
     return {
         **source,
         "from": [begin.time_ms, [list(one) for one in begin.offsets]],

@@ -1,4 +1,4 @@
-"""All jobs of a replay: every variant's every partition, in one process or in several."""
+"""Runs a replay: every partition of every variant, in one process or in several."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ReplayConfig:
     """What is common to the jobs. directory: of their records, by variant and partition.
 
     verify: a captured topic to compare with. served: which bundles made its lists, by partition,
-    as `served_bundles` tells. publish_to: a topic to publish to.
+    from `served_bundles`. publish_to: a topic to publish to.
     """
 
     source: PlaySource

@@ -134,7 +134,7 @@ class LogSource:
     ) -> LogSource:
         """Part a log, PLAYS_SCHEMA in order, by listener; its tables are left in `directory`.
 
-        ceiling: what is to be kept beside them, float32 [plays].
+        ceiling: stored with them, float32 [plays].
         """
         directory.mkdir(parents=True, exist_ok=True)
         users = plays["user_id"].unique()
@@ -257,12 +257,12 @@ class TopicSource:
             return
         with _consumer(self.settings) as consumer:
             place = _assign(consumer, self.settings.topic_plays, partition, start)
-            heard = time.monotonic()
+            last_record = time.monotonic()
             while consumer.position(place) < end:
                 found = consumer.poll(timeout_ms=POLL_MS).get(place, [])
                 if found:
-                    heard = time.monotonic()
-                elif time.monotonic() - heard > SILENT_S:
+                    last_record = time.monotonic()
+                elif time.monotonic() - last_record > SILENT_S:
                     raise ReplayError(
                         f"no record of {self.settings.topic_plays} partition {partition} came "
                         f"for {SILENT_S:.0f} s, though it reaches to {end}: is the broker well?"
@@ -274,7 +274,7 @@ class TopicSource:
         return None
 
     def ceiling(self) -> NDArray[np.float32] | None:
-        """Return nothing: nobody knows."""
+        """Return None: it is unknown."""
         return None
 
     def _bound(self, bound: Bound, partition: int, otherwise: int) -> int:
@@ -320,7 +320,7 @@ def _places(topic: str, partitions: Sequence[int]) -> list[Any]:
 
 
 def _ends(consumer: Any, places: Sequence[Any]) -> Iterator[int]:
-    """Find where each partition ends: as ends, or further where records still come."""
+    """Return where each partition ends: as the broker says, or later where records still come."""
     ends: dict[Any, int] = consumer.end_offsets(places)
     consumer.assign(places)
     for place in places:

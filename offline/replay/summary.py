@@ -36,6 +36,11 @@ CUTOFFS = (10, 20)
 LEAST_LOG10 = -5.0
 CALIBRATION_BINS = 20
 MOST_GROUPS = 12  # of sources, in one table
+Figures = dict[str, Any]
+NAMES = [f"{metric}_at_{n}" for metric in ("hit_rate", "mrr", "ndcg") for n in CUTOFFS]
+CEILING = "ceiling_hit_rate_at_20"
+POSITIONS = {"0": (0, 0), "1": (1, 1), "2": (2, 2), "3-5": (3, 5), "6-10": (6, 10), "11+": (11, 0)}
+REMEMBERED = {"1-4": (1, 4), "5-19": (5, 19), "20-99": (20, 99), "100+": (100, 0)}
 
 
 @dataclass(frozen=True)
@@ -216,9 +221,6 @@ def shares(counts: Counter[str]) -> dict[str, float]:
 Slices = Mapping[str, Mapping[str, NDArray[np.bool_]]]
 """By what plays are parted, the parts by name, and a mask [P] for each."""
 
-POSITIONS = {"0": (0, 0), "1": (1, 1), "2": (2, 2), "3-5": (3, 5), "6-10": (6, 10), "11+": (11, 0)}
-REMEMBERED = {"1-4": (1, 4), "5-19": (5, 19), "20-99": (20, 99), "100+": (100, 0)}
-
 
 def slices(plays: JudgedPlays, has_bundle: bool) -> Slices:
     """Part the plays in four ways.
@@ -286,10 +288,6 @@ def popularity_plays_per_s(ran: Ran) -> float | None:
     return float(plays / seconds) if seconds else None
 
 
-Figures = dict[str, Any]
-NAMES = [f"{metric}_at_{n}" for metric in ("hit_rate", "mrr", "ndcg") for n in CUTOFFS]
-
-
 class Tally:
     """What plays of some kinds are worth together: sums [K, M], a column a figure, and counts."""
 
@@ -349,7 +347,7 @@ class AccuracyCounts:
         }
 
     def _intervals(self, replicates: int, seed: int) -> Mapping[str, list[float]] | None:
-        """Draw listeners anew; None where there is one listener only."""
+        """Bootstrap over listeners; None where there is one listener only."""
         if len(self.listeners) < 2:
             return None
         mine = self.by_listener
@@ -362,9 +360,6 @@ class AccuracyCounts:
         for name, column in zip(NAMES, self.by_bin.sums.T, strict=True):
             found[name] = ratios(column, counts)
         return found
-
-
-CEILING = "ceiling_hit_rate_at_20"
 
 
 @dataclass(frozen=True)
@@ -453,7 +448,7 @@ def _information(catalogue: Vocabulary, known: Known, survey: Survey) -> NDArray
 def _judge(
     logs: Sequence[Logs], survey: Survey, windows: Windows, has_bundle: bool
 ) -> tuple[list[AccuracyCounts], AccuracyCounts]:
-    """Count how right each variant was, and beside the first one what was popular."""
+    """Count the accuracy of each variant, and of popularity on the same plays."""
     variants = [AccuracyCounts(windows, survey.listeners) for _ in logs]
     popular = AccuracyCounts(windows, survey.listeners)
     for together in zip(*(one.judged() for one in logs), strict=True):

@@ -1,4 +1,4 @@
-"""What is replayed beside what: bundles, and settings other than those in force."""
+"""The variants of a replay: bundles, and changed settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SETTABLE = (
 
 @dataclass(frozen=True)
 class Variant:
-    """One contender: its name, its settings with its bundle, and what it changes of them.
+    """A variant: its name, its settings with its bundle, and what it changes of them.
 
     swaps: bundles that took over as time went by, each from a time on, Unix milliseconds.
     refreshes: how they came about; refresh_cpu_s: what that took.

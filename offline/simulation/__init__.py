@@ -6,7 +6,7 @@ rate of the best list there is: a score of 0.30 can be read against a ceiling of
 
 The world has what makes listening predictable, and what makes it change: popularity after Zipf,
 albums, artists, genres, favourites that come back, tastes and favourites that drift, releases
-nobody has heard before. See `sessions` for the distribution.
+without earlier plays. See `sessions` for the distribution.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def _plays(
     listener = sessions.listener[session]
     loved = listeners.love(listener, sessions.day[session] // 7, song)
     skipped = rng.random(len(song)) < np.where(loved, SKIP_CHANCE_OF_FAVOURITES, SKIP_CHANCE)
-    heard = np.where(skipped, rng.uniform(0.03, 0.5, size=len(song)), 1.0)
-    ms_played = (heard * catalogue.duration_ms[song]).astype(np.int64)
+    share = np.where(skipped, rng.uniform(0.03, 0.5, size=len(song)), 1.0)
+    ms_played = (share * catalogue.duration_ms[song]).astype(np.int64)
     pause_ms = rng.integers(LONGEST_PAUSE_MS, size=len(song))
     begins = np.cumsum(sessions.plays) - sessions.plays
     passed = np.cumsum(ms_played + pause_ms) - (ms_played + pause_ms)

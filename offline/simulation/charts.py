@@ -1,4 +1,4 @@
-"""What is played on which day when nobody leads the way: popularity inside each genre."""
+"""Popularity inside each genre, by day: what a listener jumps to."""
 
 from __future__ import annotations
 

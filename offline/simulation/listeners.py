@@ -126,7 +126,7 @@ def _draw_favourites(
 
 
 def _wished_starts(config: WorldConfig, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Return (listener, start in ms) of each session somebody wishes for, sorted by both."""
+    """Return (listener, start in ms) of each wished session, sorted by both."""
     activity = rng.lognormal(-(ACTIVITY_SPREAD**2) / 2, ACTIVITY_SPREAD, size=config.listeners)
     per_day = config.sessions_per_week / 7 * activity
     counts = rng.poisson(np.broadcast_to(per_day[:, None], (config.listeners, config.days)))

@@ -216,24 +216,6 @@ def guard(pid: int) -> subprocess.Popen[bytes]:
     )
 
 
-def end(process: subprocess.Popen[bytes], grace_s: float) -> None:
-    """Use ChildProcess.stop."""
-    process.terminate()
-    try:
-        process.wait(grace_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def release(guardian: subprocess.Popen[bytes]) -> None:
-    """Use ChildProcess.kill."""
-    guardian.kill()
-    guardian.wait()
-    if guardian.stdin is not None:
-        guardian.stdin.close()
-
-
 def free_port(host: str = "127.0.0.1") -> int:
     """Return a port that is free now; another process may take it before it is listened on."""
     with socket.create_server((host, 0)) as server:

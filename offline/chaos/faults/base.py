@@ -1,6 +1,6 @@
 """What a fault is: it does its harm, and yields the seconds until its next step.
 
-A fault raises `NotNow` or `NotHere` before its harm where there is nobody to do it to. What it
+A fault raises `NotNow` or `NotHere` before its harm where it has no target. What it
 took, it gives back, however long that takes: a run ends when all of its faults have.
 """
 

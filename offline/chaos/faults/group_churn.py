@@ -4,7 +4,7 @@ python -m segue.offline.chaos.faults.group_churn CONFIG COUNT
 
 CONFIG: JSON of `ProducerConfig`, of which the settings are taken. COUNT: a file to which the
 number of memberships is written. While it is a member it holds partitions, reads nothing of them
-and acknowledges nothing: whoever has them next goes on where the one before stopped.
+and commits nothing: their next owner continues where the one before stopped.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 async def join_and_leave(settings: Settings) -> bool:
-    """Join, wait for a share, stay a moment and leave; tell whether the group settled in time."""
+    """Join, wait for partitions, and leave; return whether the group settled in time."""
     consumer = AIOKafkaConsumer(
         **aiokafka_config(settings),
         group_id=settings.group_id,

@@ -225,7 +225,7 @@ def _until_stalled(worker: Supervised, file: Path) -> Steps:
 
 
 def has_open(worker: Supervised, file: Path) -> bool:
-    """Return whether a worker has a file open, as far as the system tells."""
+    """Return whether a worker has a file open, as far as /proc shows."""
     if not worker.runs:
         return False
     for descriptor in Path(f"/proc/{worker.pid}/fd").glob("*"):
