@@ -49,15 +49,15 @@ class AttentionTables(NamedTuple):
         return cls(heard.contiguous().numpy(), ByteVectors.of(asked.numpy()), *rest)
 
     def reasons(
-        self, places: NDArray[np.int64], items: NDArray[np.int64], most: int
+        self, places: NDArray[np.int64], items: NDArray[np.int64], limit: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the songs that spoke most for each item, int64 [B, n, most], heaviest first.
+        """Return the songs that spoke most for each item, int64 [B, n, limit], heaviest first.
 
         places: int64 [B, K]; items: int64 [B, n]. And their shares of its score, float32
-        [B, n, most]: 0 and 0.0 where there are fewer. A song that was played more than once
+        [B, n, limit]: 0 and 0.0 where there are fewer. A song that was played more than once
         speaks once, with all its weight.
         """
-        return _reasons(self, places, items, most)
+        return _reasons(self, places, items, limit)
 
 
 class _Speakers(NamedTuple):
@@ -165,11 +165,11 @@ def _complete(
 
 @compiled_sums
 def _reasons(
-    tables: AttentionTables, places: NDArray[np.int64], items: NDArray[np.int64], most: int
+    tables: AttentionTables, places: NDArray[np.int64], items: NDArray[np.int64], limit: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     rows, wide = items.shape
-    songs = np.zeros((rows, wide, most), np.int64)
-    shares = np.zeros((rows, wide, most), np.float32)
+    songs = np.zeros((rows, wide, limit), np.int64)
+    shares = np.zeros((rows, wide, limit), np.float32)
     speakers = _room(places.shape[1], tables.heard.shape[1])
     for row in range(rows):
         count = _fill(speakers, tables, places[row])
@@ -187,7 +187,7 @@ def _reasons(
                 total += logits[number]
             for number in range(count):
                 _add_to_first(logits, speakers.songs, number)
-            for reason in range(min(most, count)):
+            for reason in range(min(limit, count)):
                 heaviest = logits.argmax()
                 if logits[heaviest] == 0:
                     break

@@ -29,7 +29,7 @@ class CandidateAttentionConfig:
     """The network's shape and how it is trained; bad values raise ValueError.
 
     dim: numbers in a song's vector. recent: last plays of the session that are looked at.
-    past: plays of the listener's earlier sessions beside them, the last ones. dropout: share of
+    past: plays of the listener's earlier sessions, the last ones. dropout: share of
     the recent songs' numbers zeroed in training. negatives: songs drawn for each batch, by the
     power `sampling_power` of their play counts. batch_plays: next songs learned from at one step.
     """
@@ -58,7 +58,7 @@ class CandidateAttentionConfig:
 
 
 class CandidateAttention(nn.Module):
-    """Each recent song s_k speaks for a candidate c; a softmax over k says who is heard.
+    """Each recent song s_k has a logit for a candidate c; attention is the softmax over k.
 
         l_k(c) = p_k + g_k x_k . y_c + u . tanh(w x_k + b) + r_k [s_k = c]
         weight_k(c) = exp(l_k(c)) / sum_j exp(l_j(c))
@@ -69,7 +69,7 @@ class CandidateAttention(nn.Module):
     it chooses, r_k what it means that the candidate is the very song played there, and v_c how
     often c is played at all. The softmax over all songs of the scores is a mixture of what each
     recent song alone predicts, and the weight is the share of recent song k in c's
-    probability; so it is also the reason to be told.
+    probability; so it is also the attribution.
     """
 
     def __init__(self, config: CandidateAttentionConfig, songs: int) -> None:

@@ -124,16 +124,16 @@ class AudioNetwork(nn.Module):
         windows: uint8 or float32 [B, frames, bands], in bytes' units. generator: draws what
         is dropped and hidden in training.
         """
-        heard = self.features(windows, generator)
-        heard = dropped(heard, self.config.dropout, generator, bernoulli=True)
-        vectors: Tensor = self.vector_mean + self.outputs(heard) @ self.vector_scale
+        features = self.features(windows, generator)
+        features = dropped(features, self.config.dropout, generator, bernoulli=True)
+        vectors: Tensor = self.vector_mean + self.outputs(features) @ self.vector_scale
         return vectors
 
     def features(self, windows: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return the top hidden layer, float32 [B, dense], of windows as `forward` takes them."""
         standardised = (windows.float() - self.band_mean) / self.band_scale
-        heard: Tensor = self.encoder(standardised, generator)
-        return heard
+        features: Tensor = self.encoder(standardised, generator)
+        return features
 
     @torch.no_grad()
     def song_vector(self, windows: Tensor) -> Tensor:
@@ -148,11 +148,11 @@ class AudioNetwork(nn.Module):
         """Return the mean of the top hidden layer over a song's windows, float32 [dense]."""
         return self._over_windows(windows, self.features)
 
-    def _over_windows(self, windows: Tensor, told: Callable[[Tensor], Tensor]) -> Tensor:
+    def _over_windows(self, windows: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
         assert len(windows), "a song without a window cannot be heard"
         device = self.band_mean.device
         starts = range(0, len(windows), WINDOWS_AT_ONCE)
-        parts = [told(windows[at : at + WINDOWS_AT_ONCE].to(device)) for at in starts]
+        parts = [compute(windows[at : at + WINDOWS_AT_ONCE].to(device)) for at in starts]
         return torch.cat(parts).float().mean(0).cpu()
 
 

@@ -1,4 +1,4 @@
-"""A directory of which readers see the whole, or nothing: written beside, then renamed."""
+"""A directory of which readers see the whole, or nothing: staged, then renamed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def write_directory(directory: Path, contents: Mapping[str, bytes]) -> None:
     """Write files by their names into a new directory, or in the place of the one there is."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, as a rename is atomic within one file system only.
-    beside = tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent)
+    staging = tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent)
     try:
-        written = Path(beside) / "written"
+        written = Path(staging) / "written"
         written.mkdir()
         for name, content in contents.items():
             with (written / name).open("wb") as file:
@@ -23,9 +23,9 @@ def write_directory(directory: Path, contents: Mapping[str, bytes]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         _sync(written)
-        _put(written, directory, Path(beside) / "replaced")
+        _put(written, directory, Path(staging) / "replaced")
     finally:
-        shutil.rmtree(beside)
+        shutil.rmtree(staging)
 
 
 def _put(written: Path, directory: Path, replaced: Path) -> None:

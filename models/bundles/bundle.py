@@ -223,8 +223,8 @@ def _entry(content: bytes) -> FileEntry:
 
 
 def _version(kind: str, files: Mapping[str, FileEntry], config: Mapping[str, Any]) -> str:
-    told = msgspec.json.encode([files, config], order="sorted")
-    return f"{kind}-{hashlib.sha256(told).hexdigest()[:12]}"
+    content = msgspec.json.encode([files, config], order="sorted")
+    return f"{kind}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def read_manifest(directory: Path) -> Manifest:

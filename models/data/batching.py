@@ -38,7 +38,7 @@ class SessionBatch:
 
 @dataclass(frozen=True)
 class ListenerBatch:
-    """Listeners side by side: their running sessions, and what they heard before.
+    """Listeners side by side: their running sessions and histories.
 
     sessions: B of them, a multiple of ROW_BLOCK. histories: int64 [B, H], left-padded with 0,
     so that the last column is the play just before the session. count: how many are listeners;
@@ -63,7 +63,7 @@ def pad_listeners(
     >>> batch.sessions.items[:2].tolist(), batch.histories[:2].tolist()
     ([[8, 9], [5, 0]], [[7], [0]])
     """
-    assert (plays.lengths > 0).all(), "nothing was heard, so there is nothing to continue"
+    assert (plays.lengths > 0).all(), "a listener without plays has nothing to continue"
     filled = len(plays) + -len(plays) % ROW_BLOCK
     lengths = np.minimum(np.where(in_session > 0, in_session, plays.lengths), max_length)
     before = np.minimum(plays.lengths - lengths, max_history)

@@ -1,4 +1,4 @@
-"""What is known of songs beside who played them: columns by song, which grow and change."""
+"""Metadata of songs: columns by song, which grow and change."""
 
 from __future__ import annotations
 
@@ -122,14 +122,14 @@ class Catalogue:
         self.columns = SongColumns.unknown(1024)
         self.version = 0
         self._artists, self._albums, self._genres = Vocabulary(), Vocabulary(), Vocabulary()
-        self._told: set[str] = set()
+        self._put: set[str] = set()
         self._lock = Lock()
         self.offer(details or {})
 
     def put(self, song_id: str, details: SongDetails | None) -> None:
         """Accept what is known of a song in the place of what was; None: nothing is any more."""
         with self._lock:
-            self._told.add(song_id)
+            self._put.add(song_id)
             self._write(self._row(song_id), details or SongDetails())
             self.version += 1
 
@@ -137,7 +137,7 @@ class Catalogue:
         """Accept what is known of songs where nobody has said more."""
         with self._lock:
             for song_id, each in details.items():
-                if song_id not in self._told:
+                if song_id not in self._put:
                     self._write(self._row(song_id), each)
             self.version += 1
 

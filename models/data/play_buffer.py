@@ -153,9 +153,9 @@ class RecentPlays:
         assert self.first <= number <= self.end, f"play {number} is not held"
         self._take_out(number, int(ring.songs[place]))
         for neighbour, link in ((ring.previous, ring.following), (ring.following, ring.previous)):
-            beside = int(neighbour[place])
-            if self.first <= beside <= self.end and link[beside % self.capacity] == number:
-                link[beside % self.capacity] = 0
+            adjacent = int(neighbour[place])
+            if self.first <= adjacent <= self.end and link[adjacent % self.capacity] == number:
+                link[adjacent % self.capacity] = 0
         ring.songs[place] = ring.previous[place] = ring.following[place] = ring.earlier[place] = 0
         ring.played_at_ms[place] = 0
         ring.sessions[place] = number

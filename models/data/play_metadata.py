@@ -1,4 +1,4 @@
-"""What may be known of plays beside their songs: when they began, and whether they were skipped."""
+"""Metadata of plays: when they began, and whether they were skipped."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class PlayDetails:
         """Put the details of rows of plays end to end. lengths: how many plays each row has."""
         if not any(row.played_at_ms or row.skipped for row in rows):
             return NO_DETAILS
-        told = list(zip(rows, lengths, strict=True))
-        times = chain.from_iterable(row.played_at_ms or (UNKNOWN,) * n for row, n in told)
-        skips = chain.from_iterable(row.skipped or (None,) * n for row, n in told)
+        counted = list(zip(rows, lengths, strict=True))
+        times = chain.from_iterable(row.played_at_ms or (UNKNOWN,) * n for row, n in counted)
+        skips = chain.from_iterable(row.skipped or (None,) * n for row, n in counted)
         count = sum(lengths)
         return cls(
             np.fromiter(times, np.int64, count),

@@ -16,13 +16,13 @@ from segue.models.data.vocabulary import PADDING, Vocabulary
 
 @dataclass(frozen=True)
 class Contexts:
-    """What is known of listeners at the moments whose next songs are asked for, side by side.
+    """B listeners at the times whose next songs are to be predicted.
 
     sessions: the running session of each, item numbers, oldest first; empty where no song of
     it is known. histories: of the same listeners, the plays of earlier sessions, oldest first;
     empty where there are none, or of an unknown user. session_details,
     history_details: of every play of `sessions` and of `histories`, or of none. A next song is
-    asked for when the session's last play is told of, so that its time is the time of asking.
+    asked for when the session's last play arrives, so that its time is the query time.
     snapshots: what was played of late, as of the last play of each; empty if unknown.
     """
 
@@ -103,7 +103,7 @@ class Contexts:
         )
 
     def without_details(self, rows: NDArray[np.bool_]) -> Contexts:
-        """Accept away what is known of plays beside their songs in some of them, bool [B]."""
+        """Return them without play metadata where `rows`, bool [B], is set."""
         return replace(
             self,
             session_details=self.session_details.forget(rows[self.sessions.row_numbers()]),

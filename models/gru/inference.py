@@ -1,7 +1,6 @@
-"""Songs heard before as they serve: the same shares as `RepeatHead`, of the one moment now.
+"""The GRU and its repeat head as they serve: compiled, for the last play of each session alone.
 
-Only the songs that a listener has really heard are looked at, each of them where it lies, and
-not the places that a batch is padded with.
+Only real plays are read, in place; padding costs nothing. A row depends on no other row.
 """
 
 from __future__ import annotations
@@ -58,17 +57,17 @@ def _states(
 ) -> NDArray[np.float32]:
     hidden = tables.recurrent.shape[1]
     states = np.zeros((len(lengths), hidden), np.float32)
-    told, kept = np.empty(3 * hidden, np.float32), np.empty(3 * hidden, np.float32)
+    inputs, kept = np.empty(3 * hidden, np.float32), np.empty(3 * hidden, np.float32)
     for row in range(len(lengths)):
         state = states[row]
         for place in range(lengths[row]):
-            _multiply(tables.inputs, tables.songs[items[row, place]], tables.input_bias, told)
+            _multiply(tables.inputs, tables.songs[items[row, place]], tables.input_bias, inputs)
             _multiply(tables.recurrent, state, tables.recurrent_bias, kept)
-            gates = told[: 2 * hidden]
+            gates = inputs[: 2 * hidden]
             for number in range(2 * hidden):
                 gates[number] = -(gates[number] + kept[number])
             to_powers(gates)
-            fresh = told[2 * hidden :]
+            fresh = inputs[2 * hidden :]
             for number in range(hidden):
                 reset = 1 / (1 + gates[number])
                 fresh[number] = -2 * (fresh[number] + reset * kept[2 * hidden + number])
@@ -95,7 +94,7 @@ def _multiply(
 
 
 class RepeatInference:
-    """Says whether a listener's next song was heard before, and which of those songs it is."""
+    """Predicts whether the next song is a repeat, and which of the songs played before."""
 
     def __init__(self, head: RepeatHead, songs: Tensor) -> None:
         """Accept a trained head, and the table of songs that it learned with, [V + 1, dim]."""
@@ -105,15 +104,15 @@ class RepeatInference:
         self.history_ago = head.history_ago.detach().numpy()
 
     def gate(self, states: Tensor, batch: ListenerBatch) -> Tensor:
-        """Return the logit of P(heard), float32 [B, 1]. states: float32 [B, hidden]."""
-        told = torch.from_numpy(_features(*_plays(batch)))
-        gate: Tensor = self.head.gate(torch.cat([states, told], 1))
+        """Return the logit of P(repeat), float32 [B, 1]. states: float32 [B, hidden]."""
+        features = torch.from_numpy(_features(*_plays(batch)))
+        gate: Tensor = self.head.gate(torch.cat([states, features], 1))
         return gate
 
     def log_shares(
         self, states: Tensor, batch: ListenerBatch
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the songs heard, each once, int64 [B, S], and their log P(i | heard).
+        """Return the songs played before, each once, int64 [B, S], and their log P(i | repeat).
 
         float32 [B, S]; 0 and -inf behind the last song.
         """
@@ -131,14 +130,14 @@ def _plays(batch: ListenerBatch) -> Plays:
 
 @compiled
 def exclude_played(
-    products: NDArray[np.float32], found: NDArray[np.int64], heard: NDArray[np.int64]
+    products: NDArray[np.float32], found: NDArray[np.int64], played: NDArray[np.int64]
 ) -> None:
-    """Put -inf in the place of products, float32 [B, C], whose song `found` is among `heard`.
+    """Set products, float32 [B, C], to -inf where the song `found` is among `played`.
 
-    found: int64 [B, C]; heard: int64 [B, S], 0 behind the last.
+    found: int64 [B, C]; played: int64 [B, S], 0 behind the last.
     """
     for row in range(len(found)):
-        songs = heard[row, : (heard[row] != PADDING).sum()]
+        songs = played[row, : (played[row] != PADDING).sum()]
         for column in range(found.shape[1]):
             if _holds(songs, found[row, column]):
                 products[row, column] = -np.inf
@@ -158,7 +157,7 @@ def _features(
     histories: NDArray[np.int64], sessions: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Describe repeats so far as `PlayHistory.features` does, float32 [B, FEATURES]."""
-    told = np.empty((len(lengths), FEATURES), np.float32)
+    features = np.empty((len(lengths), FEATURES), np.float32)
     for row in range(len(lengths)):
         plays = lengths[row]
         past = histories[row][histories[row] != PADDING]
@@ -169,14 +168,14 @@ def _features(
             last = in_history or _holds(sessions[row, :place], song)
             repeats += last
             known += in_history
-        told[row, 0] = np.log(np.float32(plays))
-        told[row, 1] = np.float32(repeats) / np.float32(plays)
-        told[row, 2] = repeats > 0
-        told[row, 3] = last
-        told[row, 4] = np.float32(known) / np.float32(plays)
-        told[row, 5] = np.log1p(np.float32(len(past)))
-        told[row, 6] = len(past) > 0
-    return told
+        features[row, 0] = np.log(np.float32(plays))
+        features[row, 1] = np.float32(repeats) / np.float32(plays)
+        features[row, 2] = repeats > 0
+        features[row, 3] = last
+        features[row, 4] = np.float32(known) / np.float32(plays)
+        features[row, 5] = np.log1p(np.float32(len(past)))
+        features[row, 6] = len(past) > 0
+    return features
 
 
 @compiled_sums
@@ -196,7 +195,7 @@ def _log_shares(
     slots = np.empty(songs.shape[1], np.int64)
     widest = 0
     for row in range(rows):
-        heard, distinct, greatest = 0, 0, np.float32(-np.inf)
+        count, distinct, greatest = 0, 0, np.float32(-np.inf)
         for place in range(past + lengths[row]):
             before = place < past
             song = histories[row, place] if before else sessions[row, place - past]
@@ -215,11 +214,11 @@ def _log_shares(
                 songs[row, slot] = song
                 shares[row, slot] = 0
                 distinct += 1
-            logits[heard], slots[heard] = logit, slot
+            logits[count], slots[count] = logit, slot
             greatest = max(greatest, logit)
-            heard += 1
+            count += 1
         total = np.float32(0)
-        for number in range(heard):
+        for number in range(count):
             power = np.exp(logits[number] - greatest)
             shares[row, slots[number]] += power
             total += power

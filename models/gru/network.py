@@ -28,7 +28,7 @@ class GRUConfig:
     max_length: plays of a session that count, the last ones.
     max_history: plays of the listener's earlier sessions that count, the last ones.
     dropout: share of the input vectors' numbers zeroed in training. heard_dropout: of the
-    state's, where it tells whether the next song was heard before.
+    state's, before the repeat head.
     min_count: songs with fewer plays in the training data are left out.
     batch_plays: plays to learn from at one step.
     """
@@ -68,7 +68,7 @@ class GRU(nn.Module):
     p(o_ti | h_t) = exp(v_i h) / sum_j exp(v_j h), where the same table W = V holds the songs'
     vectors going in and coming out, and v_i h is the cosine between the song and the
     (projected) state, times `config.scale`. It sums over the songs that are new to the session
-    and its listener; those heard before are the business of `heard` (models/gru/repeat_head.py).
+    and its listener; repeats are the business of `heard` (models/gru/repeat_head.py).
     """
 
     def __init__(self, config: GRUConfig, songs: int) -> None:
@@ -125,34 +125,39 @@ class GRU(nn.Module):
         """Return the mean cross-entropy of every next song of every session.
 
         items: int64 [B, T], right-padded with 0, T >= 2. histories: int64 [B, H], what the
-        listeners heard before, left-padded with 0. The softmax's sum over all new songs is the
+        listeners played before, left-padded with 0. The softmax's sum over all new songs is the
         answer's own term plus the drawn songs', each weighted by how many it stands for (Bengio
         and Senecal, 2008): right on average whatever the songs were drawn by.
         """
         session, answers = items[:, :-1].contiguous(), items[:, 1:]
         ends = torch.arange(session.shape[1], device=items.device).expand_as(session)
-        heard = PlayHistory(torch.cat([histories, session], 1), histories.shape[1], ends)
+        history = PlayHistory(torch.cat([histories, session], 1), histories.shape[1], ends)
         inputs = dropped(self.songs(session), self.config.dropout, generator, bernoulli=True)
         states, _ = self.recurrence(inputs)
         # The head learns from the states and vectors, not they from it: repeats are few and
         # would bend them. So dropout of its own stands between.
         seen = dropped(states.detach(), self.config.heard_dropout, generator, bernoulli=True)
-        sources = self.songs(heard.sources).detach()
-        total, new = self.heard.loss(seen, sources, heard, answers)
-        total = total + self._new_song_loss(states, answers, new, heard, negatives)
+        sources = self.songs(history.sources).detach()
+        total, new = self.heard.loss(seen, sources, history, answers)
+        total = total + self._new_song_loss(states, answers, new, history, negatives)
         return total / (answers != PADDING).sum()
 
     def _new_song_loss(
-        self, states: Tensor, answers: Tensor, new: Tensor, heard: PlayHistory, negatives: Negatives
+        self,
+        states: Tensor,
+        answers: Tensor,
+        new: Tensor,
+        history: PlayHistory,
+        negatives: Negatives,
     ) -> Tensor:
         """Return the cross-entropy of the answers that are `new`, bool [B, T], among new songs."""
         queries, wanted = self.queries(states[new]), answers[new]  # [P, dim], [P]
         answer_logits = (queries * F.normalize(self.songs(wanted), dim=-1)).sum(-1)
         vectors = F.normalize(self.songs(negatives.items), dim=-1)  # [K, dim]
         logits = F.linear(queries, vectors, negatives.log_weights)  # [P, K]
-        # The answer has its own term, and songs that were heard are not in the running.
+        # The answer has its own term, and songs played before do not compete.
         logits[negatives.find(wanted)] = NEVER
-        logits[_find_heard(heard, new, negatives)] = NEVER
+        logits[_find_played(history, new, negatives)] = NEVER
         return (torch.logaddexp(answer_logits, logits.logsumexp(1)) - answer_logits).sum()
 
     def queries(self, states: Tensor) -> Tensor:
@@ -160,16 +165,16 @@ class GRU(nn.Module):
         return self.config.scale * F.normalize(self.projection(states), dim=-1)
 
 
-def _find_heard(heard: PlayHistory, new: Tensor, negatives: Negatives) -> tuple[Tensor, Tensor]:
-    """Return where a prediction's negative was heard before: (rows of `new`, columns)."""
-    columns = negatives.columns(heard.sources)  # [B, S]
+def _find_played(history: PlayHistory, new: Tensor, negatives: Negatives) -> tuple[Tensor, Tensor]:
+    """Return where a prediction's negative was played before: (rows of `new`, columns)."""
+    columns = negatives.columns(history.sources)  # [B, S]
     session, source = (columns >= 0).nonzero(as_tuple=True)
     numbers = torch.full(new.shape, -1, device=new.device)
     numbers[new] = torch.arange(int(new.sum()), device=new.device)
     rows = numbers[session]  # [hits, T]
-    reached = heard.ends[session] + heard.history >= source.unsqueeze(1)
-    hit, moment = ((rows >= 0) & reached).nonzero(as_tuple=True)
-    return rows[hit, moment], columns[session, source][hit]
+    reached = history.ends[session] + history.history >= source.unsqueeze(1)
+    hit, position = ((rows >= 0) & reached).nonzero(as_tuple=True)
+    return rows[hit, position], columns[session, source][hit]
 
 
 def gru_from_bundle(bundle: Bundle) -> GRU:

@@ -1,11 +1,11 @@
-"""Songs heard before: whether the next song is one of them, and which.
+"""The repeat head: whether the next song was played before, and which of those songs it is.
 
 Music is replayed, and a replay is decided by other things than the choice of a new song: by
 how long ago a song was, by whether this listener repeats at all. So the songs that a listener
-has heard are a class of their own (as in RepeatNet, Ren et al., 2019):
+has played are a class of their own (as in RepeatNet, Ren et al., 2019):
 
-    P(next = i) = P(heard) P(i | heard)       for songs of the session or the listener's history
-                  (1 - P(heard)) P(i | new)   for every other song
+    P(next = i) = P(repeat) P(i | repeat)       for songs of the session or the listener's history
+                  (1 - P(repeat)) P(i | new)   for every other song
 
 The classes share no song, so each factor is learned by a cross-entropy of its own, and their
 sum is the cross-entropy of the whole.
@@ -26,16 +26,16 @@ from segue.models.data.vocabulary import PADDING
 NEVER = torch.finfo(torch.float32).min
 """A logit whose share is 0. Not -inf, as a softmax over nothing else must stay a number."""
 PLACES = 64
-"""Distances in plays that are told apart; all beyond count as the last."""
+"""Distances in plays that differ; all beyond count as the last."""
 FEATURES = 7
 
 
 @dataclass(frozen=True)
 class PlayHistory:
-    """What was heard at some moments of sessions side by side.
+    """What was played before each of Q positions of B sessions.
 
     sources: int64 [B, S], the history's H songs (left-padded with 0), then the session's.
-    history: H. ends: int64 [B, Q], the moments: the session's play just heard, from 0.
+    history: H. ends: int64 [B, Q], the positions: the session's last play so far, from 0.
     """
 
     sources: Tensor
@@ -44,7 +44,7 @@ class PlayHistory:
 
     @classmethod
     def after(cls, batch: ListenerBatch) -> PlayHistory:
-        """Accept everything that the listeners of a batch have heard, the one moment being now."""
+        """Return all plays of the listeners of a batch; the one position is the last."""
         width = batch.histories.shape[1] + batch.sessions.items.shape[1]
         histories = F.pad(batch.histories, (-width % SUM_BLOCK, 0), value=PADDING)
         sources = torch.cat([histories, batch.sessions.items], 1)
@@ -52,14 +52,14 @@ class PlayHistory:
 
     @property
     def visible(self) -> Tensor:
-        """Return which sources were heard by each moment, bool [B, Q, S]."""
+        """Return which sources were played by each position, bool [B, Q, S]."""
         place = torch.arange(self.sources.shape[1], device=self.sources.device)
         known = (self.sources != PADDING).unsqueeze(1)
         return (place <= self.ends.unsqueeze(2) + self.history) & known
 
     @property
     def ago(self) -> Tensor:
-        """Return how many plays of the session lie between a moment and each source, [B, Q, S].
+        """Return how many plays of the session lie between a position and each source, [B, Q, S].
 
         Of history, how many plays of it lie between the source and its end.
         """
@@ -73,7 +73,7 @@ class PlayHistory:
     def features(self) -> Tensor:
         """Describe how the listener has repeated songs so far, float32 [B, Q, FEATURES].
 
-        Plays of the session; the share of them that were heard before, whether any was, and
+        Plays of the session; the share of them that were repeats, whether any was, and
         whether the last one was; the share found in the history, its length, whether there is
         one.
         """
@@ -105,7 +105,7 @@ class PlayHistory:
 
 
 class RepeatHead(nn.Module):
-    """From a session's state to P(heard) and P(i | heard)."""
+    """From a session's state to P(repeat) and P(i | repeat)."""
 
     def __init__(self, dim: int, hidden: int, width: int = 32) -> None:
         super().__init__()
@@ -116,35 +116,37 @@ class RepeatHead(nn.Module):
         self.session_ago = nn.Parameter(torch.empty(PLACES))
         self.history_ago = nn.Parameter(torch.empty(PLACES))
 
-    def forward(self, states: Tensor, vectors: Tensor, heard: PlayHistory) -> tuple[Tensor, Tensor]:
-        """Return the logit of P(heard), float32 [B, Q], and of each source, float32 [B, Q, S].
+    def forward(
+        self, states: Tensor, vectors: Tensor, history: PlayHistory
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logit of P(repeat), float32 [B, Q], and of each source, float32 [B, Q, S].
 
         states: float32 [B, Q, hidden]; vectors: of the sources, float32 [B, S, dim]. A song's
-        share is the sum over its sources' softmax, so that a song heard twice counts twice.
-        Sources not heard by a moment get NEVER.
+        share is the sum over its sources' softmax, so that a song played twice counts twice.
+        Sources after a position get NEVER.
         """
-        gate = self.gate(torch.cat([states, heard.features()], dim=2)).squeeze(2)
+        gate = self.gate(torch.cat([states, history.features()], dim=2)).squeeze(2)
         query = self.query(states) / math.sqrt(vectors.shape[2])
         if query.shape[1] == 1:
-            # Summed song by song, so that a row's bits do not depend on its company's lengths.
+            # Summed song by song, so that a row's bits do not depend on other rows' lengths.
             likeness = (vectors * query).sum(2).unsqueeze(1)
         else:
             likeness = query @ vectors.transpose(1, 2)
         place = torch.arange(vectors.shape[1], device=vectors.device)
-        ago = heard.ago
-        tables = torch.where(place < heard.history, self.history_ago[ago], self.session_ago[ago])
-        return gate, (likeness + tables).masked_fill(~heard.visible, NEVER)
+        ago = history.ago
+        tables = torch.where(place < history.history, self.history_ago[ago], self.session_ago[ago])
+        return gate, (likeness + tables).masked_fill(~history.visible, NEVER)
 
     def loss(
-        self, states: Tensor, vectors: Tensor, heard: PlayHistory, answers: Tensor
+        self, states: Tensor, vectors: Tensor, history: PlayHistory, answers: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return the cross-entropy of "heard or new" and of "which heard one", summed.
+        """Return the cross-entropy of "repeat or new" and of "which repeat", summed.
 
         answers: int64 [B, Q], 0 for none. Also tells which answers are new, bool [B, Q].
         """
         real = answers != PADDING
-        gate, sources = self(states, vectors, heard)
-        right = (heard.sources.unsqueeze(1) == answers.unsqueeze(2)) & heard.visible
+        gate, sources = self(states, vectors, history)
+        right = (history.sources.unsqueeze(1) == answers.unsqueeze(2)) & history.visible
         again = right.any(2) & real
         total = F.binary_cross_entropy_with_logits(gate[real], again[real].float(), reduction="sum")
         shares, right = sources[again], right[again]

@@ -55,14 +55,14 @@ class GRUNextSong:
         """Return log P(next = i) for each listener, float32 [count, V + 1], -inf for padding."""
         items, lengths = batch.sessions.items, batch.sessions.lengths
         states = self.model.states(items, lengths)
-        heard = PlayHistory.after(batch)
-        vectors = self.model.songs(heard.sources)
-        gate, sources = self.model.heard(states.unsqueeze(1), vectors, heard)
+        history = PlayHistory.after(batch)
+        vectors = self.model.songs(history.sources)
+        gate, sources = self.model.heard(states.unsqueeze(1), vectors, history)
         new = self.model.queries(states) @ self._vectors.T  # [B, V + 1]
         was_heard = torch.zeros_like(new, dtype=torch.bool)
-        was_heard.scatter_(1, heard.sources, value=True)
+        was_heard.scatter_(1, history.sources, value=True)
         new.masked_fill_(was_heard, -torch.inf)[:, PADDING] = -torch.inf
-        shares = torch.zeros_like(new).scatter_add_(1, heard.sources, sources[:, 0].softmax(1))
+        shares = torch.zeros_like(new).scatter_add_(1, history.sources, sources[:, 0].softmax(1))
         again = shares.log_() + F.logsigmoid(gate)
         scores = torch.where(was_heard, again, new.log_softmax(1) + F.logsigmoid(-gate))
         scores[:, PADDING] = -torch.inf

@@ -40,7 +40,7 @@ class SkipGramNextSong:
         return cls(skipgram_from_bundle(bundle), bundle.vocabulary, config_of(bundle))
 
     def song_vectors(self) -> Tensor:
-        """Return the vectors of songs as they are heard, float32 [V + 1, D], of any length."""
+        """Return the input vectors of songs, float32 [V + 1, D], of any length."""
         return self._inputs
 
     def next_vectors(self) -> Tensor:

@@ -1,7 +1,7 @@
-"""Skip-gram song vectors: songs heard in the same places of sessions come to lie together.
+"""Skip-gram song vectors: songs played in similar contexts get similar vectors.
 
 A session is read as a sentence and a song as a word of it (Mikolov et al., 2013). Every song
-has two vectors, one as the song that is heard (u) and one as a song heard near it (v); they
+has two vectors, one as the centre (u) and one as the context (v); they
 are learned by telling songs o within `window` places of a song s from songs n drawn by chance:
 
     maximise  log sigmoid(u_s v_o) + sum over `negatives` drawn n of log sigmoid(-u_s v_n)
@@ -113,7 +113,7 @@ def train_skipgram(
     """Learn the vectors of songs 1 to `songs`, each of which must occur in `sessions`.
 
     One worker gives the same vectors from the same input, bit by bit. More are faster and
-    write to the same matrices unasked, so that no two runs are alike. on_plays: is told, from
+    write to the same matrices unasked, so that no two runs are alike. on_plays: receives, from
     time to time, how many plays are done, of all epochs together. SkipGramError where nothing
     can be learned.
     """
@@ -188,7 +188,7 @@ def _total_counts(
             f"none of {len(sessions):,} sessions has two songs, so that no song is heard near "
             "another: give a longer play log, or a lower min_count"
         )
-    assert songs >= len(vectors), f"{len(vectors)} songs have vectors, only {songs} are told of"
+    assert songs >= len(vectors), f"{len(vectors)} songs have vectors, only {songs} are given"
     highest = int(sessions.values.max())
     assert highest <= songs, f"sessions hold song {highest} of {songs}"
     new = sessions.values[: len(sessions.values) - counted]

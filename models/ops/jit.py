@@ -15,12 +15,12 @@ R = TypeVar("R")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a function of arrays and numbers; other threads run beside it."""
+    """Compile a function of arrays and numbers; without the GIL."""
     return cast(Callable[P, R], njit(cache=True, nogil=True)(function))
 
 
 def compiled_sums(function: Callable[P, R]) -> Callable[P, R]:
-    """Do so for sums of many products: added up in lanes, in the same order at every call.
+    """Compile sums of many products: added up in lanes, in the same order at every call.
 
     Which order it is, is the compiler's choice: the last bits may differ between machines.
     """

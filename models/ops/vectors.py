@@ -29,7 +29,7 @@ def unit_rows(rows: NDArray[np.floating], dtype: type[np.floating] = np.float32)
 def user_vector(vectors: Tensor, songs: Sequence[int]) -> Tensor:
     """Return the mean of the songs' vectors, float32 [D]: where their listener stands.
 
-    vectors: float32 [V + 1, D]. songs: item numbers, at least one; a song heard twice counts
+    vectors: float32 [V + 1, D]. songs: item numbers, at least one; a song played twice counts
     twice.
 
     >>> user_vector(torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), [1, 1, 2, 2]).tolist()

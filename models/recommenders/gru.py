@@ -28,17 +28,17 @@ def likeness_reasons(
     items: NDArray[np.int64],
     plays: Ragged,
     width: int,
-    most: int,
+    limit: int,
     scale: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Share each item out among the last songs heard: a softmax over their inner products.
 
     vectors: float32 [V + 1, D]. items: int64 [B, n]. plays: of B listeners. width: different
     songs that are looked at, the last. scale: what inner products are multiplied with. Returns
-    the songs of the greatest shares and those, [B, n, most], greatest first; 0 and 0.0 where
+    the songs of the greatest shares and those, [B, n, limit], greatest first; 0 and 0.0 where
     fewer were heard.
     """
-    return _reasons(vectors, items, plays.values, plays.offsets, width, most, np.float32(scale))
+    return _reasons(vectors, items, plays.values, plays.offsets, width, limit, np.float32(scale))
 
 
 @compiled
@@ -61,11 +61,11 @@ def _reasons(
     plays: NDArray[np.int64],
     offsets: NDArray[np.int64],
     width: int,
-    most: int,
+    limit: int,
     scale: np.float32,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    songs = np.zeros((*items.shape, most), np.int64)
-    shares = np.zeros((*items.shape, most), np.float32)
+    songs = np.zeros((*items.shape, limit), np.int64)
+    shares = np.zeros((*items.shape, limit), np.float32)
     recent, weights = np.empty(width, np.int64), np.empty(width, np.float32)
     for row in range(items.shape[0]):
         count = _last_different(plays[offsets[row] : offsets[row + 1]], recent)
@@ -83,7 +83,7 @@ def _reasons(
             for place in range(count):
                 weights[place] = np.exp(weights[place] - greatest)
                 total += weights[place]
-            for reason in range(min(most, count)):
+            for reason in range(min(limit, count)):
                 heaviest = weights[:count].argmax()
                 songs[row, slot, reason] = recent[heaviest]
                 shares[row, slot, reason] = weights[heaviest] / total

@@ -44,7 +44,7 @@ class CoOccurrences:
         return int(self.shares.shape[0]) - len(self.plays)
 
     def extend(self, table: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float32]:
-        """Put a row for each new song behind a table, float32 [V + 1, D]; row 0 is padding.
+        """Append a row for each new song to a table, float32 [V + 1, D]; row 0 is padding.
 
         The row points to the company's mean m, but no nearer than known songs do to theirs, and
         is as long as the company is on average,

@@ -14,22 +14,12 @@ from torch import Tensor
 from segue.models.attention.network import CandidateAttention, CandidateAttentionConfig
 from segue.models.audio.network import AudioBundleConfig, AudioConfig, AudioNetwork
 from segue.models.bundles.bundle import Manifest, write_bundle
-from segue.models.data.sessions import SessionLog
-from segue.models.data.vocabulary import Vocabulary
 from segue.models.gru.network import GRU, GRUConfig
 from segue.models.hybrid.model import HybridNextSong
 from segue.models.item2vec.scorer import bundle_weights
 from segue.models.item2vec.skipgram import SkipGramConfig, train_skipgram
-from tests.support.scorer_suite import PAIRS, numbered
-from tests.support.toy import paired_sessions
 from tests.support.toy_audio import QUICK
-from tests.support.toy_hybrid import fit_hybrid, write_hybrid
-
-
-@cache
-def toy_world() -> tuple[SessionLog, Vocabulary]:
-    """Return sessions of the toy world and its songs."""
-    return numbered(paired_sessions(PAIRS, 200, seed=3))
+from tests.support.toy_hybrid import fit_hybrid, toy_world, write_hybrid
 
 
 @cache

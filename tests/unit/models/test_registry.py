@@ -19,8 +19,7 @@ from segue.models.recommenders.two_stage import RankedRecommender
 from segue.models.refresh.bundle_refresh import REFRESHED_KINDS
 from segue.models.registry import KINDS, model_of, open_song_vectors, recommender_of
 from segue.stream.serving.model_registry import SERVING_KINDS
-from tests.support.scorer_suite import PAIRS
-from tests.support.toy import song
+from tests.support.toy import PAIRS, song
 from tests.support.toy_bundles import WRITERS
 
 SCORING = [name for name in KINDS if name != "audio"]
