@@ -108,7 +108,7 @@ class ChildProcess:
             self._spawn(None)
         if self._niceness:
             os.setpriority(os.PRIO_PROCESS, self.pid, self._niceness)
-        self._guard = guard(self.pid)
+        self._guard = _guard(self.pid)
         return self
 
     def wait_until(self, is_ready: Callable[[], bool], timeout_s: float, wanted: str) -> None:
@@ -205,8 +205,7 @@ class ChildProcess:
             self._output = None
 
 
-def guard(pid: int) -> subprocess.Popen[bytes]:
-    """Start a shell that kills `pid` once we are gone."""
+def _guard(pid: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         ["/bin/sh", "-c", 'read -r _; kill -9 "$1"', "guard", str(pid)],
         stdin=subprocess.PIPE,
