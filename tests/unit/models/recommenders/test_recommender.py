@@ -148,7 +148,7 @@ def test_reasons_by_likeness_are_the_greatest_of_a_softmax():
     plays = Ragged.of([[3, 4, 3, 5], [7], [1, 2, 3, 4, 5, 6]])
     items = np.array([[8, 9], [10, 0], [3, 11]])
     recent = [[5, 3, 4], [7], [6, 5, 4]]
-    songs, shares = likeness_reasons(vectors, items, plays, width=3, most=2, scale=0.5)
+    songs, shares = likeness_reasons(vectors, items, plays, width=3, limit=2, scale=0.5)
     for row, slot in np.ndindex(*items.shape):
         weights = np.exp(0.5 * vectors[recent[row]] @ vectors[items[row, slot]])
         told = sorted(zip(recent[row], weights / weights.sum(), strict=True), key=lambda x: -x[1])
