@@ -155,7 +155,7 @@ def test_a_worker_begins_with_what_was_good_before(broker_settings, root):
         broker_settings, promote(ModelVersion(second.version, "../elsewhere"), second)
     )
     metrics = Metrics()
-    follower = ModelReloader(broker_settings, root, metrics)
+    follower = ModelReloader(broker_settings, root, metrics, load_rules(broker_settings))
     assert follower.first().version == first.version
     follower.stop()
     assert count_refused(metrics, "damaged") == 1
@@ -165,7 +165,7 @@ def test_a_worker_begins_with_what_was_good_before(broker_settings, root):
 def test_without_a_word_it_begins_with_the_bundle_of_the_settings(broker, root, tmp_path):
     made = own_settings(broker, bundle=root / "b")
     ensure_topics(made)
-    follower = ModelReloader(made, root, Metrics())
+    follower = ModelReloader(made, root, Metrics(), load_rules(made))
     assert follower.first().version == version_of(root / "b")
     follower.stop()
 
@@ -173,7 +173,7 @@ def test_without_a_word_it_begins_with_the_bundle_of_the_settings(broker, root, 
 def test_a_damaged_bundle_of_the_settings_is_an_error(broker, root):
     made = own_settings(broker, bundle=root / "damaged")
     ensure_topics(made)
-    follower = ModelReloader(made, root, Metrics())
+    follower = ModelReloader(made, root, Metrics(), load_rules(made))
     with pytest.raises(BundleError, match="sha256"):
         follower.first()
     follower.stop()
