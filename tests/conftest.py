@@ -30,7 +30,7 @@ collect_ignore = [] if find_spec("playwright") else ["browser"]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # No example may fail for the seconds that a busy machine takes over it.
-settings.register_profile("patient", suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 
