@@ -47,5 +47,5 @@ def contrastive_loss(
     predicted, own: float32 [B, D]. songs: float32 [M, D], of unit length.
     """
     wanted = (unit(own) @ songs.T / temperature).softmax(1)
-    told = (unit(predicted) @ songs.T / temperature).log_softmax(1)
-    return -(wanted * told).sum(1).mean()
+    log_shares = (unit(predicted) @ songs.T / temperature).log_softmax(1)
+    return -(wanted * log_shares).sum(1).mean()

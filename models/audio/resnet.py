@@ -76,8 +76,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return float32 of the same shape."""
-        told: Tensor = self.narrow(F.gelu(self.widen(self.norm(self.depthwise(x)))))
-        return x + self.scale * told
+        residual: Tensor = self.narrow(F.gelu(self.widen(self.norm(self.depthwise(x)))))
+        return x + self.scale * residual
 
 
 def spec_augment(spectrograms: Tensor, generator: torch.Generator) -> Tensor:

@@ -85,7 +85,7 @@ class RecentPopularity:
         return self._top
 
     def shrink(self) -> list[str]:
-        """Let the least songs go where more than twice `max_songs` are held; name them."""
+        """Drop the least songs where more than twice `max_songs` are held; return them."""
         if len(self.weights) <= 2 * self.max_songs:
             return []
         kept = {song_id: -weight for weight, song_id in self._heaviest(self.max_songs)}

@@ -233,7 +233,7 @@ class RecentPlays:
 class BufferSnapshot:
     """The recent plays as of one of them, that of the listener who asks; number: which.
 
-    Moments are equal where their numbers are.
+    Snapshots are equal where their numbers are.
     """
 
     recent: RecentPlays = field(compare=False, repr=False)

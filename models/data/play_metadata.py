@@ -70,7 +70,7 @@ class PlayDetails:
         return PlayDetails(self.played_at_ms[places], self.skipped[places])
 
     def forget(self, plays: NDArray[np.bool_]) -> PlayDetails:
-        """Let those of some plays be UNKNOWN, bool [N]."""
+        """Replace those of some plays by UNKNOWN, bool [N]."""
         if not len(self):
             return self
         return PlayDetails(

@@ -69,7 +69,7 @@ class Vocabulary:
         return [songs[number - 1] for number in wanted]
 
     def translation(self, other: Vocabulary) -> NDArray[np.int64]:
-        """Give, by item number here, the item number in `other`, int64 [V + 1]; 0 if unknown.
+        """Return, by item number here, the item number in `other`, int64 [V + 1]; 0 if unknown.
 
         >>> Vocabulary(["a", "b"]).translation(Vocabulary(["b"])).tolist()
         [0, 0, 1]

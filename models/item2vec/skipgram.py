@@ -228,7 +228,7 @@ def _untrained(
         batch_words=max(1, min(JOB_PLAYS, plays // (JOBS_PER_EPOCH * workers))),
     )
     # From counts, never by build_vocab(update=True): that sorts nothing anew and draws
-    # negatives by the old plays until told otherwise, where here all follows from the sum.
+    # negatives by the old plays until they are replaced, where here all follows from the sum.
     model.build_vocab_from_freq(dict(enumerate(counts[1:].tolist(), start=1)))
     return model
 

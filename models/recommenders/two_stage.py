@@ -55,7 +55,7 @@ class SongTable(Protocol):
 
 @dataclass(frozen=True)
 class Described:
-    """What is told of the songs that were chosen.
+    """What explains the songs that were chosen.
 
     sources: [B][n], by whom each was put forward. reasons: int64 [B, n, R], the songs that
     carried it, heaviest first, 0 for none. weights: float32 [B, n, R], their shares.
@@ -224,7 +224,7 @@ class RankedRecommender(ABC):
 
 
 def compute_alone() -> None:
-    """Let torch and faiss compute in the calling thread alone; both keep that by thread."""
+    """Make torch and faiss compute in the calling thread alone; both keep that by thread."""
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
 
@@ -242,17 +242,17 @@ def write(ranked: Ranked, places: Tensor) -> list[list[RecommendedSong]]:
     thousands, and so none of them costs a line of Python.
     """
     there = places.clamp_min(0)
-    told, listed = ranked.describe(there), (places >= 0).numpy()
-    weights = told.weights.numpy().astype(np.float64).round(3)[listed]  # [N, R]
+    described, listed = ranked.describe(there), (places >= 0).numpy()
+    weights = described.weights.numpy().astype(np.float64).round(3)[listed]  # [N, R]
     carried = weights > 0  # padding weighs nothing
     name = ranked.songs.songs
-    whys = name(told.reasons.numpy()[listed][carried].tolist())
+    whys = name(described.reasons.numpy()[listed][carried].tolist())
     reasons = list(map(Attribution, whys, weights[carried].tolist()))
     written = map(
         RecommendedSong,
         name(ranked.items.gather(1, there).numpy()[listed].tolist()),
         ranked.scores.gather(1, there).numpy()[listed].astype(np.float64).round(4).tolist(),
-        compress(chain.from_iterable(told.sources), listed.ravel().tolist()),
+        compress(chain.from_iterable(described.sources), listed.ravel().tolist()),
         _cut(reasons, carried.sum(1)),
     )
     return _cut(list(written), listed.sum(1))

@@ -95,9 +95,9 @@ def refresh_bundle(
     weights = {name: t for name, t in bundle.weights.items() if name not in CONTENT}
     counts = weights["popularity"].numpy()
     sessions = plays.sessions.sessions.followed_by(plays.old)
-    company = CoOccurrences.of(sessions, counts.astype(np.int64), len(plays.songs))
+    co_occurrences = CoOccurrences.of(sessions, counts.astype(np.int64), len(plays.songs))
     for name in SONG_TABLES[kind]:
-        weights[name] = torch.from_numpy(company.extend(weights[name].numpy()))
+        weights[name] = torch.from_numpy(co_occurrences.extend(weights[name].numpy()))
     weights["popularity"] = torch.from_numpy(_counts(counts, plays))
     if kind == "gru":
         return Refreshed(weights, plays.songs, None)
@@ -145,10 +145,10 @@ def hybrid_vectors(bundle: Bundle, config: SkipGramConfig, seed: int) -> SkipGra
 
 def vector_weights(learned: SkipGram) -> dict[str, Tensor]:
     """Return a hybrid's tensors of them: the directions it serves, and the state of training."""
-    told = bundle_weights(learned)
-    del told["popularity"]
-    named = {f"skipgram.{name}": tensor for name, tensor in told.items()}
-    return {**named, "skipgram.vectors": unit(told["inputs"])}
+    tensors = bundle_weights(learned)
+    del tensors["popularity"]
+    named = {f"skipgram.{name}": tensor for name, tensor in tensors.items()}
+    return {**named, "skipgram.vectors": unit(tensors["inputs"])}
 
 
 def _refresh_skipgram(

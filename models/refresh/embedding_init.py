@@ -13,7 +13,7 @@ from segue.models.data.ragged import Ragged
 from segue.models.ops.vectors import unit_rows
 
 REACH = 10
-"""Songs before and after a play that count as its company, the nearer the more: 1 / distance."""
+"""Songs before and after a play that co-occur with it, the nearer the more: 1 / distance."""
 RAREST = 0.1
 TINY = np.finfo(np.float64).tiny
 
@@ -31,7 +31,7 @@ class CoOccurrences:
 
     @classmethod
     def of(cls, sessions: Ragged, plays: NDArray[np.int64], songs: int) -> CoOccurrences:
-        """Find the company of the songs up to `songs`; those up to len(plays) - 1 are known."""
+        """Count co-occurrences of the songs up to `songs`; those up to len(plays) - 1 are known."""
         known = len(plays) - 1
         pairs = [_pairs(sessions, distance, known) for distance in range(1, REACH + 1)]
         mine, beside, weights = (np.concatenate(column) for column in zip(*pairs, strict=True))
@@ -46,13 +46,13 @@ class CoOccurrences:
     def extend(self, table: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float32]:
         """Append a row for each new song to a table, float32 [V + 1, D]; row 0 is padding.
 
-        The row points to the company's mean m, but no nearer than known songs do to theirs, and
-        is as long as the company is on average,
+        The row points to the mean m of co-occurring songs, no nearer than known songs' rows do, and
+        is as long as theirs are on average,
 
             l (a m / |m| + sqrt(1 - a^2) r),
 
         where a is the mean cosine between known songs of these sessions and the means of their
-        company, and r is drawn at right angles to m. A mean is near to everything about it: by
+        songs, and r is drawn at right angles to m. A mean is near to everything about it: by
         itself it would come before the songs that it was made of. A table of a single column
         tells how often songs are played, and new ones have it from the rarest. Songs that were
         heard among new songs alone take the mean of all for m.
@@ -72,9 +72,9 @@ class CoOccurrences:
         return np.concatenate([table, (rows * lengths[:, None]).astype(np.float32)])
 
     def _nearness(self, table: NDArray[np.float32], means: NDArray[np.float64]) -> float:
-        """Return the mean cosine of known songs with the means of their company; 1: none was heard.
+        """Return the mean cosine of known songs with the means of co-occurring ones; else 1.
 
-        Never below 0, as then the company would tell nothing of a song.
+        Never below 0, as then co-occurrence would say nothing of a song.
         """
         heard = np.flatnonzero(means[: len(table)].any(1))
         if not len(heard):

@@ -8,7 +8,7 @@ is turned back onto the old one by the rotation R that brings the songs both kno
     R = argmin over orthogonal R of sum over anchors i |R' n_i - o_i|^2 = U V',  N'O = U S V'
 
 (Schönemann, 1966), u and v alike, which leaves all products as they are. What is left of the
-movement is the songs' own, and is told.
+movement is the songs' own, and is reported.
 """
 
 from __future__ import annotations
@@ -60,24 +60,22 @@ class Drift:
 class Content:
     """Where N new songs stand by their sound, unit vectors, float32 [N, D], 0 where nobody knows.
 
-    plays: after which its company tells as much of a song.
+    plays: after which co-occurrence weighs as much.
     """
 
     vectors: NDArray[np.float32]
     plays: float
 
-    def blended(
-        self, company: NDArray[np.float32], played: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """Return where they begin: between content and company, float32 [N, D], by plays, [N].
+    def blended(self, means: NDArray[np.float32], played: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return their start between content and co-occurring songs, float32 [N, D], by plays, [N].
 
-        As ContentSongs has it while a song has no row; as long as the company's rows.
+        As ContentSongs has it while a song has no row; as long as the rows of `means`.
         """
         weight = (played / (played + self.plays))[:, None]
-        both = unit_rows((1 - weight) * self.vectors + weight * unit_rows(company))
-        lengths = np.linalg.norm(company, axis=1, keepdims=True)
+        both = unit_rows((1 - weight) * self.vectors + weight * unit_rows(means))
+        lengths = np.linalg.norm(means, axis=1, keepdims=True)
         known = self.vectors.any(1, keepdims=True)
-        blended: NDArray[np.float32] = np.where(known, both * lengths, company).astype(np.float32)
+        blended: NDArray[np.float32] = np.where(known, both * lengths, means).astype(np.float32)
         return blended
 
 
@@ -95,7 +93,7 @@ def refresh_vectors(
 ) -> tuple[SkipGram, Drift]:
     """Go on learning from `new` sessions mixed with `old` ones, in the space that there was.
 
-    songs: how many songs there are now; those that had no vector begin among their company.
+    songs: how many songs there are now; those that had no vector begin among co-occurring songs.
     old: sessions whose plays of known songs are counted by now. kept: the share of each count
     that is left after the time that has gone by, so that what was popular once does not stay so
     for ever. content: what is known of new songs beside their plays.
@@ -104,14 +102,14 @@ def refresh_vectors(
     counts = np.maximum((vectors.counts * kept).round().astype(np.int64), 1)
     counts[0] = 0
     both = new.followed_by(old)
-    company = CoOccurrences.of(both, counts, songs)
-    inputs, known = company.extend(vectors.inputs), len(counts)
+    co_occurrences = CoOccurrences.of(both, counts, songs)
+    inputs, known = co_occurrences.extend(vectors.inputs), len(counts)
     if content is not None:
         inputs[known:] = content.blended(inputs[known:], both.counts(songs)[known:])
     begun = replace(
         vectors,
         inputs=inputs,
-        outputs=company.extend(vectors.outputs),
+        outputs=co_occurrences.extend(vectors.outputs),
         counts=np.concatenate([counts, old.counts(songs)[known:]]),
     )
     slow = replace(

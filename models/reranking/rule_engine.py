@@ -153,11 +153,11 @@ class RuleBook:
     def _just_heard(self, listener: Listener) -> Iterator[str]:
         now_ms = _now_ms(listener)
         since_ms = now_ms - self.rules.heard.minutes * MINUTE_MS
-        for songs, told in (
+        for songs, details in (
             (listener.session, listener.session_details),
             (listener.history, listener.history_details),
         ):
-            times = told.played_at_ms or (UNKNOWN,) * len(songs)
+            times = details.played_at_ms or (UNKNOWN,) * len(songs)
             for song_id, played_at_ms in zip(songs, times, strict=True):
                 if UNKNOWN in (played_at_ms, now_ms) or played_at_ms >= since_ms:
                     yield song_id

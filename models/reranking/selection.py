@@ -266,7 +266,7 @@ def _judge(
     limits: Limits,
     chosen: NDArray[np.int64],
 ) -> None:
-    """Say what kept the others out: a rule, where better songs than some of the list went."""
+    """Describe what excluded the others: a rule, where better songs than some of the list went."""
     scores, lowest = candidates.scores[listener], np.inf
     for column in chosen:
         if column >= 0:

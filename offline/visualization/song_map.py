@@ -28,7 +28,7 @@ from segue.offline.visualization.projection import (
     purity,
 )
 
-COLOURED = 12  # labels with a colour of their own: more cannot be told apart
+COLOURED = 12  # labels with a colour of their own: more cannot be distinguished
 NEIGHBOURS = 6
 
 

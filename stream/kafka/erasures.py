@@ -95,7 +95,7 @@ def _committed(settings: Settings, group: str, partitions: Iterable[int]) -> dic
             KafkaConsumer(**kafka_python_config(settings), group_id=group, enable_auto_commit=False)
         ) as consumer,
     ):
-        told = {
+        offsets = {
             one: consumer.committed(TopicPartition(settings.topic_plays, one)) for one in partitions
         }
-    return {partition: offset for partition, offset in told.items() if offset is not None}
+    return {partition: offset for partition, offset in offsets.items() if offset is not None}

@@ -15,7 +15,7 @@ from segue.stream.kafka.clients import aiokafka_config
 from segue.stream.messages.events import Cause, RecommendationList, encode
 from segue.stream.messages.records import DeadLetter
 
-MAX_BATCH_BYTES = 512 * 1024  # a broker takes 1 MiB at once unless it was told otherwise
+MAX_BATCH_BYTES = 512 * 1024  # a broker takes 1 MiB at once unless configured otherwise
 
 HeadersOf = Callable[[Cause], list[tuple[str, bytes]]]
 

@@ -61,8 +61,8 @@ def check_refreshed(
     if problems or len(asked) < rails.least_predictions:
         return Verdict(len(asked), None, None, tuple(problems))
     old, new = hits(before, asked), hits(after, asked)
-    lost, told = old.mean() - new.mean(), int((old != new).sum())
-    if lost > max(rails.most_lost, 2 * math.sqrt(told) / len(asked)):
+    lost, differing = old.mean() - new.mean(), int((old != new).sum())
+    if lost > max(rails.most_lost, 2 * math.sqrt(differing) / len(asked)):
         problems.append(
             f"hit rate @{CUTOFF} fell from {old.mean():.2%} to {new.mean():.2%} on {len(asked)} "
             f"predictions, by more than {rails.most_lost:.2%} and than chance explains"
@@ -83,7 +83,7 @@ def _predictions(sessions: Sequence[Session]) -> list[Prediction]:
 
 @torch.inference_mode()
 def hits(model: NextSongModel, asked: Sequence[Prediction]) -> NDArray[np.bool_]:
-    """Tell which next songs are among a model's first 20, bool [P]; ties count against it.
+    """Return which next songs are among a model's first 20, bool [P]; ties count against it.
 
     A song that the model does not know is a miss, and so is any where it knows nothing of the
     session.

@@ -144,7 +144,7 @@ class Refresher:
     async def _catch_up(self, ends: Mapping[int, int], partitions: int) -> bool:
         """Count all that stands in the log by now, of every partition, whoever it is assigned to.
 
-        Which sessions have ended is told by the newest play of all: a partition that is read
+        Which sessions have ended follows from the newest play of all: a partition that is read
         later than the others would have its sessions taken for learned. So False, and no
         refresh yet, where the broker does not say how far the log reaches.
         """

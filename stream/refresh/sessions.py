@@ -1,7 +1,7 @@
 """Sessions rebuilt from the stream: those still open, those not learned yet, a sample of the rest.
 
 A session belongs to a model once it ended by the time up to which the model has learned: its
-bundle's training.to_ms. That is the one mark by which sessions are told apart. It travels with
+bundle's training.to_ms. That is the one mark by which sessions are distinguished. It travels with
 the bundle, so that whatever dies in between, no session is learned twice and none is left out.
 """
 

@@ -70,7 +70,7 @@ class PartitionState:
         return BufferSnapshot(self.recent, number)
 
     def erase(self, history: History) -> None:
-        """Subtract a listener's plays, as far as they can be told apart.
+        """Subtract a listener's plays, as far as they can be identified.
 
         These are the plays of the history, and those before them that the ring leads to.
         """

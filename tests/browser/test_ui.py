@@ -159,8 +159,8 @@ def test_nothing_stands_in_anybodys_way(chromium, served, scheme):
                 first_play(page)
                 page.wait_for_timeout(500)  # what fades in has little contrast
             found = Axe().run(page)
-            told = [f"{each['id']}: {each['help']}" for each in found.response["violations"]]
-            assert told == [], situation
+            reported = [f"{each['id']}: {each['help']}" for each in found.response["violations"]]
+            assert reported == [], situation
 
 
 def test_the_keyboard_alone_does(chromium, served):
@@ -201,9 +201,9 @@ def test_the_map_shows_what_it_is_pointed_at_and_plays_it(chromium, served):
             page.locator("#map").hover(position=place)
             if page.locator("#tip").is_visible():
                 break
-        told = page.locator("#tip").text_content()
+        reported = page.locator("#tip").text_content()
         next_list(page, lambda: page.locator("#map").click(position=place))
-        assert told.startswith(page.locator("#deck-title").text_content())
+        assert reported.startswith(page.locator("#deck-title").text_content())
 
 
 def test_a_new_listener_begins_anew_and_a_theme_stays(chromium, served):

@@ -31,7 +31,7 @@ class Stage:
         self.root = root
         self.stages = stages
         self.folder = root
-        # As it is here, so that pip finds the index it is told of; without what is ours.
+        # As it is here, so that pip finds the index it is reported of; without what is ours.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("SEGUE_", "PYTHON"))}
         self.environment = kept | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
         root.mkdir()

@@ -21,31 +21,31 @@ def send(settings, *pairs):
 
 
 def test_what_is_there_is_read_at_once_and_what_comes_is_told_later(broker_settings):
-    told, threads = [], set()
+    reported, threads = [], set()
 
     def take(records):
-        told.extend((record.key, record.value) for record in records)
+        reported.extend((record.key, record.value) for record in records)
         threads.add(threading.current_thread())
 
     send(broker_settings, (b"a", b"1"), (b"b", b"2"), (b"a", None))
     topic = CompactedTopic(broker_settings, broker_settings.topic_songs, take)
     topic.read()
-    assert told == [(b"a", b"1"), (b"b", b"2"), (b"a", None)]
+    assert reported == [(b"a", b"1"), (b"b", b"2"), (b"a", None)]
     assert threads == {threading.current_thread()}
     topic.follow()
     send(broker_settings, (b"c", b"3"))
-    wait_until(lambda: len(told) >= 4)
+    wait_until(lambda: len(reported) >= 4)
     topic.stop()
-    assert told[3:] == [(b"c", b"3")]
+    assert reported[3:] == [(b"c", b"3")]
     assert len(threads) == 2
 
 
 def test_an_empty_topic_is_read_too(broker_settings):
-    told = []
-    topic = CompactedTopic(broker_settings, broker_settings.topic_models, told.extend)
+    reported = []
+    topic = CompactedTopic(broker_settings, broker_settings.topic_models, reported.extend)
     topic.read()
     topic.stop()
-    assert told == []
+    assert reported == []
 
 
 def test_a_missing_topic_names_the_remedy(broker):

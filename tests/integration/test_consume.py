@@ -132,8 +132,8 @@ def test_lists_are_drawn_with_their_reasons(surroundings):
         ["song-0", "0.5000", "gru", "song-1", "(75%)"],
         ["song-1", "0.2500", "gru", "song-1", "(75%)"],
     ]
-    told = "2024-05-06T07:08:09.010Z by gru-abc, for partition 1 offset 7"
-    assert said[4].strip() == told
+    reported = "2024-05-06T07:08:09.010Z by gru-abc, for partition 1 offset 7"
+    assert said[4].strip() == reported
 
 
 def test_songs_are_called_by_their_titles_where_a_bundle_knows_them(surroundings, tmp_path):

@@ -165,8 +165,8 @@ def test_lists_before_an_erasure_are_the_same_in_whatever_batch(tmp_path):
         lists, known = [], []
         for begin in range(0, len(records), size):
             batch = read_batch(records[begin : begin + size], SETTINGS)
-            told, some = handle_batch(batch, store, recommender, now_ms=0)
-            known += [(one.session, one.history, one.snapshot) for one in told]
+            reported, some = handle_batch(batch, store, recommender, now_ms=0)
+            known += [(one.session, one.history, one.snapshot) for one in reported]
             lists += some
         made.append((known, lists))
         store.close()

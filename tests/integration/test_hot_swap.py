@@ -34,6 +34,7 @@ from segue.stream.worker.processor import Processor
 from tests.support.brokers import own_settings
 from tests.support.live import Reader, Worker, answered, event, lists, produce_events
 from tests.support.toy import song, write_toy_bundle
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.broker
 
@@ -225,6 +226,7 @@ def test_a_worker_changes_models_while_plays_come(broker, root, tmp_path):
         second = put(made, root, "b", first)
         live.play_until(second.version)
         put(made, root, "damaged", second)
+        wait_until(lambda: " is refused, " in live.worker.log(), live.worker.log)
         assert live.play(40)[-1].model == second.version
         publish_active_model(made, rollback(second))
         live.play_until(first.version)

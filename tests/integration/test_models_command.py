@@ -34,8 +34,8 @@ def test_what_is_activated_serves_and_can_be_taken_back(root, broker_settings, t
     assert f"{first} is active" in segue("models", "activate", root / "gru").output
     assert f"{second} is active; before it {first}" in segue("models", "activate", second).output
     assert states(tmp_path) == {second: "active", first: "previous"}
-    told = read_model_registry(broker_settings).active
-    assert (told.version, told.location) == (second, "gru-new/made")
+    reported = read_model_registry(broker_settings).active
+    assert (reported.version, reported.location) == (second, "gru-new/made")
     assert f"{first} is active again" in segue("models", "rollback").output
     assert states(tmp_path) == {second: "inactive", first: "active"}
     refused = segue("models", "rollback")
@@ -59,9 +59,9 @@ def test_song_vectors_are_activated_beside_what_serves(root, broker_settings):
     ).version
     segue("models", "activate", serving)
     assert f"{vectors} is active; before it nothing" in segue("models", "activate", vectors).output
-    told = read_model_registry(broker_settings)
-    assert told.active.version == serving
-    assert told.of_kind("skipgram").version == vectors
+    reported = read_model_registry(broker_settings)
+    assert reported.active.version == serving
+    assert reported.of_kind("skipgram").version == vectors
 
 
 def test_what_cannot_serve_is_not_announced(root, broker_settings, tmp_path):

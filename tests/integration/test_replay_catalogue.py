@@ -1,4 +1,4 @@
-"""A replayed topic has the catalogue that the topic of songs tells; changes meanwhile are told."""
+"""A replayed topic has the catalogue of the topic of songs; changes meanwhile are reported."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def test_rules_see_the_songs_that_the_topic_tells(settings, monkeypatch, tmp_pat
     assert {log.songs.vocabulary.song(number) for number in listed} == {"neu", "faust"}
 
 
-@pytest.mark.parametrize(("after_s", "told"), [(60, "1 records of songs-"), (-60, None)])
-def test_a_change_while_lists_were_made_is_told(settings, tmp_path, after_s, told):
+@pytest.mark.parametrize(("after_s", "reported"), [(60, "1 records of songs-"), (-60, None)])
+def test_a_change_while_lists_were_made_is_told(settings, tmp_path, after_s, reported):
     now_ms = time.time_ns() // 1_000_000
     capture = tmp_path / "lists.jsonl"
     made = [
@@ -54,4 +54,4 @@ def test_a_change_while_lists_were_made_is_told(settings, tmp_path, after_s, tol
     ]
     capture.write_bytes(b"".join(encode(one) + b"\n" for one in made))
     found = catalogue_changes(settings, capture)
-    assert told in found if told else found is None
+    assert reported in found if reported else found is None

@@ -153,12 +153,12 @@ def test_a_page_without_broker_worker_or_songs_says_what_is_missing(broker, tmp_
     async def no_broker() -> None:
         settings = own_settings("127.0.0.1:9", data_dir=tmp_path)
         async with alone(settings, SongSearch(["s"])) as browser:
-            told = "127.0.0.1:9"
+            reported = "127.0.0.1:9"
             await browser.until(lambda heard: "does it run there" in problem(heard))
-            assert told in browser.heard["status"]["problem"]
+            assert reported in browser.heard["status"]["problem"]
             refused = await browser.post("/api/plays", {"song_id": "s"})
             assert refused.status == 503
-            assert told in (await refused.json())["error"]
+            assert reported in (await refused.json())["error"]
             await browser.until(lambda heard: heard["listener"]["plays"] == [])
 
     async def no_topics() -> None:

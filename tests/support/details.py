@@ -12,5 +12,5 @@ MORNING, EVENING = 4 * DAY + 8 * HOUR, 4 * DAY + 20 * HOUR
 
 
 def details(times: list[int], skipped: list[int] | None = None) -> PlayDetails:
-    told = np.full(len(times), UNKNOWN) if skipped is None else np.array(skipped)
-    return PlayDetails(np.array(times, np.int64), told.astype(np.int8))
+    reported = np.full(len(times), UNKNOWN) if skipped is None else np.array(skipped)
+    return PlayDetails(np.array(times, np.int64), reported.astype(np.int8))

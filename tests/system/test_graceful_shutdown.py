@@ -85,8 +85,8 @@ def test_a_worker_that_is_asked_to_stop_finishes_its_batch_and_hands_over(broker
     assert "LeaveGroup request succeeded" in first.log()
     for worker in (first, second):
         lines = [json.loads(line) for line in worker.log().splitlines()]
-        told = {line["logger"].split(".")[0] for line in lines}
-        assert {"segue", "faust", "aiokafka"} <= told
+        reported = {line["logger"].split(".")[0] for line in lines}
+        assert {"segue", "faust", "aiokafka"} <= reported
         assigned = [line for line in lines if line["message"].startswith("Assigned partitions")]
         assert assigned[0]["level"] == "INFO"
         assert assigned[0]["time"].endswith("Z")

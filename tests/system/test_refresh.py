@@ -98,9 +98,9 @@ def wait_for_refresh(settings, refresh, before, timeout_s=PATIENCE_S):
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         assert refresh.process.poll() is None, refresh.log_file.read_text()[-2000:]
-        told = read_model_registry(settings).active
-        if told.version != before:
-            return told
+        reported = read_model_registry(settings).active
+        if reported.version != before:
+            return reported
         time.sleep(0.5)
     raise AssertionError(refresh.log_file.read_text()[-3000:])
 
@@ -114,31 +114,34 @@ def test_a_song_released_midway_is_recommended(settings, tmp_path):
         reader.read_until(answered(places))
         # The next day's plays end those sessions, and are enough for a refresh.
         places += produce_events(settings, events_of(with_new_song(30), 1000, hour=24))
-        told = wait_for_refresh(settings, worker, before.version)
-        assert told.previous[0] == before.current
+        reported = wait_for_refresh(settings, worker, before.version)
+        assert reported.previous[0] == before.current
         made = []
         for number in range(60):
             asked = events_of([[song(20), song(21), song(4)]], 2000 + number, hour=25)
             places += produce_events(settings, asked)
             made = lists(reader.read_until(answered(places)))
-            if made[-1].model == told.version:
+            if made[-1].model == reported.version:
                 break
             time.sleep(0.5)
-        assert made[-1].model == told.version, worker.log()[-2000:]
+        assert made[-1].model == reported.version, worker.log()[-2000:]
         assert NEW in [one.song_id for one in made[-1].items]
         worker.stop()
     assert children_of(settings.bundle_root) == [], "the refresh process ends with the worker"
     reader.close()
     assert len({(one.cause.partition, one.cause.offset) for one in made}) == len(places)
-    training = read_bundle(settings.bundle_root / told.location, kind="hybrid").manifest.training
+    training = read_bundle(
+        settings.bundle_root / reported.location, kind="hybrid"
+    ).manifest.training
     assert training["refreshes"] == 1
     assert training["refreshed_from"] == before.version
 
 
-def learned_songs(settings, told, before):
+def learned_songs(settings, reported, before):
     """Return the songs that a refreshed hybrid remembers beside those it began with, sorted."""
     weights = [
-        read_bundle(settings.bundle_root / each.location, kind="hybrid") for each in (told, before)
+        read_bundle(settings.bundle_root / each.location, kind="hybrid")
+        for each in (reported, before)
     ]
     songs = weights[0].vocabulary.songs(weights[0].weights["memory.songs"].tolist())
     return sorted(songs[len(weights[1].weights["memory.songs"]) :])
@@ -160,18 +163,18 @@ def test_kill_9_learns_no_session_twice_and_leaves_none_out(settings, tmp_path):
         Refresh(settings, log_file, 1, *words) as one,
         Refresh(elsewhere, tmp_path / "elsewhere.log", 1, *words) as other,
     ):
-        told = wait_for_refresh(settings, one, before.version)
-        assert learned_songs(settings, told, before) == sorted(chain(*first))
-        made_it = [each for each in (one, other) if told.version in each.log_file.read_text()]
+        reported = wait_for_refresh(settings, one, before.version)
+        assert learned_songs(settings, reported, before) == sorted(chain(*first))
+        made_it = [each for each in (one, other) if reported.version in each.log_file.read_text()]
         assert len(made_it) == 1
         made_it[0].kill()  # perhaps before it wrote down what it had learned
         produce_events(settings, events_of([[song(0)]] * 8, 6000, hour=48))
         left = other if made_it[0] is one else one
-        told = wait_for_refresh(settings, left, told.version)
-        assert told.version in left.log_file.read_text()
+        reported = wait_for_refresh(settings, left, reported.version)
+        assert reported.version in left.log_file.read_text()
         assert probe(left.port, "/livez")[0] == 200
         status, body = probe(left.port, "/readyz")
         assert status == 200, body
         left.stop()
     assert all(json.loads(line) for line in left.log_file.read_text().splitlines())
-    assert learned_songs(settings, told, before) == sorted(chain(*first, *second))
+    assert learned_songs(settings, reported, before) == sorted(chain(*first, *second))

@@ -42,9 +42,9 @@ def environment(**settings: str) -> dict[str, str]:
 
 def figures_of(file: Path) -> dict:
     """Return all but what a clock said."""
-    told = json.loads(file.read_text())
-    del told["plays_per_s"], told["_timing"], told["popularity"]["plays_per_s"]
-    return told
+    reported = json.loads(file.read_text())
+    del reported["plays_per_s"], reported["_timing"], reported["popularity"]["plays_per_s"]
+    return reported
 
 
 def test_a_replay_stopped_by_ctrl_c_goes_on_to_the_same_figures(log_file, tmp_path):

@@ -48,8 +48,8 @@ def ridge(features: Vectors, targets: Vectors, penalty: float) -> tuple[Vectors,
 
 
 def _moments(values: NDArray[np.float32]) -> Vectors:
-    moments: Vectors = np.concatenate([values.mean(0), values.var(0)])
-    return moments
+    statistics: Vectors = np.concatenate([values.mean(0), values.var(0)])
+    return statistics
 
 
 def _cepstrum(values: NDArray[np.float32]) -> NDArray[np.float32]:

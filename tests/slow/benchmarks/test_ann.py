@@ -160,10 +160,10 @@ def test_the_command_takes_vectors_of_a_bundle(tmp_path, monkeypatch):
     log = ("--plays", plays, "--format", "sessions")
     quick = ("--epochs", 1, "--dim", 16, "--no-refit")
     assert segue("train", "gru", *log, "--out", bundle, *quick).exit_code == 0
-    told = tmp_path / "figures.json"
-    options = ("--library", "exact", "--k", 5, "--json", told, "--out", tmp_path / "report")
+    reported = tmp_path / "figures.json"
+    options = ("--library", "exact", "--k", 5, "--json", reported, "--out", tmp_path / "report")
     result = segue("bench", "ann", "--bundle", bundle, *log, *options)
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert figures["dim"] == 16
     assert figures["libraries"]["exact"]["curve"][0]["recall"] == 1.0
     assert "exact" in result.output

@@ -99,10 +99,10 @@ def test_the_command_measures_every_dimension(tmp_path: Path, monkeypatch: Any) 
     options += ["--list", 2, "--list", 4]
     run = segue("bench", "growth", *options)
     assert run.exit_code == 0, run.output
-    told = json.loads((tmp_path / "report" / "report.json").read_text())["parts"]["growth"]
-    assert told["command"].startswith("segue bench growth --kind gru --plays 5000")
-    assert "--out" not in told["command"]
-    dimensions = told["figures"]["dimensions"]
+    reported = json.loads((tmp_path / "report" / "report.json").read_text())["parts"]["growth"]
+    assert reported["command"].startswith("segue bench growth --kind gru --plays 5000")
+    assert "--out" not in reported["command"]
+    dimensions = reported["figures"]["dimensions"]
     assert list(dimensions) == ["catalogue", "history", "users", "list"]
     for one in dimensions.values():
         assert one["ratio"][0] == 1

@@ -87,21 +87,24 @@ print(peak_mib() - before)
 @pytest.mark.skipif(peak_mib() is None, reason="only Linux counts the peak")
 def test_the_peak_is_that_of_the_work_since_it_was_forgotten() -> None:
     # In a process that holds no freed memory to use again.
-    told = subprocess.run([sys.executable, "-c", GROWS], capture_output=True, text=True, check=True)
-    assert 120 < float(told.stdout) < 250
+    reported = subprocess.run(
+        [sys.executable, "-c", GROWS], capture_output=True, text=True, check=True
+    )
+    assert 120 < float(reported.stdout) < 250
 
 
 def test_the_command_measures_both_in_turn(tmp_path: Path) -> None:
-    plays, told = tmp_path / "sessions.txt", tmp_path / "figures.json"
+    plays, reported = tmp_path / "sessions.txt", tmp_path / "figures.json"
     sessions = [*paired_sessions(PAIRS, sessions=60, seed=1), ["alone"]]
     plays.write_text("".join(" ".join(session) + "\n" for session in sessions))
     before = torch.get_num_threads()
     options = ("--rounds", 2, "--seconds", 0.1, "--dim", 8, "--threads", 1, "--threads", 2)
     run = segue(
-        *("bench", "training", "--plays", plays, "--format", "sessions", "--json", told), *options
+        *("bench", "training", "--plays", plays, "--format", "sessions", "--json", reported),
+        *options,
     )
     assert run.exit_code == 0, run.output
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert (figures["sessions"], figures["plays"]) == (60, 360)
     assert figures["plain_batch_sessions"] == round(2048 / 5)
     assert [one["threads"] for one in figures["threads"]] == [1, 2]

@@ -212,15 +212,15 @@ def test_too_few_songs_are_refused_with_a_remedy(
 
 def test_the_command_leaves_a_report_and_goes_on_where_it_was(tmp_path: Path) -> None:
     plays, out = triplets(tmp_path / "t.tsv", listeners=45), tmp_path / "run"
-    told = tmp_path / "figures.json"
+    reported = tmp_path / "figures.json"
     given = (
         *("--plays", plays, "--out", out, "--min-songs", 10, "--negatives", 20, "--quick"),
         *("--models", "popularity,itemknn,ease,nnrec,amnn"),
     )
-    run = segue("experiment", "amnn", *given, "--json", told)
+    run = segue("experiment", "amnn", *given, "--json", reported)
     assert run.exit_code == 0, run.output
     assert "45 listeners" in run.output
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert set(figures["models"]) == {"popularity", "itemknn", "ease", "nnrec", "amnn"}
     assert set(figures["histories"]["amnn"]) == {"5", "10", "15", "25"}
     assert figures["models"]["itemknn"]["hr_at_10"] > 0.5
@@ -233,8 +233,8 @@ def test_the_command_leaves_a_report_and_goes_on_where_it_was(tmp_path: Path) ->
     # Nothing is fitted again: a result that was changed stays as it is.
     kept = out / "ranks" / "popularity-seed0-fold0.npy"
     np.save(kept, np.ones(45, dtype=np.int16))
-    assert segue("experiment", "amnn", *given, "--json", told).exit_code == 0
-    assert json.loads(told.read_text())["models"]["popularity"]["hr_at_10"] == 1.0
+    assert segue("experiment", "amnn", *given, "--json", reported).exit_code == 0
+    assert json.loads(reported.read_text())["models"]["popularity"]["hr_at_10"] == 1.0
     refused = segue("experiment", "amnn", *given[:6], "--negatives", 21, "--quick")
     assert refused.exit_code == 1
     assert "negatives 20, not 21" in refused.output

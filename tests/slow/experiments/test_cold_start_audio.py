@@ -102,7 +102,7 @@ def test_the_experiment_tells_songs_that_are_easy_to_tell(emotify, tmp_path, mon
     for space in ("factors", "skipgram"):
         assert "truth: as if listened to" in found[space]
         kept = found[space]["kept: best on validation"]
-        assert all(0 <= told["mean"] <= 1 for told in kept.values())
+        assert all(0 <= reported["mean"] <= 1 for reported in kept.values())
     for picture in ("audio-filters.png", "audio-map.png", "audio-units.png"):
         assert picture in page
         assert (tmp_path / picture).read_bytes()[1:4] == b"PNG"
@@ -118,10 +118,12 @@ def test_intervals_are_students_over_splits():
     def split(value):
         return Split({"": {"one": {"auc": value}}}, {"factors": "one"}, {})
 
-    told = gather([split(0.5), split(0.7)])["figures"][""]["one"]["auc"]
-    assert told["mean"] == pytest.approx(0.6)
+    reported = gather([split(0.5), split(0.7)])["figures"][""]["one"]["auc"]
+    assert reported["mean"] == pytest.approx(0.6)
     # t(0.975, 1) = 12.706, s = 0.1414
-    assert told["ci"][1] - told["mean"] == pytest.approx(12.706 * 0.14142 / 2**0.5, rel=1e-3)
+    assert reported["ci"][1] - reported["mean"] == pytest.approx(
+        12.706 * 0.14142 / 2**0.5, rel=1e-3
+    )
 
 
 def small(architecture: str, bands: int = 16) -> AudioNetwork:

@@ -90,8 +90,10 @@ def test_ranks_are_those_of_the_live_judge(source, bundle, tmp_path):
         expected = []
         for record in source.records(partition, *source.span(partition, Bound(), Bound())):
             batch = read_batch([record], made)
-            told = handle_plays(batch.plays, batch.next_offsets, store, recommender, now_ms=0)
-            expected += [(one.rank or 0, one.popularity_rank or 0) for one in judge.observe(*told)]
+            reported = handle_plays(batch.plays, batch.next_offsets, store, recommender, now_ms=0)
+            expected += [
+                (one.rank or 0, one.popularity_rank or 0) for one in judge.observe(*reported)
+            ]
         store.close()
         job = Job(made, source, partition, tmp_path / str(partition))
         assert replay_partition(job, recommender, frozenset()).finished
@@ -138,14 +140,14 @@ def test_a_crash_between_histories_and_records_leaves_no_trace(source, bundle, t
 
 def assert_same_lists(first: Path, second: Path) -> None:
     """Songs may be numbered in another order after a crash in mid-batch: names must agree."""
-    told = []
+    reported = []
     for directory in (first, second):
         log = RecordLog(directory, 10, 0)
         names = np.array(["", *log.songs.vocabulary.song_ids])
         records = log.read()
         plain = [name for name in records.dtype.names if name not in ("song", "songs")]
-        told.append([names[records["songs"]].tolist(), *(records[n].tolist() for n in plain)])
-    assert told[0] == told[1]
+        reported.append([names[records["songs"]].tolist(), *(records[n].tolist() for n in plain)])
+    assert reported[0] == reported[1]
 
 
 def test_several_processes_and_any_batch_give_the_same_figures(source, bundle, tmp_path):
@@ -235,7 +237,7 @@ def test_figures_worked_out_by_hand(tmp_path):
 
 def test_the_command_writes_figures_and_report_that_repeat_to_the_byte(bundle, tmp_path):
     file = write_log(some_plays(600), tmp_path)
-    told = []
+    reported = []
     for name in ("one", "two"):
         out, figures = tmp_path / name, tmp_path / f"{name}.json"
         result = segue(
@@ -244,7 +246,7 @@ def test_the_command_writes_figures_and_report_that_repeat_to_the_byte(bundle, t
             *("--compare", "popularity", "--out", out, "--json", figures, "--windows", "3"),
         )
         assert result.exit_code == 0, result.output
-        told.append({one.name: one.read_bytes() for one in out.iterdir()})
+        reported.append({one.name: one.read_bytes() for one in out.iterdir()})
         written = json.loads(figures.read_text())
         others = [written[name] for name in written["_data"]["variants"][1:]]
         assert len(others) == 3
@@ -252,8 +254,8 @@ def test_the_command_writes_figures_and_report_that_repeat_to_the_byte(bundle, t
             assert found["hit_rate_at_20"] > found["mrr_at_20"] > 0
             assert 0 < found["coverage_at_20"] <= 1
             assert found["plays_per_s"] > 0
-    assert told[0] == told[1]
-    assert {"report.md", "report.html", "figures.json", "settings.png"} <= told[0].keys()
+    assert reported[0] == reported[1]
+    assert {"report.md", "report.html", "figures.json", "settings.png"} <= reported[0].keys()
 
 
 def write_log(plays: pl.DataFrame, directory: Path) -> Path:
@@ -274,7 +276,7 @@ def test_a_kept_replay_goes_on_with_nothing_but_itself(bundle, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (["--bundle", "B"], "give one of --plays, --world and --topic"),
         (["--plays", "P", "--set", "group_id=x"], "lists depend on list_length"),
@@ -287,9 +289,9 @@ def test_a_kept_replay_goes_on_with_nothing_but_itself(bundle, tmp_path):
         (["--plays", "P", "--to", "1971-01-01T00:00Z"], "no play was judged"),
     ],
 )
-def test_a_slip_is_answered_in_one_line(words, told, bundle, tmp_path):
+def test_a_slip_is_answered_in_one_line(words, reported, bundle, tmp_path):
     file = write_log(some_plays(20), tmp_path)
     result = segue("replay", *({"B": bundle, "P": file}.get(word, word) for word in words))
     assert result.exit_code in (1, 2)
-    assert told in result.output
+    assert reported in result.output
     assert not isinstance(result.exception, ReplayError)

@@ -77,12 +77,12 @@ def test_new_songs_are_learned_and_old_ones_stay(monday, tmp_path):
     assert list(after.vocabulary.song_ids[: len(known)]) == list(known)
     assert best_next(after, song(4)) == partner(song(4))
     assert best_next(after, song(50)) == partner(song(50))
-    told = after.manifest.training
+    reported = after.manifest.training
     newest = START_S + DAY_S + (len(tuesday_sessions()) - 1) * 60 + 5
-    assert datetime.fromtimestamp(told["to_ms"] / 1000, UTC).timestamp() == newest
-    assert told["continued_from"] == before.manifest.version
-    assert told["plays"] == 1800 + sum(map(len, tuesday_sessions()))
-    assert after.weights["popularity"].sum() == told["plays"]
+    assert datetime.fromtimestamp(reported["to_ms"] / 1000, UTC).timestamp() == newest
+    assert reported["continued_from"] == before.manifest.version
+    assert reported["plays"] == 1800 + sum(map(len, tuesday_sessions()))
+    assert after.weights["popularity"].sum() == reported["plays"]
 
 
 def test_the_same_again_is_the_same(monday, tmp_path):

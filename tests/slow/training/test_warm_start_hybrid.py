@@ -67,9 +67,9 @@ def test_new_songs_are_learned_and_old_ones_stay(tuesday):
     assert list(after.vocabulary.song_ids[: len(known)]) == list(known)
     assert best_next(after, song(4)) == partner(song(4))
     assert best_next(after, song(50)) == partner(song(50))
-    told = after.manifest.training
-    assert told["plays"] == 1800 + sum(map(len, tuesday_sessions()))
-    assert told["continued_epochs"] == {
+    reported = after.manifest.training
+    assert reported["plays"] == 1800 + sum(map(len, tuesday_sessions()))
+    assert reported["continued_epochs"] == {
         "gru": figures["gru_epochs"],
         "amnn": figures["amnn_epochs"],
     }

@@ -56,8 +56,8 @@ def worker_metrics(pairs: int = 10, active: str = "gru-1", shadow: bool = True) 
 
 @contextmanager
 def worker(**options: object) -> Iterator[str]:
-    told = generate_latest(worker_metrics(**options).registry)
-    with answering(lambda path: (200, told) if path == "/metrics" else (404, b"")) as address:
+    reported = generate_latest(worker_metrics(**options).registry)
+    with answering(lambda path: (200, reported) if path == "/metrics" else (404, b"")) as address:
         yield address
 
 
@@ -126,10 +126,10 @@ def test_what_cannot_be_compared_is_refused_in_one_line(arguments, words):
 
 def test_a_shadow_that_failed_is_told_of():
     metrics = worker_metrics()
-    told = generate_latest(metrics.registry).replace(
+    reported = generate_latest(metrics.registry).replace(
         b"segue_shadow_running 1.0", b"segue_shadow_running 0.0"
     )
-    with answering(lambda _: (200, told)) as address:
+    with answering(lambda _: (200, reported)) as address:
         assert scrape_counters([address]).failed
         assert "has failed and is off" in compare("--metrics", address).output
 
@@ -137,8 +137,8 @@ def test_a_shadow_that_failed_is_told_of():
 def test_a_shadow_that_could_not_be_loaded_is_no_missing_one():
     metrics = worker_metrics(shadow=False)
     ShadowMetrics(metrics).fail()
-    told = generate_latest(metrics.registry)
-    with answering(lambda _: (200, told)) as address, worker() as other:
+    reported = generate_latest(metrics.registry)
+    with answering(lambda _: (200, reported)) as address, worker() as other:
         assert "the shadow model there failed" in compare("--metrics", address).output
         both = scrape_counters([address, other])
     assert both.failed

@@ -199,12 +199,12 @@ def test_the_command_writes_a_bundle_that_scores_as_it_did(tmp_path: Path) -> No
     for number, session in enumerate(paired_sessions(PAIRS, sessions=150, seed=1)):
         at = 1_700_000_000 + number * 10_000
         lines += [f"u{number % 7},{each},{at + 200 * n}" for n, each in enumerate(session)]
-    plays, out, told = tmp_path / "plays.csv", tmp_path / "bundle", tmp_path / "figures.json"
+    plays, out, reported = tmp_path / "plays.csv", tmp_path / "bundle", tmp_path / "figures.json"
     plays.write_text("\n".join(lines) + "\n")
-    given = ("train", "amnn", "--plays", plays, "--out", out, "--json", told)
+    given = ("train", "amnn", "--plays", plays, "--out", out, "--json", reported)
     run = segue(*given, "--epochs", "4", "--dim", "16")
     assert run.exit_code == 0, run.output
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert (figures["sessions"], figures["songs"]) == (135, 2 * PAIRS)
     assert "AMNN" in run.output
     bundle, model = open_model(out)
@@ -239,7 +239,7 @@ def test_attention_gives_the_network_s_scores_and_weights():
     for row in range(len(items)):
         share_out(tables, places[row].numpy(), items[row].numpy(), found[row].numpy())
     torch.testing.assert_close(found, shares, rtol=1e-4, atol=1e-4)
-    songs, told = tables.reasons(places.numpy(), items.numpy(), 2)
+    songs, reported = tables.reasons(places.numpy(), items.numpy(), 2)
     for row, slot in np.ndindex(*items.shape):
         by_song: dict[int, float] = {}
         for item, weight in zip(places[row].tolist(), weights[row, slot].tolist(), strict=True):
@@ -250,4 +250,4 @@ def test_attention_gives_the_network_s_scores_and_weights():
         heaviest = sorted(by_song.items(), key=lambda entry: -entry[1])[:2]
         expected = heaviest + [(0, 0.0)] * (2 - len(heaviest))
         assert songs[row, slot].tolist() == [song for song, _ in expected]
-        np.testing.assert_allclose(told[row, slot], [w for _, w in expected], rtol=1e-4)
+        np.testing.assert_allclose(reported[row, slot], [w for _, w in expected], rtol=1e-4)

@@ -190,8 +190,8 @@ def test_a_log_tells_what_its_songs_columns_have():
     row = {"song_id": ["a"], "title": [None], "artist": ["Can"], "album": [None]}
     log = PlayLog(pl.DataFrame(), pl.DataFrame(row, schema=SONGS_SCHEMA))
     assert log.details() == {"a": SongDetails(artist="Can")}
-    told = {"genres": [["krautrock"]], "released_at_ms": [5], "explicit": [False]}
-    log = replace(log, songs=log.songs.with_columns(pl.DataFrame(told)))
+    reported = {"genres": [["krautrock"]], "released_at_ms": [5], "explicit": [False]}
+    log = replace(log, songs=log.songs.with_columns(pl.DataFrame(reported)))
     assert log.details()["a"] == SongDetails("", "Can", "", ("krautrock",), 5, False)
 
 

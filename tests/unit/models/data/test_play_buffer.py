@@ -58,14 +58,14 @@ def seen(recent, number):
     def within(link):
         return int(link) if least <= link <= number else None
 
-    told = []
+    reported = []
     for each in range(least, number + 1):
         place = each % recent.capacity
         links = (ring.previous, ring.following, ring.earlier)
         song = recent.song_ids[ring.songs[place]]
         session = int(ring.sessions[place])
-        told.append((each, song, session, *(within(link[place]) for link in links)))
-    return told
+        reported.append((each, song, session, *(within(link[place]) for link in links)))
+    return reported
 
 
 def wanted(plays, number):
@@ -75,19 +75,19 @@ def wanted(plays, number):
     def within(link):
         return link if link is not None and link >= least else None
 
-    told = []
+    reported = []
     for each in window:
         following = [one.number for one in window if one.previous == each.number]
         earlier = [one.number for one in window if one.song == each.song]
         earlier = [one for one in earlier if one < each.number]
-        told.append(
+        reported.append(
             (
                 *(each.number, each.song, each.session, within(each.previous)),
                 following[0] if following else None,
                 earlier[-1] if earlier else None,
             )
         )
-    return told
+    return reported
 
 
 logs = st.lists(

@@ -63,17 +63,17 @@ def test_details_go_with_their_plays_whatever_is_done_to_them(sessions, historie
 def test_where_nothing_is_known_nothing_is_kept():
     log = SessionLog(Ragged.of([[1, 2]]), np.zeros(1, int), np.zeros(1, int))
     assert log.joined(log).details is NO_DETAILS
-    told = PlayDetails(np.array([5, 6]), np.array([1, 0], np.int8))
-    both = log.joined(SessionLog(log.sessions, log.listeners, log.began_ms, told))
+    reported = PlayDetails(np.array([5, 6]), np.array([1, 0], np.int8))
+    both = log.joined(SessionLog(log.sessions, log.listeners, log.began_ms, reported))
     assert both.details.played_at_ms.tolist() == [UNKNOWN, UNKNOWN, 5, 6]
     assert both.details.skipped.tolist() == [UNKNOWN, UNKNOWN, 1, 0]
 
 
 def test_a_request_s_details_leave_with_the_songs_nobody_knows():
-    told = DetailLists([10, 20, 30], [True, None, False])
+    reported = DetailLists([10, 20, 30], [True, None, False])
     requests = [
-        Request(["a", "?", "b"], (), ["b"], told),
-        Request(["b"], (), ["?", "a", "b"], history_details=told),
+        Request(["a", "?", "b"], (), ["b"], reported),
+        Request(["b"], (), ["?", "a", "b"], history_details=reported),
     ]
     contexts = contexts_of(requests, Vocabulary(["a", "b"]))
     assert contexts.session_details.played_at_ms.tolist() == [10, 30, UNKNOWN]
@@ -98,9 +98,9 @@ def test_numbering_keeps_them_in_the_order_of_the_sessions():
 
 
 def test_a_made_up_clock_tells_no_time():
-    told = Numbering().number(log_of(PLAYS, timed=False), 1800).details
-    assert (told.played_at_ms == UNKNOWN).all()
-    assert told.skipped.tolist() == [1, UNKNOWN, UNKNOWN, 0]
+    reported = Numbering().number(log_of(PLAYS, timed=False), 1800).details
+    assert (reported.played_at_ms == UNKNOWN).all()
+    assert reported.skipped.tolist() == [1, UNKNOWN, UNKNOWN, 0]
     silent = [(user, song, minute, None) for user, song, minute, _ in PLAYS]
     assert Numbering().number(log_of(silent, timed=False), 1800).details is NO_DETAILS
 
@@ -130,7 +130,7 @@ def test_live_and_offline_a_listener_is_known_by_the_same(tmp_path):
     nothing = SessionLog(Ragged.of([]), np.zeros(0, np.int64), np.zeros(0, np.int64))
     offline = Predictions.of(sessions, len(numbering.songs), past=nothing)
     store = HistoryStore(tmp_path)
-    told = store.append(
+    reported = store.append(
         [
             Play(str(place), user, song, minute * MINUTE, 0, place, skipped=skipped)
             for place, (user, song, minute, skipped) in enumerate(rows)
@@ -138,7 +138,7 @@ def test_live_and_offline_a_listener_is_known_by_the_same(tmp_path):
     )
     store.close()
     live = {}
-    for one in told:
+    for one in reported:
         request = Request(one.session, (), one.history, one.session_details, one.history_details)
         live[one.play.user_id, one.play.played_at_ms] = contexts_of([request], numbering.songs)
     users = dict(enumerate(dict.fromkeys(user for user, *_ in rows)))

@@ -121,12 +121,12 @@ def test_a_very_long_session_is_learned_to_its_end() -> None:
 
 
 def test_plays_done_are_told_of_all_epochs_together() -> None:
-    told: list[int] = []
+    reported: list[int] = []
     train_skipgram(
-        group_sessions(2, 30, seed=0), 16, replace(CONFIG, epochs=4), on_plays=told.append
+        group_sessions(2, 30, seed=0), 16, replace(CONFIG, epochs=4), on_plays=reported.append
     )
-    assert told == sorted(told)
-    assert told[-1] == 4 * 30 * 6
+    assert reported == sorted(reported)
+    assert reported[-1] == 4 * 30 * 6
 
 
 def test_going_on_keeps_old_neighbours_and_places_new_songs_by_their_company(

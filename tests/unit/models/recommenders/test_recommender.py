@@ -92,7 +92,7 @@ def test_reasons_are_songs_of_the_session_and_their_shares(model):
         assert song.sources == (("gru", "session") if again else ("gru",))
         assert {reason.song_id for reason in song.because} <= {"s3", "s9", "s4"}
         shares = [reason.weight for reason in song.because]
-        # A share that would be told as 0 is no reason.
+        # A share that would be reported as 0 is no reason.
         assert shares[0] == 1 or (len(shares) == 2 and 1 > shares[0] >= shares[1] > 0)
         assert sum(shares) <= 1.001
     [alone] = recommender.recommend([Request(["s3", "s3"], ())])
@@ -151,7 +151,9 @@ def test_reasons_by_likeness_are_the_greatest_of_a_softmax():
     songs, shares = likeness_reasons(vectors, items, plays, width=3, limit=2, scale=0.5)
     for row, slot in np.ndindex(*items.shape):
         weights = np.exp(0.5 * vectors[recent[row]] @ vectors[items[row, slot]])
-        told = sorted(zip(recent[row], weights / weights.sum(), strict=True), key=lambda x: -x[1])
-        padded = [*told, (0, 0.0)][:2] if items[row, slot] else [(0, 0.0)] * 2
+        reported = sorted(
+            zip(recent[row], weights / weights.sum(), strict=True), key=lambda x: -x[1]
+        )
+        padded = [*reported, (0, 0.0)][:2] if items[row, slot] else [(0, 0.0)] * 2
         assert songs[row, slot].tolist() == [song for song, _ in padded]
         np.testing.assert_allclose(shares[row, slot], [w for _, w in padded], rtol=1e-5)

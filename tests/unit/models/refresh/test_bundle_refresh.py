@@ -167,8 +167,8 @@ class TestBundles:
         write_hybrid(tmp_path / "hybrid", fit_hybrid(log, songs, epochs=2), log)
         bundle = read_bundle(tmp_path / "hybrid", kind="hybrid")
         bundle.weights["songs.artists"][songs.number("song-4")] = 7
-        told = {"song-4": "Miles Davis", "new": "miles  davis"}
-        bundle = replace(bundle, details={s: SongDetails(artist=a) for s, a in told.items()})
+        reported = {"song-4": "Miles Davis", "new": "miles  davis"}
+        bundle = replace(bundle, details={s: SongDetails(artist=a) for s, a in reported.items()})
         rows = [["song-4", "new"] for _ in range(30)]
         made = refresh_bundle(bundle, new_plays(bundle, rows), RefreshConfig())
         model = model_of(replace(bundle, weights=made.weights, vocabulary=made.songs))
@@ -208,8 +208,8 @@ class TestBundles:
         write_hybrid(tmp_path / "hybrid", fit_hybrid(log, songs, epochs=1), log)
         bundle = read_bundle(tmp_path / "hybrid", kind="hybrid")
         bundle.weights["songs.artists"][5] = 7
-        told = {"a": "First", "b": "Second", "c": "First"}
-        bundle = replace(bundle, details={s: SongDetails(artist=a) for s, a in told.items()})
+        reported = {"a": "First", "b": "Second", "c": "First"}
+        bundle = replace(bundle, details={s: SongDetails(artist=a) for s, a in reported.items()})
         made = refresh_bundle(bundle, new_plays(bundle, [["a", "b", "c", "d"]]), RefreshConfig())
         assert made.weights["songs.artists"][-4:].tolist() == [8, 9, 8, 0]
 

@@ -114,20 +114,20 @@ def store(tmp_path_factory):
 partitions = count()
 
 
-def plays_of(told):
+def plays_of(reported):
     partition, now_ms = next(partitions), START_MS
-    for offset, (user, song_id, minutes) in enumerate(told):
+    for offset, (user, song_id, minutes) in enumerate(reported):
         now_ms += minutes * MINUTE_MS
         yield Play(f"e{offset}", user, song_id, now_ms, partition, offset)
 
 
 @pytest.mark.parametrize("kind", ["popularity", "gru", "hybrid"])
 @settings(max_examples=30, suppress_health_check=[*HealthCheck])
-@given(text=rule_files(), catalogue=catalogues, told=played, cut=st.integers(0, 12))
-def test_no_published_list_breaks_a_rule(kind, store, text, catalogue, told, cut):
+@given(text=rule_files(), catalogue=catalogues, reported=played, cut=st.integers(0, 12))
+def test_no_published_list_breaks_a_rule(kind, store, text, catalogue, reported, cut):
     rules = decode_rules(text)
     maker = recommender(kind, RuleBook(rules.with_default(1), Catalogue(catalogue)))
-    plays = list(plays_of(told))
+    plays = list(plays_of(reported))
     for batch in filter(None, (plays[:cut], plays[cut:])):
         known, lists = handle_plays(batch, {}, store, maker, now_ms=0)
         for at, made in zip(known, lists, strict=True):
@@ -138,12 +138,12 @@ def test_no_published_list_breaks_a_rule(kind, store, text, catalogue, told, cut
 
 @pytest.mark.parametrize("kind", ["popularity", "gru", "hybrid"])
 def test_rules_that_ask_for_nothing_change_nothing(kind, store):
-    told = [("u", song(n % 7), 1) for n in range(10)] + [("v", "new-1", 1), ("v", song(3), 90)]
+    reported = [("u", song(n % 7), 1) for n in range(10)] + [("v", "new-1", 1), ("v", song(3), 90)]
     without = recommender(kind, None)
     book = RuleBook(ListRules().with_default(1), Catalogue({song(2): SongDetails(artist="Can")}))
     empty = recommender(kind, book)
     made = [
-        [one.items for one in handle_plays([*plays_of(told)], {}, store, each, now_ms=0)[1]]
+        [one.items for one in handle_plays([*plays_of(reported)], {}, store, each, now_ms=0)[1]]
         for each in (without, empty)
     ]
     assert made[0] == made[1]

@@ -181,10 +181,12 @@ def test_the_oracle_knows_new_songs_and_other_spaces_do_not(day, learn):
     assert np.abs(oracle.songs[new]).sum(1).max() > 0
     rng = np.random.default_rng(0)
     chance = space.scores(new, rng.normal(size=space.songs[new].shape).astype(np.float32))
-    told = oracle.scores(new, oracle.songs[new])
+    reported = oracle.scores(new, oracle.songs[new])
     # Twelve new songs all fit into a list of twenty: so it is among all that they differ.
-    assert day.hit_rates(told)["all_hit_rate_at_20"] > day.hit_rates(chance)["all_hit_rate_at_20"]
-    assert day.hit_rates(told)["hit_rate_at_20"] == 1
+    assert (
+        day.hit_rates(reported)["all_hit_rate_at_20"] > day.hit_rates(chance)["all_hit_rate_at_20"]
+    )
+    assert day.hit_rates(reported)["hit_rate_at_20"] == 1
 
 
 @pytest.mark.parametrize(("field", "value"), [("listeners", 0), ("genre", -1.0)])

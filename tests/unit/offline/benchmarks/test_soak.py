@@ -24,11 +24,11 @@ def samples(count=120, **slopes):
     level = {"own_mib": 500.0, "files": 60.0, "threads": 20.0, "latency_ms": 30.0, "cpu_us": 900.0}
     for number in range(count):
         at_s = number * SAMPLE_S
-        told = {
+        reported = {
             name: value * chance.uniform(0.97, 1.03) + slopes.get(name, 0.0) * at_s / 3600
             for name, value in level.items()
         }
-        yield Watched(at_s, **told, plays_per_s=500.0)
+        yield Watched(at_s, **reported, plays_per_s=500.0)
 
 
 def test_noise_is_flat_and_in_an_hour_surely_so():
@@ -65,8 +65,8 @@ def test_what_leaks_is_named(slopes):
     found = trends([*samples(**slopes)])
     assert found["grows"] == [*slopes]
     [(name, slope)] = slopes.items()
-    told = found["trends_an_hour"][name]
-    assert told["slope"] == pytest.approx(slope, rel=0.5)
+    reported = found["trends_an_hour"][name]
+    assert reported["slope"] == pytest.approx(slope, rel=0.5)
 
 
 def test_the_warm_up_does_not_count():

@@ -14,11 +14,11 @@ from tests.support.cli import segue
 def test_the_command_measures_a_store_of_everybody(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("SEGUE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("SEGUE_BATCH_MAX", "64")
-    told = tmp_path / "figures.json"
+    reported = tmp_path / "figures.json"
     options = ["--users", 500, "--plays-per-user", 2, "--songs", 1_000, "--rounds", 2]
-    run = segue("bench", "histories", *options, "--json", told)
+    run = segue("bench", "histories", *options, "--json", reported)
     assert run.exit_code == 0, run.output
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert figures["users"] == figures["growth"][-1]["users"] == 500
     assert figures["growth"][-1]["plays"] == figures["plays"] > 800
     assert figures["bytes_per_user"] == pytest.approx(figures["bytes"] / 500)

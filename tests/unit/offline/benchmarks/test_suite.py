@@ -1,4 +1,4 @@
-"""One report of what was measured: parts come to it one by one, and each can be told."""
+"""One report of what was measured: parts come to it one by one, and each can be reported."""
 
 from __future__ import annotations
 

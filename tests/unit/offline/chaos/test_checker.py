@@ -69,8 +69,8 @@ def run(tmp_path_factory):
 
 
 def wire(partition, value, headers=(), offset=0):
-    told = {"partition": partition, "offset": offset, "value": value, "timestamp": 0}
-    return SimpleNamespace(**told, headers=[*headers])
+    reported = {"partition": partition, "offset": offset, "value": value, "timestamp": 0}
+    return SimpleNamespace(**reported, headers=[*headers])
 
 
 def records(count):
@@ -202,8 +202,8 @@ def test_a_list_may_change_once_an_erasure_after_its_play_may_be_known(answered)
     plays[place] = LoggedPlay((0, place), False, b"", "f", "bob", forgets=True)
     found = Erasures(plays)
     assert not any(found.may_change(play, answered, by_anybody=False) for play in plays)
-    told = [play.offset for play in plays if found.may_change(play, answered, by_anybody=True)]
-    assert told == ([*range(place)] if answered >= 100 else [])
+    reported = [play.offset for play in plays if found.may_change(play, answered, by_anybody=True)]
+    assert reported == ([*range(place)] if answered >= 100 else [])
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -242,7 +242,7 @@ def doctored(evidence, change):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         (lambda kept: kept[:3] + kept[4:], "missing"),
         (lambda kept: kept[:4] + kept[3:], "counted twice"),
@@ -252,11 +252,11 @@ def doctored(evidence, change):
         (lambda kept: [], "missing"),
     ],
 )
-def test_a_history_that_is_not_the_log_is_seen(run, change, told):
+def test_a_history_that_is_not_the_log_is_seen(run, change, reported):
     evidence, invariants = run
     found = check(doctored(evidence, change), invariants)
     assert {*found.violations} == {"history is not the log"}
-    assert told in found.examples["history is not the log"][0]
+    assert reported in found.examples["history is not the log"][0]
 
 
 def test_a_ring_that_is_not_the_log_is_seen(run):

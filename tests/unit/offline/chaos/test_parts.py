@@ -49,9 +49,11 @@ def test_an_end_is_in_order_where_it_was_asked_for_or_says_why(ended, in_order):
 
 
 def test_rebalances_are_counted_once_whoever_tells_of_them(tmp_path):
-    told = "(Re-)joining\nJoined group 'g' (generation {}) by\nJoined group 'g' (generation 7)\n"
+    reported = (
+        "(Re-)joining\nJoined group 'g' (generation {}) by\nJoined group 'g' (generation 7)\n"
+    )
     for worker, generation in enumerate((3, 4)):
-        (tmp_path / f"{worker}.log").write_text(told.format(generation))
+        (tmp_path / f"{worker}.log").write_text(reported.format(generation))
     found = [generations(log) for log in sorted(tmp_path.iterdir())]
     assert found == [{3, 7}, {4, 7}]
 

@@ -81,8 +81,8 @@ def test_a_bad_line_is_told_with_its_number(line, problem, tmp_path):
     path = write_lines(tmp_path / "rj.jsonl", listen(1), "", line, listen(2))
     log = read_plays(path)
     assert log.plays.height == 2
-    [told] = log.problems
-    assert told.startswith(f"{path}:3: {problem}")
+    [reported] = log.problems
+    assert reported.startswith(f"{path}:3: {problem}")
 
 
 def test_bytes_that_are_not_utf8_spoil_their_line_alone(tmp_path):

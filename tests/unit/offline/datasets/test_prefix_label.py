@@ -55,11 +55,11 @@ def test_rows_that_go_on_with_each_other_are_one_session(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "reported"),
     [("1 2\t3", True), ("1\t2", True), ("1 2 3", False), ("1\t2\t3", False), ("1\t2 3", False)],
 )
-def test_the_format_is_told_from_its_lines(line, told, tmp_path):
-    assert looks_like_prefix_labels(write_lines(tmp_path / "t.tsv", line, line)) is told
+def test_the_format_is_told_from_its_lines(line, reported, tmp_path):
+    assert looks_like_prefix_labels(write_lines(tmp_path / "t.tsv", line, line)) is reported
 
 
 @pytest.mark.data

@@ -1,4 +1,4 @@
-"""Spotify: an array of streams, each told at its end."""
+"""Spotify: an array of streams, each reported at its end."""
 
 from __future__ import annotations
 
@@ -118,8 +118,8 @@ def test_a_bad_entry_is_told_with_its_number_and_physical_line(indent, line, tmp
     ],
 )
 def test_what_is_wrong_with_an_entry_is_told(entry, problem, tmp_path):
-    [told] = read_plays(write(tmp_path / "history.json", stream(), entry)).problems
-    assert told.split(":1: ", 1)[1].startswith(problem)
+    [reported] = read_plays(write(tmp_path / "history.json", stream(), entry)).problems
+    assert reported.split(":1: ", 1)[1].startswith(problem)
 
 
 @pytest.mark.parametrize("text", ['{"ts": 1}', "[{]", '[{"ts": 1}', "plain"])

@@ -20,8 +20,8 @@ GAP_S = 1800.0
 def doubts(tmp_path: Path, split: Split, validated: bool = True, **training: int) -> list[str]:
     manifest = write_toy_bundle(tmp_path / "gru", overwrite=True)
     metrics = {"mrr_at_20": 0.5} if validated else {}
-    told = msgspec.structs.replace(manifest, training=training, metrics=metrics)
-    return list(leaks(tmp_path / "gru", told, split))
+    reported = msgspec.structs.replace(manifest, training=training, metrics=metrics)
+    return list(leaks(tmp_path / "gru", reported, split))
 
 
 def test_a_bundle_that_learned_from_the_test_part_is_refused(tmp_path):

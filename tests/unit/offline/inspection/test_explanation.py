@@ -52,12 +52,12 @@ def published(directory: Path, request: Request, length: int) -> list[dict[str, 
 
 
 def test_a_hybrid_s_list_is_the_one_that_is_published(hybrid_bundle, explained):
-    told, output = explained(
+    reported, output = explained(
         *("--bundle", hybrid_bundle, "--history", song(9), "-n", 5),
         *("--songs", f"{song(5)}, {song(2)}"),
     )
     wanted = published(hybrid_bundle, Request([song(5), song(2)], (), [song(9)]), 5)
-    listed = [each for each in told["songs"] if each["place"] is not None]
+    listed = [each for each in reported["songs"] if each["place"] is not None]
     assert [{name: each[name] for name in wanted[0]} for each in listed] == wanted
     assert [each["place"] for each in listed] == [1, 2, 3, 4, 5]
     assert song(3) in output
@@ -65,9 +65,9 @@ def test_a_hybrid_s_list_is_the_one_that_is_published(hybrid_bundle, explained):
 
 
 def test_each_candidate_tells_every_feature_and_every_model(hybrid_bundle, explained):
-    told, _ = explained("--bundle", hybrid_bundle, "--songs", song(2), "-n", 5, "--all")
-    assert set(told["listener"]) == set(CONTEXT_FEATURES)
-    for each in told["songs"]:
+    reported, _ = explained("--bundle", hybrid_bundle, "--songs", song(2), "-n", 5, "--all")
+    assert set(reported["listener"]) == set(CONTEXT_FEATURES)
+    for each in reported["songs"]:
         assert set(each["features"]) == set(CANDIDATE_FEATURES)
         assert set(each["models"]) == set(MODELS)
         for name in ("gru", "neighbours", "rules", "tree"):
@@ -77,18 +77,20 @@ def test_each_candidate_tells_every_feature_and_every_model(hybrid_bundle, expla
             place = each["features"][f"{name}_rank"]
             assert place == pytest.approx(1 / rank if rank else 0)
         assert each["features"]["gru"] == pytest.approx(math.log(each["models"]["gru"]["share"]))
-    attention = sorted(told["songs"], key=lambda each: each["models"]["amnn"]["rank"])
+    attention = sorted(reported["songs"], key=lambda each: each["models"]["amnn"]["rank"])
     shares = [each["models"]["amnn"]["share"] for each in attention]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(1, abs=1e-3)
     # The scores are logarithms of shares among all the candidates.
-    assert sum(math.exp(each["score"]) for each in told["songs"]) == pytest.approx(1, abs=1e-3)
+    assert sum(math.exp(each["score"]) for each in reported["songs"]) == pytest.approx(1, abs=1e-3)
 
 
 def test_what_a_rule_left_out_is_named_with_the_rule(hybrid_bundle, explained):
     arguments = ("--bundle", hybrid_bundle, "--songs", f"{song(2)},{song(4)}", "-n", 5)
-    told, output = explained(*arguments)
-    removed = {each["song_id"]: each["removed_by"] for each in told["songs"] if not each["place"]}
+    reported, output = explained(*arguments)
+    removed = {
+        each["song_id"]: each["removed_by"] for each in reported["songs"] if not each["place"]
+    }
     assert removed == {song(4): "heard.plays"}
     assert output.count("heard.plays") == 1
     everything, _ = explained(*arguments, "--all")
@@ -106,15 +108,17 @@ def test_rules_of_a_file_are_named_and_the_list_is_the_published_one(
     free, _ = explained("--bundle", hybrid_bundle, "--songs", song(5), "-n", 3)
     best = free["songs"][0]["song_id"]
     rules.write_text(f"songs.block = ['{best}']\nartists.most = 1\nheard.session = true")
-    told, output = explained(
+    reported, output = explained(
         *("--bundle", hybrid_bundle, "--songs", f"{song(5)},{song(2)}", "-n", 5),
         *("--rules", rules, "--catalogue", songs),
     )
-    removed = {each["song_id"]: each["removed_by"] for each in told["songs"] if not each["place"]}
+    removed = {
+        each["song_id"]: each["removed_by"] for each in reported["songs"] if not each["place"]
+    }
     assert (removed[song(2)], removed[song(5)]) == ("heard.plays", "heard.session")
     assert removed[best] == "songs.block"
     assert set(removed.values()) == {"heard.plays", "heard.session", "songs.block", "artists.most"}
-    listed = [each["song_id"] for each in told["songs"] if each["place"]]
+    listed = [each["song_id"] for each in reported["songs"] if each["place"]]
     assert len({int(name.removeprefix("song-")) // 4 for name in listed}) == len(listed)
     assert "artists.most" in output
 
@@ -122,12 +126,12 @@ def test_rules_of_a_file_are_named_and_the_list_is_the_published_one(
 def test_a_gru_tells_scores_and_reasons(tmp_path, explained):
     titles = {song(0): ("Vitamin C", "Can"), song(1): ("[b]", "")}
     write_toy_bundle(tmp_path / "gru", titles=titles)
-    told, output = explained("--bundle", tmp_path / "gru", "--songs", "vitamin", "-n", 3)
-    assert told["session"] == [{"song_id": song(0), "title": "Vitamin C", "artist": "Can"}]
+    reported, output = explained("--bundle", tmp_path / "gru", "--songs", "vitamin", "-n", 3)
+    assert reported["session"] == [{"song_id": song(0), "title": "Vitamin C", "artist": "Can"}]
     wanted = published(tmp_path / "gru", Request([song(0)], ()), 3)
-    listed = [each for each in told["songs"] if each["place"]]
+    listed = [each for each in reported["songs"] if each["place"]]
     assert [{name: each[name] for name in wanted[0]} for each in listed] == wanted
-    for each in told["songs"]:
+    for each in reported["songs"]:
         assert each["models"]["gru"]["share"] == pytest.approx(math.exp(each["score"]))
         assert each["features"] == {}
     assert "Vitamin C - Can" in output
@@ -152,9 +156,9 @@ def store(tmp_path: Path) -> Path:
 def test_a_listener_is_read_as_the_worker_knows_them(hybrid_bundle, store, explained, monkeypatch):
     monkeypatch.setenv("SEGUE_DATA_DIR", str(store))
     before = (store / "histories" / "data.mdb").read_bytes()
-    told, _ = explained("--bundle", hybrid_bundle, "--user", "u", "--songs", song(8), "-n", 4)
-    assert [each["song_id"] for each in told["history"]] == [song(2), song(9)]
-    assert [each["song_id"] for each in told["session"]] == [song(4), song(6), song(8)]
+    reported, _ = explained("--bundle", hybrid_bundle, "--user", "u", "--songs", song(8), "-n", 4)
+    assert [each["song_id"] for each in reported["history"]] == [song(2), song(9)]
+    assert [each["song_id"] for each in reported["session"]] == [song(4), song(6), song(8)]
     assert (store / "histories" / "data.mdb").read_bytes() == before
 
 
@@ -162,12 +166,12 @@ def test_the_stored_listener_is_what_the_store_tells_at_a_play(tmp_path):
     path, config = tmp_path / "histories", StoreConfig(HistoryConfig(), popular_list_length=2)
     store = HistoryStore(path, config)
     plays = [Play(str(k), "u", song(k % 3), k * 10 * MINUTE, 5, k) for k in range(8)]
-    told = store.append([*plays, Play("8", "u", song(4), 200 * MINUTE, 5, 8)])[-1]
+    reported = store.append([*plays, Play("8", "u", song(4), 200 * MINUTE, 5, 8)])[-1]
     store.close()
     found = read_listener(path, "u", config)
-    assert found.history == (told.history, told.history_details)
-    assert found.session == (told.session, told.session_details)
-    assert [song_id for _, song_id in found.popular] == [song_id for _, song_id in told.popular]
+    assert found.history == (reported.history, reported.history_details)
+    assert found.session == (reported.session, reported.session_details)
+    assert [song_id for _, song_id in found.popular] == [song_id for _, song_id in reported.popular]
 
 
 def test_a_listener_of_unknown_songs_gets_what_is_popular(tmp_path, explained, monkeypatch):
@@ -176,11 +180,11 @@ def test_a_listener_of_unknown_songs_gets_what_is_popular(tmp_path, explained, m
     store.append([Play("0", "u", "new", 0, 0, 0), Play("1", "v", song(2), 0, 0, 1)])
     store.close()
     monkeypatch.setenv("SEGUE_DATA_DIR", str(tmp_path))
-    told, output = explained("--bundle", tmp_path / "gru", "--user", "u", "-n", 2)
-    assert not told["known"]
-    assert [each["sources"] for each in told["songs"]] == [["popularity"]] * 3
-    assert [each["removed_by"] for each in told["songs"]] == [None, None, "heard.plays"]
-    assert told["songs"][0]["song_id"] == song(2)
+    reported, output = explained("--bundle", tmp_path / "gru", "--user", "u", "-n", 2)
+    assert not reported["known"]
+    assert [each["sources"] for each in reported["songs"]] == [["popularity"]] * 3
+    assert [each["removed_by"] for each in reported["songs"]] == [None, None, "heard.plays"]
+    assert reported["songs"][0]["song_id"] == song(2)
     assert "popularity fallback" in output
 
 

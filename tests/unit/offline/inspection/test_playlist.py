@@ -150,14 +150,14 @@ def test_a_name_near_nothing_is_refused(bundle: Bundle, name: str) -> None:
 
 
 def test_the_command_shows_titles_and_writes_the_playlist(directory: Path, tmp_path: Path) -> None:
-    told = tmp_path / "playlist.json"
+    reported = tmp_path / "playlist.json"
     run = segue(
         "playlist",
         *("--bundle", directory, "--start", "vitamin", "--start", song(1)),
-        *("--length", 3, "--json", told),
+        *("--length", 3, "--json", reported),
     )
     assert run.exit_code == 0, run.output
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert [entry["title"] for entry in figures["start"]] == ["Vitamin C", "Halleluwah"]
     assert len(figures["songs"]) == 3
     assert all(0 < entry["probability"] <= 1 for entry in figures["songs"])

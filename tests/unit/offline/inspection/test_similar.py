@@ -39,10 +39,10 @@ def skipgram(tmp_path: Path) -> Path:
 
 
 def test_the_nearest_come_first_with_cosines_worked_by_hand(skipgram: Path, tmp_path: Path) -> None:
-    told = tmp_path / "near.json"
-    run = segue("similar", "vitamin", "--bundle", skipgram, "-n", 2, "--json", told)
+    reported = tmp_path / "near.json"
+    run = segue("similar", "vitamin", "--bundle", skipgram, "-n", 2, "--json", reported)
     assert run.exit_code == 0, run.output
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert figures["of"] == [{"song_id": song(0), "title": "Vitamin C", "artist": "Can"}]
     assert [each["song_id"] for each in figures["songs"]] == [song(1), song(2)]
     assert [each["cosine"] for each in figures["songs"]] == pytest.approx([0.8, 0.0])
@@ -52,12 +52,12 @@ def test_the_nearest_come_first_with_cosines_worked_by_hand(skipgram: Path, tmp_
 
 
 def test_a_listener_is_the_mean_of_their_songs(skipgram: Path, tmp_path: Path) -> None:
-    told = tmp_path / "near.json"
+    reported = tmp_path / "near.json"
     run = segue(
-        "similar", "--user-songs", f"vitamin, {song(2)}", "--bundle", skipgram, "--json", told
+        "similar", "--user-songs", f"vitamin, {song(2)}", "--bundle", skipgram, "--json", reported
     )
     assert run.exit_code == 0, run.output
-    songs = json.loads(told.read_text())["songs"]
+    songs = json.loads(reported.read_text())["songs"]
     # The mean of (1, 0) and (0, 2) is (0.5, 1); with (4, 3) / 5 that makes 1 / sqrt 1.25.
     assert songs[0]["song_id"] == song(1)
     assert songs[0]["cosine"] == pytest.approx(1 / 1.25**0.5)
@@ -66,12 +66,12 @@ def test_a_listener_is_the_mean_of_their_songs(skipgram: Path, tmp_path: Path) -
 
 def test_the_vectors_of_a_gru_do_as_well(tmp_path: Path) -> None:
     write_toy_bundle(tmp_path / "gru")
-    told = tmp_path / "near.json"
-    run = segue("similar", song(0), "--bundle", tmp_path / "gru", "--json", told)
+    reported = tmp_path / "near.json"
+    run = segue("similar", song(0), "--bundle", tmp_path / "gru", "--json", reported)
     assert run.exit_code == 0, run.output
     vectors = gru_from_bundle(read_bundle(tmp_path / "gru")).item_vectors()
     cosines = torch.cosine_similarity(vectors[2:], vectors[1:2])
-    songs = json.loads(told.read_text())["songs"]
+    songs = json.loads(reported.read_text())["songs"]
     assert songs[0]["song_id"] == song(int(cosines.argmax()) + 1)
     assert songs[0]["cosine"] == pytest.approx(float(cosines.max()), abs=1e-6)
 

@@ -128,7 +128,7 @@ def test_a_forecast_has_not_seen_its_own_fold():
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "told"),
+    ("column", "value", "reported"),
     [
         ("propensities", 0.0, "propensities must be above 0, but row 1 holds 0.0"),
         ("propensities", 1.5, "propensities must be at most 1, but row 1 holds 1.5"),
@@ -136,10 +136,10 @@ def test_a_forecast_has_not_seen_its_own_fold():
         ("rewards", np.nan, "rewards must be finite, but row 1 holds nan"),
     ],
 )
-def test_what_cannot_be_is_named(column, value, told):
+def test_what_cannot_be_is_named(column, value, reported):
     columns = {name: np.full(3, 0.5) for name in ("rewards", "propensities", "target")}
     columns[column][1] = value
-    with pytest.raises(CounterfactualError, match=told):
+    with pytest.raises(CounterfactualError, match=reported):
         Logged(**columns)
 
 

@@ -58,8 +58,10 @@ def test_figures_agree_with_an_independent_library(n: int, songs: int) -> None:
     queries = torch.arange(predictions).unsqueeze(1).expand(-1, songs)
 
     def theirs(metric: RetrievalHitRate | RetrievalMRR) -> float:
-        told: Tensor = metric(scores[:, 1:].flatten(), right.flatten(), indexes=queries.flatten())
-        return told.item()
+        reported: Tensor = metric(
+            scores[:, 1:].flatten(), right.flatten(), indexes=queries.flatten()
+        )
+        return reported.item()
 
     cut = min(n, songs)
     assert hit_rate(ranks, n) == pytest.approx(theirs(RetrievalHitRate(top_k=cut)), abs=1e-6)

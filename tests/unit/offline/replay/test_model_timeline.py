@@ -79,8 +79,8 @@ def capture(root, log, tmp_path_factory) -> Path:
 
 
 def verified(root, log, capture, *words):
-    told = ("--plays", log, "--partitions", PARTITIONS, "--verify", capture, *words)
-    return segue("replay", *told, "--bundle", str(root / "gru/first"))
+    reported = ("--plays", log, "--partitions", PARTITIONS, "--verify", capture, *words)
+    return segue("replay", *reported, "--bundle", str(root / "gru/first"))
 
 
 def test_every_list_is_made_by_the_model_that_made_it(root, log, capture):

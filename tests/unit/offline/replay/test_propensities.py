@@ -67,14 +67,14 @@ def test_estimates_find_what_the_lists_would_have_earned(plan, ran):
         [(0, 10**6, "s1", 0.5, 1.0), (7, 0, "s1", 0.5, 1.0)], shown.schema, orient="row"
     )
     config = FigureConfig(shown=pl.concat([shown, stray]), slots=SLOTS, replicates=10, flips=10)
-    told = replay_figures(plan, ran, config)["counterfactual"]
-    assert (told["shown"], told["left_out"], told["slots"]) == (6_000, 2, SLOTS)
-    assert abs(told["logged_reward"] - truth) > 0.2
+    reported = replay_figures(plan, ran, config)["counterfactual"]
+    assert (reported["shown"], reported["left_out"], reported["slots"]) == (6_000, 2, SLOTS)
+    assert abs(reported["logged_reward"] - truth) > 0.2
     for kind in ("ips", "snips", "dr"):
-        low, high = told[kind]["ci"]
+        low, high = reported[kind]["ci"]
         assert low - 0.01 < truth < high + 0.01, kind
         assert high - low < 0.12
-    assert 500 < told["effective_samples"] < 6_000
+    assert 500 < reported["effective_samples"] < 6_000
 
 
 def test_the_command_takes_and_tells_them(plan, ran, tmp_path):
@@ -90,15 +90,15 @@ def test_the_command_takes_and_tells_them(plan, ran, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("partition,offset,song_id,reward\n0,1,s,1\n", "no column propensity"),
         ("partition,offset,song_id,propensity,reward\n0,1,s,,1\n", "a value is missing"),
         ("partition,offset,song_id,propensity,reward\n0,first,s,0.5,1\n", "cannot be read"),
     ],
 )
-def test_a_log_that_lacks_something_is_refused(text, told, tmp_path):
+def test_a_log_that_lacks_something_is_refused(text, reported, tmp_path):
     file = tmp_path / "shown.csv"
     file.write_text(text)
-    with pytest.raises(ReplayError, match=told):
+    with pytest.raises(ReplayError, match=reported):
         read_shown(file)

@@ -13,7 +13,7 @@ def replay(*words):
 
 def test_a_kept_replay_finds_its_plays_laid_out(tmp_path):
     words = ("--world", "1", "--world-set", "listeners=30", "--world-set", "days=7")
-    state, told = tmp_path / "state", []
+    state, reported = tmp_path / "state", []
     for name in ("one", "two"):
         figures = tmp_path / f"{name}.json"
         result = replay(*words, "--skip", "0", "--state", state, "--json", figures)
@@ -21,5 +21,5 @@ def test_a_kept_replay_finds_its_plays_laid_out(tmp_path):
         written = json.loads(figures.read_text())
         assert 0.3 < written["ceiling_hit_rate_at_20"] < 1
         laid_out = {file.name: file.stat().st_mtime_ns for file in (state / "plays").iterdir()}
-        told.append((laid_out, written["mrr_at_20"], written["ceiling_windows"]))
-    assert told[0] == told[1]
+        reported.append((laid_out, written["mrr_at_20"], written["ceiling_windows"]))
+    assert reported[0] == reported[1]

@@ -218,13 +218,13 @@ def plays_file(tmp_path: Path) -> Path:
 def test_the_command_trains_a_bundle_and_tells_how_good_it_is(
     plays_file: Path, tmp_path: Path
 ) -> None:
-    out, told = tmp_path / "bundle", tmp_path / "figures.json"
+    out, reported = tmp_path / "bundle", tmp_path / "figures.json"
     run = segue(
-        *("train", "gru", "--plays", plays_file, "--out", out, "--json", told),
+        *("train", "gru", "--plays", plays_file, "--out", out, "--json", reported),
         *("--epochs", 3, "--dim", 16, "--seed", 1, "--no-refit"),
     )
     assert run.exit_code == 0, run.output
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert set(figures) == {
         *("plays", "sessions", "songs", "epochs", "train_plays_per_s", "hit_rate_at_20"),
         *("mrr_at_20", "popularity_hit_rate_at_20", "popularity_mrr_at_20", "bundle"),

@@ -77,7 +77,7 @@ def test_training_makes_it_no_worse_and_repeats_itself(hybrid, examples, judged)
 
 def test_it_learns_to_trust_the_feature_that_knows(hybrid, examples, judged):
     # The one feature left is 1 for the right candidate and 0 for all others.
-    def told(made):
+    def reported(made):
         column = CANDIDATE_FEATURES.index("trend")
         batches = []
         for inputs, columns in made.batches:
@@ -87,7 +87,7 @@ def test_it_learns_to_trust_the_feature_that_knows(hybrid, examples, judged):
             batches.append((with_features(inputs, features), columns))
         return replace(made, batches=batches)
 
-    train, judge = told(examples.without("likeness")), told(judged.without("likeness"))
+    train, judge = reported(examples.without("likeness")), reported(judged.without("likeness"))
     vectors = hybrid.parts.gru.vectors
     hidden, config = CONFIG.gru.hidden, replace(CONFIG.ranker, batch=16, learning_rate=0.01)
     learned = train_ranker(train, judge, vectors, hidden, config, epochs=20, patience=20)
@@ -133,14 +133,14 @@ def test_without_any_answer_training_is_refused(hybrid):
 def test_one_command_trains_all_of_it(tmp_path):
     plays = tmp_path / "sessions.txt"
     plays.write_text("\n".join(map(" ".join, paired_sessions(PAIRS, 300, seed=1))) + "\n")
-    out, told = tmp_path / "hybrid", tmp_path / "told.json"
+    out, reported = tmp_path / "hybrid", tmp_path / "reported.json"
     run = segue(
         *("train", "hybrid", "--plays", str(plays), "--format", "sessions"),
         *("--out", str(out), "--dim", "16", "--gru-epochs", "3", "--amnn-epochs", "1"),
-        *("--boosted", "--staged", "--json", str(told)),
+        *("--boosted", "--staged", "--json", str(reported)),
     )
     assert run.exit_code == 0, run.output
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert {"gru", "amnn", "neighbours", "rules", "tree", "product", "ranker"} <= set(
         figures["validation"]
     )

@@ -53,11 +53,11 @@ def trained(tmp_path_factory):
 def test_songs_nobody_has_played_lie_among_those_that_sound_alike(trained):
     new, bundle, _ = trained
     (new / "broken.mp3").write_text("no sound")
-    told = []
-    heard = embed_directory(new, bundle, on_file=lambda done, total: told.append((done, total)))
+    reported = []
+    heard = embed_directory(new, bundle, on_file=lambda done, total: reported.append((done, total)))
     assert heard.song_ids == ["high-6", "high-7", "low-6", "low-7"]
     assert [failure.path.name for failure in heard.failures] == ["broken.mp3"]
-    assert told[-1] == (5, 5)
+    assert reported[-1] == (5, 5)
     assert (heard.space, heard.target) == ("skipgram", "skipgram-1")
     assert heard.vectors.dtype == np.float32
     assert np.linalg.norm(heard.vectors, axis=1) == pytest.approx(np.ones(4), abs=1e-5)
@@ -143,16 +143,16 @@ def test_listeners_of_one_genre_make_its_songs_alike(plays):
 def test_the_command_trains_from_files_and_plays_and_its_bundle_hears(plays, tmp_path):
     write_genres(tmp_path / "music", 6)
     (tmp_path / "music" / "broken.ogg").write_text("no sound")
-    out, told = tmp_path / "bundle", tmp_path / "figures.json"
+    out, reported = tmp_path / "bundle", tmp_path / "figures.json"
     arguments = [
         *("--audio", tmp_path / "music", "--plays", plays, "--factors", 4, "--out", out),
-        *("--width", 8, "--dense", 16, "--epochs", 6, "--loss", "weighted", "--json", told),
+        *("--width", 8, "--dense", 16, "--epochs", 6, "--loss", "weighted", "--json", reported),
         *("--cache", tmp_path / "cache", "--report", tmp_path / "hears"),
     ]
     run = segue("train", "audio", *arguments)
     assert run.exit_code == 0, run.output
     assert "broken.ogg: " in run.output
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert (figures["songs"], figures["held_songs"]) == (10, 2)
     page = (tmp_path / "hears" / "hears.md").read_text()
     assert "10 songs that it has learned from" in page  # two held back make no map
@@ -253,7 +253,7 @@ def test_outputs_of_the_weighted_error_begin_at_the_best_constant_and_count_alik
     squares = (roots.swapaxes(1, 2) @ roots).astype(np.float32)
     products = rng.normal(size=(len(songs), 3)).astype(np.float32)
     names = songs.targets.song_ids
-    told = Targets(
+    reported = Targets(
         "factors",
         names,
         rng.normal(size=(len(songs), 3)).astype(np.float32),
@@ -263,7 +263,9 @@ def test_outputs_of_the_weighted_error_begin_at_the_best_constant_and_count_alik
     )
     config = AudioConfig("document", 103, 16, 3, width=4, dense=8)
     fitted = train_audio(
-        type(songs)(songs.spectrograms, told), config, FitConfig("weighted", 1, learning_rate=1e-9)
+        type(songs)(songs.spectrograms, reported),
+        config,
+        FitConfig("weighted", 1, learning_rate=1e-9),
     )
     constant = fitted.network.vector_mean.numpy()
     assert constant == pytest.approx(

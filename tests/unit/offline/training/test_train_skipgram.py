@@ -39,11 +39,11 @@ def plays(tmp_path: Path) -> Path:
 
 
 def test_the_command_writes_a_model_that_beats_popularity(plays: Path, tmp_path: Path) -> None:
-    out, told = tmp_path / "songs", tmp_path / "figures.json"
+    out, reported = tmp_path / "songs", tmp_path / "figures.json"
     config = ("--dim", 16, "--sample", 0, "--ns-exponent", 0.5, "--window", 1)
-    run = train(plays, out, *config, "--readout", "product", "--json", told)
+    run = train(plays, out, *config, "--readout", "product", "--json", reported)
     assert run.exit_code == 0, run.output
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert figures["mrr_at_20"] > 1.5 * figures["popularity_mrr_at_20"]
     assert "300 sessions" in run.output
     bundle, model = open_model(out)
@@ -74,10 +74,10 @@ def test_a_search_repeats_and_is_never_worse_than_where_it_began(
 ) -> None:
     figures = []
     for name in ("one", "two"):
-        told = tmp_path / f"{name}.json"
-        run = train(plays, tmp_path / name, *QUICK, "--tune", 3, "--json", told)
+        reported = tmp_path / f"{name}.json"
+        run = train(plays, tmp_path / name, *QUICK, "--tune", 3, "--json", reported)
         assert run.exit_code == 0, run.output
-        figures.append(json.loads(told.read_text()))
+        figures.append(json.loads(reported.read_text()))
     assert figures[0]["trials"] == figures[1]["trials"]
     assert len(figures[0]["trials"]) == 3
     first = figures[0]["trials"][0]

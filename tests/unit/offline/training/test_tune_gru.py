@@ -178,11 +178,11 @@ def plays(tmp_path: Path) -> Path:
 
 
 def test_the_command_trains_the_bundle_by_the_best_settings(plays: Path, tmp_path: Path) -> None:
-    out, told = tmp_path / "bundle", tmp_path / "study.json"
+    out, reported = tmp_path / "bundle", tmp_path / "study.json"
     search = ("--tune", 2, "--tune-epochs", 1, "--dim", 8, "--epochs", 1)
-    run = train(plays, out, *search, "--json", told)
+    run = train(plays, out, *search, "--json", reported)
     assert run.exit_code == 0, run.output
-    figures = json.loads(told.read_text())
+    figures = json.loads(reported.read_text())
     assert [trial["config"]["dim"] == 8 for trial in figures["trials"]] == [True, False]
     best = max(figures["trials"], key=lambda one: one["hit_rate_at_20"] + one["mrr_at_20"])
     assert read_bundle(out).manifest.config == best["config"] == figures["config"]

@@ -40,9 +40,9 @@ def test_titles_go_out_as_data_and_the_page_makes_no_markup_of_any():
     assert page.count("<script") == page.count('<script type="module" src="/app.js"></script>') == 1
     assert "style=" not in page
     for file in FILES.glob("*.js"):
-        told = file.read_text()
+        reported = file.read_text()
         for danger in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
-            assert danger not in told, f"{file.name} has {danger}"
+            assert danger not in reported, f"{file.name} has {danger}"
 
 
 def test_nobody_but_the_page_itself_can_play():

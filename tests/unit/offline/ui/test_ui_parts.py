@@ -91,11 +91,11 @@ def test_figures_are_what_was_counted_within_the_window():
     window.add(parse_counters(100.0, 990, [metrics_page(2, 4, [0.004])]))
     assert window.metrics().hit_rate is None
     window.add(parse_counters(110.0, 1_030, [metrics_page(5, 10, [0.004] + [0.012] * 4)]))
-    told = window.metrics()
-    assert (told.plays_per_s, told.lists_per_s) == (6.0, 4.0)
-    assert (told.hit_rate, told.judged, told.workers) == (0.5, 6, 1)
-    assert told.popular_hit_rate == 0.0
-    assert told.latency_p50_ms == pytest.approx(12.5)
+    reported = window.metrics()
+    assert (reported.plays_per_s, reported.lists_per_s) == (6.0, 4.0)
+    assert (reported.hit_rate, reported.judged, reported.workers) == (0.5, 6, 1)
+    assert reported.popular_hit_rate == 0.0
+    assert reported.latency_p50_ms == pytest.approx(12.5)
     window.add(parse_counters(165.0, 1_085, [metrics_page(5, 10, [0.004] + [0.012] * 4)]))
     assert window.metrics().lists_per_s == 1.0
     assert window.metrics().plays_per_s == 0.0

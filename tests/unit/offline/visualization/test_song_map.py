@@ -129,8 +129,8 @@ def test_the_largest_labels_are_those_of_most_songs() -> None:
 def data_of(page: str) -> dict[str, Any]:
     found = re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)
     assert found is not None
-    told: dict[str, Any] = json.loads(found[1])
-    return told
+    reported: dict[str, Any] = json.loads(found[1])
+    return reported
 
 
 def test_the_command_writes_a_picture_a_page_and_figures(bundle: Path, tmp_path: Path) -> None:

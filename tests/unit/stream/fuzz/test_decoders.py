@@ -160,9 +160,9 @@ def recommendations(raw):
 
 def rules(raw):
     text = raw.decode("utf-8", "replace")
-    for told in (text, "heard.plays = " + text, "songs.block = [" + text):
+    for reported in (text, "heard.plays = " + text, "songs.block = [" + text):
         with suppress(RulesError):
-            decode_rules(told)
+            decode_rules(reported)
 
 
 READERS = [play, song, announcement, recommendations, rules]
@@ -196,8 +196,8 @@ def test_anything_like_rules_is_taken_or_refused(at, noise):
 
 @settings(max_examples=60, suppress_health_check=[*HealthCheck])
 @given(st.lists(st.tuples(st.none() | st.binary(max_size=9), st.none() | spoilt(SONG)), max_size=4))
-def test_followers_of_topics_pass_over_what_they_cannot_use(told):
-    records = [Record("t", 0, at, 0, key, value) for at, (key, value) in enumerate(told)]
+def test_followers_of_topics_pass_over_what_they_cannot_use(reported):
+    records = [Record("t", 0, at, 0, key, value) for at, (key, value) in enumerate(reported)]
     follower = CatalogueFollower.__new__(CatalogueFollower)
     follower._catalogue, follower._metrics = Catalogue(), Metrics()
     follower.take(records)
@@ -237,8 +237,8 @@ def test_a_bundle_with_the_worst_file_is_refused_soon(bundle, name, raw, tmp_pat
 @settings(max_examples=100, suppress_health_check=[*HealthCheck])
 @given(data=st.data())
 def test_any_manifest_is_taken_or_refused(bundle, tmp_path, data):
-    told = json.loads((bundle / NAMES[0]).read_text())
-    put_together(bundle, tmp_path, NAMES[0], data.draw(spoilt(told)))
+    reported = json.loads((bundle / NAMES[0]).read_text())
+    put_together(bundle, tmp_path, NAMES[0], data.draw(spoilt(reported)))
     with suppress(BundleError):
         read_bundle(tmp_path)
 
@@ -247,9 +247,9 @@ def test_any_manifest_is_taken_or_refused(bundle, tmp_path, data):
     "listed", ["../bundle/weights.safetensors", "/etc/passwd", "a/b", "..", "", "weights.pkl"]
 )
 def test_a_manifest_that_lists_another_file_is_refused_before_it_is_read(bundle, tmp_path, listed):
-    told = json.loads((bundle / NAMES[0]).read_text())
-    told["files"][listed] = told["files"].pop("weights.safetensors")
-    put_together(bundle, tmp_path, NAMES[0], json.dumps(told).encode())
+    reported = json.loads((bundle / NAMES[0]).read_text())
+    reported["files"][listed] = reported["files"].pop("weights.safetensors")
+    put_together(bundle, tmp_path, NAMES[0], json.dumps(reported).encode())
     with pytest.raises(BundleError, match="it lists"):
         read_bundle(tmp_path)
 

@@ -183,11 +183,11 @@ def test_what_is_no_play_is_taken_nowhere(raw):
     assert errors("play", json.loads(raw))
 
 
-@pytest.mark.parametrize(("told", "raw"), BEYOND_JSON_SCHEMA.items())
-def test_the_schema_tells_what_it_cannot_say(told, raw):
+@pytest.mark.parametrize(("reported", "raw"), BEYOND_JSON_SCHEMA.items())
+def test_the_schema_tells_what_it_cannot_say(reported, raw):
     assert not is_play(raw)
     assert errors("play", json.loads(raw)) == []
-    assert told in schema("play")["description"]
+    assert reported in schema("play")["description"]
 
 
 json_numbers = {"allow_nan": False, "allow_infinity": False}
@@ -318,10 +318,10 @@ def test_headers_of_rejected_plays_are_valid_whatever_was_received():
 
 
 def test_the_reasons_are_those_of_the_code():
-    told = schema("rejected")["properties"]["reason"]
-    assert set(re.search(r"\((.*)\)", told["pattern"])[1].split("|")) == set(get_args(Reason))
+    reported = schema("rejected")["properties"]["reason"]
+    assert set(re.search(r"\((.*)\)", reported["pattern"])[1].split("|")) == set(get_args(Reason))
     for reason in get_args(Reason):
-        assert f"{reason}: " in told["description"]
+        assert f"{reason}: " in reported["description"]
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,11 @@ def test_songs_were_released_long_ago(moment):
 
 def test_what_a_bundle_says_of_itself_can_be_announced(tmp_path):
     manifest = write_toy_bundle(tmp_path / "toy")
-    told = {"kind": manifest.kind, "version": manifest.version, "location": str(tmp_path / "toy")}
-    assert errors("model", told) == []
+    reported = {
+        "kind": manifest.kind,
+        "version": manifest.version,
+        "location": str(tmp_path / "toy"),
+    }
+    assert errors("model", reported) == []
     for name, wrong in [("kind", "GRU"), ("version", "gru-1"), ("location", "")]:
-        assert errors("model", told | {name: wrong})
+        assert errors("model", reported | {name: wrong})

@@ -65,9 +65,13 @@ def test_warnings_and_what_ends_the_process_are_lines_too(lines):
     with pytest.raises(SystemExit) as ended, last_words(load_settings(log_format="json")):
         raise SegueError("topic 'plays' is missing")
     assert ended.value.code == 1
-    told = [(line["level"], line["logger"], line["message"]) for line in lines()]
-    assert told[0][:2] == ("WARNING", "py.warnings")
-    assert told[1] == ("CRITICAL", "segue.stream.observability.logging", "topic 'plays' is missing")
+    reported = [(line["level"], line["logger"], line["message"]) for line in lines()]
+    assert reported[0][:2] == ("WARNING", "py.warnings")
+    assert reported[1] == (
+        "CRITICAL",
+        "segue.stream.observability.logging",
+        "topic 'plays' is missing",
+    )
 
 
 def test_for_eyes_the_error_goes_on_to_the_command_line():

@@ -68,8 +68,8 @@ def test_a_lists_headers_carry_its_plays_trace(broker_settings, tmp_path, tracin
     reader.close()
     # Both batches are in partition 0, in the order they were made in.
     assert [one.headers for one in records[3:]] == [[], [], []]
-    told = zip(lists(records[:3]), records[:3], strict=True)
-    carried = {made.cause.offset: one.headers for made, one in told}
+    reported = zip(lists(records[:3]), records[:3], strict=True)
+    carried = {made.cause.offset: one.headers for made, one in reported}
     assert carried[0] == carried[2] == []
     [(name, value)] = carried[1]
     version, trace, span, flags = value.decode().split("-")

@@ -156,8 +156,8 @@ def test_pairs_are_what_the_judge_says_of_each_model_by_itself(tmp_path):
     for name, model in zip(("a", "b"), models, strict=True):
         with closing(HistoryStore(tmp_path / name)) as store:
             judge = PrequentialEvaluator(PopularityRecommender(config))
-            told = handle_plays(plays, {}, store, model, now_ms=0)
-            ranks.append([one.rank for one in judge.observe(*told)])
+            reported = handle_plays(plays, {}, store, model, now_ms=0)
+            ranks.append([one.rank for one in judge.observe(*reported)])
     expected = Counter((bool(one), bool(other)) for one, other in zip(*ranks, strict=True))
     with closing(HistoryStore(tmp_path / "both")) as store:
         trial = Trial(store, *models)

@@ -184,7 +184,7 @@ def test_nothing_is_made_where_only_songs_that_wait_were_played(song_vectors, tm
 
 
 def test_what_is_known_of_songs_by_now_goes_into_the_bundle(song_vectors, tmp_path):
-    told = {"new": SongDetails("Another title", "An artist")}
-    outcome = refresh(tmp_path, song_vectors, good_sessions(), [], PLAN, told)
+    reported = {"new": SongDetails("Another title", "An artist")}
+    outcome = refresh(tmp_path, song_vectors, good_sessions(), [], PLAN, reported)
     details = read_bundle_of(tmp_path / outcome.served.location).details
-    assert details == {"song-0": SongDetails("A title", "An artist", genres=("jazz",)), **told}
+    assert details == {"song-0": SongDetails("A title", "An artist", genres=("jazz",)), **reported}

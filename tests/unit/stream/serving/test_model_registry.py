@@ -1,4 +1,4 @@
-"""What the topic `models` says: read, told apart from nonsense, and stepped back from."""
+"""What the topic `models` says: read, reported apart from nonsense, and stepped back from."""
 
 import msgspec
 import pytest
@@ -31,21 +31,21 @@ def record(made, offset=0, key=None):
 
 
 def test_the_last_announced_of_the_kinds_that_serve_is_in_service():
-    told = ModelRegistry()
-    told.take([record(promote(served(1), None)), record(promote(served(2, "hybrid"), None))])
-    assert told.active.version == version(2, "hybrid")
-    told.take([record(promote(served(3), None))])
-    assert told.active.version == version(3)
-    told.take([record(promote(served(4, "skipgram"), None))])
-    assert told.active.version == version(3)
-    told.take([record(None, key=b"gru")])
-    assert told.active.version == version(2, "hybrid")
+    reported = ModelRegistry()
+    reported.take([record(promote(served(1), None)), record(promote(served(2, "hybrid"), None))])
+    assert reported.active.version == version(2, "hybrid")
+    reported.take([record(promote(served(3), None))])
+    assert reported.active.version == version(3)
+    reported.take([record(promote(served(4, "skipgram"), None))])
+    assert reported.active.version == version(3)
+    reported.take([record(None, key=b"gru")])
+    assert reported.active.version == version(2, "hybrid")
 
 
 def test_what_is_no_announcement_is_passed_over_and_counted():
     good, bad = promote(served(1), None), []
-    told = ModelRegistry(lambda: bad.append(1))
-    told.take(
+    reported = ModelRegistry(lambda: bad.append(1))
+    reported.take(
         [
             record(good),
             Record("models", 0, 1, 0, b"gru", b"{"),
@@ -55,7 +55,7 @@ def test_what_is_no_announcement_is_passed_over_and_counted():
             record(ActiveModel("gru", "gru-latest", "gru")),
         ]
     )
-    assert told.active == good
+    assert reported.active == good
     assert len(bad) == 5
 
 
@@ -90,10 +90,10 @@ def test_rollbacks_retrace_the_activations_across_kinds():
 
 
 def test_only_so_many_are_remembered():
-    told = None
+    reported = None
     for number in range(MAX_PREVIOUS + 5):
-        told = promote(served(number), told)
-    assert len(told.previous) == MAX_PREVIOUS
-    assert told.previous[0] == served(MAX_PREVIOUS + 3)
-    key, value = told.kind.encode(), msgspec.json.encode(told)
-    assert list(decode_active_model(key, value).previous) == list(told.previous)
+        reported = promote(served(number), reported)
+    assert len(reported.previous) == MAX_PREVIOUS
+    assert reported.previous[0] == served(MAX_PREVIOUS + 3)
+    key, value = reported.kind.encode(), msgspec.json.encode(reported)
+    assert list(decode_active_model(key, value).previous) == list(reported.previous)

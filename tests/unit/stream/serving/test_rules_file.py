@@ -53,7 +53,7 @@ def test_an_empty_file_is_the_one_rule_of_the_settings():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("artist.most = 2", "there is no rule 'artist': did you mean 'artists'?"),
         ("[artists]\nmosst = 2", "no rule 'artists.mosst': did you mean 'artists.most'?"),
@@ -68,11 +68,11 @@ def test_an_empty_file_is_the_one_rule_of_the_settings():
         ("[heard", "cannot be read as TOML"),
     ],
 )
-def test_mistakes_are_named_with_their_remedy(text, told):
+def test_mistakes_are_named_with_their_remedy(text, reported):
     with pytest.raises(RulesError) as caught:
         decode_rules(text, "rules.toml")
     assert str(caught.value).startswith("rules.toml: ")
-    assert told in str(caught.value)
+    assert reported in str(caught.value)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
@@ -140,6 +140,6 @@ def test_replay_sets_files_of_rules_side_by_side_and_knows_them_by_what_they_hol
     chosen = variants([None], [f"rules_file={path},{other}"])
     made = [load_recommender(each.settings).recommend([Request([], POPULAR)]) for each in chosen]
     assert [[each.song_id for each in songs] for [songs] in made] == [["b", "c"], ["a", "c"]]
-    told = describe_replay({}, chosen, OPEN, OPEN)
+    reported = describe_replay({}, chosen, OPEN, OPEN)
     other.write_text("songs.block = ['a']")
-    assert describe_replay({}, chosen, OPEN, OPEN) != told
+    assert describe_replay({}, chosen, OPEN, OPEN) != reported

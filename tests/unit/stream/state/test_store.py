@@ -38,10 +38,10 @@ def state(store):
 
 
 def test_each_play_is_told_with_its_session_and_what_was_popular(store):
-    told = store.append([play(0, song="a"), play(1, song="b"), play(2, "v", "b")])
-    assert [one.session for one in told] == [["a"], ["a", "b"], ["b"]]
-    assert [[song for _, song in one.popular_before] for one in told] == [[], ["a"], ["b", "a"]]
-    assert [song for _, song in told[2].popular] == ["b", "a"]
+    reported = store.append([play(0, song="a"), play(1, song="b"), play(2, "v", "b")])
+    assert [one.session for one in reported] == [["a"], ["a", "b"], ["b"]]
+    assert [[song for _, song in one.popular_before] for one in reported] == [[], ["a"], ["b", "a"]]
+    assert [song for _, song in reported[2].popular] == ["b", "a"]
     assert store.position(0) == 3
     assert store.position(1) is None
 
@@ -65,10 +65,10 @@ def test_a_play_delivered_again_changes_nothing_and_gets_the_same_session(store)
 
 def test_each_play_has_its_moment_and_finds_it_again(store):
     plays = [play(n, song=f"s{n}", minute=60 * (n // 3) + n % 3) for n in range(30)]
-    told = store.append(plays)
-    assert [one.snapshot.number for one in told] == list(range(1, 31))
+    reported = store.append(plays)
+    assert [one.snapshot.number for one in reported] == list(range(1, 31))
     again = store.append(plays[18:])
-    assert [one.snapshot for one in again] == [one.snapshot for one in told[18:]]
+    assert [one.snapshot for one in again] == [one.snapshot for one in reported[18:]]
     recent = again[-1].snapshot.recent
     sessions = [int(recent.ring.sessions[n % recent.capacity]) for n in range(19, 31)]
     assert sessions == [19, 19, 19, 22, 22, 22, 25, 25, 25, 28, 28, 28]
@@ -118,8 +118,8 @@ def test_batches_repeats_and_reopening_leave_no_trace(tmp_path_factory, log, dat
     while done < len(plays):
         size = data.draw(st.integers(1, 10))
         repeat = data.draw(st.integers(0, min(done, 3)))
-        told = broken.append(plays[done - repeat : done + size])
-        assert told[repeat:] == expected[done : done + size]
+        reported = broken.append(plays[done - repeat : done + size])
+        assert reported[repeat:] == expected[done : done + size]
         done += size
         if data.draw(st.booleans()):
             broken.close()
