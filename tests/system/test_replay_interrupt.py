@@ -57,7 +57,7 @@ def test_a_replay_stopped_by_ctrl_c_goes_on_to_the_same_figures(log_file, tmp_pa
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 1
-    assert "stopped before the end: go on with the same command" in said
+    assert "stopped before the end: resume with the same command" in said
     assert "Traceback" not in said
     assert not figures.exists()
     for directory, file in ((state, figures), (tmp_path / "whole", tmp_path / "whole.json")):
