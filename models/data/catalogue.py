@@ -14,7 +14,7 @@ from segue.models.data.vocabulary import PADDING, Vocabulary
 
 NO_ARTIST = 0
 UNKNOWN_MS = np.iinfo(np.int64).min
-"""When a song came out of which nobody says."""
+"""The release time of a song whose release time is unknown."""
 UNKNOWN_FLAG = -1
 MOST_GENRES = 3
 """Genres of a song that columns hold, the most fitting."""

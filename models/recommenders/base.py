@@ -66,7 +66,7 @@ class Request:
     session, history: song ids, oldest first; history: those before the session. popular:
     heaviest first. session_details, history_details: of the plays of each, or empty. snapshot:
     what the listener's partition played of late, as of the session's last play; None where
-    nobody says.
+    unknown.
     """
 
     session: Sequence[str]

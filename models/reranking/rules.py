@@ -75,7 +75,7 @@ class DiversityRules(RuleSection, frozen=True):
 
 
 class ListRules(RuleSection, frozen=True):
-    """All of them. unknown_explicit: what happens to songs of which nobody says, under "hide"."""
+    """All of them. unknown_explicit: what "hide" does with songs for which it is unknown."""
 
     explicit: Shown = "allow"
     unknown_explicit: Shown = "allow"

@@ -1,4 +1,4 @@
-"""The validation split: the last plays of a log, kept out of training."""
+"""The validation split: the last plays of a log, excluded from training."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ class Settings(BaseSettings):
     store_max_size_mb: int = about(65_536, "MiB the history store may grow to", ge=1, le=2**24)
 
     list_length: int = about(20, "songs in a recommendation list", ge=1, le=1_000)
-    no_repeat_songs: int = about(1, "last plays of a session, kept out of lists", ge=0, le=1_000)
+    no_repeat_songs: int = about(1, "last plays of a session, excluded from lists", ge=0, le=1_000)
     rules_file: FilePath | None = about(None, "TOML file of rules of lists, read when it changes")
     songs_file: FilePath | None = about(None, "JSON lines of songs, as of topic_songs, for rules")
     candidates: int = about(100, "songs retrieved to be ranked", ge=1, le=100_000)
