@@ -44,8 +44,8 @@ Numbers = NDArray[np.int64]
 Search = Callable[[Vectors, int, int], Numbers]
 """Queries float32 [B, D], k and a setting to the rows of the best songs, int64 [B, k], -1 where
 none is found."""
-Build = Callable[[Vectors, int], Search]
-"""Vectors float32 [N, D] and a number of threads, to build and to search, to what searches."""
+Build = Callable[[Vectors, int, int], Search]
+"""Vectors float32 [N, D], threads to build and threads to search, to what searches."""
 
 FIGURES = "figures.json"
 LINKS = 16
@@ -90,7 +90,7 @@ class Index:
     settings: tuple[int, ...] = (100, 200, 400, 800)
 
 
-def _exact(vectors: Vectors, threads: int) -> Search:
+def _exact(vectors: Vectors, build_threads: int, threads: int) -> Search:
     songs = torch.from_numpy(vectors)
 
     def search(queries: Vectors, k: int, setting: int) -> Numbers:
@@ -101,7 +101,7 @@ def _exact(vectors: Vectors, threads: int) -> Search:
     return search
 
 
-def _exact_int8(vectors: Vectors, threads: int) -> Search:
+def _exact_int8(vectors: Vectors, build_threads: int, threads: int) -> Search:
     """Round all songs by one scale and each query by its own; re-rank the best in float32."""
     songs = torch.from_numpy(vectors)
     rounded = (songs * (127 / songs.abs().max())).round_().clamp_(-127, 127).to(torch.int8)
@@ -119,13 +119,18 @@ def _exact_int8(vectors: Vectors, threads: int) -> Search:
     return search
 
 
+def _use(threads: int) -> None:
+    torch.set_num_threads(threads)
+    faiss.omp_set_num_threads(threads)
+
+
 def _segue(config: IndexConfig) -> Build:
-    def build(vectors: Vectors, threads: int) -> Search:
-        torch.set_num_threads(threads)
-        faiss.omp_set_num_threads(threads)
+    def build(vectors: Vectors, build_threads: int, threads: int) -> Search:
+        _use(build_threads)
         index = ItemIndex(F.pad(torch.from_numpy(vectors), (0, 0, 1, 0)), config)
 
         def search(queries: Vectors, k: int, setting: int) -> Numbers:
+            _use(threads)
             index.config = replace(config, rerank=setting)
             items: Numbers = index.search(torch.from_numpy(queries), k)[1].numpy()
             return items - 1  # items begin at 1
@@ -138,8 +143,8 @@ def _segue(config: IndexConfig) -> Build:
 def _faiss(factory: str, parameter: str, **fixed: int) -> Build:
     """Build by faiss's index factory; `{cells}` stands for sqrt(songs), `{dim}` for the size."""
 
-    def build(vectors: Vectors, threads: int) -> Search:
-        faiss.omp_set_num_threads(threads)
+    def build(vectors: Vectors, build_threads: int, threads: int) -> Search:
+        _use(build_threads)
         songs, dim = vectors.shape
         name = factory.format(
             cells=int(songs**0.5), many=int(4 * songs**0.5), dim=dim, half=-(-dim // 2)
@@ -154,6 +159,7 @@ def _faiss(factory: str, parameter: str, **fixed: int) -> Build:
             space.set_index_parameter(index, each, value)
 
         def search(queries: Vectors, k: int, setting: int) -> Numbers:
+            _use(threads)
             space.set_index_parameter(index, parameter, setting)
             found: Numbers = index.search(queries, k)[1]
             return found
@@ -164,7 +170,7 @@ def _faiss(factory: str, parameter: str, **fixed: int) -> Build:
 
 
 def _usearch(dtype: str) -> Build:
-    def build(vectors: Vectors, threads: int) -> Search:
+    def build(vectors: Vectors, build_threads: int, threads: int) -> Search:
         from usearch.index import Index as Graph
 
         graph = Graph(
@@ -174,7 +180,7 @@ def _usearch(dtype: str) -> Build:
             connectivity=LINKS,
             expansion_add=BUILD_BREADTH,
         )
-        graph.add(np.arange(len(vectors)), vectors, threads=threads)
+        graph.add(np.arange(len(vectors)), vectors, threads=build_threads)
 
         def search(queries: Vectors, k: int, setting: int) -> Numbers:
             graph.expansion_search = setting
@@ -188,12 +194,12 @@ def _usearch(dtype: str) -> Build:
     return build
 
 
-def _hnswlib(vectors: Vectors, threads: int) -> Search:
+def _hnswlib(vectors: Vectors, build_threads: int, threads: int) -> Search:
     import hnswlib
 
     graph = hnswlib.Index("ip", vectors.shape[1])
     graph.init_index(len(vectors), M=LINKS, ef_construction=BUILD_BREADTH)
-    graph.add_items(vectors, np.arange(len(vectors)), num_threads=threads)
+    graph.add_items(vectors, np.arange(len(vectors)), num_threads=build_threads)
 
     def search(queries: Vectors, k: int, setting: int) -> Numbers:
         graph.set_ef(setting)
@@ -204,7 +210,7 @@ def _hnswlib(vectors: Vectors, threads: int) -> Search:
 
 
 def _voyager(storage: str) -> Build:
-    def build(vectors: Vectors, threads: int) -> Search:
+    def build(vectors: Vectors, build_threads: int, threads: int) -> Search:
         import voyager
 
         graph = voyager.Index(
@@ -215,7 +221,7 @@ def _voyager(storage: str) -> Build:
             max_elements=len(vectors),
             storage_data_type=getattr(voyager.StorageDataType, storage),
         )
-        graph.add_items(vectors, list(range(len(vectors))), num_threads=threads)
+        graph.add_items(vectors, list(range(len(vectors))), num_threads=build_threads)
 
         def search(queries: Vectors, k: int, setting: int) -> Numbers:
             try:
@@ -384,12 +390,10 @@ def measure_index(
     songs, queries = np.array(vectors.songs), np.array(vectors.queries)
     gc.collect()
     before, began = resident_mib(), time.process_time()
-    search = index.build(songs, config.build_threads)
+    search = index.build(songs, config.build_threads, config.threads)
     build_s, after = time.process_time() - began, resident_mib()
     memory = None if before is None or after is None else max(after.own - before.own, 0.0)
     on_step()
-    if config.threads != config.build_threads:
-        search = index.build(songs, config.threads)
     curve = []
     for setting in config.settings or index.settings:
         search(queries[:32], config.k, setting)  # what happens once, such as a page read first
