@@ -14,7 +14,7 @@ class InFlight(Generic[Answered]):
     """A queue of one batch between answering and publishing.
 
     The queue is the order of publishing and the back-pressure: a batch that is answered waits
-    until the one before it is published, and no batch begins meanwhile. `paused` waits until
+    until the one before it is published, and no batch begins meanwhile. `pause` waits until
     nothing is in flight, and keeps the next batch from beginning.
     """
 
